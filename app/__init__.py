@@ -1,0 +1,19 @@
+"""orders-bff: a caching proxy for one GenAuth order list.
+
+The rooms, in the order a request meets them:
+
+    edge/       the door: request ids, access log, CORS, callers, problems, docs
+    orders/     the resource: routes, contract, the order book, reshape
+    cache/      the memory: fresh, stale, kept, gone
+    upstream/   the other side: client, credential, envelope, errors
+
+and beside them:
+
+    main        the one place that constructs
+    cli         the commands
+    settings    every knob; the only reader of the environment
+    sandbox/    an upstream to try it with
+    single_flight, request_id, clock   what the rooms share
+
+Imports point downwards only; pyproject.toml's import contracts hold them to it.
+"""

@@ -1,0 +1,281 @@
+"""Serve fresh; serve stale and refresh behind; otherwise fetch and wait. Knows no HTTP, no orders.
+
+What is held is judged once, when a caller asks for it. An error never replaces a good answer
+and never lengthens its life; a landing answer replaces a held one only if it was asked for later.
+"""
+
+from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from app.cache.bounded import Bounded
+from app.cache.freshness import Freshness, Lifetime
+from app.clock import Clock
+from app.single_flight import Flight, SingleFlight
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+FAILURES_REMEMBERED = 10_000
+
+
+class Ask(Enum):
+    """What the caller's Cache-Control asks for (RFC 9111 §5.2.1)."""
+
+    NORMAL = "normal"
+    NO_CACHE = "no-cache"
+    ONLY_IF_CACHED = "only-if-cached"
+
+
+class How(IntEnum):
+    """How one lookup was answered. Of several lookups, the greatest speaks for all."""
+
+    HELD = 0
+    HELD_STALE = 1
+    FETCHED = 2
+    JOINED = 3
+    FAILED = 4
+
+
+class NotInCache(Exception):
+    """Only what is held was wanted, and nothing is."""
+
+
+class WaitEnded(Exception):
+    """The caller's time is over; the flight goes on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry(Generic[V]):
+    """What one fetch brought. Never edited: whoever holds it can tell by identity that it changed.
+
+    Attributes:
+        value: what was fetched.
+        asked: when the fetch started, in seconds of the monotonic clock.
+        ordinal: its place among all fetches of this cache: a later one was asked for later.
+        early: it replaced an answer that was younger than the ttl.
+        lagging: it was found to be older than its neighbours; stale from then on.
+    """
+
+    value: V
+    asked: float
+    ordinal: int
+    early: bool = False
+    lagging: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Served(Generic[V]):
+    """One lookup's answer, and how it came about.
+
+    Attributes:
+        entry: what is served.
+        freshness: what it was when the caller asked; a waited-for answer is fresh.
+        how: held, fetched, joined or failed.
+        reason: why something was asked upstream: `uri-miss`, `stale` or `request` (RFC 9211 §2.2).
+        failure: what went wrong, where an older answer is served for that reason.
+    """
+
+    entry: Entry[V]
+    freshness: Freshness
+    how: How
+    reason: str = ""
+    failure: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: Exception
+    in_a_row: int
+    until: float
+
+
+Fetch = Callable[[], Coroutine[Any, Any, V]]
+
+
+class GraceCache(Generic[K, V]):
+    """Answers by key, bounded in number and bytes, each with its life and its one flight.
+
+    Args:
+        lifetime: ttl, grace and keep.
+        clock: the only source of time.
+        min_age: seconds; an answer younger than that is new enough for `no-cache`.
+        wait: seconds a caller waits at most for whom something is held.
+        max_entries: how many answers are held.
+        max_bytes: how much they may weigh together.
+        weigh: an answer's weight in bytes.
+        pause: seconds not to ask again, from the error and the failures in a row.
+        facts: errors that are the truth about a key: what was held for it is forgotten.
+        landed: told of each answer that is now held.
+    """
+
+    def __init__(
+        self,
+        lifetime: Lifetime,
+        clock: Clock,
+        *,
+        min_age: float,
+        wait: float,
+        max_entries: int,
+        max_bytes: int,
+        weigh: Callable[[V], int],
+        pause: Callable[[Exception, int], float],
+        facts: tuple[type[Exception], ...] = (),
+        landed: Callable[[K, Entry[V]], None] = lambda _key, _entry: None,
+    ) -> None:
+        self.lifetime = lifetime
+        self._clock = clock
+        self._min_age = min_age
+        self._wait = wait
+        self._entries: Bounded[K, Entry[V]] = Bounded(
+            max_entries=max_entries, max_bytes=max_bytes, weigh=lambda entry: weigh(entry.value)
+        )
+        self._failures: Bounded[K, _Failure] = Bounded(
+            max_entries=FAILURES_REMEMBERED, max_bytes=FAILURES_REMEMBERED, weigh=lambda _: 1
+        )
+        self._flights: SingleFlight[K, Entry[V]] = SingleFlight(clock)
+        self._pause = pause
+        self._facts = facts
+        self._landed = landed
+        self._ordinals = count(1)
+
+    def held(self, key: K) -> Entry[V] | None:
+        """What is held for `key`, however old."""
+        return self._entries.get(key)
+
+    def all_held(self) -> list[tuple[K, Entry[V]]]:
+        """Everything held, however old, without touching what is evicted next."""
+        return self._entries.items()
+
+    def judge(self, entry: Entry[V]) -> Freshness:
+        """How good `entry` is now."""
+        freshness = self.lifetime.judge(self._clock.monotonic() - entry.asked)
+        if freshness is Freshness.FRESH and entry.lagging:
+            return Freshness.STALE
+        return freshness
+
+    async def serve(self, key: K, fetch: Fetch[V], *, ask: Ask, until: float) -> Served[V]:
+        """Answer one caller, who waits until the moment `until` at most.
+
+        Raises:
+            NotInCache: only what is held was wanted, and nothing is.
+            WaitEnded: nothing is held, and the caller's time is over.
+            TooManyWaiters: nothing is held, and too many wait for it already.
+            Exception: nothing is held, and the fetch raised this.
+        """
+        entry = self._entries.get(key)
+        freshness = self.judge(entry) if entry else Freshness.GONE
+        if entry and freshness is not Freshness.GONE:
+            at_once = self._at_once(key, entry, freshness, fetch, ask)
+            if at_once:
+                return at_once
+            reason = "request" if ask is Ask.NO_CACHE else "stale"
+            held = Served(entry, freshness, How.FAILED, reason)
+            return await self._ask_or_serve(key, held, fetch, until)
+        if ask is Ask.ONLY_IF_CACHED:
+            raise NotInCache
+        failure = self._paused(key)
+        if failure:
+            raise failure.error.with_traceback(None)
+        reason = "stale" if entry else "uri-miss"
+        flight, how = self._join_or_launch(key, fetch)
+        if not await flight.landed_within(until - self._clock.monotonic()):
+            raise WaitEnded
+        return Served(flight.result(), Freshness.FRESH, how, reason)
+
+    async def renew(self, key: K, entry: Entry[V], fetch: Fetch[V], *, until: float) -> Served[V]:
+        """Fetch again what was found lagging, early at most once a ttl, and wait.
+
+        Returns what is served in its place: `entry` itself where it may not be fetched, or
+        where that failed or lasted.
+        """
+        held = self._entries.get(key)
+        if held is entry:
+            entry = replace(entry, lagging=True)
+            self._entries.put(key, entry)
+        elif held and held.ordinal > entry.ordinal:
+            return Served(held, self.judge(held), How.JOINED, "stale")
+        freshness = self.judge(entry)
+        if not self._may_refresh(key, entry):
+            return Served(entry, freshness, How.HELD_STALE)
+        held_back = Served(entry, freshness, How.FAILED, "stale")
+        return await self._ask_or_serve(key, held_back, fetch, until)
+
+    async def close(self, seconds: float) -> None:
+        """Let the flights run out, at most `seconds`."""
+        await self._flights.close(seconds)
+
+    def _at_once(
+        self, key: K, entry: Entry[V], freshness: Freshness, fetch: Fetch[V], ask: Ask
+    ) -> Served[V] | None:
+        """What needs no waiting, if anything."""
+        held = Served(
+            entry, freshness, How.HELD if freshness is Freshness.FRESH else How.HELD_STALE
+        )
+        if ask is Ask.ONLY_IF_CACHED:
+            return held
+        if ask is Ask.NO_CACHE and self._clock.monotonic() - entry.asked >= self._min_age:
+            return held if self._paused(key) else None
+        if freshness is Freshness.STALE and self._may_refresh(key, entry):
+            self._join_or_launch(key, fetch)
+        if freshness is Freshness.KEPT and not self._paused(key):
+            return None
+        return held
+
+    async def _ask_or_serve(
+        self, key: K, held: Served[V], fetch: Fetch[V], until: float
+    ) -> Served[V]:
+        """Ask and wait, at most `wait`; if that fails or lasts, serve what is held."""
+        flight, how = self._join_or_launch(key, fetch)
+        patience = min(self._wait, until - self._clock.monotonic())
+        if not await flight.landed_within(patience):
+            return replace(held, failure=WaitEnded())
+        failure = flight.failure()
+        if failure is None:
+            return Served(flight.result(), Freshness.FRESH, how, held.reason)
+        if isinstance(failure, self._facts):
+            raise failure.with_traceback(None)
+        return replace(held, failure=failure)
+
+    def _may_refresh(self, key: K, entry: Entry[V]) -> bool:
+        """Whether `entry` may be fetched again: not paused, and early only once a ttl."""
+        if self._paused(key):
+            return False
+        return not entry.early or self._clock.monotonic() - entry.asked >= self.lifetime.ttl
+
+    def _paused(self, key: K) -> _Failure | None:
+        failure = self._failures.get(key)
+        return failure if failure and self._clock.monotonic() < failure.until else None
+
+    def _join_or_launch(self, key: K, fetch: Fetch[V]) -> tuple[Flight[Entry[V]], How]:
+        under_way = self._flights.under_way(key)
+        if under_way:
+            return under_way, How.JOINED
+        asked = self._clock.monotonic()
+        ordinal = next(self._ordinals)
+        return self._flights.launch(key, lambda: self._fly(key, fetch, asked, ordinal)), How.FETCHED
+
+    async def _fly(self, key: K, fetch: Fetch[V], asked: float, ordinal: int) -> Entry[V]:
+        try:
+            value = await fetch()
+        except Exception as error:
+            self._remember_failure(key, error)
+            raise
+        self._failures.drop(key)
+        held = self._entries.get(key)
+        early = held is not None and held.lagging and asked - held.asked < self.lifetime.ttl
+        entry = Entry(value, asked, ordinal, early=early)
+        if held is None or held.ordinal < ordinal:
+            self._entries.put(key, entry)
+            self._landed(key, entry)
+        return entry
+
+    def _remember_failure(self, key: K, error: Exception) -> None:
+        earlier = self._failures.get(key)
+        in_a_row = earlier.in_a_row + 1 if earlier else 1
+        until = self._clock.monotonic() + self._pause(error, in_a_row)
+        self._failures.put(key, _Failure(error, in_a_row, until))
+        if isinstance(error, self._facts):
+            self._entries.drop(key)

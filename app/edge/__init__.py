@@ -1,0 +1,1 @@
+"""The door: HTTP in and HTTP out. Knows no resource."""

@@ -1,0 +1,112 @@
+"""The outermost layer: gives the request its id, the answer its constant headers, the log its line.
+
+Whatever goes wrong behind it is answered here, so that the server never tells a traceback.
+"""
+
+import logging
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import request_id
+from app.clock import Clock
+from app.edge.exchange import Exchange
+from app.edge.logs import frames_of
+from app.edge.problem_kinds import PROBLEM_KINDS
+from app.edge.problems import Problem, send_problem
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+VARY = (b"vary", b"Accept-Encoding, Authorization, Cookie, Origin, X-API-Key")
+
+SECURITY: RawHeaders = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+            b"frame-ancestors 'none'; object-src 'none'"
+        ),
+    ),
+]
+
+_logger = logging.getLogger("orders_bff.access")
+
+
+def is_versioned(path: str) -> bool:
+    """Whether `path` is one of the API's own, and not a page."""
+    return path == "/v1" or path.startswith("/v1/")
+
+
+class AccessLog:
+    """One line a request, whatever becomes of it."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = self._exchange(scope)
+        constant = [(b"x-request-id", exchange.request_id.encode()), *SECURITY]
+        varies = is_versioned(scope["path"])
+        if varies:
+            constant.append(VARY)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = list(message["headers"])
+                if varies:
+                    headers = [header for header in headers if header[0] != b"vary"]
+                message["headers"] = headers + constant
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
+            await self._fail(exchange, scope, send_with_headers, error)
+        finally:
+            self._write(exchange, scope)
+
+    def _exchange(self, scope: Scope) -> Exchange:
+        headers = dict(scope["headers"])
+        offered = headers.get(b"x-request-id")
+        own = request_id.adopt_or_mint(offered.decode("latin-1") if offered else None)
+        request_id.set_current(own)
+        exchange = Exchange(own, scope["method"], headers, self._clock.monotonic())
+        scope["exchange"] = exchange
+        return exchange
+
+    async def _fail(self, exchange: Exchange, scope: Scope, send: Send, error: Exception) -> None:
+        facts = {
+            "request_id": exchange.request_id,
+            "error": type(error).__name__,
+            "frames": frames_of(error),
+        }
+        _logger.error("unhandled", extra={"facts": facts})
+        if exchange.status == 0:
+            detail = PROBLEM_KINDS["internal_error"].detail
+            await send_problem(scope, send, Problem("internal_error", detail))
+
+    def _write(self, exchange: Exchange, scope: Scope) -> None:
+        facts: dict[str, object] = {
+            "request_id": exchange.request_id,
+            "caller": exchange.caller.name if exchange.caller else "",
+            "method": exchange.method,
+            "route": exchange.route or getattr(scope.get("route"), "path", "unmatched"),
+            "status": exchange.status,
+            "duration_ms": round((self._clock.monotonic() - exchange.started) * 1000, 3),
+        }
+        if exchange.outcome:
+            facts["outcome"] = exchange.outcome
+            facts["freshness"] = exchange.freshness
+            facts["age"] = exchange.age
+            facts["waited_ms"] = round(exchange.waited_seconds * 1000, 3)
+            facts["upstream_request_ids"] = exchange.upstream_request_ids
+        if exchange.problem:
+            facts["problem"] = exchange.problem
+        _logger.info("request", extra={"facts": facts})

@@ -1,0 +1,170 @@
+"""Who is the caller: keys with scopes, looked up by digest. Knows no route and no resource."""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.clock import Clock
+from app.edge.access_log import is_versioned
+from app.edge.exchange import Caller, exchange_of
+from app.edge.problem_kinds import PROBLEM_KINDS
+from app.edge.problems import Problem, send_problem
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the file of keys."""
+
+_KEY = re.compile(rb"[\x21-\x7e]{16,256}")
+_CHALLENGE = (("WWW-Authenticate", 'Bearer realm="orders-bff"'),)
+
+_logger = logging.getLogger("orders_bff.callers")
+
+
+class Forbidden(Exception):
+    """The caller is known, and lacks the scope that the route wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A caller's key, known by its digest alone. `sha256` is 32 bytes."""
+
+    name: str
+    sha256: bytes
+    scopes: frozenset[str]
+    expires_at: datetime | None = None
+
+
+def new_key() -> str:
+    """A key that nobody has: 256 random bits."""
+    return f"obff_{secrets.token_urlsafe(32)}"
+
+
+def digest_of(key: bytes) -> bytes:
+    """What a key is looked up by."""
+    return hashlib.sha256(key).digest()
+
+
+class KeyRing:
+    """The keys that open the door; those in a file are read again when the file changes.
+
+    Args:
+        keys: those that do not change.
+        clock: the only source of time.
+        file: where more of them stand.
+        read: reads that file; raises ValueError or OSError where it cannot.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        clock: Clock,
+        *,
+        file: Path | None = None,
+        read: Callable[[Path], Sequence[Key]] = lambda _: (),
+    ) -> None:
+        self._fixed = tuple(keys)
+        self._clock = clock
+        self._file = file
+        self._read = read
+        self._seen: tuple[int, int, int] | None = None
+        self._look_at = clock.monotonic()
+        self._keys = _by_digest(self._fixed)
+
+    def find(self, offered: bytes) -> Key | None:
+        """The key that `offered` is, unless it has expired."""
+        self._look()
+        if not _KEY.fullmatch(offered):
+            return None
+        digest = digest_of(offered)
+        key = self._keys.get(digest)
+        if key is None or not hmac.compare_digest(key.sha256, digest):
+            return None
+        if key.expires_at is not None and key.expires_at <= self._clock.now():
+            return None
+        return key
+
+    def _look(self) -> None:
+        """Read the file again if it changed; one that cannot be read changes nothing."""
+        now = self._clock.monotonic()
+        if self._file is None or now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY
+        try:
+            state = self._file.stat()
+            seen = (state.st_mtime_ns, state.st_size, state.st_ino)
+            if seen == self._seen:
+                return
+            self._keys = _by_digest((*self._fixed, *self._read(self._file)))
+            self._seen = seen
+            _logger.info("keys_read", extra={"facts": {"keys": len(self._keys)}})
+        except (OSError, ValueError) as error:
+            facts = {"error": type(error).__name__, "kept": len(self._keys)}
+            _logger.error("keys_file_unreadable", extra={"facts": facts})  # noqa: TRY400  the traceback could quote the file
+
+
+class Callers:
+    """Nobody gets past it to the API who is not known.
+
+    Args:
+        app: what stands behind.
+        ring: the keys.
+        anonymous_scopes: what a caller without a key may do; none, if that is nobody.
+    """
+
+    def __init__(
+        self, app: ASGIApp, ring: KeyRing, *, anonymous_scopes: Sequence[str] = ()
+    ) -> None:
+        self._app = app
+        self._ring = ring
+        self._anonymous = (
+            Caller("anonymous", "anonymous", frozenset(anonymous_scopes))
+            if anonymous_scopes
+            else None
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_versioned(scope["path"]):
+            exchange = exchange_of(scope)
+            exchange.caller = self._caller(exchange.headers)
+            if exchange.caller is None:
+                detail = PROBLEM_KINDS["unauthenticated"].detail
+                problem = Problem("unauthenticated", detail, headers=_CHALLENGE)
+                await send_problem(scope, send, problem)
+                return
+        await self._app(scope, receive, send)
+
+    def _caller(self, headers: dict[bytes, bytes]) -> Caller | None:
+        offered = set()
+        if b"x-api-key" in headers:
+            offered.add(headers[b"x-api-key"])
+        if b"authorization" in headers:
+            scheme, _, token = headers[b"authorization"].partition(b" ")
+            offered.add(token.strip() if scheme.lower() == b"bearer" else b"")
+        if not offered:
+            return self._anonymous
+        # A wrong key is refused even where none is needed: its caller believes to be somebody.
+        key = self._ring.find(offered.pop()) if len(offered) == 1 else None
+        return Caller(key.name, "key", key.scopes) if key else None
+
+
+def requires(scope: str) -> Callable[[Request], Awaitable[None]]:
+    """A route's dependency: the caller has `scope`, or Forbidden is raised."""
+
+    async def check(request: Request) -> None:
+        caller = exchange_of(request.scope).caller
+        if caller is None or scope not in caller.scopes:
+            raise Forbidden(scope)
+
+    return check
+
+
+def _by_digest(keys: Sequence[Key]) -> dict[bytes, Key]:
+    return {key.sha256: key for key in keys}

@@ -1,0 +1,55 @@
+"""Refuse requests that were meant for another host, or that are too large to be a question."""
+
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.edge.exchange import Exchange, exchange_of
+from app.edge.problem_kinds import PROBLEM_KINDS
+from app.edge.problems import Problem, send_problem
+
+LONGEST_TARGET = 8 * 1024
+LARGEST_HEADERS = 64 * 1024
+LARGEST_BODY = 64 * 1024
+
+_LOOPBACK = re.compile(
+    rb"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?",
+    re.IGNORECASE,
+)
+
+
+class Hosts:
+    """Bound to loopback, only loopback's names lead here: a page elsewhere cannot rebind its own.
+
+    Args:
+        app: what stands behind.
+        loopback: whether we are bound to loopback.
+        also: one more host that leads here, as callers see it.
+    """
+
+    def __init__(self, app: ASGIApp, *, loopback: bool, also: str = "") -> None:
+        self._app = app
+        self._loopback = loopback
+        self._also = also.lower().encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        code = self._refusal(scope, exchange_of(scope)) if scope["type"] == "http" else ""
+        if code:
+            await send_problem(scope, send, Problem(code, PROBLEM_KINDS[code].detail))
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, exchange: Exchange) -> str:
+        headers = exchange.headers
+        if self._loopback:
+            host = headers.get(b"host", b"")
+            if not _LOOPBACK.fullmatch(host) and (not host or host.lower() != self._also):
+                return "misdirected_request"
+        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
+            return "uri_too_long"
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
+            return "headers_too_large"
+        length = headers.get(b"content-length", b"")
+        if length and (not length.isdigit() or int(length[:12]) > LARGEST_BODY):
+            return "request_too_large"
+        return ""

@@ -1,0 +1,270 @@
+"""The one place that constructs: settings in, the whole proxy out."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.cache.freshness import Lifetime, pause_after
+from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitEnded
+from app.clock import Clock, SystemClock
+from app.edge.access_log import AccessLog
+from app.edge.callers import Callers, Forbidden, Key, KeyRing
+from app.edge.cors import Cors
+from app.edge.docs import docs_router
+from app.edge.document import describe
+from app.edge.head import Head
+from app.edge.health import router as health_router
+from app.edge.hosts import Hosts
+from app.edge.pages import pages_router
+from app.edge.problem_handlers import code_of, install
+from app.orders.blocks import Block
+from app.orders.book import OrderBook
+from app.orders.fetch import Fetch, Single
+from app.orders.me import me_router
+from app.orders.prepared import Prepared, PreparedAnswers
+from app.orders.routes import OrdersDesk, orders_router
+from app.orders.singles import SingleOrders
+from app.settings import KeyEntry, Settings, is_loopback, read_entries
+from app.single_flight import TooManyWaiters
+from app.upstream import errors as upstream
+from app.upstream.client import UpstreamClient, open_upstream
+from app.upstream.http import AsyncBaseTransport
+from app.upstream.wire import BLOCK_SIZE
+
+PROBLEM_OF: dict[type[Exception], str] = {
+    Forbidden: "forbidden",
+    NotInCache: "not_in_cache",
+    TooManyWaiters: "overloaded",
+    WaitEnded: "upstream_timeout",
+    upstream.OrderNotFound: "order_not_found",
+    upstream.PaymentNotFound: "payment_not_found",
+    upstream.UpstreamCredentialRejected: "upstream_credential_rejected",
+    upstream.UpstreamFailed: "upstream_failed",
+    upstream.UpstreamMalformed: "upstream_malformed",
+    upstream.UpstreamPlanRequired: "upstream_plan_required",
+    upstream.UpstreamRejected: "upstream_rejected",
+    upstream.UpstreamThrottled: "upstream_throttled",
+    upstream.UpstreamTimeout: "upstream_timeout",
+    upstream.UpstreamUnreachable: "upstream_unreachable",
+}
+"""What each error of each room is called at the door; the door gives each code its status."""
+
+REJECTED_PAUSE = 10.0
+"""Seconds not to ask again with a credential that was rejected."""
+
+BLOCK_BYTES = 256 * 1024 * 1024
+PREPARED_BYTES = 64 * 1024 * 1024
+SINGLE_BYTES = 32 * 1024 * 1024
+SINGLE_ENTRIES = 20_000
+
+V = TypeVar("V", Block, Single)
+
+
+class App:
+    """The proxy: the layers in front of the framework, and the framework behind them."""
+
+    def __init__(self, api: FastAPI, door: ASGIApp, openapi: Callable[[], dict[str, Any]]) -> None:
+        self.api = api
+        self.openapi = openapi
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._door(scope, receive, send)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    transport: AsyncBaseTransport | None = None,
+    clock: Clock | None = None,
+) -> App:
+    """The proxy as one ASGI application. Asks nothing of the upstream until a caller does.
+
+    Args:
+        settings: every knob.
+        transport: the network towards the upstream; the real one where none is given.
+        clock: time; the machine's where none is given.
+    """
+    clock = clock or SystemClock()
+    client = _client(settings, transport, clock)
+    fetch = Fetch(
+        client,
+        clock,
+        zone=ZoneInfo(settings.upstream.timezone),
+        deadline=settings.upstream.deadline,
+    )
+    book = OrderBook(
+        lambda landed: _blocks(settings, clock, landed),
+        fetch.block,
+        clock,
+        deadline=settings.upstream.deadline,
+    )
+    singles = _singles(settings, clock, book, fetch)
+    prepared = Prepared(book, max_bytes=PREPARED_BYTES)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await book.close(settings.server.drain)
+        await singles.close(settings.server.drain)
+        await client.aclose(settings.server.drain)
+
+    api = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
+    )
+    install(api, PROBLEM_OF)
+    desk = OrdersDesk(
+        book=book,
+        singles=singles,
+        prepared=prepared,
+        clock=clock,
+        ttl=settings.cache.ttl,
+        currency=settings.upstream.currency or "",
+        public_url=(settings.server.public_url or "").rstrip("/"),
+        code_of=lambda error: code_of(error, PROBLEM_OF),
+    )
+    api.include_router(orders_router(desk))
+    api.include_router(me_router())
+    api.include_router(health_router(ready=_Readiness(book), table=PROBLEM_OF))
+    openapi = _pages(settings, api, client)
+    behind = PreparedAnswers(api, prepared, clock, ttl=settings.cache.ttl)
+    return App(api, _door(settings, behind, clock), openapi)
+
+
+class _Readiness:
+    """Ready once the upstream has answered, and from then on: what is held outlives an outage."""
+
+    def __init__(self, book: OrderBook) -> None:
+        self._book = book
+        self._proven = False
+
+    async def __call__(self) -> None:
+        if not self._proven:
+            await self._book.window(0, 1)
+            self._proven = True
+
+
+def _client(
+    settings: Settings, transport: AsyncBaseTransport | None, clock: Clock
+) -> UpstreamClient:
+    knobs = settings.upstream
+    return open_upstream(
+        base_url=knobs.base_url,
+        access_key_id=knobs.access_key_id,
+        access_key_secret=knobs.access_key_secret,
+        scheme=knobs.auth,
+        brand=knobs.brand,
+        pool_id=knobs.pool_id,
+        ca_file=knobs.ca_file,
+        proxy=knobs.proxy.get_secret_value() if knobs.proxy else None,
+        connect_timeout=knobs.connect_timeout,
+        read_timeout=knobs.read_timeout,
+        deadline=knobs.deadline,
+        max_concurrency=knobs.max_concurrency,
+        max_rate=knobs.max_rate,
+        clock=clock,
+        transport=transport,
+    )
+
+
+def _pause(error: Exception, in_a_row: int) -> float:
+    if isinstance(error, upstream.UpstreamCredentialRejected):
+        return REJECTED_PAUSE
+    return pause_after(in_a_row)
+
+
+def _memory(
+    settings: Settings,
+    clock: Clock,
+    *,
+    max_entries: int,
+    max_bytes: int,
+    landed: Callable[[Any, Entry[V]], None] = lambda _key, _entry: None,
+) -> GraceCache[Any, V]:
+    knobs = settings.cache
+    return GraceCache(
+        Lifetime(knobs.ttl, knobs.grace, knobs.keep),
+        clock,
+        min_age=knobs.min_age,
+        wait=knobs.wait,
+        max_entries=max_entries,
+        max_bytes=max_bytes,
+        weigh=lambda value: value.weight,
+        pause=_pause,
+        facts=(upstream.UpstreamNotFound,),
+        landed=landed,
+    )
+
+
+def _blocks(
+    settings: Settings, clock: Clock, landed: Callable[[int, Entry[Block]], None]
+) -> GraceCache[int, Block]:
+    entries = -(-settings.cache.max_orders // BLOCK_SIZE)
+    return _memory(settings, clock, max_entries=entries, max_bytes=BLOCK_BYTES, landed=landed)
+
+
+def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: Fetch) -> SingleOrders:
+    orders: GraceCache[str, Single] = _memory(
+        settings, clock, max_entries=SINGLE_ENTRIES, max_bytes=SINGLE_BYTES
+    )
+    payments: GraceCache[str, Single] = _memory(settings, clock, max_entries=0, max_bytes=0)
+    return SingleOrders(
+        book,
+        orders,
+        payments,
+        fetch,
+        clock,
+        deadline=settings.upstream.deadline,
+        wait=settings.cache.wait,
+        min_age=settings.cache.min_age,
+    )
+
+
+def _pages(
+    settings: Settings, api: FastAPI, client: UpstreamClient
+) -> Callable[[], dict[str, Any]]:
+    """The pages for people; gives what writes the document."""
+
+    def is_sandbox() -> bool:
+        return settings.sandbox or client.sandbox_seen
+
+    def openapi() -> dict[str, Any]:
+        return describe(api)
+
+    api.include_router(pages_router(docs_enabled=settings.docs.enabled, is_sandbox=is_sandbox))
+    if settings.docs.enabled:
+        api.include_router(docs_router(document=openapi, is_sandbox=is_sandbox))
+    return openapi
+
+
+def _door(settings: Settings, behind: ASGIApp, clock: Clock) -> ASGIApp:
+    """What stands in front of the framework, the innermost first."""
+    ring = KeyRing(
+        _keys(settings.callers.api_keys),
+        clock,
+        file=settings.callers.api_keys_file,
+        read=lambda file: _keys(read_entries(file)),
+    )
+    app: ASGIApp = Callers(behind, ring, anonymous_scopes=settings.anonymous_scopes())
+    app = Head(app)
+    app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
+    public = urlsplit(settings.server.public_url or "").netloc
+    app = Hosts(app, loopback=is_loopback(settings.server.host), also=public)
+    return AccessLog(app, clock)
+
+
+def _keys(entries: Sequence[KeyEntry]) -> tuple[Key, ...]:
+    return tuple(
+        Key(
+            entry.name,
+            bytes.fromhex(entry.sha256),
+            frozenset(entry.scopes),
+            entry.expires_at,
+        )
+        for entry in entries
+    )

@@ -1,0 +1,1 @@
+"""The resource: what callers may ask, and what they are promised."""

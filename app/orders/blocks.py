@@ -1,0 +1,75 @@
+"""The arithmetic of the one sequence: which blocks a window needs, and what is cut from them.
+
+    positions   0        50       100      150
+    blocks      |   0    |   1    |   2    |
+    window            [30 ... 70)             needs blocks 0 and 1
+
+Pure: no clock, no waiting, no upstream.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.cache.grace_cache import Entry
+from app.orders.reshape import Row
+from app.upstream.wire import BLOCK_SIZE
+
+ROW_OVERHEAD = 200
+"""Bytes that a row weighs beside its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One upstream answer to get-orders: the rows from position `index * 50` on."""
+
+    index: int
+    rows: tuple[Row, ...]
+    total: int
+    as_of: str
+    request_id: str | None
+    sandbox: bool
+
+    @property
+    def weight(self) -> int:
+        """Roughly its bytes in memory."""
+        return ROW_OVERHEAD + sum(len(row.body) + ROW_OVERHEAD for row in self.rows)
+
+
+def blocks_of(start: int, stop: int, total: int) -> range:
+    """The blocks that hold positions `start` to `stop` of a list of `total`; none past its end."""
+    if start >= min(stop, total):
+        return range(0)
+    return range(start // BLOCK_SIZE, (min(stop, total) - 1) // BLOCK_SIZE + 1)
+
+
+def newest(entries: Sequence[Entry[Block]]) -> Entry[Block]:
+    """The one that was asked for last."""
+    return max(entries, key=lambda entry: entry.ordinal)
+
+
+def laggards(entries: Sequence[Entry[Block]]) -> list[int]:
+    """The blocks that do not agree with one asked for later, by index.
+
+    Blocks agree when they tell the same total and share no order number.
+    """
+    total = newest(entries).value.total
+    found: list[int] = []
+    later: set[str] = set()
+    for entry in sorted(entries, key=lambda entry: -entry.ordinal):
+        numbers = {row.order_no for row in entry.value.rows} - {""}
+        if entry.value.total != total or not numbers.isdisjoint(later):
+            found.append(entry.value.index)
+        later |= numbers
+    return found
+
+
+def cut(start: int, stop: int, blocks: Sequence[Block]) -> Iterator[Row]:
+    """The rows at positions `start` to `stop`, each order once."""
+    seen: set[str] = set()
+    for block in blocks:
+        first = block.index * BLOCK_SIZE
+        for row in block.rows[max(start - first, 0) : max(stop - first, 0)]:
+            if row.order_no not in seen:
+                yield row
+            seen.add(row.order_no)
+            seen.discard("")

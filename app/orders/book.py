@@ -1,0 +1,192 @@
+"""The order book: the upstream's list held as blocks, and windows cut from them. Knows no HTTP.
+
+The list is one sequence. Whatever page, size or filter is asked, the same blocks answer it:
+
+1. Bounded. While the list stands still, N orders cost at most ⌈N/50⌉ + 1 list calls per ttl, also
+   when all come at once on a cold start: block 0 is the probe, and the others wait for it.
+2. Past the end is free: such a window rests on the answer that told the total.
+3. Coherent, or it says so. If the blocks of a window disagree, the sequence has shifted: those
+   asked for earlier are fetched again, early at most once a ttl each.
+
+A shift that shows in neither total nor number (one gone, one come) cannot be seen here, and
+heals within the ttl.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.cache.freshness import Freshness
+from app.cache.grace_cache import Ask, Entry, GraceCache, Served
+from app.clock import Clock
+from app.orders.blocks import Block, blocks_of, cut, laggards, newest
+from app.orders.reshape import Row
+
+ROUNDS = 8
+"""Looks at one window before it is answered as it is. Each look but the last has learnt something
+new (a total, a block), so a list would have to change faster than it is read to use them up."""
+
+PROBE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of the sequence, and the lookups that it rests on, in block order."""
+
+    rows: tuple[Row, ...]
+    total: int
+    shifting: bool
+    served: tuple[Served[Block], ...]
+
+
+class OrderBook:
+    """The blocks of one pool's order list.
+
+    Args:
+        blocks: the memory of blocks; it must report each landing to `landed`.
+        fetch: asks the upstream for one block.
+        clock: the only source of time.
+        deadline: seconds that one caller waits at most.
+    """
+
+    def __init__(
+        self,
+        make_blocks: Callable[[Callable[[int, Entry[Block]], None]], GraceCache[int, Block]],
+        fetch: Callable[[int], Coroutine[Any, Any, Block]],
+        clock: Clock,
+        *,
+        deadline: float,
+    ) -> None:
+        self._blocks = make_blocks(self._landed)
+        self._fetch = fetch
+        self._clock = clock
+        self._deadline = deadline
+        self._telling: Entry[Block] | None = None
+
+    @property
+    def total(self) -> int | None:
+        """The total last told, unless the answer that told it is gone."""
+        if self._telling and self._blocks.judge(self._telling) is not Freshness.GONE:
+            return self._telling.value.total
+        return None
+
+    async def window(self, start: int, stop: int, ask: Ask = Ask.NORMAL) -> Window:
+        """The orders at positions `start` to `stop`.
+
+        Raises:
+            NotInCache: only what is held was wanted, and something is missing.
+            WaitEnded: something is not held, and the deadline is over.
+            UpstreamError: something is not held, and the upstream did not give it.
+        """
+        until = self._clock.monotonic() + self._deadline
+        gathered: dict[int, Served[Block]] = {}
+        for _ in range(ROUNDS):
+            wanted = self._wanted(start, stop)
+            missing = [index for index in wanted if index not in gathered]
+            if missing:
+                for served in await self._gather(missing, ask, until):
+                    gathered[served.entry.value.index] = served
+                continue
+            lagging = self._lagging([gathered[index] for index in wanted], stop)
+            if not lagging:
+                return self._cut(start, stop, [gathered[index] for index in wanted])
+            if ask is Ask.ONLY_IF_CACHED or not await self._look_again(lagging, gathered, until):
+                break
+        basis = [gathered[index] for index in self._wanted(start, stop) if index in gathered]
+        return self._cut(start, stop, basis or list(gathered.values()), shifting=True)
+
+    def fresh_row(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
+        """The order in a fresh block, the one asked for last if there are several."""
+        return self._find(order_no, lambda freshness: freshness is Freshness.FRESH)
+
+    def held_row(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
+        """The order in any block that is not gone."""
+        return self._find(order_no, lambda freshness: freshness is not Freshness.GONE)
+
+    def judge(self, entry: Entry[Block]) -> Freshness:
+        """How good a block is now."""
+        return self._blocks.judge(entry)
+
+    def is_current(self, entries: Sequence[Entry[Block]], total: int) -> bool:
+        """Whether just these blocks are held, fresh, and `total` is the total last told."""
+        for entry in entries:
+            if self._blocks.held(entry.value.index) is not entry:
+                return False
+            if self._blocks.judge(entry) is not Freshness.FRESH:
+                return False
+        return self._telling is not None and self._telling.value.total == total
+
+    async def close(self, seconds: float) -> None:
+        """Let the flights run out, at most `seconds`."""
+        await self._blocks.close(seconds)
+
+    def _landed(self, _index: int, entry: Entry[Block]) -> None:
+        if self._telling is None or self._telling.ordinal < entry.ordinal:
+            self._telling = entry
+
+    def _wanted(self, start: int, stop: int) -> list[int]:
+        """The blocks that the window needs, as far as is known."""
+        if self.total is None or self._telling is None:
+            return [PROBE]
+        needed = blocks_of(start, stop, self.total)
+        return list(needed) or [self._telling.value.index]
+
+    async def _gather(self, indexes: Sequence[int], ask: Ask, until: float) -> list[Served[Block]]:
+        """All of them at once; the first error is raised when all have ended."""
+        lookups = [
+            self._blocks.serve(index, partial(self._fetch, index), ask=ask, until=until)
+            for index in indexes
+        ]
+        outcomes = await asyncio.gather(*lookups, return_exceptions=True)
+        served: list[Served[Block]] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            served.append(outcome)
+        return served
+
+    def _lagging(self, basis: Sequence[Served[Block]], stop: int) -> list[int]:
+        """The blocks that disagree with a later one, or end where a later total goes on."""
+        entries = [served.entry for served in basis]
+        found = laggards(entries)
+        total = self.total
+        last = entries[-1].value
+        if not found and total is not None and last.total < min(stop, total):
+            found.append(last.index)
+        return found
+
+    async def _look_again(
+        self, lagging: Sequence[int], gathered: dict[int, Served[Block]], until: float
+    ) -> bool:
+        """Fetch the laggards again; False if that brought nothing new."""
+        before = [gathered[index].entry for index in lagging]
+        renewals = [
+            self._blocks.renew(entry.value.index, entry, partial(self._fetch, index), until=until)
+            for index, entry in zip(lagging, before, strict=True)
+        ]
+        gathered.update(zip(lagging, await asyncio.gather(*renewals), strict=True))
+        return any(
+            gathered[index].entry.ordinal > entry.ordinal
+            for index, entry in zip(lagging, before, strict=True)
+        )
+
+    def _cut(
+        self, start: int, stop: int, basis: Sequence[Served[Block]], *, shifting: bool = False
+    ) -> Window:
+        total = newest([served.entry for served in basis]).value.total
+        rows = tuple(cut(start, stop, [served.entry.value for served in basis]))
+        return Window(rows, total, shifting, tuple(basis))
+
+    def _find(
+        self, order_no: str, good: Callable[[Freshness], bool]
+    ) -> tuple[Row, Entry[Block]] | None:
+        holding = [
+            (row, entry)
+            for _, entry in self._blocks.all_held()
+            if good(self._blocks.judge(entry))
+            for row in entry.value.rows
+            if row.order_no == order_no
+        ]
+        return max(holding, key=lambda held: held[1].ordinal, default=None)

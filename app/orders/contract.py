@@ -1,0 +1,187 @@
+"""Our promised schema: what callers may ask and what they get. Knows nothing of the upstream.
+
+The bodies are typed dicts and not models, because what is not known is left out: a key that is
+absent says so, and the document shows no `null`. Enums are open: clients treat a value that they
+do not know as `unknown`.
+"""
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
+
+ORDER_NO = "202209251234224"
+UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
+
+
+def _open_enum(*words: str) -> Any:
+    """A string whose values may grow in number (Zalando guideline #112)."""
+    return Field(
+        description="Open enum: treat a value that you do not know as `unknown`.",
+        examples=[words[0]],
+        json_schema_extra={"x-extensible-enum": [*words, "unknown"]},
+    )
+
+
+STATUSES = ("paid", "unpaid", "completed", "cancelled", "expired")
+TYPES = ("new", "upgrade", "renewal", "overdue_correction", "overflow_correction")
+SOURCES = ("self_service", "license", "offline", "admin", "redemption_code")
+
+DecimalText = Annotated[
+    str,
+    Field(
+        description="A decimal number, digit for digit as the upstream has it.",
+        pattern=r"^-?[0-9]+(\.[0-9]+)?$",
+        examples=["199.00"],
+    ),
+]
+Moment = Annotated[
+    str,
+    Field(
+        description="RFC 3339, in UTC.",
+        json_schema_extra={"format": "date-time"},
+        examples=["2022-09-25T04:34:22Z"],
+    ),
+]
+OrderNo = Annotated[
+    str, Field(description="Empty where the upstream's cannot be read.", examples=[ORDER_NO])
+]
+
+
+class PackageName(TypedDict):
+    """The name of what was ordered, in the languages it has one."""
+
+    en: NotRequired[Annotated[str, Field(examples=["Enterprise"])]]
+    zh: NotRequired[Annotated[str, Field(examples=["企业版"])]]
+
+
+class Order(TypedDict):
+    """One order. What is not known is left out."""
+
+    order_no: OrderNo
+    package_name: NotRequired[PackageName]
+    unit_price: NotRequired[DecimalText]
+    quantity: NotRequired[Annotated[int, Field(examples=[2])]]
+    actual_amount: NotRequired[DecimalText]
+    status: Annotated[str, _open_enum(*STATUSES)]
+    type: Annotated[str, _open_enum(*TYPES)]
+    source: Annotated[str, _open_enum(*SOURCES)]
+    created_at: NotRequired[Moment]
+
+
+class Payment(TypedDict):
+    """The payment of one order. What is not known is left out."""
+
+    order_no: OrderNo
+    channel_order_no: NotRequired[str]
+    paid_amount: NotRequired[DecimalText]
+    paid_at: NotRequired[Moment]
+    paid_account: NotRequired[
+        Annotated[
+            str,
+            Field(description="All but the last 4 characters are `*`.", examples=["****6503"]),
+        ]
+    ]
+    status_code: NotRequired[
+        Annotated[
+            str,
+            Field(description="The upstream's own; its meaning is not documented.", examples=["3"]),
+        ]
+    ]
+    method: NotRequired[Annotated[str, Field(examples=["Alipay"])]]
+    created_at: NotRequired[Moment]
+
+
+class UnreadValue(TypedDict):
+    """A value of the upstream that could not be read, and was left out or is `unknown`."""
+
+    pointer: Annotated[
+        str,
+        Field(description="Where it would stand (RFC 6901).", examples=["/data/3/quantity"]),
+    ]
+    order_no: OrderNo
+    raw: NotRequired[
+        Annotated[str, Field(description="As sent, cut to 100 characters.", max_length=100)]
+    ]
+
+
+class AnswerMeta(TypedDict):
+    """Where an answer comes from."""
+
+    as_of: Annotated[Moment, Field(description="When the oldest part of it was asked for.")]
+    upstream_request_ids: Annotated[
+        list[str],
+        Field(
+            description="The requestId of each upstream answer that this one rests on.",
+            max_length=200,
+            examples=[[UPSTREAM_REQUEST_ID]],
+        ),
+    ]
+    upstream_answers: NotRequired[
+        Annotated[int, Field(description="How many there are, where 200 ids do not tell all.")]
+    ]
+    warnings: NotRequired[Annotated[list[UnreadValue], Field(max_length=100)]]
+    warnings_omitted: NotRequired[
+        Annotated[int, Field(description="How many warnings are not shown.")]
+    ]
+    currency: NotRequired[
+        Annotated[str, Field(description="ISO 4217, as the operator states it.", examples=["CNY"])]
+    ]
+
+
+class PageMeta(AnswerMeta):
+    """Where a page stands in the list, and where it comes from."""
+
+    page: Annotated[int, Field(examples=[1])]
+    limit: Annotated[int, Field(examples=[10])]
+    total: Annotated[int, Field(description="Orders in the whole list.", examples=[137])]
+    pages: Annotated[int, Field(description="0 when there are no orders.", examples=[14])]
+    shifting: NotRequired[
+        Annotated[
+            bool,
+            Field(
+                description="The list changed while it was read: an order may be missing here, "
+                "none stands twice."
+            ),
+        ]
+    ]
+
+
+class OrderPage(TypedDict):
+    """One page of the order list, in the upstream's order."""
+
+    data: list[Order]
+    meta: PageMeta
+
+
+class SingleOrder(TypedDict):
+    """One order."""
+
+    data: Order
+    meta: AnswerMeta
+
+
+class SinglePayment(TypedDict):
+    """One payment."""
+
+    data: Payment
+    meta: AnswerMeta
+
+
+class Me(TypedDict):
+    """Who the caller is to us."""
+
+    name: Annotated[str, Field(examples=["dashboard"])]
+    kind: Annotated[str, _open_enum("key", "anonymous")]
+    scopes: Annotated[list[str], Field(examples=[["orders:read"]])]
+
+
+class MeMeta(TypedDict):
+    """Nothing is known about this answer but that it is ours."""
+
+
+class MeAnswer(TypedDict):
+    """Who the caller is to us."""
+
+    data: Me
+    meta: MeMeta

@@ -1,0 +1,30 @@
+"""Who the caller is to us."""
+
+from typing import cast
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from app.edge.exchange import Caller, exchange_of
+from app.edge.parameters import NoParameters, read
+from app.orders.contract import Me, MeAnswer
+
+
+def me_router() -> APIRouter:
+    """The route `/v1/me`, for any caller."""
+    router = APIRouter(tags=["callers"])
+
+    @router.get(
+        "/v1/me", operation_id="getMe", summary="Who the caller is", response_model=MeAnswer
+    )
+    async def get_me(request: Request) -> Response:
+        read(NoParameters, request.scope["query_string"])
+        caller = cast("Caller", exchange_of(request.scope).caller)
+        me = Me(name=caller.name, kind=caller.kind, scopes=sorted(caller.scopes))
+        return Response(
+            to_json({"data": me, "meta": {}}),
+            media_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    return router

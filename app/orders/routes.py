@@ -1,0 +1,185 @@
+"""What callers may ask of orders: each route one straight line from question to answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.cache.grace_cache import Served
+from app.clock import Clock
+from app.edge.callers import requires
+from app.edge.document import asks_upstream
+from app.edge.exchange import exchange_of
+from app.edge.parameters import (
+    DecimalInteger,
+    NoParameters,
+    documented,
+    documented_order_number,
+    order_number,
+    read,
+)
+from app.orders.answer import Answer, Source, compose_page, compose_single, links_of
+from app.orders.asked import ask_of, header
+from app.orders.book import OrderBook, Window
+from app.orders.contract import OrderPage, SingleOrder, SinglePayment
+from app.orders.manner import manner_of
+from app.orders.prepared import LIST_PATH, Prepared, PreparedPage, rendered
+from app.orders.singles import Found, SingleOrders
+
+MAX_LIMIT = 50
+
+
+class OrdersQuery(BaseModel):
+    """Which page of the list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    page: Annotated[
+        int,
+        DecimalInteger(1_000_000, "follow the Link header to the pages there are"),
+        Field(description="The page, from 1. One past the end is empty.", examples=[1]),
+    ] = 1
+    limit: Annotated[
+        int,
+        DecimalInteger(MAX_LIMIT, "ask for more pages"),
+        Field(description="Orders a page.", examples=[10]),
+    ] = 10
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersDesk:
+    """What the routes of orders need.
+
+    Attributes:
+        ttl: seconds; told in Cache-Status.
+        currency: ISO 4217, or empty.
+        public_url: origin and prefix of links, or empty for path references.
+        code_of: the problem code of an error.
+    """
+
+    book: OrderBook
+    singles: SingleOrders
+    prepared: Prepared
+    clock: Clock
+    ttl: float
+    currency: str
+    public_url: str
+    code_of: Callable[[BaseException], str]
+
+
+def orders_router(desk: OrdersDesk) -> APIRouter:
+    """The routes under /v1/orders."""
+    router = APIRouter(prefix=LIST_PATH, tags=["orders"])
+
+    @router.get(
+        "",
+        operation_id="listOrders",
+        summary="One page of the order list",
+        response_model=OrderPage,
+        dependencies=[Depends(requires("orders:read"))],
+        openapi_extra={"parameters": documented(OrdersQuery)}
+        | asks_upstream(headers=("ETag", "Link", "X-Total-Count")),
+    )
+    async def list_orders(request: Request) -> Response:
+        query = read(OrdersQuery, request.scope["query_string"])
+        start = (query.page - 1) * query.limit
+        asked_at = desk.clock.monotonic()
+        window = await desk.book.window(start, start + query.limit, _ask(request))
+        answer = _page(desk, window, query, request.scope["query_string"].decode("ascii"))
+        entries = tuple(served.entry for served in window.served)
+        if not window.shifting:
+            page = PreparedPage(answer, entries, window.total)
+            desk.prepared.keep(request.scope["query_string"], page)
+        return _answered(desk, request, answer, window.served, asked_at)
+
+    @router.get(
+        "/{order_no}",
+        operation_id="getOrder",
+        summary="One order",
+        response_model=SingleOrder,
+        dependencies=[Depends(requires("orders:read"))],
+        openapi_extra={"parameters": [documented_order_number()]}
+        | asks_upstream("order_not_found", headers=("ETag",)),
+    )
+    async def get_order(request: Request, order_no: str) -> Response:
+        number = _number(request, order_no)
+        asked_at = desk.clock.monotonic()
+        found = await desk.singles.order(number, _ask(request))
+        return _single(desk, request, found, asked_at)
+
+    @router.get(
+        "/{order_no}/payment",
+        operation_id="getOrderPayment",
+        summary="The payment of one order",
+        response_model=SinglePayment,
+        dependencies=[Depends(requires("payments:read"))],
+        openapi_extra={"parameters": [documented_order_number()]}
+        | asks_upstream("payment_not_found"),
+    )
+    async def get_order_payment(request: Request, order_no: str) -> Response:
+        number = _number(request, order_no)
+        asked_at = desk.clock.monotonic()
+        found = await desk.singles.payment(number, _ask(request))
+        response = _single(desk, request, found, asked_at, stored=False)
+        response.headers["cache-control"] = "no-store"
+        return response
+
+    return router
+
+
+def _ask(request: Request) -> Any:
+    return ask_of(header(request.scope["headers"], b"cache-control"))
+
+
+def _number(request: Request, order_no: str) -> str:
+    read(NoParameters, request.scope["query_string"])
+    return order_number(order_no)
+
+
+def _page(desk: OrdersDesk, window: Window, query: OrdersQuery, given: str) -> Answer:
+    pages = -(-window.total // query.limit)
+    return compose_page(
+        window.rows,
+        [_source(served) for served in window.served],
+        page=query.page,
+        limit=query.limit,
+        total=window.total,
+        shifting=window.shifting,
+        currency=desk.currency,
+        links=links_of(desk.public_url + LIST_PATH, given, query.page, pages),
+    )
+
+
+def _source(served: Served[Any]) -> Source:
+    held = served.entry.value
+    return Source(served.entry.asked, held.as_of, held.request_id, held.sandbox)
+
+
+def _single(
+    desk: OrdersDesk, request: Request, found: Found, asked_at: float, *, stored: bool = True
+) -> Response:
+    row, served = found
+    answer = compose_single(row, _source(served), currency=desk.currency)
+    return _answered(desk, request, answer, [served], asked_at, stored=stored)
+
+
+def _answered(
+    desk: OrdersDesk,
+    request: Request,
+    answer: Answer,
+    served: Any,
+    asked_at: float,
+    *,
+    stored: bool = True,
+) -> Response:
+    now = desk.clock.monotonic()
+    exchange = exchange_of(request.scope)
+    exchange.waited_seconds = now - asked_at
+    manner = manner_of(served, now=now, ttl=desk.ttl, code_of=desk.code_of, stored=stored)
+    condition = header(request.scope["headers"], b"if-none-match")
+    status, headers, body = rendered(exchange, answer, manner, now, condition)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response

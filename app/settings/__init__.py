@@ -1,0 +1,29 @@
+"""Every knob, and where its value comes from: the only reader of the environment.
+
+    values    what a value may look like
+    keys      the callers' keys, as they are configured
+    knobs     the settings, group by group, with default and bounds
+    faults    how what is wrong is told: every fault at once, and no value
+    load      option > environment > `.env` > files in ORDERS_SECRETS_DIR
+
+Knows nothing of what the rooms do with a value. Imported by cli and main alone.
+"""
+
+from app.settings.faults import SettingsError
+from app.settings.keys import SCOPES, KeyEntry, Scope, read_entries
+from app.settings.knobs import Settings
+from app.settings.load import ForSandbox, load, load_for_sandbox
+from app.settings.values import is_loopback
+
+__all__ = [
+    "SCOPES",
+    "ForSandbox",
+    "KeyEntry",
+    "Scope",
+    "Settings",
+    "SettingsError",
+    "is_loopback",
+    "load",
+    "load_for_sandbox",
+    "read_entries",
+]

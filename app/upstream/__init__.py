@@ -1,0 +1,1 @@
+"""The other side: the one API we call, and all it can do to us."""

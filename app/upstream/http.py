@@ -1,0 +1,56 @@
+"""The one door to the HTTP client library: to change the library, change the import below."""
+
+import ssl
+from pathlib import Path
+
+import httpx
+
+AsyncBaseTransport = httpx.AsyncBaseTransport
+AsyncClient = httpx.AsyncClient
+HTTPError = httpx.HTTPError
+InvalidURL = httpx.InvalidURL
+MockTransport = httpx.MockTransport
+Request = httpx.Request
+Response = httpx.Response
+StreamError = httpx.StreamError
+Timeout = httpx.Timeout
+TimeoutException = httpx.TimeoutException
+
+KEEP_IDLE = 15.0
+"""Seconds an idle connection is kept: less than servers commonly do, so that we close first."""
+
+
+def open_client(
+    base_url: str,
+    *,
+    max_connections: int,
+    ca_file: Path | None = None,
+    proxy: str | None = None,
+    transport: AsyncBaseTransport | None = None,
+) -> AsyncClient:
+    """A client of one host: TLS verified, no redirect followed, nothing taken from the environment.
+
+    Args:
+        base_url: scheme, host and port of the upstream.
+        max_connections: connections at most; callers bound their calls to the same number.
+        ca_file: a private CA, beside the system's.
+        proxy: the way out, if there is one.
+        transport: the network; the real one where none is given.
+    """
+    tls = ssl.create_default_context()
+    if ca_file:
+        tls.load_verify_locations(ca_file)
+    return httpx.AsyncClient(
+        base_url=base_url,
+        verify=tls,
+        proxy=proxy,
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": "orders-bff", "Accept-Encoding": "gzip"},
+        limits=httpx.Limits(
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=KEEP_IDLE,
+        ),
+    )

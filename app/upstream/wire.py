@@ -1,0 +1,36 @@
+"""The upstream's words, as it sends them; what they mean is the affair of orders/reshape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BLOCK_SIZE = 50
+"""Rows of one list call: the most the upstream gives."""
+
+WireObject = Mapping[str, Any]
+"""A JSON object. Every number in it is a `Number`: its text, digit for digit."""
+
+
+class Number(str):
+    """A JSON number, kept as the text it was sent as, so that no digit is lost to a float."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersAnswer:
+    """One answer to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not."""
+
+    rows: tuple[object, ...]
+    total: int
+    request_id: str | None
+    sandbox: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectAnswer:
+    """One answer to get-order-detail or get-order-pay-detail: an object with something in it."""
+
+    data: WireObject
+    request_id: str | None
+    sandbox: bool

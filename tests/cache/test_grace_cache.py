@@ -1,0 +1,285 @@
+"""What a caller gets while answers age, fail and land."""
+
+import asyncio
+
+import pytest
+
+from app.cache.freshness import Freshness, Lifetime, pause_after
+from app.cache.grace_cache import Ask, Entry, GraceCache, How, NotInCache, Served, WaitEnded
+from tests.support.clock import ManualClock, settle
+
+
+class Unknown(Exception):
+    """A fact: there is no such thing."""
+
+
+class Source:
+    """What is fetched: numbered answers, held back or failing at a test's will."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.error: Exception | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def __call__(self) -> str:
+        self.asked += 1
+        answer, error = f"answer {self.asked}", self.error
+        await self.open.wait()
+        if error:
+            raise error
+        return answer
+
+
+class Bench:
+    """A cache, its clock and its source."""
+
+    def __init__(self, *, ttl: float = 60, min_age: float = 5, max_bytes: int = 1000) -> None:
+        self.clock = ManualClock()
+        self.source = Source()
+        self.landed: list[Entry[str]] = []
+        self.cache: GraceCache[str, str] = GraceCache(
+            Lifetime(ttl, 300, 1000),
+            self.clock,
+            min_age=min_age,
+            wait=2,
+            max_entries=10,
+            max_bytes=max_bytes,
+            weigh=len,
+            pause=lambda _error, in_a_row: pause_after(in_a_row),
+            facts=(Unknown,),
+            landed=lambda _key, entry: self.landed.append(entry),
+        )
+
+    def ask(self, ask: Ask = Ask.NORMAL, key: str = "k") -> "asyncio.Future[Served[str]]":
+        until = self.clock.monotonic() + 8
+        return asyncio.ensure_future(self.cache.serve(key, self.source, ask=ask, until=until))
+
+    def renew(self, entry: Entry[str]) -> "asyncio.Future[Served[str]]":
+        until = self.clock.monotonic() + 8
+        return asyncio.ensure_future(self.cache.renew("k", entry, self.source, until=until))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def told(served: Served[str]) -> tuple[str, Freshness, How]:
+    return served.entry.value, served.freshness, served.how
+
+
+async def test_a_fresh_answer_is_served_without_asking(bench: Bench):
+    first = await bench.ask()
+    assert told(first) == ("answer 1", Freshness.FRESH, How.FETCHED)
+    assert first.reason == "uri-miss"
+    await bench.clock.advance(59)
+    assert told(await bench.ask()) == ("answer 1", Freshness.FRESH, How.HELD)
+    assert bench.source.asked == 1
+
+
+async def test_a_stale_answer_is_served_at_once_and_refreshed_behind(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(60)
+    bench.source.open.clear()
+    assert told(await bench.ask()) == ("answer 1", Freshness.STALE, How.HELD_STALE)
+    bench.source.open.set()
+    await settle()
+    assert told(await bench.ask()) == ("answer 2", Freshness.FRESH, How.HELD)
+
+
+async def test_many_who_find_nothing_cost_one_call(bench: Bench):
+    served = await asyncio.gather(*(bench.ask() for _ in range(50)))
+    assert {one.entry.value for one in served} == {"answer 1"}
+    assert [one.how for one in served].count(How.FETCHED) == 1
+    assert [one.how for one in served].count(How.JOINED) == 49
+    assert bench.source.asked == 1
+
+
+async def test_a_kept_answer_is_asked_for_anew_and_waited_for(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(360)
+    served = await bench.ask()
+    assert told(served) == ("answer 2", Freshness.FRESH, How.FETCHED)
+    assert served.reason == "stale"
+
+
+async def test_a_kept_answer_is_served_when_the_upstream_fails(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(360)
+    bench.source.error = OSError("down")
+    served = await bench.ask()
+    assert told(served) == ("answer 1", Freshness.KEPT, How.FAILED)
+    assert served.failure is bench.source.error
+
+
+async def test_a_kept_answer_is_served_when_the_upstream_lasts(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(360)
+    bench.source.open.clear()
+    asking = bench.ask()
+    await bench.clock.advance(1.9)
+    assert not asking.done()
+    await bench.clock.advance(0.1)
+    assert told(asking.result()) == ("answer 1", Freshness.KEPT, How.FAILED)
+    assert isinstance(asking.result().failure, WaitEnded)
+    bench.source.open.set()
+    await settle()
+    assert told(await bench.ask()) == ("answer 2", Freshness.FRESH, How.HELD)
+
+
+async def test_an_answer_that_is_gone_is_not_served(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(1360)
+    bench.source.error = OSError("down")
+    with pytest.raises(OSError, match="down"):
+        await bench.ask()
+
+
+async def test_a_caller_with_nothing_held_waits_to_its_deadline_and_the_flight_goes_on(
+    bench: Bench,
+):
+    bench.source.open.clear()
+    asking = bench.ask()
+    await bench.clock.advance(8)
+    with pytest.raises(WaitEnded):
+        asking.result()
+    bench.source.open.set()
+    await settle()
+    assert told(await bench.ask()) == ("answer 1", Freshness.FRESH, How.HELD)
+
+
+async def test_a_failed_fetch_is_not_tried_again_at_once(bench: Bench):
+    bench.source.error = OSError("down")
+    for _ in range(3):
+        with pytest.raises(OSError, match="down"):
+            await bench.ask()
+    assert bench.source.asked == 1
+    await bench.clock.advance(1)
+    with pytest.raises(OSError, match="down"):
+        await bench.ask()
+    await bench.clock.advance(1.9)
+    with pytest.raises(OSError, match="down"):
+        await bench.ask()
+    assert bench.source.asked == 2
+
+
+async def test_what_is_held_is_served_at_once_while_a_failure_is_remembered(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(360)
+    bench.source.error = OSError("down")
+    await bench.ask()
+    assert told(await bench.ask()) == ("answer 1", Freshness.KEPT, How.HELD_STALE)
+    assert told(await bench.ask(Ask.NO_CACHE)) == ("answer 1", Freshness.KEPT, How.HELD_STALE)
+    assert bench.source.asked == 2
+
+
+async def test_a_stale_answer_is_not_refreshed_while_a_failure_is_remembered(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(60)
+    bench.source.error = OSError("down")
+    await bench.ask()
+    await settle()
+    await bench.ask()
+    await settle()
+    assert bench.source.asked == 2
+
+
+async def test_an_error_never_lengthens_a_life(bench: Bench):
+    await bench.ask()
+    bench.source.error = OSError("down")
+    for _ in range(136):
+        await bench.clock.advance(10)
+    with pytest.raises(OSError, match="down"):
+        await bench.ask()
+
+
+async def test_a_fact_ends_what_was_held(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(360)
+    bench.source.error = Unknown()
+    with pytest.raises(Unknown):
+        await bench.ask()
+    with pytest.raises(Unknown):
+        await bench.ask()
+    assert bench.cache.held("k") is None
+
+
+async def test_no_cache_asks_again_unless_what_is_held_is_young(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(4)
+    assert told(await bench.ask(Ask.NO_CACHE)) == ("answer 1", Freshness.FRESH, How.HELD)
+    await bench.clock.advance(1)
+    served = await bench.ask(Ask.NO_CACHE)
+    assert told(served) == ("answer 2", Freshness.FRESH, How.FETCHED)
+    assert served.reason == "request"
+
+
+async def test_no_cache_serves_what_is_held_when_asking_fails(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(30)
+    bench.source.error = OSError("down")
+    assert told(await bench.ask(Ask.NO_CACHE)) == ("answer 1", Freshness.FRESH, How.FAILED)
+
+
+async def test_only_if_cached_serves_what_is_held_and_asks_nobody(bench: Bench):
+    with pytest.raises(NotInCache):
+        await bench.ask(Ask.ONLY_IF_CACHED)
+    await bench.ask()
+    await bench.clock.advance(400)
+    served = await bench.ask(Ask.ONLY_IF_CACHED)
+    assert told(served) == ("answer 1", Freshness.KEPT, How.HELD_STALE)
+    assert bench.source.asked == 1
+
+
+async def test_what_is_too_heavy_is_served_and_not_held():
+    bench = Bench(max_bytes=3)
+    assert (await bench.ask()).entry.value == "answer 1"
+    assert (await bench.ask()).entry.value == "answer 2"
+    assert bench.cache.all_held() == []
+
+
+async def test_what_was_found_lagging_is_stale_and_fetched_again_once_a_ttl(bench: Bench):
+    first = await bench.ask()
+    second = await bench.renew(first.entry)
+    assert told(second) == ("answer 2", Freshness.FRESH, How.FETCHED)
+    third = await bench.renew(second.entry)
+    assert told(third) == ("answer 2", Freshness.STALE, How.HELD_STALE)
+    await bench.ask()
+    await settle()
+    assert bench.source.asked == 2
+    await bench.clock.advance(60)
+    await bench.ask()
+    await settle()
+    assert bench.source.asked == 3
+
+
+async def test_a_lagging_answer_that_was_replaced_meanwhile_is_not_fetched_again(bench: Bench):
+    first = await bench.ask()
+    await bench.clock.advance(10)
+    await bench.ask(Ask.NO_CACHE)
+    renewed = await bench.renew(first.entry)
+    assert renewed.entry.value == "answer 2"
+    assert bench.source.asked == 2
+
+
+async def test_a_lagging_answer_that_is_held_no_more_is_fetched_again():
+    bench = Bench(max_bytes=3)
+    first = await bench.ask()
+    assert (await bench.renew(first.entry)).entry.value == "answer 2"
+
+
+async def test_landings_are_told(bench: Bench):
+    served = await bench.ask()
+    assert bench.landed == [served.entry]
+
+
+async def test_closing_waits_for_the_flights(bench: Bench):
+    bench.source.open.clear()
+    asking = bench.ask()
+    await settle()
+    closing = asyncio.ensure_future(bench.cache.close(10))
+    await settle()
+    bench.source.open.set()
+    await closing
+    assert (await asking).entry.value == "answer 1"

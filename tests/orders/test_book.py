@@ -1,0 +1,254 @@
+"""Windows on one sequence: against a plain list, standing still and shifting."""
+
+import asyncio
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.cache.freshness import Freshness
+from app.cache.grace_cache import Ask, How, NotInCache
+from app.orders.book import Window
+from app.upstream.errors import UpstreamFailed
+from tests.support.book import TTL, BookBench
+from tests.support.clock import settle
+
+pages = st.tuples(st.integers(1, 60), st.integers(1, 50))
+
+
+def numbers(window: Window) -> list[str]:
+    return [row.order_no for row in window.rows]
+
+
+def positions(page: int, limit: int) -> tuple[int, int]:
+    return (page - 1) * limit, page * limit
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.integers(0, 500), asked=st.lists(pages, min_size=1, max_size=40), at_once=st.booleans()
+)
+def test_on_a_list_that_stands_still_every_window_is_right_and_blocks_are_read_once(
+    size: int, asked: list[tuple[int, int]], at_once: bool
+):
+    async def journey() -> None:
+        bench = BookBench(size)
+        questions = [bench.book.window(*positions(*page)) for page in asked]
+        if at_once:
+            windows = list(await asyncio.gather(*questions))
+        else:
+            windows = [await question for question in questions]
+        for page, window in zip(asked, windows, strict=True):
+            start, stop = positions(*page)
+            assert numbers(window) == bench.list.numbers[start:stop]
+            assert window.total == size
+            assert not window.shifting
+        assert len(bench.list.calls) <= math.ceil(size / 50) + 1
+        assert len(set(bench.list.calls)) == len(bench.list.calls)
+
+    asyncio.run(journey())
+
+
+shifts = st.lists(
+    st.tuples(st.sampled_from(["come", "go", "none"]), st.integers(0, 400)), max_size=60
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(size=st.integers(0, 300), asked=st.lists(pages, min_size=1, max_size=30), shifts=shifts)
+def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
+    size: int, asked: list[tuple[int, int]], shifts: list[tuple[str, int]]
+):
+    async def journey() -> None:
+        bench = BookBench(size)
+        pending = list(shifts)
+        largest = size
+
+        def shift() -> None:
+            nonlocal largest
+            what, where = pending.pop() if pending else ("none", 0)
+            at = min(where, len(bench.list.numbers))
+            if what == "come":
+                bench.list.numbers.insert(at, f"new{len(pending)}")
+            elif what == "go" and bench.list.numbers:
+                del bench.list.numbers[at - 1]
+            largest = max(largest, len(bench.list.numbers))
+
+        bench.list.before_answer = shift
+        for page in asked:
+            window = await bench.book.window(*positions(*page))
+            found = numbers(window)
+            assert len(set(found)) == len(found)
+            totals = {served.entry.value.total for served in window.served}
+            if not window.shifting:
+                assert len(totals) == 1
+                assert len(found) == max(0, min(page[1], window.total - (page[0] - 1) * page[1]))
+        await settle()
+        assert len(bench.list.calls) <= 2 * (math.ceil(largest / 50) + 1)
+
+    asyncio.run(journey())
+
+
+async def test_a_cold_start_asks_for_block_0_first_and_the_others_wait_for_it():
+    bench = BookBench(500)
+    gate = asyncio.Event()
+    fetch = bench.list.fetch
+
+    async def held_back(index: int):
+        await gate.wait()
+        return await fetch(index)
+
+    bench.book._fetch = held_back
+    asking = [asyncio.ensure_future(bench.book.window(at, at + 10)) for at in range(0, 500, 10)]
+    await settle()
+    assert len(bench.book._blocks._flights) == 1
+    gate.set()
+    await asyncio.gather(*asking)
+    assert sorted(bench.list.calls) == list(range(10))
+
+
+async def test_a_window_past_the_end_costs_nothing_while_the_total_is_fresh():
+    bench = BookBench(120)
+    await bench.book.window(100, 110)
+    calls = list(bench.list.calls)
+    window = await bench.book.window(49_999_950, 50_000_000)
+    assert (numbers(window), window.total) == ([], 120)
+    assert bench.list.calls == calls
+    assert [served.how for served in window.served] == [How.HELD]
+
+
+async def test_a_window_past_the_end_ages_with_the_answer_that_told_the_total():
+    bench = BookBench(20)
+    await bench.book.window(0, 10)
+    await bench.clock.advance(TTL)
+    window = await bench.book.window(1000, 1010)
+    assert window.served[0].freshness is Freshness.STALE
+    await settle()
+    assert bench.list.calls == [0, 0]
+
+
+async def test_a_total_that_is_gone_is_no_total():
+    bench = BookBench(20)
+    assert bench.book.total is None
+    await bench.book.window(0, 10)
+    assert bench.book.total == 20
+    await bench.clock.advance(1360)
+    assert bench.book.total is None
+
+
+async def test_a_list_that_grew_while_it_was_read_is_read_to_its_new_end():
+    bench = BookBench(50)
+    await bench.book.window(0, 10)
+    bench.list.numbers.append("one more")
+    await bench.clock.advance(360)
+    window = await bench.book.window(40, 60)
+    assert numbers(window) == bench.list.numbers[40:60]
+    assert not window.shifting
+
+
+async def test_neighbours_that_disagree_are_read_again_and_agree():
+    bench = BookBench(100)
+    await bench.book.window(0, 50)
+    bench.list.numbers.insert(0, "newest")
+    window = await bench.book.window(40, 60)
+    assert numbers(window) == bench.list.numbers[40:60]
+    assert window.total == 101
+    assert not window.shifting
+    assert bench.list.calls == [0, 1, 0]
+
+
+async def test_neighbours_that_share_a_number_are_read_again_and_agree():
+    bench = BookBench(100)
+    await bench.book.window(0, 50)
+    bench.list.numbers.insert(0, "newest")
+    bench.list.numbers.pop()
+    window = await bench.book.window(40, 60)
+    assert numbers(window) == bench.list.numbers[40:60]
+    assert not window.shifting
+
+
+async def test_neighbours_that_cannot_be_read_again_say_so_and_show_each_order_once():
+    bench = BookBench(100)
+    await bench.book.window(0, 50)
+    bench.list.numbers.insert(0, "newest")
+    await bench.book.window(60, 70)
+    bench.list.down = True
+    window = await bench.book.window(40, 60)
+    assert window.shifting
+    assert window.total == 101
+    found = numbers(window)
+    assert len(set(found)) == len(found) == 19
+    assert How.FAILED in [served.how for served in window.served]
+
+
+async def test_a_window_of_held_blocks_that_disagree_asks_nobody_if_only_held_ones_are_wanted():
+    bench = BookBench(100)
+    await bench.book.window(0, 50)
+    bench.list.numbers.insert(0, "newest")
+    await bench.book.window(60, 70)
+    calls = len(bench.list.calls)
+    window = await bench.book.window(40, 60, Ask.ONLY_IF_CACHED)
+    assert window.shifting
+    assert len(bench.list.calls) == calls
+
+
+async def test_a_block_that_ends_where_a_later_total_goes_on_is_read_again():
+    bench = BookBench(120)
+    await bench.book.window(100, 110)
+    bench.list.numbers += [f"late{at}" for at in range(10)]
+    await bench.book.window(60, 70)
+    window = await bench.book.window(110, 130)
+    assert numbers(window) == bench.list.numbers[110:130]
+    assert window.total == 130
+
+
+async def test_only_what_is_held_is_served_where_that_is_asked():
+    bench = BookBench(100)
+    with pytest.raises(NotInCache):
+        await bench.book.window(0, 10, Ask.ONLY_IF_CACHED)
+    await bench.book.window(0, 10)
+    window = await bench.book.window(0, 10, Ask.ONLY_IF_CACHED)
+    assert len(window.rows) == 10
+    with pytest.raises(NotInCache):
+        await bench.book.window(60, 70, Ask.ONLY_IF_CACHED)
+    assert bench.list.calls == [0]
+
+
+async def test_an_order_is_found_in_the_fresh_block_that_was_asked_for_last():
+    bench = BookBench(100)
+    await bench.book.window(0, 100)
+    assert bench.book.fresh_row("n70") is not None
+    assert bench.book.fresh_row("n170") is None
+    await bench.clock.advance(TTL)
+    assert bench.book.fresh_row("n70") is None
+    held = bench.book.held_row("n70")
+    assert held is not None
+    assert bench.book.judge(held[1]) is Freshness.STALE
+
+
+async def test_a_failure_with_nothing_held_is_raised():
+    bench = BookBench(100)
+    bench.list.down = True
+    with pytest.raises(UpstreamFailed):
+        await bench.book.window(0, 10)
+
+
+async def test_blocks_are_current_until_one_is_replaced_lags_or_is_stale():
+    bench = BookBench(100)
+    window = await bench.book.window(40, 60)
+    entries = [served.entry for served in window.served]
+    assert bench.book.is_current(entries, 100)
+    assert not bench.book.is_current(entries, 101)
+    await bench.clock.advance(10)
+    await bench.book.window(0, 10, Ask.NO_CACHE)
+    assert not bench.book.is_current(entries, 100)
+    assert bench.book.is_current(entries[1:], 100)
+    await bench.clock.advance(50)
+    assert not bench.book.is_current(entries[1:], 100)
+
+
+async def test_closing_leaves_nothing_under_way():
+    bench = BookBench(100)
+    await bench.book.window(0, 10)
+    await bench.book.close(10)

@@ -1,0 +1,61 @@
+"""An order book over a plain list that a test may change between two fetches."""
+
+from collections.abc import Callable
+
+from app.cache.freshness import Lifetime, pause_after
+from app.cache.grace_cache import Entry, GraceCache
+from app.orders.blocks import Block
+from app.orders.book import OrderBook
+from app.orders.reshape import Row
+from app.upstream.errors import UpstreamFailed
+from app.upstream.wire import BLOCK_SIZE
+from tests.support.clock import ManualClock
+
+TTL = 60.0
+
+
+def row(number: str) -> Row:
+    """A row that is told by its number alone."""
+    return Row(number, b'"%s"' % number.encode(), (), has_amount=False)
+
+
+class PlainList:
+    """The upstream's list as it is now, and the calls that it cost."""
+
+    def __init__(self, size: int) -> None:
+        self.numbers = [f"n{at}" for at in range(size)]
+        self.calls: list[int] = []
+        self.down = False
+        self.before_answer: Callable[[], None] = lambda: None
+
+    async def fetch(self, index: int) -> Block:
+        """What a list call brings."""
+        self.calls.append(index)
+        self.before_answer()
+        if self.down:
+            raise UpstreamFailed("down")
+        start = index * BLOCK_SIZE
+        rows = tuple(row(number) for number in self.numbers[start : start + BLOCK_SIZE])
+        return Block(index, rows, len(self.numbers), "", f"call-{len(self.calls)}", sandbox=False)
+
+
+class BookBench:
+    """A book, its clock and its list."""
+
+    def __init__(self, size: int) -> None:
+        self.clock = ManualClock()
+        self.list = PlainList(size)
+        self.book = OrderBook(self._blocks, self.list.fetch, self.clock, deadline=8)
+
+    def _blocks(self, landed: Callable[[int, Entry[Block]], None]) -> GraceCache[int, Block]:
+        return GraceCache(
+            Lifetime(TTL, 300, 1000),
+            self.clock,
+            min_age=5,
+            wait=2,
+            max_entries=2000,
+            max_bytes=10**9,
+            weigh=lambda block: block.weight,
+            pause=lambda _error, in_a_row: pause_after(in_a_row),
+            landed=landed,
+        )

@@ -1,0 +1,114 @@
+"""Concurrent calls for one key are one call."""
+
+import asyncio
+
+import pytest
+
+from app.single_flight import SingleFlight, TooManyWaiters
+from tests.support.clock import ManualClock, settle
+
+
+class Work:
+    """A call that a test lets end."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.ended = False
+
+    async def __call__(self) -> int:
+        await self.gate.wait()
+        self.ended = True
+        return 42
+
+
+async def test_everyone_who_waits_gets_the_one_result():
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
+    work = Work()
+    flight = flights.launch("a", work)
+    waiting = [asyncio.ensure_future(flight.landed_within(8)) for _ in range(100)]
+    await settle()
+    work.gate.set()
+    assert all(await asyncio.gather(*waiting))
+    assert flight.result() == 42
+    assert flight.failure() is None
+    assert flights.under_way("a") is None
+
+
+async def test_a_leaver_does_not_end_the_flight_for_others():
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
+    work = Work()
+    flight = flights.launch("a", work)
+    leaver = asyncio.ensure_future(flight.landed_within(8))
+    stayer = asyncio.ensure_future(flight.landed_within(8))
+    await settle()
+    leaver.cancel()
+    await settle()
+    assert flight.waiters == 1
+    work.gate.set()
+    assert await stayer
+    assert work.ended
+
+
+async def test_who_has_waited_long_enough_goes_and_the_flight_goes_on():
+    clock = ManualClock()
+    flights: SingleFlight[str, int] = SingleFlight(clock)
+    work = Work()
+    flight = flights.launch("a", work)
+    waiting = asyncio.ensure_future(flight.landed_within(2))
+    await clock.advance(2)
+    assert waiting.result() is False
+    assert flights.under_way("a") is flight
+    work.gate.set()
+    await settle()
+    assert work.ended
+    assert await flight.landed_within(0)
+
+
+async def test_a_failure_is_shared_and_an_abandoned_one_is_quiet():
+    async def fail() -> int:
+        raise ValueError("no")
+
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
+    flight = flights.launch("a", fail)
+    await settle()
+    assert isinstance(flight.failure(), ValueError)
+    with pytest.raises(ValueError, match="no"):
+        flight.result()
+
+
+async def test_a_flight_has_no_more_waiters_than_it_may():
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock(), max_waiters=1)
+    work = Work()
+    flight = flights.launch("a", work)
+    waiting = asyncio.ensure_future(flight.landed_within(8))
+    await settle()
+    with pytest.raises(TooManyWaiters):
+        await flight.landed_within(8)
+    work.gate.set()
+    assert await waiting
+
+
+async def test_closing_lets_flights_run_out():
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
+    work = Work()
+    flights.launch("a", work)
+    closing = asyncio.ensure_future(flights.close(10))
+    await settle()
+    assert not closing.done()
+    work.gate.set()
+    await closing
+    assert work.ended
+    assert len(flights) == 0
+    await flights.close(10)
+
+
+async def test_closing_ends_what_does_not_end_in_time():
+    clock = ManualClock()
+    flights: SingleFlight[str, int] = SingleFlight(clock)
+    work = Work()
+    flights.launch("a", work)
+    closing = asyncio.ensure_future(flights.close(10))
+    await clock.advance(10)
+    await closing
+    assert not work.ended
+    assert len(flights) == 0
