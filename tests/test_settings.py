@@ -16,6 +16,7 @@ from app.settings import (
     is_loopback,
     load,
     load_for_sandbox,
+    read_entries,
 )
 
 NOWHERE = Path("/nowhere/.env")
@@ -424,7 +425,7 @@ def test_faulty_keys_are_told_without_saying_that_nobody_could_be_let_in() -> No
 def test_a_key_is_a_way_in() -> None:
     entry = ENTRY | {"expires_at": "2027-01-01T00:00:00Z", "rate": "10/second"}
     settings = settings_of(CALLERS__ANONYMOUS="false", CALLERS__API_KEYS=json.dumps([entry]))
-    (key,) = settings.callers.entries()
+    (key,) = settings.callers.api_keys
     assert (key.name, key.scopes, key.rate) == ("dashboard", ("orders:read",), "10/second")
     assert settings.anonymous_scopes() == ()
 
@@ -433,19 +434,19 @@ def test_callers_without_a_key_may_read_orders_and_no_more() -> None:
     assert settings_of().anonymous_scopes() == ("orders:read",)
 
 
-def test_a_file_of_keys_is_a_way_in_and_adds_to_the_others(tmp_path: Path) -> None:
+def test_a_file_of_keys_is_a_way_in(tmp_path: Path) -> None:
     path = write(tmp_path / "keys.json", json.dumps([ENTRY | {"sha256": "b" * 64}]))
     settings = settings_of(
         CALLERS__ANONYMOUS="false",
-        CALLERS__API_KEYS=json.dumps([ENTRY]),
         CALLERS__API_KEYS_FILE=str(path),
     )
-    assert [key.sha256[0] for key in settings.callers.entries()] == ["a", "b"]
+    assert settings.callers.api_keys_file == path
+    assert [entry.sha256[0] for entry in read_entries(path)] == ["b"]
 
 
 def test_a_name_may_occur_twice_and_a_digest_once() -> None:
     twice = [ENTRY, ENTRY | {"sha256": "b" * 64}]
-    assert len(settings_of(CALLERS__API_KEYS=json.dumps(twice)).callers.entries()) == 2
+    assert len(settings_of(CALLERS__API_KEYS=json.dumps(twice)).callers.api_keys) == 2
     (fault,) = faults_of(CALLERS__API_KEYS=json.dumps([ENTRY, ENTRY | {"name": "other"}]))
     assert "two entries are the same key" in fault
 

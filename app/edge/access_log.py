@@ -3,6 +3,7 @@
 Whatever goes wrong behind it is answered here, so that the server never tells a traceback.
 """
 
+import asyncio
 import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import request_id
 from app.clock import Clock
 from app.edge.exchange import Exchange
-from app.edge.logs import frames_of
 from app.edge.problem_kinds import PROBLEM_KINDS
 from app.edge.problems import Problem, send_problem
 
@@ -22,14 +22,19 @@ SECURITY: RawHeaders = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-            b"frame-ancestors 'none'; object-src 'none'"
-        ),
-    ),
+    # Browsers ask this of embedding alone, never of a CORS request: it hinders no dashboard.
+    (b"cross-origin-resource-policy", b"same-origin"),
 ]
+
+CONTENT_SECURITY = (
+    b"content-security-policy",
+    b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'none'; object-src 'none'",
+)
+"""For pages: what is not a page runs nothing."""
+
+LOGGED_UPSTREAM_IDS = 10
+"""Upstream request ids in one line; of more, the line says how many there are."""
 
 _logger = logging.getLogger("orders_bff.access")
 
@@ -51,24 +56,31 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         exchange = self._exchange(scope)
-        constant = [(b"x-request-id", exchange.request_id.encode()), *SECURITY]
         varies = is_versioned(scope["path"])
-        if varies:
-            constant.append(VARY)
+        constant = [
+            (b"x-request-id", exchange.request_id.encode()),
+            *SECURITY,
+            VARY if varies else CONTENT_SECURITY,
+        ]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                headers = list(message["headers"])
+                headers = list(message.get("headers", ()))
                 if varies:
                     headers = [header for header in headers if header[0] != b"vary"]
-                message["headers"] = headers + constant
+                message = {**message, "headers": headers + constant}
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
-            await self._fail(exchange, scope, send_with_headers, error)
+        except asyncio.CancelledError:
+            # The server cancels those who are still here when it has drained long enough.
+            await _answer_anyway("overloaded", exchange, scope, send_with_headers)
+            raise
+        except Exception:
+            _logger.exception("unhandled")
+            await _answer_anyway("internal_error", exchange, scope, send_with_headers)
         finally:
             self._write(exchange, scope)
 
@@ -81,20 +93,10 @@ class AccessLog:
         scope["exchange"] = exchange
         return exchange
 
-    async def _fail(self, exchange: Exchange, scope: Scope, send: Send, error: Exception) -> None:
-        facts = {
-            "request_id": exchange.request_id,
-            "error": type(error).__name__,
-            "frames": frames_of(error),
-        }
-        _logger.error("unhandled", extra={"facts": facts})
-        if exchange.status == 0:
-            detail = PROBLEM_KINDS["internal_error"].detail
-            await send_problem(scope, send, Problem("internal_error", detail))
-
     def _write(self, exchange: Exchange, scope: Scope) -> None:
+        if not _logger.isEnabledFor(logging.INFO):
+            return
         facts: dict[str, object] = {
-            "request_id": exchange.request_id,
             "caller": exchange.caller.name if exchange.caller else "",
             "method": exchange.method,
             "route": exchange.route or getattr(scope.get("route"), "path", "unmatched"),
@@ -105,8 +107,17 @@ class AccessLog:
             facts["outcome"] = exchange.outcome
             facts["freshness"] = exchange.freshness
             facts["age"] = exchange.age
+        if exchange.waited_seconds:
             facts["waited_ms"] = round(exchange.waited_seconds * 1000, 3)
-            facts["upstream_request_ids"] = exchange.upstream_request_ids
+        if exchange.upstream_request_ids:
+            facts["upstream_request_ids"] = exchange.upstream_request_ids[:LOGGED_UPSTREAM_IDS]
+            if len(exchange.upstream_request_ids) > LOGGED_UPSTREAM_IDS:
+                facts["upstream_answers"] = len(exchange.upstream_request_ids)
         if exchange.problem:
             facts["problem"] = exchange.problem
         _logger.info("request", extra={"facts": facts})
+
+
+async def _answer_anyway(code: str, exchange: Exchange, scope: Scope, send: Send) -> None:
+    if exchange.status == 0:
+        await send_problem(scope, send, Problem(code, PROBLEM_KINDS[code].detail))

@@ -59,7 +59,7 @@ class KeyRing:
         keys: those that do not change.
         clock: the only source of time.
         file: where more of them stand.
-        read: reads that file; raises ValueError or OSError where it cannot.
+        read: reads that file, or raises ValueError in words that hold nothing of the file.
     """
 
     def __init__(
@@ -74,9 +74,14 @@ class KeyRing:
         self._clock = clock
         self._file = file
         self._read = read
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int] | None = (0, 0, 0)  # no file looks like this
         self._look_at = clock.monotonic()
         self._keys = _by_digest(self._fixed)
+
+    def has_a_key(self) -> bool:
+        """Whether one of the keys is good now."""
+        self._look()
+        return any(self._is_good(key) for key in self._keys.values())
 
     def find(self, offered: bytes) -> Key | None:
         """The key that `offered` is, unless it has expired."""
@@ -87,9 +92,10 @@ class KeyRing:
         key = self._keys.get(digest)
         if key is None or not hmac.compare_digest(key.sha256, digest):
             return None
-        if key.expires_at is not None and key.expires_at <= self._clock.now():
-            return None
-        return key
+        return key if self._is_good(key) else None
+
+    def _is_good(self, key: Key) -> bool:
+        return key.expires_at is None or key.expires_at > self._clock.now()
 
     def _look(self) -> None:
         """Read the file again if it changed; one that cannot be read changes nothing."""
@@ -97,17 +103,18 @@ class KeyRing:
         if self._file is None or now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY
+        seen = _state_of(self._file)
+        if seen == self._seen:
+            return
+        self._seen = seen
         try:
-            state = self._file.stat()
-            seen = (state.st_mtime_ns, state.st_size, state.st_ino)
-            if seen == self._seen:
-                return
             self._keys = _by_digest((*self._fixed, *self._read(self._file)))
-            self._seen = seen
+        except ValueError as error:
+            facts = {"fault": str(error), "kept": len(self._keys)}
+            # Not `exception`: where our code passed says nothing about a faulty file.
+            _logger.error("keys_file_unreadable", extra={"facts": facts})  # noqa: TRY400
+        else:
             _logger.info("keys_read", extra={"facts": {"keys": len(self._keys)}})
-        except (OSError, ValueError) as error:
-            facts = {"error": type(error).__name__, "kept": len(self._keys)}
-            _logger.error("keys_file_unreadable", extra={"facts": facts})  # noqa: TRY400  the traceback could quote the file
 
 
 class Callers:
@@ -155,6 +162,11 @@ class Callers:
         return Caller(key.name, "key", key.scopes) if key else None
 
 
+def somebody_can_enter(ring: KeyRing, anonymous_scopes: Sequence[str]) -> bool:
+    """Whether there is any way in; without one there is no sense in a start."""
+    return bool(anonymous_scopes) or ring.has_a_key()
+
+
 def requires(scope: str) -> Callable[[Request], Awaitable[None]]:
     """A route's dependency: the caller has `scope`, or Forbidden is raised."""
 
@@ -164,6 +176,14 @@ def requires(scope: str) -> Callable[[Request], Awaitable[None]]:
             raise Forbidden(scope)
 
     return check
+
+
+def _state_of(file: Path) -> tuple[int, int, int] | None:
+    try:
+        state = file.stat()
+    except OSError:
+        return None
+    return (state.st_mtime_ns, state.st_size, state.st_ino)
 
 
 def _by_digest(keys: Sequence[Key]) -> dict[bytes, Key]:

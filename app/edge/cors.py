@@ -13,10 +13,12 @@ from app.edge.problems import Problem, send_problem
 ASKED_FOR = ("Authorization", "Cache-Control", "If-None-Match", "X-Request-Id")
 EXPOSED = (
     "Age",
+    "Cache-Control",
     "Cache-Status",
     "ETag",
     "Link",
     "Retry-After",
+    "Vary",
     "X-Freshness",
     "X-Request-Id",
     "X-Sandbox",

@@ -24,7 +24,7 @@ codes and enum values. We never remove, rename or retype one.
 that explains it; quote `request_id` when you ask for help.
 
 **Freshness.** `as_of` and `Age` tell how old an answer is, `X-Freshness` whether it is `fresh`,
-`stale` (served at once, with a refresh behind) or `kept` (served while the upstream does not answer).
+`stale` (served at once, with a refresh behind) or `kept` (served while the upstream is silent).
 Send `Cache-Control: no-cache` for a younger one, `only-if-cached` for one that costs nothing.
 Poll with `If-None-Match`: an unchanged answer is an empty 304.
 

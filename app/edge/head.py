@@ -21,4 +21,8 @@ class Head:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app(scope, receive, send_without_body)
+        try:
+            await self._app(scope, receive, send_without_body)
+        finally:
+            # Whoever answers for a failure behind us answers a HEAD.
+            scope["method"] = "HEAD"

@@ -35,7 +35,10 @@ class Hosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         code = self._refusal(scope, exchange_of(scope)) if scope["type"] == "http" else ""
         if code:
-            await send_problem(scope, send, Problem(code, PROBLEM_KINDS[code].detail))
+            # What still comes in of a body that is too large is not worth reading.
+            close = (("Connection", "close"),) if code == "request_too_large" else ()
+            problem = Problem(code, PROBLEM_KINDS[code].detail, headers=close)
+            await send_problem(scope, send, problem)
             return
         await self._app(scope, receive, send)
 
@@ -49,7 +52,11 @@ class Hosts:
             return "uri_too_long"
         if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
             return "headers_too_large"
-        length = headers.get(b"content-length", b"")
-        if length and (not length.isdigit() or int(length[:12]) > LARGEST_BODY):
-            return "request_too_large"
-        return ""
+        length = headers.get(b"content-length")
+        # No question has a body: a small one is ignored.
+        return "request_too_large" if length is not None and _is_large(length) else ""
+
+
+def _is_large(length: bytes) -> bool:
+    digits = length.lstrip(b"0") or b"0"
+    return not digits.isdigit() or len(digits) > 9 or int(digits) > LARGEST_BODY

@@ -1,23 +1,47 @@
-"""Log lines: one event a line, facts as fields, as JSON or for a person. Knows no request."""
+"""How a log line is written, whoever writes it: one line, no secret, no forgery.
+
+Of an exception only its type and where it passed are told: its message and the values around it
+may hold a key, an order or raw database text. Knows no request but its id.
+"""
 
 import json
 import logging
-import sys
-from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from app.clock import Clock
+from app.request_id import current
+
 LOGGER = "orders_bff"
+"""The root of our own loggers."""
 
 _QUIET = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "uvicorn.error", "asyncio")
-"""Libraries that would write URLs, headers or tracebacks; they speak from warnings on."""
+"""Libraries that would write URLs, headers or addresses; they speak from warnings on."""
+
+_FRAMES = 20
+"""Frames told of one error, the innermost: an endless recursion has a thousand."""
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
 
 
-def configure(level: str, layout: Literal["json", "text"], stream: TextIO) -> logging.Handler:
-    """Write our events to `stream`; returns the handler, to be removed at the end."""
+def configure(
+    level: str, layout: Literal["auto", "json", "text"], stream: TextIO, clock: Clock
+) -> logging.Handler:
+    """Write our events from `level` on, and everybody's warnings, to `stream`.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+        layout: `auto` is text for a person at a terminal, JSON for everything else.
+        stream: where lines go.
+        clock: gives each line its time.
+
+    Returns:
+        The handler, for who wants to remove it at the end.
+    """
+    as_text = layout == "text" or (layout == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_JsonLines() if layout == "json" else _TextLines())
+    handler.setFormatter(_TextLines(clock) if as_text else _JsonLines(clock))
+    # The quiet ones have a level of their own: "error" must hold for them too.
+    handler.setLevel(level.upper())
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
@@ -28,50 +52,51 @@ def configure(level: str, layout: Literal["json", "text"], stream: TextIO) -> lo
 
 
 def frames_of(error: BaseException) -> list[str]:
-    """Where an error came from, as `file:line:function`. Its message may hold secrets: not told."""
+    """Where an error came from, as `file:line:function`, the innermost last."""
     frames = []
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
         frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}:{code.co_name}")
         trace = trace.tb_next
-    return frames
+    return frames[-_FRAMES:]
 
 
-def auto_layout(stream: TextIO = sys.stdout) -> Literal["json", "text"]:
-    """Text for a person at a terminal, JSON for everything else."""
-    return "text" if stream.isatty() else "json"
+class _Lines(logging.Formatter):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def _told(self, record: logging.LogRecord) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "time": self._clock.now().isoformat(timespec="milliseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            # What asyncio adds in further lines is the repr of an exception, message and all.
+            "event": record.getMessage().partition("\n")[0],
+        }
+        if request_id := current():
+            told["request_id"] = request_id
+        told.update(getattr(record, "facts", {}))
+        if record.exc_info and record.exc_info[1]:
+            told["error"] = type(record.exc_info[1]).__name__
+            told["frames"] = frames_of(record.exc_info[1])
+        return told
 
 
-def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "time": _time(record.created),
-        "level": record.levelname.lower(),
-        "event": record.getMessage(),
-    }
-    facts.update(getattr(record, "facts", {}))
-    if record.exc_info and record.exc_info[1]:
-        facts["error"] = type(record.exc_info[1]).__name__
-        facts["frames"] = frames_of(record.exc_info[1])
-    return facts
-
-
-def _time(created: float) -> str:
-    moment = datetime.fromtimestamp(created, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-
-
-class _JsonLines(logging.Formatter):
+class _JsonLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
-        return _encode(_facts(record))
+        return _encode(self._told(record))
 
 
-class _TextLines(logging.Formatter):
+class _TextLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
-        facts = _facts(record)
-        told = " ".join(
-            f"{name}={_encode(value) if ' ' in str(value) else _encode(value).strip(chr(34))}"
-            for name, value in facts.items()
-            if name not in ("time", "level", "event")
-        )
-        return f"{facts['time'][11:19]} {facts['level']:7} {_encode(facts['event'])[1:-1]} {told}"
+        told = self._told(record)
+        time, level, event = told.pop("time"), told.pop("level"), told.pop("event")
+        facts = " ".join(f"{name}={_plain(value)}" for name, value in told.items())
+        return f"{time[11:19]} {level:7} {_plain(event, spaces=True)} {facts}".rstrip()
+
+
+def _plain(value: object, *, spaces: bool = False) -> str:
+    """`value` as JSON escapes it, with quotes only where they are needed."""
+    encoded = _encode(value)
+    return encoded.strip('"') if spaces or " " not in encoded else encoded

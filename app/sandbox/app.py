@@ -49,7 +49,7 @@ class Sandbox:
         return self._vendor.desk
 
     def break_with(self, *faults: str) -> None:
-        """Let these faults stand, as `Fault.read` reads them, and no other; with none all is well."""
+        """Let these faults stand and no other; each is written as `Fault.read` reads it."""
         self.faults.order([Fault.read(text) for text in faults])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

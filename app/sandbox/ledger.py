@@ -153,7 +153,7 @@ def _order(dice: _Dice, created: datetime) -> Row:
         "goodsNameEn": en,
         "goodsUnitPrice": price,
         "quantity": str(quantity),
-        "actualAmount": f"{amount:f}" if dice.below(3) else _short(amount),
+        "actualAmount": _amount(amount, padded=dice.below(3) > 0),
         "status": dice.one_of(_STATUSES if source == "SelfHelp" else _BOUGHT),
         "orderType": dice.one_of(_TYPES),
         "createTime": f"{created:%Y-%m-%d %H:%M:%S}",
@@ -161,7 +161,7 @@ def _order(dice: _Dice, created: datetime) -> Row:
     }
 
 
-def _short(amount: Decimal) -> str:
-    """Without trailing zeros: the vendor's scale varies (`7.9`, `99.00`)."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _amount(amount: Decimal, *, padded: bool) -> str:
+    """The vendor's scale varies (`7.9`, `99.00`): so does this."""
+    exact = f"{amount + Decimal('0.0'):f}".rstrip("0").rstrip(".")
+    return max(exact, f"{amount:.2f}", key=len) if padded else exact

@@ -1,4 +1,4 @@
-"""The vendor's four operations, and the faults that hit them. Knows no route of the sandbox's own."""
+"""The vendor's four operations, and the faults that hit them. Knows no route but theirs."""
 
 import asyncio
 import json

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 from app.settings.faults import PREFIX, variable
-from app.settings.keys import SCOPES, KeyEntries, KeyEntry, KeysFile, Scope, read_entries
+from app.settings.keys import SCOPES, KeyEntries, KeysFile, Scope
 from app.settings.values import (
     CertificatesFile,
     Host,
@@ -124,10 +124,6 @@ class Callers(_Group):
                 f" {variable('callers', 'api_keys_file')}, or let everyone in"
             )
         return value
-
-    def entries(self) -> tuple[KeyEntry, ...]:
-        """Every configured key; reads the file, which was readable when the settings were made."""
-        return self.api_keys + (read_entries(self.api_keys_file) if self.api_keys_file else ())
 
 
 class Login(_Group):

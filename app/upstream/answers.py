@@ -5,11 +5,21 @@ from collections.abc import Callable
 
 from app.upstream.envelope import Envelope
 from app.upstream.errors import UpstreamMalformed, UpstreamNotFound
-from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer, WireObject
+from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
 
 _TOTAL = re.compile(r"[0-9]{1,12}")
 
-ENVELOPE_KEYS = frozenset({"statusCode", "message", "apiCode", "requestId", "data"})
+FLAT_FIELDS = (
+    "orderNo",
+    "channelOrderNo",
+    "paidAmount",
+    "paidTime",
+    "paidAccountNo",
+    "payStatus",
+    "createTime",
+    "payType",
+)
+"""What old deployments send of a payment beside `statusCode`, not under `data`."""
 
 
 def read_orders(envelope: Envelope, page: int, report_drift: Callable[[str], None]) -> OrdersAnswer:
@@ -41,9 +51,9 @@ def read_object(envelope: Envelope, unknown: type[UpstreamNotFound]) -> ObjectAn
         UpstreamMalformed: what is there is no object.
     """
     data = envelope.data
-    if "data" not in envelope.whole:
-        data = {key: envelope.whole[key] for key in envelope.whole if key not in ENVELOPE_KEYS}
-    if data is None or data in ("", []) or (isinstance(data, dict) and _is_empty(data)):
+    if data is None:
+        data = {key: envelope.whole[key] for key in FLAT_FIELDS if key in envelope.whole}
+    if _is_empty(data) or (isinstance(data, dict) and all(map(_is_empty, data.values()))):
         raise unknown(
             "the upstream has nothing of it", status_code=200, request_id=envelope.request_id
         )
@@ -64,5 +74,5 @@ def _rows(envelope: Envelope, report_drift: Callable[[str], None]) -> tuple[obje
     raise UpstreamMalformed("the list is no list", request_id=envelope.request_id)
 
 
-def _is_empty(data: WireObject) -> bool:
-    return all(value is None or value == "" for value in data.values())
+def _is_empty(value: object) -> bool:
+    return value is None or value in ("", [], {})

@@ -26,14 +26,16 @@ async def read_body(
         raise UpstreamMalformed("the answer is in a content coding that was not asked for")
     decoder = zlib.decompressobj(_GZIP) if coding == "gzip" else None
     body = bytearray()
+    begun = False
     async for piece in pieces:
+        begun = True
         if clock.monotonic() >= deadline:
             raise UpstreamTimeout("the answer did not end in time")
         # Never decode more than may be kept: a small piece can hold a thousand times its size.
         body += _decoded(decoder, piece, MAX_BODY + 1 - len(body)) if decoder else piece
         if len(body) > MAX_BODY:
             raise UpstreamMalformed("the answer is larger than 8 MiB")
-    if decoder and body and not decoder.eof:
+    if decoder and begun and not decoder.eof:
         raise UpstreamUnreachable("the answer ended half-way")
     return bytes(body)
 

@@ -111,12 +111,12 @@ def open_upstream(
     brand: Brand,
     pool_id: str | None,
     ca_file: Path | None,
-    proxy: str | None,
+    proxy: SecretStr | None,
     connect_timeout: float,
     read_timeout: float,
     deadline: float,
     max_concurrency: int,
-    max_rate: float,
+    max_rate: int,
     clock: Clock,
     transport: AsyncBaseTransport | None = None,
 ) -> UpstreamClient:
@@ -125,10 +125,10 @@ def open_upstream(
         base_url,
         max_connections=max_concurrency,
         ca_file=ca_file,
-        proxy=proxy,
+        proxy=proxy.get_secret_value() if proxy else None,
         transport=transport,
     )
-    governor = Governor(clock, max_concurrency=max_concurrency, max_rate=int(max_rate))
+    governor = Governor(clock, max_concurrency=max_concurrency, max_rate=max_rate)
     calls = Calls(http, governor, clock, connect_timeout=connect_timeout, read_timeout=read_timeout)
     credential: Credential
     if scheme == "token":

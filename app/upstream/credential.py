@@ -3,12 +3,10 @@
 Secrets stay `SecretStr` until the header that carries them.
 """
 
-import base64
-import json
-import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from email.utils import format_datetime
 from typing import Protocol
 
@@ -18,18 +16,17 @@ from app.clock import Clock
 from app.single_flight import SingleFlight
 from app.upstream.calls import Calls
 from app.upstream.envelope import open_envelope
-from app.upstream.errors import UpstreamCredentialRejected, UpstreamMalformed, UpstreamTimeout
+from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamTimeout
 from app.upstream.signature import Brand, authorization, headers_to_sign, string_to_sign
+from app.upstream.token import Token, read_token
 
 TOKEN_PATH = "/api/v3/get-management-token"  # noqa: S105  a path
 
-LONGEST_MARGIN = 60.0
-LONGEST_LIFE = 366 * 86400
 REJECTED_PAUSE = 10.0
 """Seconds not to offer a credential again that was rejected."""
 
-_POOL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TOKEN = re.compile(r"[\x21-\x7e]+")
+FAILED_PAUSES = (1.0, 2.0, 4.0, 5.0)
+"""Seconds not to ask again after the first, second, ... other failure in a row; then the last."""
 
 
 class Pass(Protocol):
@@ -57,24 +54,6 @@ class Credential(Protocol):
 
     async def close(self, seconds: float) -> None:
         """Let what is under way run out, at most `seconds`."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Token:
-    """A management token. `until` is the moment to renew it, on the monotonic clock."""
-
-    value: SecretStr
-    pool_id: str
-    until: float
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Both pool headers: the vendor's own clients do not agree which one it reads."""
-        return {
-            "Authorization": f"Bearer {self.value.get_secret_value()}",
-            "x-authing-userpool-id": self.pool_id,
-            "x-genauth-userpool-id": self.pool_id,
-        }
 
 
 class TokenCredential:
@@ -107,7 +86,9 @@ class TokenCredential:
         self._deadline = deadline
         self._held: Token | None = None
         self._renewals: SingleFlight[None, Token] = SingleFlight(clock)
-        self._rejection: tuple[UpstreamCredentialRejected, float] | None = None
+        self._failure: UpstreamError | None = None
+        self._failures = 0
+        self._paused_until = 0.0
 
     async def admit(self, _path: str, _params: Mapping[str, str], *, deadline: float) -> Token:
         """The held token, or a new one."""
@@ -128,21 +109,31 @@ class TokenCredential:
         await self._renewals.close(seconds)
 
     async def _renewed(self, deadline: float) -> Token:
-        if self._rejection and self._clock.monotonic() < self._rejection[1]:
-            raise self._rejection[0].with_traceback(None)
+        if self._failure and self._clock.monotonic() < self._paused_until:
+            raise copy(self._failure) from None
         flight = self._renewals.under_way(None) or self._renewals.launch(None, self._ask)
-        if not await flight.landed_within(deadline - self._clock.monotonic()):
+        if not await flight.landed_within(max(deadline - self._clock.monotonic(), 0.0)):
             raise UpstreamTimeout("no management token came in time")
+        failure = flight.failure()
+        if isinstance(failure, UpstreamError):
+            # A copy for each: one error raised to all would gather the tracebacks of all.
+            raise copy(failure) from None
         return flight.result()
 
     async def _ask(self) -> Token:
         asked = self._clock.monotonic()
         try:
             self._held = await self._ask_at(asked)
-        except UpstreamCredentialRejected as rejection:
-            self._rejection = (rejection, self._clock.monotonic() + REJECTED_PAUSE)
+        except UpstreamError as failure:
+            pause = FAILED_PAUSES[min(self._failures, len(FAILED_PAUSES) - 1)]
+            if isinstance(failure, UpstreamCredentialRejected):
+                pause = REJECTED_PAUSE
+            self._failure = copy(failure)
+            self._failures += 1
+            self._paused_until = self._clock.monotonic() + pause
             raise
-        self._rejection = None
+        self._failure = None
+        self._failures = 0
         return self._held
 
     async def _ask_at(self, asked: float) -> Token:
@@ -152,28 +143,14 @@ class TokenCredential:
         }
         reply = await self._calls.post(TOKEN_PATH, body, deadline=asked + self._deadline)
         data = open_envelope(reply, self._clock.now()).data
-        token = data.get("access_token") if isinstance(data, dict) else None
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise UpstreamMalformed("the answer to our credential holds no token")
-        life = _seconds(data.get("expires_in"))
-        until = asked + life - min(life / 10, LONGEST_MARGIN)
-        return Token(SecretStr(token), self._pool_of(token), until)
-
-    def _pool_of(self, token: str) -> str:
-        claimed = pool_claim(token)
-        if self._pool_id and claimed and claimed != self._pool_id:
-            raise UpstreamCredentialRejected("the credential is of another pool than the one set")
-        pool_id = self._pool_id or claimed
-        if not pool_id:
-            raise UpstreamMalformed("the token names no pool: set ORDERS_UPSTREAM__POOL_ID")
-        return pool_id
+        return read_token(data, asked, self._pool_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
     """The headers of one signed call."""
 
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
 
 
 class SignatureCredential:
@@ -210,25 +187,3 @@ class SignatureCredential:
 
     async def close(self, seconds: float) -> None:
         """Nothing is under way."""
-
-
-def pool_claim(token: str) -> str | None:
-    """The `scoped_userpool_id` of a JWT, whose signature is the upstream's own affair.
-
-    None where the token is opaque or names no pool.
-    """
-    payload = token.split(".")[1:2]
-    try:
-        padded = payload[0] + "=" * (-len(payload[0]) % 4)
-        claims = json.loads(base64.urlsafe_b64decode(padded))
-        pool_id = claims["scoped_userpool_id"]
-    except (LookupError, TypeError, ValueError, RecursionError):
-        return None
-    return pool_id if isinstance(pool_id, str) and _POOL_ID.fullmatch(pool_id) else None
-
-
-def _seconds(value: object) -> float:
-    text = value if isinstance(value, str) else ""
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not 0 < int(text) <= LONGEST_LIFE:
-        raise UpstreamMalformed("the token's lifetime cannot be read")
-    return float(text)

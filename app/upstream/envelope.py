@@ -105,10 +105,11 @@ def open_envelope(
 def _meaning(
     status: int, api_code: int | None, unknown: type[UpstreamNotFound] | None
 ) -> tuple[type[UpstreamError], str]:
+    # First: a pool that is not found says nothing about the order that was asked for.
+    if api_code in _CREDENTIAL_API_CODES:
+        return _MEANING[401]
     if unknown and (status == 404 or (status == 422 and api_code in _UNKNOWN_API_CODES)):
         return unknown, "the upstream does not know it"
-    if api_code in _CREDENTIAL_API_CODES:
-        status = 401
     if status in _MEANING:
         return _MEANING[status]
     if 500 <= status < 700:
@@ -157,12 +158,13 @@ def _refuse(_: str) -> NoReturn:
 
 def _mended(members: dict[str, Any]) -> dict[str, Any]:
     """Half a surrogate pair is legal JSON and no text: U+FFFD stands in its place."""
-    return {
-        _SURROGATE.sub("\ufffd", key): _SURROGATE.sub("\ufffd", value)
-        if type(value) is str
-        else value
-        for key, value in members.items()
-    }
+    return {_mended_value(key): _mended_value(value) for key, value in members.items()}
+
+
+def _mended_value(value: Any) -> Any:
+    if type(value) is str:
+        return _SURROGATE.sub("\ufffd", value)
+    return [_mended_value(one) for one in value] if type(value) is list else value
 
 
 def _integer(value: object) -> int | None:
@@ -188,8 +190,9 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return min(float(value), _LONGEST_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        left = (moment - now).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), _LONGEST_RETRY_AFTER)
+    return min(max(left, 0.0), _LONGEST_RETRY_AFTER)

@@ -47,7 +47,8 @@ class Governor:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        timer = asyncio.ensure_future(self._clock.sleep(deadline - self._clock.monotonic()))
+        left = max(deadline - self._clock.monotonic(), 0.0)
+        timer = asyncio.ensure_future(self._clock.sleep(left))
         try:
             await asyncio.wait((turn, timer), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:

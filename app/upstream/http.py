@@ -1,6 +1,7 @@
 """The one door to the HTTP client library: to change the library, change the import below."""
 
 import ssl
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,6 @@ import httpx
 AsyncBaseTransport = httpx.AsyncBaseTransport
 AsyncClient = httpx.AsyncClient
 HTTPError = httpx.HTTPError
-InvalidURL = httpx.InvalidURL
 MockTransport = httpx.MockTransport
 Request = httpx.Request
 Response = httpx.Response
@@ -37,20 +37,35 @@ def open_client(
         proxy: the way out, if there is one.
         transport: the network; the real one where none is given.
     """
-    tls = ssl.create_default_context()
-    if ca_file:
-        tls.load_verify_locations(ca_file)
     return httpx.AsyncClient(
         base_url=base_url,
-        verify=tls,
-        proxy=proxy,
-        transport=transport,
+        transport=transport or _network(max_connections, ca_file, proxy),
         trust_env=False,
         follow_redirects=False,
         headers={"User-Agent": "orders-bff", "Accept-Encoding": "gzip"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        event_hooks={"response": [_forget_elsewhere]},
+    )
+
+
+def _network(
+    max_connections: int, ca_file: Path | None, proxy: str | None
+) -> httpx.AsyncHTTPTransport:
+    tls = ssl.create_default_context()
+    if ca_file:
+        tls.load_verify_locations(ca_file)
+    return httpx.AsyncHTTPTransport(
+        verify=tls,
+        proxy=proxy,
+        trust_env=False,
         limits=httpx.Limits(
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
             keepalive_expiry=KEEP_IDLE,
         ),
     )
+
+
+async def _forget_elsewhere(response: Response) -> None:
+    """Drop where a redirect points: httpx reads it without following, and may fail on it."""
+    response.headers.pop("location", None)

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
+from pydantic import SecretStr
+
+from app.clock import Clock
+from app.upstream.client import (
+    ORDER_PATH,
+    ORDERS_PATH,
+    PAYMENT_PATH,
+    UpstreamClient,
+    open_upstream,
+)
 from app.upstream.credential import TOKEN_PATH
 from app.upstream.http import MockTransport, Request, Response
 
@@ -233,6 +242,28 @@ class ScriptedUpstream:
     def _list(self, page: int, limit: int) -> Response:
         rows = self.orders[(page - 1) * limit : page * limit]
         return success({"totalCount": str(len(self.orders)), "list": rows})
+
+
+def client_of(upstream: ScriptedUpstream, clock: Clock, **knobs: Any) -> UpstreamClient:
+    """A client of `upstream`, with the defaults of the settings where `knobs` says nothing."""
+    defaults: dict[str, Any] = {
+        "base_url": "https://upstream.example",
+        "access_key_id": SecretStr(KEY_ID),
+        "access_key_secret": SecretStr(KEY_SECRET),
+        "scheme": "token",
+        "brand": "genauth",
+        "pool_id": None,
+        "ca_file": None,
+        "proxy": None,
+        "connect_timeout": 2,
+        "read_timeout": 5,
+        "deadline": 8,
+        "max_concurrency": 8,
+        "max_rate": 50,
+        "clock": clock,
+        "transport": upstream.transport,
+    }
+    return open_upstream(**defaults | knobs)
 
 
 def _matches(named: str | None, path: str) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m app` is `orders-bff`."""
+
+from app.cli import main
+
+main()

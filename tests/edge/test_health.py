@@ -1,0 +1,53 @@
+"""Whether the process lives, and whether it can serve."""
+
+from app.edge.health import router
+from app.edge.problem_handlers import install
+from app.upstream.errors import UpstreamCredentialRejected, UpstreamError
+from tests.support.doorway import Doorway, bare_api
+
+TABLE: dict[type[Exception], str] = {UpstreamCredentialRejected: "upstream_credential_rejected"}
+
+
+def health(error: Exception | None = None) -> Doorway:
+    async def ready() -> None:
+        if error is not None:
+            raise error
+
+    api = bare_api()
+    install(api, TABLE)
+    api.include_router(router(ready=ready, table=TABLE))
+    return Doorway(api)
+
+
+async def test_the_process_lives_whatever_the_upstream_does() -> None:
+    answer = await health(RuntimeError("never asked")).ask("/livez")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "alive"}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_ready_is_said_when_the_upstream_answers() -> None:
+    answer = await health().ask("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready"}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_not_ready_says_why_and_when_to_look_again() -> None:
+    error = UpstreamCredentialRejected("", status_code=401, request_id="upstream-1")
+    answer = await health(error).ask("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "upstream_unavailable"
+    assert answer.json()["detail"].startswith("The upstream does not accept the credential")
+    assert answer.json()["upstream"] == {"status_code": 401, "request_id": "upstream-1"}
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_what_nobody_foresaw_is_a_fault_of_ours() -> None:
+    answer = await health(UpstreamError("of no known kind")).ask("/readyz")
+
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal_error"

@@ -1,0 +1,364 @@
+"""What a caller gets, from the door to the upstream and back, as time and the upstream go on."""
+
+import asyncio
+import hashlib
+import json
+import logging
+
+import pytest
+
+from app.sandbox.options import Options
+from tests.support.clock import settle
+from tests.support.proxy import DETAIL, PAYMENT, TOKEN, Proxy, members, problem
+
+
+@pytest.fixture
+def proxy() -> Proxy:
+    return Proxy()
+
+
+async def test_a_page_is_fetched_once_and_then_served_from_memory(proxy: Proxy):
+    first = await proxy.get("/v1/orders?page=2&limit=10")
+    second = await proxy.get("/v1/orders?page=2&limit=10")
+    assert first.status_code == second.status_code == 200
+    assert first.content == second.content
+    assert len(first.json()["data"]) == 10
+    assert members(first.headers["cache-status"]) == "fwd=uri-miss; stored"
+    assert members(second.headers["cache-status"]) == "hit; ttl=60"
+    assert second.headers["x-freshness"] == "fresh"
+    assert first.headers["x-sandbox"] == "true"
+    assert (proxy.calls(TOKEN), proxy.calls()) == (1, 1)
+
+
+async def test_age_counts_from_when_the_upstream_was_asked(proxy: Proxy):
+    await proxy.get("/v1/orders")
+    await proxy.clock.advance(41.5)
+    response = await proxy.get("/v1/orders")
+    assert response.headers["age"] == "41"
+    assert members(response.headers["cache-status"]) == "hit; ttl=18"
+
+
+async def test_an_unchanged_page_is_a_304_with_the_current_headers(proxy: Proxy):
+    first = await proxy.get("/v1/orders")
+    for pause in (0, 60):
+        await proxy.clock.advance(pause)
+        again = await proxy.get("/v1/orders", If_None_Match=first.headers["etag"])
+        assert again.status_code == 304
+        assert again.content == b""
+        for name in ("etag", "cache-control", "vary", "age", "link", "x-total-count"):
+            assert name in again.headers
+
+
+async def test_a_stale_page_is_served_at_once_and_refreshed_behind(proxy: Proxy):
+    await proxy.get("/v1/orders")
+    await proxy.clock.advance(72)
+    response = await proxy.get("/v1/orders")
+    assert response.headers["x-freshness"] == "stale"
+    assert members(response.headers["cache-status"]) == "hit; ttl=-12"
+    await settle()
+    assert (await proxy.get("/v1/orders")).headers["x-freshness"] == "fresh"
+
+
+async def test_a_kept_page_is_served_while_the_upstream_is_down(proxy: Proxy):
+    await proxy.get("/v1/orders")
+    await proxy.clock.advance(960)
+    proxy.sandbox.break_with("status=500")
+    response = await proxy.get("/v1/orders")
+    assert response.status_code == 200
+    assert response.headers["x-freshness"] == "kept"
+    assert (
+        members(response.headers["cache-status"]) == "fwd=stale; ttl=-900; detail=upstream_failed"
+    )
+    again = await proxy.get("/v1/orders")
+    assert members(again.headers["cache-status"]) == "hit; ttl=-900"
+
+
+async def test_a_thousand_callers_on_a_cold_page_cost_one_call(proxy: Proxy):
+    responses = await asyncio.gather(*(proxy.get("/v1/orders") for _ in range(1000)))
+    assert {response.status_code for response in responses} == {200}
+    assert (proxy.calls(TOKEN), proxy.calls()) == (1, 1)
+    said = [members(response.headers["cache-status"]) for response in responses]
+    assert said.count("fwd=uri-miss; collapsed") == 999
+
+
+async def test_a_caller_waits_no_longer_than_the_deadline(proxy: Proxy):
+    proxy.sandbox.break_with("latency=20")
+    asking = asyncio.ensure_future(proxy.get("/v1/orders"))
+    await proxy.clock.advance(7.9)
+    assert not asking.done()
+    await proxy.clock.advance(0.1)
+    assert problem(await asking)["code"] == "upstream_timeout"
+
+
+async def test_no_cache_asks_again_and_only_if_cached_never_does(proxy: Proxy):
+    cold = await proxy.get("/v1/orders", Cache_Control="only-if-cached")
+    assert cold.status_code == 504
+    assert problem(cold)["code"] == "not_in_cache"
+    assert proxy.all_calls == 0
+    await proxy.get("/v1/orders")
+    await proxy.clock.advance(6)
+    renewed = await proxy.get("/v1/orders", Cache_Control="no-cache")
+    assert members(renewed.headers["cache-status"]) == "fwd=request; stored"
+    await proxy.clock.advance(400)
+    held = await proxy.get("/v1/orders", Cache_Control="only-if-cached")
+    assert held.headers["x-freshness"] == "kept"
+    assert proxy.calls() == 2
+
+
+async def test_a_window_over_two_blocks_names_both_upstream_answers(proxy: Proxy):
+    response = await proxy.get("/v1/orders?page=2&limit=30")
+    ids = response.json()["meta"]["upstream_request_ids"]
+    assert len(ids) == 2
+    assert response.headers["x-upstream-request-id"] == ", ".join(ids)
+
+
+async def test_an_empty_list_has_no_pages():
+    response = await Proxy(Options(orders=0)).get("/v1/orders")
+    assert response.json()["data"] == []
+    assert response.json()["meta"]["pages"] == 0
+    assert response.headers["x-total-count"] == "0"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=0", "page=-1", "page=+1", "page=01", "page=1.0", "page=1_0", "page=%20%31",
+        "page=", "page=٣", "page=1000001", "limit=51", "limit=0", "page=1&page=2", "pages=1", "page",
+        "%ff=1",
+    ],
+)  # fmt: skip
+async def test_a_question_that_is_not_valid_costs_no_call(proxy: Proxy, query: str):
+    response = await proxy.get(f"/v1/orders?{query}")
+    told = problem(response)
+    assert (response.status_code, told["code"]) == (422, "invalid_request")
+    assert told["errors"]
+    assert proxy.all_calls == 0
+
+
+async def test_one_order_comes_from_a_fresh_block_without_a_call(proxy: Proxy):
+    page = await proxy.get("/v1/orders")
+    order = page.json()["data"][3]
+    response = await proxy.get(f"/v1/orders/{order['order_no']}")
+    assert response.json()["data"] == order
+    assert members(response.headers["cache-status"]) == "hit; ttl=60"
+    assert proxy.calls(DETAIL) == 0
+
+
+async def test_one_order_that_no_block_holds_costs_one_detail_call(proxy: Proxy):
+    number = (await Proxy().get("/v1/orders")).json()["data"][0]["order_no"]
+    first = await proxy.get(f"/v1/orders/{number}")
+    second = await proxy.get(f"/v1/orders/{number}", If_None_Match=first.headers["etag"])
+    assert first.json()["data"]["order_no"] == number
+    assert second.status_code == 304
+    assert (proxy.calls(DETAIL), proxy.calls()) == (1, 0)
+
+
+async def test_one_order_is_asked_for_again_on_no_cache(proxy: Proxy):
+    number = (await proxy.get("/v1/orders")).json()["data"][0]["order_no"]
+    await proxy.get(f"/v1/orders/{number}", Cache_Control="no-cache")
+    assert proxy.calls(DETAIL) == 0
+    await proxy.clock.advance(6)
+    response = await proxy.get(f"/v1/orders/{number}", Cache_Control="no-cache")
+    assert members(response.headers["cache-status"]) == "fwd=uri-miss; stored"
+    assert proxy.calls(DETAIL) == 1
+
+
+async def test_one_order_of_an_old_block_is_served_when_the_detail_cannot_be_asked(proxy: Proxy):
+    number = (await proxy.get("/v1/orders")).json()["data"][0]["order_no"]
+    await proxy.clock.advance(100)
+    held = await proxy.get(f"/v1/orders/{number}", Cache_Control="only-if-cached")
+    assert held.headers["x-freshness"] == "stale"
+    proxy.sandbox.break_with("status=500")
+    response = await proxy.get(f"/v1/orders/{number}")
+    assert response.status_code == 200
+    assert members(response.headers["cache-status"]).endswith("detail=upstream_failed")
+    unknown = await proxy.get("/v1/orders/NEVER-1", Cache_Control="only-if-cached")
+    assert problem(unknown)["code"] == "not_in_cache"
+
+
+@pytest.mark.parametrize("way", ["null", "empty", "404", "422"])
+async def test_an_order_that_is_not_there_is_a_404_however_the_upstream_says_it(way: str):
+    proxy = Proxy(Options(unknown_order=way))  # type: ignore[arg-type]  each of the four words
+    for path, code in (
+        ("/v1/orders/NEVER-1", "order_not_found"),
+        ("/v1/orders/NEVER-1/payment", "payment_not_found"),
+    ):
+        response = await proxy.get(path)
+        if code == "payment_not_found":
+            assert response.status_code == 403
+        else:
+            assert (response.status_code, problem(response)["code"]) == (404, code)
+
+
+async def test_a_number_that_cannot_be_one_costs_no_call(proxy: Proxy):
+    response = await proxy.get("/v1/orders/not%20a%20number")
+    assert problem(response)["errors"][0]["parameter"] == "order_no"
+    assert problem(await proxy.get("/v1/orders/A1?x=1"))["errors"][0]["parameter"] == "x"
+    assert proxy.all_calls == 0
+
+
+def with_key(*scopes: str) -> tuple[Proxy, str]:
+    key = "a-key-for-tests-and-nothing-else"
+    entry = {
+        "name": "dashboard",
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "scopes": list(scopes),
+    }
+    return Proxy(environ={"ORDERS_CALLERS__API_KEYS": json.dumps([entry])}), key
+
+
+async def test_a_payment_is_asked_for_each_time_and_never_stored():
+    proxy, key = with_key("orders:read", "payments:read")
+    for order in (await proxy.get("/v1/orders?limit=50", X_API_Key=key)).json()["data"]:
+        response = await proxy.get(f"/v1/orders/{order['order_no']}/payment", X_API_Key=key)
+        if response.status_code == 200:
+            break
+    assert response.headers["cache-control"] == "no-store"
+    assert members(response.headers["cache-status"]) == "fwd=uri-miss"
+    assert response.json()["data"]["paid_account"].startswith("*")
+    before = proxy.calls(PAYMENT)
+    await proxy.get(f"/v1/orders/{order['order_no']}/payment", X_API_Key=key)
+    assert proxy.calls(PAYMENT) == before + 1
+
+
+async def test_who_may_not_see_payments_is_told_so_before_the_parameters_are_read():
+    proxy, key = with_key("orders:read")
+    response = await proxy.get("/v1/orders/bad%20number/payment?x=1", Authorization=f"Bearer {key}")
+    assert (response.status_code, problem(response)["code"]) == (403, "forbidden")
+    assert proxy.all_calls == 0
+
+
+async def test_a_hit_is_for_those_alone_who_may_read():
+    proxy, key = with_key("orders:read")
+    assert (await proxy.get("/v1/orders", X_API_Key=key)).status_code == 200
+    stranger = await proxy.get("/v1/orders")
+    assert (stranger.status_code, problem(stranger)["code"]) == (401, "unauthenticated")
+    assert stranger.headers["www-authenticate"] == 'Bearer realm="orders-bff"'
+    other, key = with_key("metrics:read")
+    assert (await other.get("/v1/orders", X_API_Key=key)).status_code == 403
+
+
+async def test_me_tells_the_caller_who_it_is():
+    proxy, key = with_key("payments:read", "orders:read")
+    response = await proxy.get("/v1/me", X_API_Key=key)
+    assert response.json()["data"] == {
+        "name": "dashboard",
+        "kind": "key",
+        "scopes": ["orders:read", "payments:read"],
+    }
+    assert (await proxy.get("/v1/me?x=1", X_API_Key=key)).status_code == 422
+
+
+async def test_under_v1_nothing_is_told_to_strangers_not_even_what_is_not_there():
+    proxy, key = with_key("orders:read")
+    assert (await proxy.get("/v1/nothing")).status_code == 401
+    assert (await proxy.get("/v1/nothing", X_API_Key=key)).status_code == 404
+    wrong = await proxy.get("/v1/orders", method="POST", X_API_Key=key)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+    assert problem(wrong)["code"] == "method_not_allowed"
+    assert (await proxy.get("/v1/orders/", X_API_Key=key)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "retryable"),
+    [
+        ("status=401,api_code=2020", 502, "upstream_credential_rejected", False),
+        ("status=403,api_code=2333", 502, "upstream_credential_rejected", False),
+        ("status=402", 502, "upstream_plan_required", False),
+        ("status=400", 502, "upstream_rejected", False),
+        ("status=404", 502, "upstream_rejected", False),
+        ("status=429", 503, "upstream_throttled", True),
+        ("status=503", 502, "upstream_failed", True),
+        ("status=603", 502, "upstream_failed", True),
+        ("html=502", 502, "upstream_failed", True),
+        ("html=200", 502, "upstream_malformed", False),
+    ],
+)
+async def test_each_failure_of_the_upstream_has_its_problem(
+    proxy: Proxy, fault: str, status: int, code: str, retryable: bool
+):
+    proxy.sandbox.break_with(f"{fault},path=get-orders")
+    response = await proxy.get("/v1/orders")
+    told = problem(response)
+    assert (response.status_code, told["code"], told["retryable"]) == (status, code, retryable)
+    assert ("retry-after" in response.headers) is retryable
+
+
+async def test_ready_once_the_upstream_has_answered_and_from_then_on(proxy: Proxy):
+    proxy.sandbox.break_with("status=500")
+    assert (await proxy.get("/readyz")).status_code == 503
+    assert (await proxy.get("/livez")).status_code == 200
+    proxy.sandbox.break_with()
+    await proxy.clock.advance(2)
+    assert (await proxy.get("/readyz")).status_code == 200
+    proxy.sandbox.break_with("status=500")
+    assert (await proxy.get("/readyz")).status_code == 200
+
+
+async def test_a_token_that_ended_is_renewed_without_anyone_noticing():
+    proxy = Proxy(Options(token_lifetime_seconds=100))
+    for _ in range(5):
+        assert (await proxy.get("/v1/orders", Cache_Control="no-cache")).status_code == 200
+        await proxy.clock.advance(50)
+    assert proxy.calls(TOKEN) == 3
+
+
+async def test_a_revoked_token_is_renewed_once_and_the_call_repeated(proxy: Proxy):
+    await proxy.get("/v1/orders")
+    await proxy.clock.advance(10)
+    proxy.sandbox.break_with("revoke_tokens,times=1")
+    response = await proxy.get("/v1/orders", Cache_Control="no-cache")
+    assert members(response.headers["cache-status"]) == "fwd=request; stored"
+    assert proxy.calls(TOKEN) == 2
+
+
+async def test_the_signature_scheme_reads_the_same_orders():
+    for brand in ("authing", "genauth"):
+        proxy = Proxy(upstream={"auth": "signature", "brand": brand})
+        assert (await proxy.get("/v1/orders")).status_code == 200
+        assert proxy.calls(TOKEN) == 0
+
+
+async def test_orders_that_arrive_while_they_are_read_come_once_or_the_answer_says_so(proxy: Proxy):
+    proxy.sandbox.break_with("arrivals=1")
+    for page in range(1, 6):
+        answer = (await proxy.get(f"/v1/orders?page={page}&limit=30")).json()
+        numbers = [order["order_no"] for order in answer["data"]]
+        assert len(set(numbers)) == len(numbers)
+
+
+async def test_odd_rows_are_served_with_warnings(proxy: Proxy):
+    proxy.sandbox.break_with("odd_rows")
+    answer = (await proxy.get("/v1/orders?limit=50")).json()
+    assert len(answer["data"]) == 50
+    assert answer["meta"]["warnings"]
+
+
+async def test_a_list_that_is_an_object_is_a_list_of_one(proxy: Proxy):
+    proxy.sandbox.break_with("list_object")
+    answer = (await proxy.get("/v1/orders")).json()
+    assert len(answer["data"]) == 1
+
+
+async def test_shutting_down_closes_what_is_open(proxy: Proxy):
+    async with proxy.app.api.router.lifespan_context(proxy.app.api):
+        await proxy.get("/v1/orders")
+
+
+async def test_nothing_secret_is_ever_told(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+):
+    caplog.set_level(logging.DEBUG)
+    proxy, key = with_key("orders:read", "payments:read")
+    bodies = []
+    for fault in ("", "status=500", "status=401,api_code=2020", "html=502", "revoke_tokens"):
+        proxy.sandbox.break_with(*([fault] if fault else []))
+        for path in ("/v1/orders", "/v1/orders/A1", "/v1/me", "/v1/orders?x=1", "/readyz"):
+            response = await proxy.get(path, X_API_Key=key, Cache_Control="no-cache")
+            bodies.append(response.text + str(response.headers))
+        await proxy.clock.advance(100)
+    told = "".join(bodies) + caplog.text + "".join(capsys.readouterr())
+    told += "".join(str(record.__dict__) for record in caplog.records if record.name[0] != "h")
+    assert "request" in caplog.text
+    for secret in (key, proxy.options.access_key_secret, proxy.options.access_key_id, "eyJ"):
+        assert secret not in told
