@@ -179,11 +179,11 @@ async def _serve_sandbox(server: dict[str, Any]) -> None:
 
 async def _serve(settings: Settings, more: Mapping[str, str] | None = None) -> None:
     clock = SystemClock()
-    logs.configure(settings.log.level, settings.log.format, sys.stdout, clock)
     for line in settings.warnings():
         _warn(line)
     knobs = settings.server
     with _listening(knobs.host, knobs.port) as listener:
+        logs.configure(settings.log.level, settings.log.format, sys.stdout, clock)
         config = server_config(
             create_app(settings, clock=clock),
             host=knobs.host,

@@ -1,4 +1,4 @@
-"""Time as an argument: whoever needs it is given a clock; nobody else reads time or sets a timer."""
+"""Time as an argument: who needs it is given a clock; nobody else reads time or sets a timer."""
 
 import asyncio
 import time

@@ -28,8 +28,10 @@ SECURITY: RawHeaders = [
 
 CONTENT_SECURITY = (
     b"content-security-policy",
-    b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-    b"frame-ancestors 'none'; object-src 'none'",
+    (
+        b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+        b"frame-ancestors 'none'; object-src 'none'"
+    ),
 )
 """For pages: what is not a page runs nothing."""
 

@@ -63,7 +63,7 @@ def _describe(api: FastAPI) -> dict[str, Any]:
             version=api.version,
             description=DESCRIPTION,
             routes=api.routes,
-            servers=[{"url": "/"}],
+            servers=[{"url": "."}],
         )
     )
     components = document.setdefault("components", {})

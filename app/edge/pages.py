@@ -1,5 +1,6 @@
 """Small pages for people: what this is, and what each problem means. Knows no resource."""
 
+import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -128,11 +129,16 @@ def _problem(code: str) -> str:
     )
     return f"""<p class="quiet"><code>{escape(code)}</code> · status {kind.status}</p>
 <h1>{escape(kind.title)}</h1>
-<p>{escape(kind.meaning)}</p>
+<p>{_prose(kind.meaning)}</p>
 <h2>Does it help to try again?</h2>
 <p>{again}</p>
 <h2>What the caller can do</h2>
-<p>{escape(kind.caller)}</p>
+<p>{_prose(kind.caller)}</p>
 <h2>What the operator can do</h2>
-<p>{escape(kind.operator)}</p>
+<p>{_prose(kind.operator)}</p>
 <p><a href="../problems">All problems</a></p>"""
+
+
+def _prose(text: str) -> str:
+    """`text` as HTML; what stands in backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

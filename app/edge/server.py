@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -85,9 +85,10 @@ class Protocol(HttpToolsProtocol):
         return
 
     def _refuse(self, code: str) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
-            # The answer to an earlier request is under way: ours would land in its midst.
-            self.cycle.disconnected = True
+        under_way = cast("RequestResponseCycle | None", self.cycle)
+        if under_way is not None and not under_way.response_complete:
+            # The answer to an earlier request is still to come: ours would land in its midst.
+            under_way.disconnected = True
             self.transport.close()
             return
         status, headers, body = _answer(code)

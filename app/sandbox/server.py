@@ -29,22 +29,7 @@ class SandboxServer:
         self.options = options
         self.sandbox: Sandbox = create_sandbox(options, clock=clock)
         self._host, self._port = host, port
-        self._socket: socket.socket | None = None
-        # Not `serve()`: it takes the process's signals, which belong to whoever started us.
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                self.sandbox,
-                http=SandboxProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-            )
-        )
+        self._running: tuple[uvicorn.Server, socket.socket] | None = None
 
     @property
     def base_url(self) -> str:
@@ -55,21 +40,36 @@ class SandboxServer:
     async def start(self) -> None:
         """Listen; an address that is taken is an `OSError`."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        self._socket = socket.create_server((self._host, self._port), family=family)
-        self._port = self._socket.getsockname()[1]
-        config = self._uvicorn.config
+        listener = socket.create_server((self._host, self._port), family=family)
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self.sandbox,
+            http=SandboxProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
         config.load()
-        self._uvicorn.lifespan = config.lifespan_class(config)
-        await self._uvicorn.startup(sockets=[self._socket])
+        # Not `serve()`: it takes the process's signals, which belong to whoever started us.
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets=[listener])
+        self._running = server, listener
 
     async def stop(self) -> None:
         """Stop listening and end every connection, hanging ones too."""
-        if self._socket is None:
+        if self._running is None:
             return
-        for connection in list(self._uvicorn.server_state.connections):
+        server, listener = self._running
+        self._running = None
+        for connection in list(server.server_state.connections):
             connection.transport.abort()
-        await self._uvicorn.shutdown(sockets=[self._socket])
-        self._socket = None
+        await server.shutdown(sockets=[listener])
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -138,15 +138,11 @@ class Vendor:
 
 
 def _absent(unknown_order: UnknownOrder) -> dict[str, Any] | None:
-    match unknown_order:
-        case "null":
-            return None
-        case "empty":
-            return {}
-        case "404":
-            raise Refused(answers.ORDER_ABSENT)
-        case "422":
-            raise Refused(answers.ORDER_INVALID)
+    if unknown_order == "404":
+        raise Refused(answers.ORDER_ABSENT)
+    if unknown_order == "422":
+        raise Refused(answers.ORDER_INVALID)
+    return {} if unknown_order == "empty" else None
 
 
 def _count(params: Mapping[str, str], name: str, default: int, most: int | None) -> int:

@@ -111,7 +111,7 @@ def open_upstream(
     brand: Brand,
     pool_id: str | None,
     ca_file: Path | None,
-    proxy: SecretStr | None,
+    proxy: str | None,
     connect_timeout: float,
     read_timeout: float,
     deadline: float,
@@ -125,7 +125,7 @@ def open_upstream(
         base_url,
         max_connections=max_concurrency,
         ca_file=ca_file,
-        proxy=proxy.get_secret_value() if proxy else None,
+        proxy=proxy,
         transport=transport,
     )
     governor = Governor(clock, max_concurrency=max_concurrency, max_rate=max_rate)

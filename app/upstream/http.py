@@ -1,5 +1,6 @@
 """The one door to the HTTP client library: to change the library, change the import below."""
 
+import logging
 import ssl
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -19,6 +20,9 @@ TimeoutException = httpx.TimeoutException
 KEEP_IDLE = 15.0
 """Seconds an idle connection is kept: less than servers commonly do, so that we close first."""
 
+_TALKATIVE = ("httpx", "httpcore")
+"""Loggers that tell each URL, and in it the order number that a caller chose."""
+
 
 def open_client(
     base_url: str,
@@ -37,6 +41,8 @@ def open_client(
         proxy: the way out, if there is one.
         transport: the network; the real one where none is given.
     """
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     return httpx.AsyncClient(
         base_url=base_url,
         transport=transport or _network(max_connections, ca_file, proxy),

@@ -47,20 +47,20 @@ class Asker:
         }
 
     async def get(
-        self, path: str, *, headers: Mapping[str, str] | None = None, **params: object
+        self, path: str, *, headers: Mapping[str, str] | None = None, **params: Any
     ) -> dict[str, Any]:
         """The envelope of one question."""
         return self._envelope(await self.answer(path, headers=headers, **params))
 
     async def answer(
-        self, path: str, *, headers: Mapping[str, str] | None = None, **params: object
+        self, path: str, *, headers: Mapping[str, str] | None = None, **params: Any
     ) -> httpx.Response:
         asked = {name: str(value) for name, value in params.items()}
         return await self.http.get(
             path, params=asked, headers=self.headers if headers is None else dict(headers)
         )
 
-    async def rows(self, **params: object) -> list[dict[str, Any]]:
+    async def rows(self, **params: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = (await self.get(ORDERS, **params))["data"]["list"]
         return rows
 

@@ -8,7 +8,7 @@ import pytest
 from app.sandbox import KINDS, Fault, Options
 from app.sandbox.faults import EVERYWHERE, FaultDesk
 from app.sandbox.oddities import ODDITIES
-from tests.sandbox.asker import DETAIL, GRANT, ORDERS, PAYMENT, Asker
+from tests.sandbox.asker import DETAIL, ORDERS, PAYMENT, Asker
 from tests.support.clock import ManualClock, settle
 
 
@@ -105,7 +105,7 @@ async def test_a_throttled_call_may_be_told_when_to_come_back(asker: Asker) -> N
 
 async def test_a_gateway_answers_html(asker: Asker) -> None:
     asker.sandbox.break_with("html=503")
-    answer = await asker.answer(GRANT.replace("get-management-token", "get-orders"))
+    answer = await asker.answer(ORDERS)
     assert answer.status_code == 503
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.headers["x-sandbox"] == "true"
@@ -192,7 +192,11 @@ async def test_faults_are_ordered_listed_and_cleared_over_http(asker: Asker) -> 
     assert [one["hits"] for one in ordered["faults"]] == [0, 0]
     assert [one["hits"] for one in listed["faults"]] == [1, 0]
     assert listed["faults"][0] == {
-        **{"kind": "html", "value": 502.0, "api_code": None, "times": 2, "path": None},
+        "kind": "html",
+        "value": 502.0,
+        "api_code": None,
+        "times": 2,
+        "path": None,
         "hits": 1,
     }
     assert (await asker.http.delete("/sandbox/faults")).json() == {"faults": []}

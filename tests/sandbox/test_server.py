@@ -3,13 +3,14 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
 from app.clock import SystemClock
 from app.sandbox import Options, SandboxServer
+from app.sandbox.connection import left
 from tests.sandbox.asker import ORDERS, Asker
 
 
@@ -86,26 +87,40 @@ async def test_stopping_ends_calls_that_nobody_answers(server: SandboxServer, fa
 
 
 @pytest.mark.parametrize("fault", ["hang", "latency=86400"])
-async def test_a_caller_who_leaves_ends_the_call(caller: Asker, fault: str) -> None:
-    caller.sandbox.break_with(fault, "status=500")
-    with pytest.raises(httpx.ReadTimeout):
-        await caller.http.get(ORDERS, timeout=0.05)
-    caller.sandbox.break_with()
-    assert (await caller.get(ORDERS))["statusCode"] == 200
+async def test_a_caller_who_leaves_ends_the_call(server: SandboxServer, fault: str) -> None:
+    server.sandbox.break_with(fault)
+    question = asyncio.ensure_future(raw_answer(server))
+    await until(lambda: server.sandbox.calls[ORDERS] == 1)
+    running = server._running
+    assert running is not None
+    assert len(running[0].server_state.tasks) == 1
+    question.cancel()
+    async with asyncio.timeout(5):
+        await until(lambda: not running[0].server_state.tasks)
+
+
+async def test_only_the_end_of_the_connection_is_taken_for_it() -> None:
+    messages: list[dict[str, object]] = [{"type": "http.disconnect"}, {"type": "http.request"}]
+
+    async def receive() -> dict[str, object]:
+        return messages.pop()
+
+    await left(receive)
+    assert not messages
 
 
 async def test_stopped_and_started_again_it_keeps_its_port_and_its_counts() -> None:
     server = SandboxServer(Options(), clock=SystemClock())
     async with server:
         first = server.base_url
-        await raw_closed(server)
+        await ask_once(server)
     async with server:
         assert server.base_url == first
-        await raw_closed(server)
+        await ask_once(server)
         assert server.sandbox.calls[ORDERS] == 2
 
 
-async def raw_closed(server: SandboxServer) -> None:
+async def ask_once(server: SandboxServer) -> None:
     async with httpx.AsyncClient(base_url=server.base_url, trust_env=False) as http:
         await http.get(ORDERS)
 
@@ -114,7 +129,7 @@ async def test_after_the_stop_nobody_listens(server: SandboxServer) -> None:
     await server.stop()
     await server.stop()
     with pytest.raises(httpx.ConnectError):
-        await raw_closed(server)
+        await ask_once(server)
 
 
 async def test_a_port_that_is_taken_is_an_oserror(server: SandboxServer) -> None:
@@ -128,14 +143,13 @@ async def test_an_ipv6_address_stands_in_brackets() -> None:
     try:
         async with SandboxServer(Options(), clock=SystemClock(), host="::1") as server:
             assert server.base_url.startswith("http://[::1]:")
-            await raw_closed(server)
+            await ask_once(server)
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
 
 
-async def test_the_processs_signals_are_left_alone(
-    anyio_backend: str, server: Callable[[], Awaitable[None]]
-) -> None:
-    assert server
-    assert anyio_backend
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+async def test_the_signals_of_the_process_are_left_alone() -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    async with SandboxServer(Options(), clock=SystemClock()):
+        now = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert now == handlers

@@ -1,5 +1,7 @@
 """The four operations, as a caller of the vendor knows them."""
 
+from typing import Any
+
 import pytest
 
 from app.sandbox import Options, create_sandbox
@@ -32,7 +34,8 @@ async def test_the_largest_page_is_fifty(asker: Asker) -> None:
     [("page", "0"), ("page", "-1"), ("page", "x"), ("page", ""), ("limit", "0"), ("limit", "51")],
 )
 async def test_a_page_out_of_range_is_refused(asker: Asker, name: str, value: str) -> None:
-    answer = await asker.get(ORDERS, **{name: value})
+    asked: dict[str, Any] = {name: value}
+    answer = await asker.get(ORDERS, **asked)
     assert answer["statusCode"] == 400
     assert "data" not in answer
 

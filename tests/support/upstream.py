@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -199,7 +199,7 @@ class ScriptedUpstream:
         finally:
             for gate in gates:
                 await gate.passed()
-        return answer
+        return _unread(answer)
 
     def _answer(self, request: Request) -> Response:
         for fault in self._faults:
@@ -264,6 +264,17 @@ def client_of(upstream: ScriptedUpstream, clock: Clock, **knobs: Any) -> Upstrea
         "transport": upstream.transport,
     }
     return open_upstream(**defaults | knobs)
+
+
+def _unread(answer: Response) -> Response:
+    """The answer as a network would bring it: a response made from text counts as read already."""
+    if not answer.is_stream_consumed:
+        return answer
+    return Response(answer.status_code, headers=answer.headers, content=_pieces(answer.content))
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _matches(named: str | None, path: str) -> bool:

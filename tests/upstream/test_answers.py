@@ -68,9 +68,10 @@ def test_rows_past_fifty_are_dropped_and_reported():
     assert drift == ["more rows than were asked for"]
 
 
-def test_fewer_rows_than_promised_are_reported():
-    answer, drift = read({"totalCount": "137", "list": ["a"]}, page=2)
-    assert answer.rows == ("a",)
+@pytest.mark.parametrize(("page", "rows"), [(1, 0), (2, 49), (3, 36)])
+def test_fewer_rows_than_promised_are_reported(page: int, rows: int):
+    answer, drift = read({"totalCount": "137", "list": ["a"] * rows}, page)
+    assert answer.rows == ("a",) * rows
     assert drift == ["fewer rows than promised"]
 
 

@@ -1,6 +1,8 @@
 """A body is read to its end within its bounds, or the reading fails by name."""
 
 import gzip
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,9 +19,7 @@ async def pieces_of(content: bytes, size: int = 7) -> AsyncIterator[bytes]:
 
 async def read(content: bytes, coding: str = "", size: int = 7) -> bytes:
     clock = ManualClock()
-    return await read_body(
-        pieces_of(content, size), coding, clock, deadline=clock.monotonic() + 8
-    )
+    return await read_body(pieces_of(content, size), coding, clock, deadline=clock.monotonic() + 8)
 
 
 @pytest.mark.parametrize("coding", ["", "identity"])
@@ -53,6 +53,7 @@ async def test_a_body_that_is_not_the_gzip_it_says_it_is_is_malformed():
     with pytest.raises(UpstreamMalformed) as raised:
         await read(b"not gzip at all", "gzip")
     assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
 
 
 async def test_a_body_may_be_as_large_as_the_bound_and_no_larger():
@@ -65,20 +66,17 @@ async def test_a_body_may_be_as_large_as_the_bound_and_no_larger():
         await read(gzip.compress(full + b"x", 1), "gzip", size=65536)
 
 
-async def test_a_small_body_that_would_decode_to_gigabytes_is_never_decoded_whole():
-    taken = 0
-
-    async def bomb() -> AsyncIterator[bytes]:
-        nonlocal taken
-        coded = gzip.compress(b"\0" * (4 * MAX_BODY))
-        for start in range(0, len(coded), 1024):
-            taken += 1024
-            yield coded[start : start + 1024]
-
-    clock = ManualClock()
-    with pytest.raises(UpstreamMalformed):
-        await read_body(bomb(), "gzip", clock, deadline=clock.monotonic() + 8)
-    assert taken < 12 * 1024
+async def test_a_small_body_that_would_decode_to_much_more_is_never_decoded_whole():
+    coder = zlib.compressobj(wbits=31)
+    coded = b"".join(coder.compress(bytes(2**20)) for _ in range(128)) + coder.flush()
+    tracemalloc.start()
+    try:
+        with pytest.raises(UpstreamMalformed):
+            await read(coded, "gzip", size=len(coded))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * MAX_BODY
 
 
 async def test_a_body_that_drips_past_the_deadline_is_a_timeout():
@@ -94,3 +92,20 @@ async def test_a_body_that_drips_past_the_deadline_is_a_timeout():
     with pytest.raises(UpstreamTimeout):
         await read_body(dripping(), "", clock, deadline=clock.monotonic() + 8)
     assert len(taken) == 9
+
+
+@pytest.mark.xfail(reason="what follows the gzip trailer is kept, uncounted", strict=True)
+async def test_what_follows_the_end_of_a_gzip_body_is_malformed():
+    taken = 0
+
+    async def trailing() -> AsyncIterator[bytes]:
+        nonlocal taken
+        yield gzip.compress(b"{}")
+        for _ in range(16):
+            taken += 65536
+            yield b"\0" * 65536
+
+    clock = ManualClock()
+    with pytest.raises(UpstreamMalformed):
+        await read_body(trailing(), "gzip", clock, deadline=clock.monotonic() + 8)
+    assert taken == 65536

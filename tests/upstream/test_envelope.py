@@ -59,12 +59,15 @@ def error_of(body: bytes | dict[str, Any], **how: Any) -> UpstreamError:
         (499, None, UpstreamRejected),
         (500, None, UpstreamFailed),
         (503, None, UpstreamFailed),
+        (601, None, UpstreamFailed),
         (603, None, UpstreamFailed),
+        (699, None, UpstreamFailed),
         (400, 2020, UpstreamCredentialRejected),
         (400, 1300, UpstreamCredentialRejected),
         (500, 1399, UpstreamCredentialRejected),
         (404, 2224, UpstreamCredentialRejected),
         (400, 2333, UpstreamCredentialRejected),
+        (400, 1299, UpstreamRejected),
         (400, 1400, UpstreamRejected),
         (201, None, UpstreamMalformed),
         (418, None, UpstreamMalformed),
@@ -108,8 +111,9 @@ def test_the_http_status_decides_where_there_is_no_envelope(
         assert type(error_of(body, status=http_status, unknown=OrderNotFound)) is kind
 
 
-def test_a_redirect_is_malformed_whatever_its_body_says():
-    error = error_of({"statusCode": 200, "data": {}}, status=302)
+@pytest.mark.parametrize("status", [300, 302, 308, 399])
+def test_a_redirect_is_malformed_whatever_its_body_says(status: int):
+    error = error_of({"statusCode": 200, "data": {}}, status=status)
     assert type(error) is UpstreamMalformed
 
 

@@ -8,48 +8,37 @@ KEY_ID = "6250f12d5d0000009bcfc784"
 SECRET = "4ae78d3e579a6d0000001aeca7b1e29e"
 OCTOBER = ("Sun, 09 Oct 2022 06:14:00 GMT", "f02a938cdbcf1b1f10bf14887eda6659")
 AUGUST = ("Tue, 09 Aug 2022 03:59:46 GMT", "0123456789abcdef0123456789abcdef")
-AUTHING_SDK = "authing-node-sdk:4.0.1"
-GENAUTH_SDK = "gen-auth-node-sdk:1.0.0"
-PAYMENT = {"orderNo": "2022080911591337da0aae9660"}
 
 
 @pytest.mark.parametrize(
-    ("brand", "moment", "lang", "sdk", "path", "params", "signature"),
+    ("brand", "moment", "sdk", "question", "signature"),
     [
         (
             "authing",
             OCTOBER,
-            "zh-CN",
-            AUTHING_SDK,
-            "/api/v3/get-orders",
-            {"page": "2", "limit": "50"},
+            ("zh-CN", "authing-node-sdk:4.0.1"),
+            ("/api/v3/get-orders", {"page": "2", "limit": "50"}),
             "authing 6250f12d5d0000009bcfc784:TCNJbxWAhzfdcxy3mQTHwAulzhk=",
         ),
         (
             "authing",
             AUGUST,
-            "en-US",
-            AUTHING_SDK,
-            "/api/v3/get-order-pay-detail",
-            PAYMENT,
+            ("en-US", "authing-node-sdk:4.0.1"),
+            ("/api/v3/get-order-pay-detail", {"orderNo": "2022080911591337da0aae9660"}),
             "authing 6250f12d5d0000009bcfc784:uKo8wf9D8WbWJJKmOfr1uQce8aI=",
         ),
         (
             "authing",
             OCTOBER,
-            "zh-CN",
-            AUTHING_SDK,
-            "/api/v3/get-all-rights-items",
-            {},
+            ("zh-CN", "authing-node-sdk:4.0.1"),
+            ("/api/v3/get-all-rights-items", {}),
             "authing 6250f12d5d0000009bcfc784:t45AtwhaHV/7n+noYy8D1XaAiUk=",
         ),
         (
             "genauth",
             OCTOBER,
-            "en-US",
-            GENAUTH_SDK,
-            "/api/v3/get-orders",
-            {"page": "2", "limit": "50"},
+            ("en-US", "gen-auth-node-sdk:1.0.0"),
+            ("/api/v3/get-orders", {"page": "2", "limit": "50"}),
             "GenAuth 6250f12d5d0000009bcfc784:ZtviA4s0oVMoW3C6jxH2NO/pM1g=",
         ),
     ],
@@ -58,15 +47,13 @@ PAYMENT = {"orderNo": "2022080911591337da0aae9660"}
 def test_a_call_is_signed_as_the_vendors_sdk_signs_it(
     brand: Brand,
     moment: tuple[str, str],
-    lang: str,
-    sdk: str,
-    path: str,
-    params: dict[str, str],
+    sdk: tuple[str, str],
+    question: tuple[str, dict[str, str]],
     signature: str,
 ):
     headers = headers_to_sign(brand, date=moment[0], nonce=moment[1])
-    headers |= {f"x-{brand}-lang": lang, f"x-{brand}-sdk-version": sdk}
-    text = string_to_sign("GET", path, params, headers, brand)
+    headers |= {f"x-{brand}-lang": sdk[0], f"x-{brand}-sdk-version": sdk[1]}
+    text = string_to_sign("GET", *question, headers, brand)
     assert authorization(KEY_ID, SECRET, text, brand) == signature
 
 

@@ -1,0 +1,1 @@
+"""What a request costs, beside its rivals, in one run."""

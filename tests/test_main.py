@@ -1,0 +1,69 @@
+"""The whole, as it is put together."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import validate
+
+from app.edge.problem_kinds import PROBLEM_KINDS
+from app.main import PROBLEM_OF, create_app
+from app.settings import Settings, load
+from app.upstream import errors
+from tests.support.proxy import Proxy
+
+DOCUMENT = Path(__file__).parent.parent / "openapi" / "openapi.json"
+
+
+def leaves(kind: type[Exception]) -> list[type[Exception]]:
+    """The concrete classes of a tree of errors."""
+    below = kind.__subclasses__()
+    return [leaf for each in below for leaf in leaves(each)] if below else [kind]
+
+
+def test_every_error_of_the_upstream_has_its_problem():
+    for leaf in leaves(errors.UpstreamError):
+        assert PROBLEM_OF[leaf] in PROBLEM_KINDS
+
+
+def test_every_problem_that_an_error_leads_to_exists():
+    assert set(PROBLEM_OF.values()) <= set(PROBLEM_KINDS)
+
+
+def test_the_published_document_is_what_the_code_says():
+    told = create_app(Settings.documented()).openapi()
+    assert json.loads(DOCUMENT.read_text("utf-8")) == told, "make openapi writes it anew"
+
+
+def test_the_published_document_is_valid():
+    validate(json.loads(DOCUMENT.read_text("utf-8")))
+
+
+async def test_docs_can_be_hidden():
+    proxy = Proxy(docs={"enabled": False})
+    assert (await proxy.get("/docs")).status_code == 404
+    assert (await proxy.get("/openapi.json")).status_code == 404
+    assert (await proxy.get("/")).status_code == 200
+
+
+async def test_keys_in_a_file_open_the_door(tmp_path: Path):
+    file = tmp_path / "keys.json"
+    key = "a-key-that-stands-in-a-file"
+    entry = {
+        "name": "nightly",
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "scopes": ["orders:read"],
+    }
+    file.write_text(json.dumps([entry]), "utf-8")
+    proxy = Proxy(environ={"ORDERS_CALLERS__API_KEYS_FILE": str(file)})
+    assert (await proxy.get("/v1/me", X_API_Key=key)).json()["data"]["name"] == "nightly"
+    file.write_text("[]", "utf-8")
+    await proxy.clock.advance(1)
+    assert (await proxy.get("/v1/me", X_API_Key=key)).status_code == 401
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "https://api.example.com"])
+def test_nothing_is_asked_of_the_upstream_by_making_the_proxy(base_url: str):
+    upstream = {"base_url": base_url, "access_key_id": "a", "access_key_secret": "b"}
+    create_app(load({"ORDERS_CALLERS__ANONYMOUS": "true"}, upstream=upstream))

@@ -1,0 +1,278 @@
+"""Each question is asked as the vendor documents it, and each failure has its name."""
+
+import asyncio
+import gzip
+import traceback
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
+from app.upstream.credential import TOKEN_PATH
+from app.upstream.errors import (
+    OrderNotFound,
+    PaymentNotFound,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from tests.support.clock import ManualClock, settle
+from tests.support.upstream import (
+    KEY_SECRET,
+    ScriptedUpstream,
+    client_of,
+    success,
+    wire_order,
+    wire_payment,
+)
+
+KNOWN = "202209250000007"
+
+
+class Bench:
+    """A client, its upstream and its clock."""
+
+    def __init__(self, **knobs: object) -> None:
+        self.clock = ManualClock()
+        self.upstream = ScriptedUpstream()
+        self.client = client_of(self.upstream, self.clock, **knobs)
+
+    @property
+    def deadline(self) -> float:
+        return self.clock.monotonic() + 8
+
+    async def failure(self) -> UpstreamError:
+        with pytest.raises(UpstreamError) as raised:
+            await self.client.orders(1, deadline=self.deadline)
+        return raised.value
+
+
+async def test_a_list_call_asks_for_fifty_rows_of_a_page():
+    bench = Bench()
+    answer = await bench.client.orders(3, deadline=bench.deadline)
+    assert answer.total == 137
+    assert list(answer.rows) == bench.upstream.orders[100:]
+    assert answer.request_id
+    assert bench.upstream.asked_for(ORDERS_PATH)[0].params == {"page": "3", "limit": "50"}
+
+
+async def test_an_order_and_its_payment_are_asked_for_by_number():
+    bench = Bench()
+    order = await bench.client.order(KNOWN, deadline=bench.deadline)
+    payment = await bench.client.payment(KNOWN, deadline=bench.deadline)
+    assert order.data == wire_order(7)
+    assert payment.data == wire_payment(KNOWN)
+    for path in (ORDER_PATH, PAYMENT_PATH):
+        assert bench.upstream.asked_for(path)[0].params == {"orderNo": KNOWN}
+
+
+async def test_an_unknown_order_is_not_found_in_each_of_the_three_ways():
+    bench = Bench()
+    for fault in (None, (404, None), (422, 4004)):
+        for ask, kind in (
+            (bench.client.order, OrderNotFound),
+            (bench.client.payment, PaymentNotFound),
+        ):
+            if fault:
+                bench.upstream.fail_next(*fault)
+            with pytest.raises(kind):
+                await ask("404", deadline=bench.deadline)
+
+
+async def test_a_list_that_is_not_found_is_a_rejected_question():
+    bench = Bench()
+    bench.upstream.fail_next(404)
+    assert type(await bench.failure()) is UpstreamRejected
+
+
+async def test_nothing_goes_along_but_what_we_say():
+    bench = Bench()
+    await bench.client.orders(1, deadline=bench.deadline)
+    for asked in bench.upstream.asked:
+        assert asked.headers["user-agent"] == "orders-bff"
+        assert asked.headers["accept-encoding"] == "gzip"
+    assert set(bench.upstream.asked_for(ORDERS_PATH)[0].headers) == {
+        "host",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "user-agent",
+        "authorization",
+        "x-authing-userpool-id",
+        "x-genauth-userpool-id",
+    }
+
+
+async def test_a_cookie_of_the_upstream_is_never_sent_back():
+    bench = Bench()
+    bench.upstream.answer_with(
+        lambda request: (
+            httpx.Response(
+                200,
+                json={"statusCode": 200, "data": {"totalCount": 0}},
+                headers={"set-cookie": "session=1; Path=/"},
+            )
+            if request.url.path == ORDERS_PATH
+            else None
+        )
+    )
+    for _ in range(2):
+        await bench.client.orders(1, deadline=bench.deadline)
+    assert "cookie" not in bench.upstream.asked[-1].headers
+
+
+@pytest.mark.parametrize("location", ["https://elsewhere.example/", "http://[", "", "x" * 70_000])
+async def test_a_redirect_is_not_followed_wherever_it_points(location: str):
+    bench = Bench()
+    await bench.client.orders(1, deadline=bench.deadline)
+    bench.upstream.answer_with(lambda _: httpx.Response(302, headers={"location": location}))
+    assert type(await bench.failure()) is UpstreamMalformed
+    assert len(bench.upstream.asked_for(ORDERS_PATH)) == 2
+    assert len(bench.upstream.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ConnectTimeout("x"), UpstreamTimeout),
+        (httpx.ReadTimeout("x"), UpstreamTimeout),
+        (httpx.WriteTimeout("x"), UpstreamTimeout),
+        (httpx.PoolTimeout("x"), UpstreamTimeout),
+        (httpx.ConnectError("x"), UpstreamUnreachable),
+        (httpx.ReadError("x"), UpstreamUnreachable),
+        (httpx.RemoteProtocolError("x"), UpstreamUnreachable),
+        (httpx.LocalProtocolError("x"), UpstreamUnreachable),
+        (httpx.ProxyError("x"), UpstreamUnreachable),
+        (httpx.DecodingError("x"), UpstreamUnreachable),
+        (httpx.StreamClosed(), UpstreamUnreachable),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_each_fault_of_the_network_has_its_name(error: Exception, kind: type[UpstreamError]):
+    bench = Bench()
+    bench.upstream.fail_next(error=error)
+    raised = await bench.failure()
+    assert type(raised) is kind
+    # The library's error may quote the request: no traceback may lead to it.
+    assert raised.__cause__ is None
+    assert raised.__suppress_context__
+
+
+async def test_an_answer_that_breaks_half_way_is_unreachable():
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b'{"statusCode": 200,'
+        raise httpx.ReadError("reset")
+
+    bench = Bench()
+    await bench.client.orders(1, deadline=bench.deadline)
+    bench.upstream.answer_with(lambda _: httpx.Response(200, content=breaking()))
+    assert type(await bench.failure()) is UpstreamUnreachable
+
+
+async def test_a_gzip_answer_is_read():
+    bench = Bench()
+    await bench.client.orders(1, deadline=bench.deadline)
+    coded = gzip.compress(success({"totalCount": 0, "list": []}).content)
+    bench.upstream.answer_with(
+        lambda _: httpx.Response(
+            200, stream=httpx.ByteStream(coded), headers={"content-encoding": "GZIP "}
+        )
+    )
+    assert (await bench.client.orders(1, deadline=bench.deadline)).total == 0
+
+
+async def test_each_wait_of_a_call_is_cut_to_what_is_left():
+    seen: list[dict[str, float]] = []
+    bench = Bench(connect_timeout=2, read_timeout=5)
+    bench.upstream.answer_with(lambda request: seen.append(request.extensions["timeout"]))
+    await bench.client.orders(1, deadline=bench.clock.monotonic() + 8)
+    await bench.client.orders(1, deadline=bench.clock.monotonic() + 3)
+    await bench.client.orders(1, deadline=bench.clock.monotonic() + 1)
+    assert seen[1:] == [
+        {"connect": 2, "read": 5, "write": 5, "pool": 8},
+        {"connect": 2, "read": 3, "write": 3, "pool": 3},
+        {"connect": 1, "read": 1, "write": 1, "pool": 1},
+    ]
+
+
+async def test_no_call_goes_out_when_no_time_is_left():
+    bench = Bench()
+    await bench.client.orders(1, deadline=bench.deadline)
+    with pytest.raises(UpstreamTimeout):
+        await bench.client.orders(1, deadline=bench.clock.monotonic())
+    assert len(bench.upstream.asked_for(ORDERS_PATH)) == 1
+
+
+async def test_no_call_goes_out_when_the_wait_for_its_turn_took_all_the_time():
+    bench = Bench(max_rate=2)
+    await bench.client.orders(1, deadline=bench.deadline)
+    ask = asyncio.create_task(bench.client.orders(1, deadline=bench.clock.monotonic() + 1.5))
+    await bench.clock.advance(0.5)
+    # The clock may wake us late: on a busy machine the turn comes after its time.
+    bench.clock._elapsed = 1.6
+    await bench.clock.advance(0)
+    with pytest.raises(UpstreamTimeout):
+        await ask
+    assert len(bench.upstream.asked_for(ORDERS_PATH)) == 1
+
+
+async def test_no_more_calls_are_in_flight_than_may():
+    bench = Bench(max_concurrency=2)
+    await bench.client.orders(1, deadline=bench.deadline)
+    gate = bench.upstream.hold()
+    deadline = bench.deadline
+    asks = [asyncio.create_task(bench.client.orders(1, deadline=deadline)) for _ in range(5)]
+    await settle()
+    assert gate.held == 2
+    gate.release()
+    await asyncio.gather(*asks)
+    assert len(bench.upstream.asked_for(ORDERS_PATH)) == 6
+
+
+async def test_a_sandbox_is_known_once_it_has_answered():
+    bench = Bench()
+    await bench.client.orders(1, deadline=bench.deadline)
+    assert not bench.client.sandbox_seen
+    answer = success({"totalCount": 0})
+    answer.headers["x-sandbox"] = "true"
+    scripted = iter([answer])
+    bench.upstream.answer_with(lambda _: next(scripted, None))
+    assert (await bench.client.orders(1, deadline=bench.deadline)).sandbox
+    assert not (await bench.client.orders(1, deadline=bench.deadline)).sandbox
+    assert bench.client.sandbox_seen
+
+
+@pytest.mark.parametrize("scheme", ["token", "signature"])
+async def test_no_traceback_and_no_log_line_holds_a_secret(
+    scheme: str, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(0)
+    secrets = {KEY_SECRET, "duplicate key value", "canary"}
+    bench = Bench(scheme=scheme, proxy="http://user:canary@proxy.example")
+    await bench.client.order(KNOWN, deadline=bench.deadline)
+    secrets.add(KNOWN)
+    told = ""
+
+    def leaking(request: httpx.Request) -> None:
+        if proof := request.headers.get("authorization"):
+            secrets.add(proof.split(" ")[1])
+        if bench.upstream.asked_for(ORDERS_PATH):
+            raise httpx.ConnectError(f"cannot send {request.headers} canary", request=request)
+
+    for arm in (
+        lambda: bench.upstream.fail_next(500),
+        lambda: bench.upstream.fail_next(401, 2020, times=2 if scheme == "token" else 1),
+        lambda: bench.upstream.answer_with(leaking),
+    ):
+        arm()
+        told += "".join(traceback.format_exception(await bench.failure()))
+    wrong = Bench(access_key_secret=SecretStr("canary"))
+    told += "".join(traceback.format_exception(await wrong.failure()))
+    assert wrong.upstream.asked_for(TOKEN_PATH)
+    told += caplog.text
+    assert "UpstreamUnreachable" in told
+    assert not [secret for secret in secrets if secret in told]
