@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,8 +47,8 @@ def run(*command: str, **environ: str) -> Result:
 
 
 @contextmanager
-def running(*command: str, lines: int, **environ: str) -> Iterator[list[str]]:
-    """The program as a process of its own, and the first `lines` it tells; then Ctrl-C."""
+def running(*command: str, until: str, **environ: str) -> Iterator[list[str]]:
+    """The program as a process of its own, and what it tells up to `until`; then Ctrl-C."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     with subprocess.Popen(
         [sys.executable, "-m", "app", *command],
@@ -57,11 +58,19 @@ def running(*command: str, lines: int, **environ: str) -> Iterator[list[str]]:
         text=True,
     ) as process:
         assert process.stderr is not None
+        watchdog = Timer(30, process.kill)
+        watchdog.start()
         try:
-            yield [process.stderr.readline().rstrip("\n") for _ in range(lines)]
+            told = []
+            for line in process.stderr:
+                told.append(line.rstrip("\n"))
+                if line.strip().startswith(until):
+                    break
+            yield told
             process.send_signal(signal.SIGINT)
             rest = process.stderr.read()
         finally:
+            watchdog.cancel()
             process.kill()
         assert rest == ""
     assert process.returncode == 0
@@ -107,7 +116,7 @@ def test_what_does_nothing_yet_is_told_at_the_start() -> None:
 
 
 def test_a_sandbox_needs_no_configuration_and_no_key() -> None:
-    with running("serve", "--sandbox", "--port", "0", lines=5) as told:
+    with running("serve", "--sandbox", "--port", "0", until="sandbox") as told:
         origin = told[0].removeprefix("orders-bff is at ").removesuffix("/")
         urls = dict(line.split() for line in told[1:])
         assert urls == {
@@ -125,7 +134,13 @@ def test_a_sandbox_needs_no_configuration_and_no_key() -> None:
 
 def test_a_configured_upstream_is_ignored_by_the_sandbox_and_it_says_so() -> None:
     with running(
-        "serve", "--sandbox", "--port", "0", lines=6, ORDERS_DOCS__ENABLED="no", **CREDENTIAL
+        "serve",
+        "--sandbox",
+        "--port",
+        "0",
+        until="sandbox",
+        ORDERS_DOCS__ENABLED="no",
+        **CREDENTIAL,
     ) as told:
         assert told[:2] == [
             f"warning: {name} is set, and ignored: --sandbox brings its own upstream"
@@ -157,9 +172,8 @@ def test_the_url_that_is_told_can_be_opened_on_this_machine(host: str, origin: s
 
 
 def test_a_sandbox_alone_tells_how_to_use_it() -> None:
-    with running(
-        "sandbox", "--port", "0", "--orders", "3", "--fault", "latency=0", lines=4
-    ) as told:
+    options = ("--port", "0", "--orders", "3", "--fault", "latency=0")
+    with running("sandbox", *options, until="ORDERS_UPSTREAM__ACCESS_KEY_SECRET") as told:
         base_url = told[1].strip().removeprefix("ORDERS_UPSTREAM__BASE_URL=")
         status, faults = fetch(f"{base_url}/sandbox/faults")
     assert status == 200

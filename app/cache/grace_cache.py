@@ -267,9 +267,9 @@ class GraceCache(Generic[K, V]):
         held = self._entries.get(key)
         early = held is not None and held.lagging and asked - held.asked < self.lifetime.ttl
         entry = Entry(value, asked, ordinal, early=early)
-        if held is None or held.ordinal < ordinal:
-            self._entries.put(key, entry)
-            self._landed(key, entry)
+        # One flight a key: what is held was asked for before, so it may always be replaced.
+        self._entries.put(key, entry)
+        self._landed(key, entry)
         return entry
 
     def _remember_failure(self, key: K, error: Exception) -> None:

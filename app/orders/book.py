@@ -24,10 +24,6 @@ from app.clock import Clock
 from app.orders.blocks import Block, blocks_of, cut, laggards, newest
 from app.orders.reshape import Row
 
-ROUNDS = 8
-"""Looks at one window before it is answered as it is. Each look but the last has learnt something
-new (a total, a block), so a list would have to change faster than it is read to use them up."""
-
 PROBE = 0
 
 
@@ -82,7 +78,9 @@ class OrderBook:
         """
         until = self._clock.monotonic() + self._deadline
         gathered: dict[int, Served[Block]] = {}
-        for _ in range(ROUNDS):
+        # Ends: each turn has learnt something new (a total, a block), or is the last; and past the
+        # deadline nothing new is learnt.
+        while True:
             wanted = self._wanted(start, stop)
             missing = [index for index in wanted if index not in gathered]
             if missing:

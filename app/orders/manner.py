@@ -55,7 +55,7 @@ def manner_of(
             return Manner(f"{status}; stored" if stored else status, freshness, "miss")
         case How.JOINED:
             return Manner(f"{status}; collapsed", freshness, "collapsed")
-        case How.FAILED:
+        case _:  # FAILED
             code = code_of(speaker.failure) if speaker.failure else "internal_error"
             return Manner(f"{status}; ttl={math.floor(left)}; detail={code}", freshness, "kept")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Ask, How, NotInCache
+from app.orders.blocks import Block
 from app.orders.book import Window
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import TTL, BookBench
@@ -252,3 +253,25 @@ async def test_closing_leaves_nothing_under_way():
     bench = BookBench(100)
     await bench.book.window(0, 10)
     await bench.book.close(10)
+
+
+async def test_the_total_is_that_of_the_answer_asked_for_last_not_of_the_one_that_came_last():
+    bench = BookBench(200)
+    await bench.book.window(0, 10)
+    gate = asyncio.Event()
+    fetch = bench.list.fetch
+
+    async def slow_block_1(index: int) -> Block:
+        block = await fetch(index)
+        if index == 1:
+            await gate.wait()
+        return block
+
+    bench.book._fetch = slow_block_1
+    early = asyncio.ensure_future(bench.book.window(60, 70))
+    await settle()
+    bench.list.numbers.append("one more")
+    await bench.book.window(110, 120)
+    gate.set()
+    await early
+    assert bench.book.total == 201
