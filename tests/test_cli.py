@@ -233,6 +233,17 @@ def test_faults_in_the_settings_are_findings_of_the_doctor() -> None:
     assert CANARY not in result.output
 
 
+def test_a_machine_is_told_of_every_fault_in_the_settings() -> None:
+    told = json.loads(run("doctor", "--json", ORDERS_CACHE__TTL="0").stdout)
+    assert told["ok"] is False
+    assert [finding["told"].partition(":")[0] for finding in told["findings"]] == [
+        "ORDERS_UPSTREAM__ACCESS_KEY_ID",
+        "ORDERS_UPSTREAM__ACCESS_KEY_SECRET",
+        "ORDERS_CACHE__TTL",
+        "ORDERS_CALLERS__ANONYMOUS",
+    ]
+
+
 # openapi
 
 

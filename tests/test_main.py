@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +70,25 @@ async def test_keys_in_a_file_open_the_door(tmp_path: Path):
 def test_nothing_is_asked_of_the_upstream_by_making_the_proxy(base_url: str):
     upstream = {"base_url": base_url, "access_key_id": "a", "access_key_secret": "b"}
     create_app(load({"ORDERS_CALLERS__ANONYMOUS": "true"}, upstream=upstream))
+
+
+def test_the_document_is_printed_where_no_file_is_named():
+    told = subprocess.run(
+        [sys.executable, "-m", "app", "openapi"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(told.stdout) == json.loads(DOCUMENT.read_text("utf-8"))
+
+
+def test_the_doctor_tells_machines_what_is_wrong(tmp_path: Path):
+    told = subprocess.run(
+        [sys.executable, "-m", "app", "doctor", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(DOCUMENT.parent.parent)},
+        cwd=tmp_path,
+    )
+    assert told.returncode == 1
+    findings = json.loads(told.stdout)
+    assert findings["ok"] is False
+    assert {finding["outcome"] for finding in findings["findings"]} == {"wrong"}
