@@ -33,6 +33,8 @@ async def read_body(
             raise UpstreamTimeout("the answer did not end in time")
         # Never decode more than may be kept: a small piece can hold a thousand times its size.
         body += _decoded(decoder, piece, MAX_BODY + 1 - len(body)) if decoder else piece
+        if decoder and decoder.unused_data:
+            raise UpstreamMalformed("the answer goes on after its end")
         if len(body) > MAX_BODY:
             raise UpstreamMalformed("the answer is larger than 8 MiB")
     if decoder and begun and not decoder.eof:

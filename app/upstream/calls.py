@@ -1,5 +1,6 @@
 """One HTTP call upstream, within its bounds. Built from nothing: no caller's header goes along."""
 
+import ssl
 from collections.abc import Mapping
 
 from app.clock import Clock
@@ -85,7 +86,7 @@ class Calls:
             # The cause is dropped: a library's error may quote the request, credential and all.
             except TimeoutException:
                 raise UpstreamTimeout("the upstream did not answer in time") from None
-            except (HTTPError, StreamError) as error:
+            except (HTTPError, StreamError, ssl.SSLError) as error:
                 raise UpstreamUnreachable(
                     f"the connection to the upstream failed ({type(error).__name__})"
                 ) from None

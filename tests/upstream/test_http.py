@@ -145,7 +145,6 @@ async def test_a_certificate_of_another_name_is_not_trusted(ca: trustme.CA, tmp_
     assert not server.asked
 
 
-@pytest.mark.xfail(reason="the TLS error is not named", raises=ssl.SSLError, strict=True)
 async def test_a_tls_connection_that_is_damaged_is_unreachable(
     ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path
 ):
