@@ -55,11 +55,14 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._in_head = True
+        self._ended_a_head = False
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; the parser itself would hold headers without end."""
+        self._ended_a_head = False
         super().data_received(data)
-        if not self._in_head:
+        # A read that also holds whole requests is not the last head's alone: the next read counts.
+        if not self._in_head or self._ended_a_head:
             return
         self._head_bytes += len(data)
         if self._head_bytes > LARGEST_HEAD and not self.transport.is_closing():
@@ -74,7 +77,13 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head of a request is whole."""
         self._in_head = False
+        self._ended_a_head = True
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; a trailer comes after the question and is nobody's."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the parser's words are not ours
         """Answer what is no HTTP, and close."""

@@ -41,7 +41,7 @@ class OrderBook:
     """The blocks of one pool's order list.
 
     Args:
-        blocks: the memory of blocks; it must report each landing to `landed`.
+        make_blocks: makes the memory of blocks, which reports each landing to what it is given.
         fetch: asks the upstream for one block.
         clock: the only source of time.
         deadline: seconds that one caller waits at most.

@@ -165,7 +165,7 @@ class Docs(_Group):
 
 
 class Log(_Group):
-    """What is written to standard error, and how."""
+    """What is written to standard output, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
     format: Literal["auto", "json", "text"] = Field("auto", examples=["json"])

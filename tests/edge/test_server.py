@@ -36,11 +36,13 @@ class Application:
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    scopes: list[Scope] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
+        self.scopes.append(scope)
         start: Message = {
             "type": "http.response.start",
             "status": 200,
@@ -270,3 +272,27 @@ async def test_each_head_on_a_connection_is_counted_anew() -> None:
             await connection.writer.drain()
             await settle()  # the server reads it before the rest comes
             assert (await connection.say(b"\r\n\r\n")).status == 200
+
+
+async def test_many_requests_in_one_write_are_all_answered() -> None:
+    many = LARGEST_HEAD // len(GET) + 50
+    async with running() as server:
+        connection = await server.connect()
+        connection.writer.write(GET * many + GET[:20])
+        await connection.writer.drain()
+        for _ in range(many - 1):
+            assert (await connection.say(b"")).status == 200
+        assert (await connection.say(GET[20:])).status == 200
+        assert (await connection.say(b"")).status == 200
+
+
+async def test_trailers_are_not_kept() -> None:
+    question = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    async with running() as server:
+        connection = await server.connect()
+        assert (await connection.say(question)).status == 200
+        trailers = b"".join(b"X-T: %d\r\n" % at for at in range(1000))
+        assert (await connection.say(trailers + b"\r\n" + GET)).status == 200
+        names = [name for name, _ in server.app.scopes[0]["headers"]]
+
+    assert names == [b"host", b"transfer-encoding"]
