@@ -182,10 +182,11 @@ async def _serve(settings: Settings, more: Mapping[str, str] | None = None) -> N
     for line in settings.warnings():
         _warn(line)
     knobs = settings.server
+    app = create_app(settings, clock=clock)
     with _listening(knobs.host, knobs.port) as listener:
         logs.configure(settings.log.level, settings.log.format, sys.stdout, clock)
         config = server_config(
-            create_app(settings, clock=clock),
+            app,
             host=knobs.host,
             port=knobs.port,
             max_connections=knobs.max_connections,

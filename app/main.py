@@ -13,7 +13,7 @@ from app.cache.freshness import Lifetime, pause_after
 from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitEnded
 from app.clock import Clock, SystemClock
 from app.edge.access_log import AccessLog
-from app.edge.callers import Callers, Forbidden, Key, KeyRing
+from app.edge.callers import Callers, Forbidden, Key, KeyRing, somebody_can_enter
 from app.edge.cors import Cors
 from app.edge.docs import docs_router
 from app.edge.document import describe
@@ -89,6 +89,9 @@ def create_app(
         settings: every knob.
         transport: the network towards the upstream; the real one where none is given.
         clock: time; the machine's where none is given.
+
+    Raises:
+        SettingsError: no key is good now, and nobody may ask without one.
     """
     clock = clock or SystemClock()
     client = _client(settings, transport, clock)
@@ -250,6 +253,8 @@ def _door(settings: Settings, behind: ASGIApp, clock: Clock) -> ASGIApp:
         file=settings.callers.api_keys_file,
         read=lambda file: _keys(read_entries(file)),
     )
+    if not somebody_can_enter(ring, settings.anonymous_scopes()):
+        raise settings.no_way_in()
     app: ASGIApp = Callers(behind, ring, anonymous_scopes=settings.anonymous_scopes())
     app = Head(app)
     app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)

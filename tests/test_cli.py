@@ -155,6 +155,25 @@ def test_a_sandbox_that_others_could_reach_is_refused_without_a_way_in() -> None
     assert "nobody could be let in" in result.stderr
 
 
+@pytest.mark.parametrize("expired", [True, False])
+def test_a_start_that_would_let_nobody_in_is_refused(tmp_path: Path, *, expired: bool) -> None:
+    entry = {
+        "name": "dashboard",
+        "sha256": "a" * 64,
+        "scopes": ["orders:read"],
+        "expires_at": "2020-01-01T00:00:00Z",
+    }
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps([entry] if expired else []), "utf-8")
+    upstream = {name: value for name, value in CREDENTIAL.items() if "UPSTREAM" in name}
+    result = run("serve", "--port", "0", ORDERS_CALLERS__API_KEYS_FILE=str(file), **upstream)
+    assert result.exit_code == 2
+    told = result.stderr.splitlines()
+    assert told[0] == "The settings cannot be used:"
+    assert told[1].startswith("  ORDERS_CALLERS__API_KEYS: nobody could be let in")
+    assert len(told) == 2
+
+
 @pytest.mark.parametrize(
     ("host", "origin"),
     [

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
-from app.settings.faults import PREFIX, variable
+from app.settings.faults import PREFIX, SettingsError, variable
 from app.settings.keys import SCOPES, KeyEntries, KeysFile, Scope
 from app.settings.values import (
     CertificatesFile,
@@ -209,6 +209,15 @@ class Settings(BaseSettings):
         groups["upstream"] = {"access_key_id": "none", "access_key_secret": "none"}
         groups["callers"] = {"anonymous": True}
         return cls(_build_sources=((InitSettingsSource(cls, groups),), {}))
+
+    @staticmethod
+    def no_way_in() -> SettingsError:
+        """The refusal of a start at which each key that there is has expired, or there is none."""
+        told = (
+            "nobody could be let in: no key is good now (all have expired, or the file of keys"
+            " has none); `orders-bff keys new NAME` makes one"
+        )
+        return SettingsError([f"{variable('callers', 'api_keys')}: {told}"])
 
     @classmethod
     def groups(cls) -> tuple[str, ...]:
