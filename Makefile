@@ -8,9 +8,14 @@ BIN := $(VENV)/bin
 # A stamp is as old as what is installed: a lock that is newer is installed again.
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+CLIENTS := $(VENV)/clients
+CLIENTS_STAMP := $(VENV)/.installed-clients
+NODE := tests/clients/node
+NODE_STAMP := $(NODE)/node_modules/.package-lock.json
+MADE := build/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench openapi lock clean
+.PHONY: help run test check clients judge fuzz bench openapi lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -30,6 +35,23 @@ check: $(DEV_STAMP) ## format, lint, types, and which room may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+clients: $(DEV_STAMP) $(CLIENTS_STAMP) $(NODE_STAMP) ## make a TypeScript and a Python client, check and use them
+	rm -rf $(MADE) $(NODE)/build && mkdir -p $(MADE)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(CLIENTS)/bin/openapi-python-client generate --path openapi/openapi.json \
+		--meta none --output-path $(MADE)/orders_client --fail-on-warning
+	$(NODE)/node_modules/.bin/openapi-typescript openapi/openapi.json --output $(NODE)/build/orders.d.ts
+	MYPYPATH=$(MADE) $(BIN)/mypy --config-file tests/clients/python/mypy.ini \
+		--python-executable $(CLIENTS)/bin/python $(MADE)/orders_client tests/clients/python
+	$(NODE)/node_modules/.bin/tsc --project $(NODE)
+	$(BIN)/python -m tests.clients $(CLIENTS)/bin/python $(MADE)
+
+judge: $(NODE_STAMP) ## what Spectral and Redocly say of openapi/openapi.json
+	$(NODE)/node_modules/.bin/spectral lint openapi/openapi.json --ruleset $(NODE)/spectral.yaml --fail-severity warn
+	$(NODE)/node_modules/.bin/redocly lint openapi/openapi.json --config $(NODE)/redocly.yaml
+
+fuzz: $(DEV_STAMP) $(CLIENTS_STAMP) ## let Schemathesis ask a running server: CASES an operation (1000)
+	$(BIN)/python -m tests.fuzz $(CLIENTS)/bin/schemathesis
+
 bench: $(DEV_STAMP) ## how fast a hit is, on this machine
 	$(BIN)/python -m bench
 
@@ -44,6 +66,7 @@ lock: | $(BIN)/python ## pin the newest versions that pyproject.toml allows, wit
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet 'uv>=0.9'
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --group pyproject.toml:clients --output-file requirements-clients.lock
 
 clean: ## remove what was made, the environment too
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
@@ -56,6 +79,15 @@ $(BIN)/python:
 
 $(RUN_STAMP): requirements.lock | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(CLIENTS_STAMP): requirements-clients.lock | $(BIN)/python
+	$(BIN)/python -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock
+	@touch $@
+
+$(NODE_STAMP): $(NODE)/package-lock.json
+	npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --silent
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock | $(BIN)/python

@@ -54,6 +54,12 @@ PROBLEM_OF: dict[type[Exception], str] = {
 }
 """What each error of each room is called at the door; the door gives each code its status."""
 
+TAGS = [
+    {"name": "callers", "description": "Who asks."},
+    {"name": "orders", "description": "The order list, one order, its payment."},
+]
+LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
+
 REJECTED_PAUSE = 10.0
 """Seconds not to ask again with a credential that was rejected."""
 
@@ -118,7 +124,13 @@ def create_app(
         await client.aclose(settings.server.drain)
 
     api = FastAPI(
-        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        openapi_tags=TAGS,
+        license_info=LICENSE,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
     install(api, PROBLEM_OF)
     desk = OrdersDesk(

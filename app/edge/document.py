@@ -21,6 +21,7 @@ _HEADERS = "x-headers"
 _EVERY_PROBLEM = ("invalid_request", "unauthenticated", "internal_error")
 _EVERY_HEADER = ("X-Request-Id", "Vary")
 _GUARDED = "/v1/"
+_INT32 = 2**31 - 1
 
 _UPSTREAM_PROBLEMS = (
     "upstream_credential_rejected",
@@ -63,6 +64,8 @@ def _describe(api: FastAPI) -> dict[str, Any]:
             version=api.version,
             description=DESCRIPTION,
             routes=api.routes,
+            tags=api.openapi_tags,
+            license_info=api.license_info,
             servers=[{"url": "."}],
         )
     )
@@ -73,6 +76,7 @@ def _describe(api: FastAPI) -> dict[str, Any]:
     schemas.update(PROBLEM_SCHEMAS)
     components["headers"] = HEADERS
     components["securitySchemes"] = SECURITY_SCHEMES
+    _size_integers(document)
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _complete(operation, guarded=path.startswith(_GUARDED))
@@ -126,6 +130,18 @@ def _problem_response(codes: list[str]) -> dict[str, Any]:
 
 def _references(headers: list[str]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+
+
+def _size_integers(node: Any) -> None:
+    """Give each integer its format: generated clients choose their types by it."""
+    if isinstance(node, dict):
+        if node.get("type") == "integer":
+            node["format"] = "int32" if node.get("maximum", _INT32 + 1) <= _INT32 else "int64"
+        for child in node.values():
+            _size_integers(child)
+    elif isinstance(node, list):
+        for child in node:
+            _size_integers(child)
 
 
 def _merged(parameters: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

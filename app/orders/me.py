@@ -18,6 +18,7 @@ def me_router() -> APIRouter:
         "/v1/me", operation_id="getMe", summary="Who the caller is", response_model=MeAnswer
     )
     async def get_me(request: Request) -> Response:
+        """Any caller may ask; it costs nothing upstream."""
         read(NoParameters, request.scope["query_string"])
         caller = cast("Caller", exchange_of(request.scope).caller)
         me = Me(name=caller.name, kind=caller.kind, scopes=sorted(caller.scopes))

@@ -83,6 +83,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         | asks_upstream(headers=("ETag", "Link", "X-Total-Count")),
     )
     async def list_orders(request: Request) -> Response:
+        """In the upstream's order. One past the end is empty, with the real `total`."""
         query = read(OrdersQuery, request.scope["query_string"])
         start = (query.page - 1) * query.limit
         asked_at = desk.clock.monotonic()
@@ -104,6 +105,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         | asks_upstream("order_not_found", headers=("ETag",)),
     )
     async def get_order(request: Request, order_no: str) -> Response:
+        """From the list where it is held and fresh, else asked for by its number."""
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
         found = await desk.singles.order(number, _ask(request))
@@ -119,6 +121,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         | asks_upstream("payment_not_found"),
     )
     async def get_order_payment(request: Request, order_no: str) -> Response:
+        """Asked for anew each time; never held, so not to be stored."""
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
         found = await desk.singles.payment(number, _ask(request))

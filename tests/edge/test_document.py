@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from openapi_spec_validator import validate
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.edge.docs import docs_router
 from app.edge.document import asks_upstream, describe
@@ -23,6 +23,7 @@ class Thing(BaseModel):
     name: str | None = None
     size: int | float | None = 3
     names: list[str | None] = []
+    rank: int = Field(1, le=50)
 
 
 async def ready() -> None: ...
@@ -102,9 +103,19 @@ def test_nothing_is_ever_null(document: dict[str, Any]) -> None:
     assert None not in list(nodes(document))
     thing = document["components"]["schemas"]["Thing"]["properties"]
     assert thing["name"] == {"title": "Name", "type": "string"}
-    assert thing["size"]["anyOf"] == [{"type": "integer"}, {"type": "number"}]
+    assert [kind["type"] for kind in thing["size"]["anyOf"]] == ["integer", "number"]
     assert thing["size"]["default"] == 3
     assert thing["names"]["items"] == {"type": "string"}
+
+
+def test_every_integer_says_how_large_it_may_get(document: dict[str, Any]) -> None:
+    integers = [
+        node for node in nodes(document) if isinstance(node, dict) and node.get("type") == "integer"
+    ]
+
+    assert {node["format"] for node in integers} == {"int32", "int64"}
+    for node in integers:
+        assert (node["format"] == "int32") == (node.get("maximum", 2**31) < 2**31)
 
 
 def test_every_way_to_say_who_asks_is_there_where_it_is_asked_for(document: dict[str, Any]) -> None:

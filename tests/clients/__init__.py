@@ -1,0 +1,1 @@
+"""Clients in other hands: generated from the document, checked strictly, used for live calls."""

@@ -1,0 +1,46 @@
+"""`make fuzz`: thousands of requests drawn from the document, and every check on each answer.
+
+Schemathesis reads openapi/openapi.json and asks a proxy that asks a sandbox, all on loopback.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from app.clock import SystemClock
+from app.sandbox.ledger import Ledger
+from app.sandbox.options import Options
+from tests.support.served import KEY, REPOSITORY, served
+
+FOLDER = Path(__file__).parent
+
+
+def main(schemathesis: str) -> int:
+    """Fuzz with as many cases an operation as CASES says, SEED as before; 0 if all held."""
+    cases = os.environ.get("CASES", "1000")
+    seed = os.environ.get("SEED", "")
+    with served() as origin:
+        command = [
+            *(schemathesis, "--config-file", str(FOLDER / "schemathesis.toml"), "run"),
+            *(str(REPOSITORY / "openapi" / "openapi.json"), "--url", origin),
+            *("--checks", "all", "--max-examples", cases),
+            *(("--seed", seed) if seed else ()),
+        ]
+        environ = {
+            **os.environ,
+            "API_KEY": KEY,
+            "HOOKS": str(FOLDER / "hooks.py"),
+            "ORDER_NUMBERS": ",".join(_order_numbers()),
+        }
+        return subprocess.run(command, env=environ, check=False).returncode
+
+
+def _order_numbers() -> list[str]:
+    options = Options()
+    ledger = Ledger(orders=options.orders, seed=options.seed, clock=SystemClock())
+    return [row["orderNo"] for row in ledger.rows(0, 50)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,64 @@
+"""The proxy and its sandbox as processes of their own, for programs that are not ours."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.sandbox.options import Options
+
+REPOSITORY = Path(__file__).parent.parent.parent
+KEY = "obff_a-key-for-programs-0123456789"
+ENTRY = {
+    "name": "program",
+    "sha256": hashlib.sha256(KEY.encode()).hexdigest(),
+    "scopes": ["orders:read", "payments:read", "orders:raw"],
+}
+
+
+@contextmanager
+def served(**environ: str) -> Iterator[str]:
+    """The origin of a proxy that asks a sandbox, for callers with `KEY` and for nobody else."""
+    options = Options()
+    with (
+        _running("sandbox", "The sandbox is at ", {}) as upstream,
+        _running(
+            "serve",
+            "orders-bff is at ",
+            {
+                "ORDERS_UPSTREAM__BASE_URL": upstream.partition(";")[0],
+                "ORDERS_UPSTREAM__ACCESS_KEY_ID": options.access_key_id,
+                "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": options.access_key_secret,
+                "ORDERS_CALLERS__API_KEYS": json.dumps([ENTRY]),
+                **environ,
+            },
+        ) as origin,
+    ):
+        yield origin.rstrip("/")
+
+
+@contextmanager
+def _running(command: str, told: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """`command` on a free port; gives what its first line says behind `told`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", command, "--port", "0"],
+        cwd=REPOSITORY,
+        env={**clean, **environ},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            if not first.startswith(told):
+                raise RuntimeError(first + process.stderr.read())
+            yield first.removeprefix(told).rstrip("\n")
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
