@@ -8,7 +8,14 @@ from app.upstream.body import read_body
 from app.upstream.envelope import Reply
 from app.upstream.errors import UpstreamTimeout, UpstreamUnreachable
 from app.upstream.governor import Governor
-from app.upstream.http import AsyncClient, HTTPError, StreamError, Timeout, TimeoutException
+from app.upstream.http import (
+    AnswerAfterQuestion,
+    AsyncClient,
+    HTTPError,
+    StreamError,
+    Timeout,
+    TimeoutException,
+)
 
 
 class Calls:
@@ -76,7 +83,13 @@ class Calls:
             )
             try:
                 async with self._http.stream(
-                    method, path, params=params, headers=headers, json=body, timeout=timeout
+                    method,
+                    path,
+                    params=params,
+                    headers=headers,
+                    json=body,
+                    timeout=timeout,
+                    extensions={"trace": AnswerAfterQuestion()},
                 ) as response:
                     coding = response.headers.get("content-encoding", "").strip().lower()
                     content = await read_body(

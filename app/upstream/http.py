@@ -1,9 +1,11 @@
 """The one door to the HTTP client library: to change the library, change the import below."""
 
+import asyncio
 import logging
 import ssl
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -11,6 +13,7 @@ AsyncBaseTransport = httpx.AsyncBaseTransport
 AsyncClient = httpx.AsyncClient
 HTTPError = httpx.HTTPError
 MockTransport = httpx.MockTransport
+RemoteProtocolError = httpx.RemoteProtocolError
 Request = httpx.Request
 Response = httpx.Response
 StreamError = httpx.StreamError
@@ -70,6 +73,31 @@ def _network(
             keepalive_expiry=KEEP_IDLE,
         ),
     )
+
+
+class AnswerAfterQuestion:
+    """Follows one call, as its `trace` extension, and refuses an answer older than its question.
+
+    What comes behind an answer, unasked, stays with the kept connection: the library would take
+    it for the answer to the next question, and one block of the list for another. To read from
+    the network is to let the loop turn; an answer without a turn was there before.
+
+    Raises:
+        RemoteProtocolError: such an answer; the library closes the connection.
+    """
+
+    def __init__(self) -> None:
+        self._turned = False
+
+    async def __call__(self, event: str, _: dict[str, Any]) -> None:
+        """Told by the library when each step of the call starts and ends."""
+        if event == "http11.receive_response_headers.started":
+            asyncio.get_running_loop().call_soon(self._turn)
+        elif event == "http11.receive_response_headers.complete" and not self._turned:
+            raise RemoteProtocolError("an answer that was there before its question")
+
+    def _turn(self) -> None:
+        self._turned = True
 
 
 async def _forget_elsewhere(response: Response) -> None:

@@ -6,7 +6,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -179,3 +179,34 @@ async def test_a_port_where_nobody_listens_is_unreachable():
         pass
     with pytest.raises(UpstreamUnreachable):
         await total(client_to(f"http://127.0.0.1:{server.port}"))
+
+
+@pytest.mark.parametrize("secured", [False, True])
+async def test_what_comes_behind_an_answer_answers_no_later_question(
+    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, secured: bool
+):
+    class Talkative(Server):
+        """Says to each question how many there were, and behind it what nobody asked for."""
+
+        async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    self.asked.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
+                    told = ANSWER.replace(b'":0', b'":%d' % len(self.asked))
+                    writer.write(told + self.answer)
+                    await writer.drain()
+            writer.close()
+
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = Talkative(ANSWER.replace(b'":0', b'":9'))
+    async with server.listening(tls if secured else None):
+        base_url = f"http{'s' if secured else ''}://127.0.0.1:{server.port}"
+        client = client_to(base_url, ca_file=tmp_path / "ca.pem")
+        told = []
+        for _ in range(4):
+            with suppress(UpstreamUnreachable):
+                answer = await client.orders(1, deadline=SystemClock().monotonic() + 8)
+                told.append(answer.total)
+        await client.aclose(0)
+    assert told
+    assert 9 not in told
