@@ -15,7 +15,7 @@ NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 MADE := build/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clients judge fuzz bench openapi lock clean
+.PHONY: help run test check clients judge fuzz bench openapi pictures lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -57,6 +57,9 @@ bench: $(DEV_STAMP) ## how fast a hit is, on this machine
 
 openapi: $(DEV_STAMP) ## write openapi/openapi.json from the code
 	$(BIN)/python -m app openapi --output openapi/openapi.json
+
+pictures: $(DEV_STAMP) ## take the pictures of the docs anew, with Chromium
+	$(BIN)/python -m docs.pictures
 
 # Nothing of the machine that locks may stand in a lock: no index, no URL, no path.
 LOCK := $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \

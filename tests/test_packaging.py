@@ -140,3 +140,9 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     assert re.search(r"^USER [1-9][0-9]*:[1-9][0-9]*$", last_stage, re.MULTILINE)
     assert "/livez" in last_stage
     assert "--require-hashes" in dockerfile
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_what_a_page_of_the_docs_points_at_is_there(name: str) -> None:
+    pointed_at = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text_of(name))
+    assert [target for target in pointed_at if not (REPOSITORY / target).exists()] == []
