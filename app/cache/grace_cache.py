@@ -156,8 +156,13 @@ class GraceCache(Generic[K, V]):
             return Freshness.STALE
         return freshness
 
-    async def serve(self, key: K, fetch: Fetch[V], *, ask: Ask, until: float) -> Served[V]:
+    async def serve(
+        self, key: K, fetch: Fetch[V], *, ask: Ask, until: float, since: float | None = None
+    ) -> Served[V]:
         """Answer one caller, who waits until the moment `until` at most.
+
+        Where something is held the caller waits `wait` seconds, counted from `since` if this
+        is not the first lookup for that caller.
 
         Raises:
             NotInCache: only what is held was wanted, and nothing is.
@@ -173,7 +178,7 @@ class GraceCache(Generic[K, V]):
                 return at_once
             reason = "request" if ask is Ask.NO_CACHE else "stale"
             held = Served(entry, freshness, How.FAILED, reason)
-            return await self._ask_or_serve(key, held, fetch, until)
+            return await self._ask_or_serve(key, held, fetch, until, since)
         if ask is Ask.ONLY_IF_CACHED:
             raise NotInCache
         failure = self._paused(key)
@@ -185,8 +190,16 @@ class GraceCache(Generic[K, V]):
             raise WaitEnded
         return Served(flight.result(), Freshness.FRESH, how, reason)
 
-    async def renew(self, key: K, entry: Entry[V], fetch: Fetch[V], *, until: float) -> Served[V]:
-        """Fetch again what was found lagging, early at most once a ttl, and wait.
+    async def renew(
+        self,
+        key: K,
+        entry: Entry[V],
+        fetch: Fetch[V],
+        *,
+        until: float,
+        since: float | None = None,
+    ) -> Served[V]:
+        """Fetch again what was found lagging, early at most once a ttl, and wait as in `serve`.
 
         Returns what is served in its place: `entry` itself where it may not be fetched, or
         where that failed or lasted.
@@ -201,7 +214,7 @@ class GraceCache(Generic[K, V]):
         if not self._may_refresh(key, entry):
             return Served(entry, freshness, How.HELD_STALE)
         held_back = Served(entry, freshness, How.FAILED, "stale")
-        return await self._ask_or_serve(key, held_back, fetch, until)
+        return await self._ask_or_serve(key, held_back, fetch, until, since)
 
     async def close(self, seconds: float) -> None:
         """Let the flights run out, at most `seconds`."""
@@ -225,11 +238,12 @@ class GraceCache(Generic[K, V]):
         return held
 
     async def _ask_or_serve(
-        self, key: K, held: Served[V], fetch: Fetch[V], until: float
+        self, key: K, held: Served[V], fetch: Fetch[V], until: float, since: float | None
     ) -> Served[V]:
         """Ask and wait, at most `wait`; if that fails or lasts, serve what is held."""
         flight, how = self._join_or_launch(key, fetch)
-        patience = min(self._wait, until - self._clock.monotonic())
+        now = self._clock.monotonic()
+        patience = min((now if since is None else since) + self._wait, until) - now
         if not await flight.landed_within(patience):
             return replace(held, failure=WaitEnded())
         failure = flight.failure()

@@ -13,7 +13,7 @@ heals within the ttl.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -76,23 +76,31 @@ class OrderBook:
             WaitEnded: something is not held, and the deadline is over.
             UpstreamError: something is not held, and the upstream did not give it.
         """
-        until = self._clock.monotonic() + self._deadline
+        since = self._clock.monotonic()
+        until = since + self._deadline
         gathered: dict[int, Served[Block]] = {}
         # Ends: each turn has learnt something new (a total, a block), or is the last; and past the
         # deadline nothing new is learnt.
         while True:
-            wanted = self._wanted(start, stop)
+            wanted = self._wanted(start, stop, gathered)
             missing = [index for index in wanted if index not in gathered]
             if missing:
-                for served in await self._gather(missing, ask, until):
+                cold = not all(map(self._is_held, missing))
+                for served in await self._gather(missing, ask, until, since):
                     gathered[served.entry.value.index] = served
+                if cold:
+                    # Only now is something held with which not to wait any longer.
+                    since = self._clock.monotonic()
                 continue
-            lagging = self._lagging([gathered[index] for index in wanted], stop)
+            lagging = self._lagging([gathered[index] for index in wanted], start, stop)
             if not lagging:
                 return self._cut(start, stop, [gathered[index] for index in wanted])
-            if ask is Ask.ONLY_IF_CACHED or not await self._look_again(lagging, gathered, until):
+            if ask is Ask.ONLY_IF_CACHED:
                 break
-        basis = [gathered[index] for index in self._wanted(start, stop) if index in gathered]
+            if not await self._look_again(lagging, gathered, until, since):
+                break
+        wanted = self._wanted(start, stop, gathered)
+        basis = [gathered[index] for index in wanted if index in gathered]
         return self._cut(start, stop, basis or list(gathered.values()), shifting=True)
 
     def fresh_row(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
@@ -124,17 +132,32 @@ class OrderBook:
         if self._telling is None or self._telling.ordinal < entry.ordinal:
             self._telling = entry
 
-    def _wanted(self, start: int, stop: int) -> list[int]:
-        """The blocks that the window needs, as far as is known."""
-        if self.total is None or self._telling is None:
-            return [PROBE]
-        needed = blocks_of(start, stop, self.total)
-        return list(needed) or [self._telling.value.index]
+    def _wanted(self, start: int, stop: int, gathered: Mapping[int, Served[Block]]) -> list[int]:
+        """The blocks that the window needs, as far as is known.
 
-    async def _gather(self, indexes: Sequence[int], ask: Ask, until: float) -> list[Served[Block]]:
+        What was gathered stays good for this caller, the total that it told too.
+        """
+        telling = self._telling
+        if self.total is None:
+            entries = [served.entry for served in gathered.values()]
+            telling = newest(entries) if entries else None
+        if telling is None:
+            return [PROBE]
+        needed = blocks_of(start, stop, telling.value.total)
+        return list(needed) or [telling.value.index]
+
+    def _is_held(self, index: int) -> bool:
+        entry = self._blocks.held(index)
+        return entry is not None and self._blocks.judge(entry) is not Freshness.GONE
+
+    async def _gather(
+        self, indexes: Sequence[int], ask: Ask, until: float, since: float
+    ) -> list[Served[Block]]:
         """All of them at once; the first error is raised when all have ended."""
         lookups = [
-            self._blocks.serve(index, partial(self._fetch, index), ask=ask, until=until)
+            self._blocks.serve(
+                index, partial(self._fetch, index), ask=ask, until=until, since=since
+            )
             for index in indexes
         ]
         outcomes = await asyncio.gather(*lookups, return_exceptions=True)
@@ -145,23 +168,30 @@ class OrderBook:
             served.append(outcome)
         return served
 
-    def _lagging(self, basis: Sequence[Served[Block]], stop: int) -> list[int]:
-        """The blocks that disagree with a later one, or end where a later total goes on."""
+    def _lagging(self, basis: Sequence[Served[Block]], start: int, stop: int) -> list[int]:
+        """The blocks that disagree with a later one, or end where the list goes on.
+
+        The total that counts may be of no block here: it can be longer than these know, and also
+        shorter, and then these know of orders in blocks that nobody has asked for.
+        """
         entries = [served.entry for served in basis]
         found = laggards(entries)
         total = self.total
         last = entries[-1].value
-        if not found and total is not None and last.total < min(stop, total):
+        if found or total is None:
+            return found
+        beyond = any(index > last.index for index in blocks_of(start, stop, last.total))
+        if beyond or last.total < min(stop, total):
             found.append(last.index)
         return found
 
     async def _look_again(
-        self, lagging: Sequence[int], gathered: dict[int, Served[Block]], until: float
+        self, lagging: Sequence[int], gathered: dict[int, Served[Block]], until: float, since: float
     ) -> bool:
         """Fetch the laggards again; False if that brought nothing new."""
         before = [gathered[index].entry for index in lagging]
         renewals = [
-            self._blocks.renew(entry.value.index, entry, partial(self._fetch, index), until=until)
+            self._blocks.renew(index, entry, partial(self._fetch, index), until=until, since=since)
             for index, entry in zip(lagging, before, strict=True)
         ]
         gathered.update(zip(lagging, await asyncio.gather(*renewals), strict=True))

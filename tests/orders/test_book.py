@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.freshness import Freshness
+from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Ask, How, NotInCache
 from app.orders.blocks import Block
 from app.orders.book import Window
@@ -275,3 +275,66 @@ async def test_the_total_is_that_of_the_answer_asked_for_last_not_of_the_one_tha
     gate.set()
     await early
     assert bench.book.total == 201
+
+
+def held_back(bench: BookBench, index: int) -> asyncio.Event:
+    """From now on the answers for block `index` are made and given when the event is set."""
+    gate = asyncio.Event()
+    fetch = bench.list.fetch
+
+    async def slow(asked: int) -> Block:
+        if asked == index:
+            await gate.wait()
+        return await fetch(asked)
+
+    bench.book._fetch = slow
+    return gate
+
+
+async def test_a_list_that_grew_beyond_the_total_that_counts_is_read_to_its_end():
+    bench = BookBench(99)
+    await bench.book.window(0, 10)
+    gate = held_back(bench, 1)
+    asked = asyncio.ensure_future(bench.book.window(90, 120))
+    await settle()
+    await bench.clock.advance(5)
+    await bench.book.window(0, 10, Ask.NO_CACHE)
+    bench.list.numbers += ["late", "later"]
+    gate.set()
+    window = await asked
+    assert window.total == 101
+    assert numbers(window) == bench.list.numbers[90:]
+    assert not window.shifting
+
+
+async def test_a_total_that_a_caller_was_told_counts_for_that_caller_though_it_is_gone_since():
+    bench = BookBench(100, Lifetime(2, 0, 0))
+    gate = held_back(bench, 1)
+    asked = asyncio.ensure_future(bench.book.window(60, 70))
+    await settle()
+    await bench.clock.advance(5)
+    gate.set()
+    assert numbers(await asked) == bench.list.numbers[60:70]
+
+
+async def test_who_could_be_served_waits_once_and_not_for_each_look():
+    bench = BookBench(100)
+    await bench.book.window(40, 60)
+    await bench.clock.advance(1000)
+    await bench.book.window(0, 10)
+    bench.list.numbers.append("late")
+    fetch = bench.list.fetch
+
+    async def slow(index: int) -> Block:
+        await bench.clock.sleep(1.5)
+        return await fetch(index)
+
+    bench.book._fetch = slow
+    asked = asyncio.ensure_future(bench.book.window(40, 60))
+    await bench.clock.advance(1.75)
+    assert not asked.done()
+    await bench.clock.advance(0.25)
+    assert asked.done()
+    window = await asked
+    assert window.shifting
+    assert window.total == 101

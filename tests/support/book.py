@@ -12,6 +12,7 @@ from app.upstream.wire import BLOCK_SIZE
 from tests.support.clock import ManualClock
 
 TTL = 60.0
+LIFETIME = Lifetime(TTL, 300, 1000)
 
 
 def row(number: str) -> Row:
@@ -42,14 +43,15 @@ class PlainList:
 class BookBench:
     """A book, its clock and its list."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, lifetime: Lifetime = LIFETIME) -> None:
         self.clock = ManualClock()
         self.list = PlainList(size)
+        self._lifetime = lifetime
         self.book = OrderBook(self._blocks, self.list.fetch, self.clock, deadline=8)
 
     def _blocks(self, landed: Callable[[int, Entry[Block]], None]) -> GraceCache[int, Block]:
         return GraceCache(
-            Lifetime(TTL, 300, 1000),
+            self._lifetime,
             self.clock,
             min_age=5,
             wait=2,
