@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -24,6 +25,7 @@ from app.sandbox.options import Options, UnknownOrder
 from app.sandbox.server import SandboxServer
 from app.settings import (
     SCOPES,
+    CredentialSources,
     KeyEntry,
     Settings,
     SettingsError,
@@ -68,7 +70,7 @@ def serve(
     given = {"host": host, "port": port}
     server = {name: value for name, value in given.items() if value is not None}
     with _refusals():
-        _run(_serve_sandbox(server) if with_sandbox else _serve(load(server=server)))
+        _run(_serve_sandbox(server) if with_sandbox else _serve_configured(server))
 
 
 def sandbox(
@@ -177,12 +179,24 @@ async def _serve_sandbox(server: dict[str, Any]) -> None:
         await _serve(made.settings, {"sandbox": f"{upstream.base_url}/sandbox/faults"})
 
 
-async def _serve(settings: Settings, more: Mapping[str, str] | None = None) -> None:
+async def _serve_configured(server: dict[str, Any]) -> None:
+    settings = load(server=server)
+    await _serve(settings, credential_sources=CredentialSources(server=server))
+
+
+async def _serve(
+    settings: Settings,
+    more: Mapping[str, str] | None = None,
+    *,
+    credential_sources: CredentialSources | None = None,
+) -> None:
     clock = SystemClock()
     for line in settings.warnings():
         _warn(line)
     knobs = settings.server
-    app = create_app(settings, clock=clock)
+    app = create_app(settings, clock=clock, credential_sources=credential_sources)
+    if credential_sources and sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.read_credential_again)
     with _listening(knobs.host, knobs.port) as listener:
         logs.configure(settings.log.level, settings.log.format, sys.stdout, clock)
         config = server_config(

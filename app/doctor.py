@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.upstream import errors
 from app.upstream.calls import Calls
 from app.upstream.client import ORDERS_PATH, UpstreamClient
-from app.upstream.credential import Credential, SignatureCredential, TokenCredential
+from app.upstream.credential import AccessKey, credential_maker
 from app.upstream.governor import Governor
 from app.upstream.http import open_client
 
@@ -86,8 +86,18 @@ class Examination:
             connect_timeout=self._knobs.connect_timeout,
             read_timeout=self._knobs.read_timeout,
         )
-        self._credential = self._open_credential()
-        self._client = UpstreamClient(self._calls, self._credential, clock, self._drift.append)
+        make_credential = credential_maker(
+            self._calls,
+            clock,
+            scheme=self._knobs.auth,
+            brand=self._knobs.brand,
+            pool_id=self._knobs.pool_id,
+            deadline=self._knobs.deadline,
+        )
+        access_key = AccessKey(self._knobs.access_key_id, self._knobs.access_key_secret)
+        self._client = UpstreamClient(
+            self._calls, make_credential, access_key, clock, self._drift.append
+        )
 
     async def findings(self) -> AsyncIterator[Finding]:
         """What each step found; what is wrong ends it, since the later steps stand upon it."""
@@ -169,7 +179,7 @@ class Examination:
         return Finding("clock", "wrong" if signs else "warning", told, mend)
 
     async def _be_admitted(self) -> Finding:
-        admitted = await self._credential.admit(ORDERS_PATH, {}, deadline=self._deadline())
+        admitted = await self._client.credential.admit(ORDERS_PATH, {}, deadline=self._deadline())
         if self._knobs.auth == "signature":
             return Finding(
                 "credential", "ok", "each call is signed; the list will tell if it holds"
@@ -191,24 +201,6 @@ class Examination:
                 "orders are served as far as they can be read; please report it",
             )
         return Finding("list", "ok", told)
-
-    def _open_credential(self) -> Credential:
-        key_id, secret = self._knobs.access_key_id, self._knobs.access_key_secret
-        if self._knobs.auth == "signature":
-            return SignatureCredential(
-                self._clock,
-                access_key_id=key_id,
-                access_key_secret=secret,
-                brand=self._knobs.brand,
-            )
-        return TokenCredential(
-            self._calls,
-            self._clock,
-            access_key_id=key_id,
-            access_key_secret=secret,
-            pool_id=self._knobs.pool_id,
-            deadline=self._knobs.deadline,
-        )
 
     def _next_hop(self) -> tuple[str, int, bool]:
         """Host and port that we connect to, and whether TLS is spoken from there on."""

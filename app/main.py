@@ -1,5 +1,6 @@
 """The one place that constructs: settings in, the whole proxy out."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -29,11 +30,20 @@ from app.orders.me import me_router
 from app.orders.prepared import Prepared, PreparedAnswers
 from app.orders.routes import OrdersDesk, orders_router
 from app.orders.singles import SingleOrders
-from app.settings import KeyEntry, Settings, is_loopback, read_entries
+from app.settings import (
+    CredentialSources,
+    KeyEntry,
+    Settings,
+    SettingsError,
+    is_loopback,
+    read_entries,
+)
 from app.single_flight import TooManyWaiters
 from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient, open_upstream
+from app.upstream.credential import AccessKey
 from app.upstream.http import AsyncBaseTransport
+from app.upstream.rotation import Rotation
 from app.upstream.wire import BLOCK_SIZE
 
 PROBLEM_OF: dict[type[Exception], str] = {
@@ -74,9 +84,16 @@ V = TypeVar("V", Block, Single)
 class App:
     """The proxy: the layers in front of the framework, and the framework behind them."""
 
-    def __init__(self, api: FastAPI, door: ASGIApp, openapi: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        api: FastAPI,
+        door: ASGIApp,
+        openapi: Callable[[], dict[str, Any]],
+        read_credential_again: Callable[[], None],
+    ) -> None:
         self.api = api
         self.openapi = openapi
+        self.read_credential_again = read_credential_again
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +105,7 @@ def create_app(
     *,
     transport: AsyncBaseTransport | None = None,
     clock: Clock | None = None,
+    credential_sources: CredentialSources | None = None,
 ) -> App:
     """The proxy as one ASGI application. Asks nothing of the upstream until a caller does.
 
@@ -95,12 +113,14 @@ def create_app(
         settings: every knob.
         transport: the network towards the upstream; the real one where none is given.
         clock: time; the machine's where none is given.
+        credential_sources: where another credential may appear; nowhere, if none are given.
 
     Raises:
         SettingsError: no key is good now, and nobody may ask without one.
     """
     clock = clock or SystemClock()
     client = _client(settings, transport, clock)
+    rotation = _rotation(settings, client, clock, credential_sources)
     fetch = Fetch(
         client,
         clock,
@@ -118,7 +138,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        looking = asyncio.create_task(rotation.run())
         yield
+        looking.cancel()
+        await rotation.close(settings.server.drain)
         await book.close(settings.server.drain)
         await singles.close(settings.server.drain)
         await client.aclose(settings.server.drain)
@@ -148,7 +171,7 @@ def create_app(
     api.include_router(health_router(ready=_Readiness(book), table=PROBLEM_OF))
     openapi = _pages(settings, api, client)
     behind = PreparedAnswers(api, prepared, clock, ttl=settings.cache.ttl)
-    return App(api, _door(settings, behind, clock), openapi)
+    return App(api, _door(settings, behind, clock), openapi, rotation.look_again)
 
 
 class _Readiness:
@@ -184,6 +207,27 @@ def _client(
         max_rate=knobs.max_rate,
         clock=clock,
         transport=transport,
+    )
+
+
+def _rotation(
+    settings: Settings, client: UpstreamClient, clock: Clock, sources: CredentialSources | None
+) -> Rotation:
+    in_use = AccessKey(settings.upstream.access_key_id, settings.upstream.access_key_secret)
+
+    def read() -> AccessKey:
+        try:
+            return AccessKey(*sources.read()) if sources else in_use
+        except SettingsError as error:
+            raise ValueError("; ".join(error.lines)) from None
+
+    return Rotation(
+        client,
+        clock,
+        in_use=in_use,
+        state=sources.state if sources else tuple,
+        read=read,
+        deadline=settings.upstream.deadline,
     )
 
 

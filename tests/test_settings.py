@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from app.settings import (
     SCOPES,
+    CredentialSources,
     Settings,
     SettingsError,
     is_loopback,
@@ -523,3 +524,28 @@ def test_a_sandbox_that_others_can_reach_gives_nothing_away(by: str) -> None:
         EMBEDDED, environ | {"ORDERS_CALLERS__ANONYMOUS": "true"}, dotenv=NOWHERE, **options
     )
     assert made.settings.anonymous_scopes() == ("orders:read",)
+
+
+# What changes while we run
+
+
+def test_the_credential_is_read_again_as_a_start_would_read_it(tmp_path: Path) -> None:
+    environ = {"ORDERS_SECRETS_DIR": str(tmp_path), "ORDERS_CALLERS__ANONYMOUS": "true"}
+    write(tmp_path / "ORDERS_UPSTREAM__ACCESS_KEY_ID", "id\n")
+    sources = CredentialSources(environ, dotenv=tmp_path / ".env")
+    before = sources.state()
+    with pytest.raises(SettingsError, match="ORDERS_UPSTREAM__ACCESS_KEY_SECRET: is required"):
+        sources.read()
+    write(tmp_path / "ORDERS_UPSTREAM__ACCESS_KEY_SECRET", CANARY)
+    assert sources.state() != before
+    assert [value.get_secret_value() for value in sources.read()] == ["id", CANARY]
+    assert CANARY not in repr(sources.read())
+    write(tmp_path / ".env", "ORDERS_UPSTREAM__ACCESS_KEY_ID=from-dotenv")
+    assert sources.read()[0].get_secret_value() == "from-dotenv"
+
+
+def test_without_a_folder_of_secrets_nothing_seems_to_change(tmp_path: Path) -> None:
+    sources = CredentialSources(ENOUGH, dotenv=tmp_path / ".env")
+    before = sources.state()
+    write(tmp_path / ".env", "ORDERS_UPSTREAM__ACCESS_KEY_ID=other")
+    assert sources.state() == before

@@ -5,6 +5,7 @@
     knobs     the settings, group by group, with default and bounds
     faults    how what is wrong is told: every fault at once, and no value
     load      option > environment > `.env` > files in ORDERS_SECRETS_DIR
+    rotation  the credential as it stands there now
 
 Knows nothing of what the rooms do with a value. Imported by cli and main alone.
 """
@@ -13,10 +14,12 @@ from app.settings.faults import SettingsError
 from app.settings.keys import SCOPES, KeyEntry, Scope, read_entries
 from app.settings.knobs import Settings
 from app.settings.load import ForSandbox, load, load_for_sandbox
+from app.settings.rotation import CredentialSources
 from app.settings.values import is_loopback
 
 __all__ = [
     "SCOPES",
+    "CredentialSources",
     "ForSandbox",
     "KeyEntry",
     "Scope",

@@ -107,6 +107,15 @@ def load_for_sandbox(
     )
 
 
+def secrets_folder(
+    environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV
+) -> Path | None:
+    """The folder of secret files, if one is set. Arguments as for `load`."""
+    environ = os.environ if environ is None else environ
+    named = environ.get(SECRETS_DIR) or _dotenv(dotenv, []).get(SECRETS_DIR)
+    return Path(named) if named else None
+
+
 def _judge(options: dict[str, Any], origins: list[Origin], faults: list[str]) -> Settings:
     sources = tuple(InitSettingsSource(Settings, origin) for origin in (options, *origins))
     try:
@@ -123,8 +132,8 @@ def _origins(environ: Mapping[str, str] | None, dotenv: Path, faults: list[str])
     """Every origin of variables, the strongest first; what cannot be read is added to `faults`."""
     environ = os.environ if environ is None else environ
     filed = _dotenv(dotenv, faults)
-    secrets = environ.get(SECRETS_DIR) or filed.get(SECRETS_DIR)
-    files = _secret_files(Path(secrets), faults) if secrets else {}
+    folder = secrets_folder(environ, dotenv=dotenv)
+    files = _secret_files(folder, faults) if folder else {}
     return [_sorted(environ), _sorted(filed), _sorted(files)]
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 from pydantic import SecretStr
 
 from app.clock import Clock
 from app.upstream.answers import read_object, read_orders
 from app.upstream.calls import Calls
-from app.upstream.credential import Credential, Pass, SignatureCredential, TokenCredential
+from app.upstream.credential import AccessKey, Credential, Pass, Scheme, credential_maker
 from app.upstream.drift import Drift
 from app.upstream.envelope import NOT_SIGNED_IN, Envelope, open_envelope
 from app.upstream.errors import (
@@ -26,20 +25,29 @@ from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
 ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
+ONE_ROW = {"page": "1", "limit": "1"}
 
 
 class UpstreamClient:
-    """Asks the upstream. `sandbox_seen` tells whether an answer said that it is a sandbox's."""
+    """Asks the upstream.
+
+    Attributes:
+        credential: the one in use.
+        make_credential: makes another.
+        sandbox_seen: whether an answer said that it is a sandbox's.
+    """
 
     def __init__(
         self,
         calls: Calls,
-        credential: Credential,
+        make_credential: Callable[[AccessKey], Credential],
+        access_key: AccessKey,
         clock: Clock,
         report_drift: Callable[[str], None],
     ) -> None:
         self._calls = calls
-        self._credential = credential
+        self.credential = make_credential(access_key)
+        self.make_credential = make_credential
         self._clock = clock
         self._report_drift = report_drift
         self.sandbox_seen = False
@@ -64,9 +72,25 @@ class UpstreamClient:
         envelope = await self._ask(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline)
         return read_object(envelope, PaymentNotFound)
 
+    async def adopt(self, candidate: Credential, *, deadline: float) -> Credential:
+        """Ask with `candidate` from now on, if it can read the list of the same pool.
+
+        Returns the one that was used before: what it has under way is its caller's to let run out.
+
+        Raises:
+            UpstreamError: it cannot; the one in use stays.
+        """
+        admitted = await candidate.admit(ORDERS_PATH, ONE_ROW, deadline=deadline)
+        here, there = self.credential.pool_id, candidate.pool_id
+        if here and there and here != there:
+            raise UpstreamCredentialRejected("it is of another pool than the one in use")
+        await self._ask_with(admitted, ORDERS_PATH, ONE_ROW, None, deadline)
+        before, self.credential = self.credential, candidate
+        return before
+
     async def aclose(self, seconds: float) -> None:
         """Let a renewal run out, at most `seconds`, and close the connections."""
-        await self._credential.close(seconds)
+        await self.credential.close(seconds)
         await self._calls.aclose()
 
     async def _ask(
@@ -76,14 +100,31 @@ class UpstreamClient:
         unknown: type[UpstreamNotFound] | None,
         deadline: float,
     ) -> Envelope:
+        """Ask; and again with the other credential where it was exchanged meanwhile."""
+        while True:
+            credential = self.credential
+            try:
+                return await self._ask_as(credential, path, params, unknown, deadline)
+            except UpstreamCredentialRejected:
+                if credential is self.credential:
+                    raise
+
+    async def _ask_as(
+        self,
+        credential: Credential,
+        path: str,
+        params: Mapping[str, str],
+        unknown: type[UpstreamNotFound] | None,
+        deadline: float,
+    ) -> Envelope:
         """Ask once; and once more, with another pass, where the pass was refused."""
-        first = await self._credential.admit(path, params, deadline=deadline)
+        first = await credential.admit(path, params, deadline=deadline)
         try:
             return await self._ask_with(first, path, params, unknown, deadline)
         except UpstreamCredentialRejected as refusal:
             if refusal.status_code != 401 and refusal.api_code != NOT_SIGNED_IN:
                 raise
-            second = await self._credential.renew(first, path, params, deadline=deadline)
+            second = await credential.renew(first, path, params, deadline=deadline)
             if second is None:
                 raise
         return await self._ask_with(second, path, params, unknown, deadline)
@@ -107,7 +148,7 @@ def open_upstream(
     base_url: str,
     access_key_id: SecretStr,
     access_key_secret: SecretStr,
-    scheme: Literal["token", "signature"],
+    scheme: Scheme,
     brand: Brand,
     pool_id: str | None,
     ca_file: Path | None,
@@ -130,18 +171,8 @@ def open_upstream(
     )
     governor = Governor(clock, max_concurrency=max_concurrency, max_rate=max_rate)
     calls = Calls(http, governor, clock, connect_timeout=connect_timeout, read_timeout=read_timeout)
-    credential: Credential
-    if scheme == "token":
-        credential = TokenCredential(
-            calls,
-            clock,
-            access_key_id=access_key_id,
-            access_key_secret=access_key_secret,
-            pool_id=pool_id,
-            deadline=deadline,
-        )
-    else:
-        credential = SignatureCredential(
-            clock, access_key_id=access_key_id, access_key_secret=access_key_secret, brand=brand
-        )
-    return UpstreamClient(calls, credential, clock, Drift())
+    make_credential = credential_maker(
+        calls, clock, scheme=scheme, brand=brand, pool_id=pool_id, deadline=deadline
+    )
+    access_key = AccessKey(access_key_id, access_key_secret)
+    return UpstreamClient(calls, make_credential, access_key, clock, Drift())

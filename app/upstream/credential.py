@@ -4,11 +4,11 @@ Secrets stay `SecretStr` until the header that carries them.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from email.utils import format_datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import SecretStr
 
@@ -29,6 +29,17 @@ FAILED_PAUSES = (1.0, 2.0, 4.0, 5.0)
 """Seconds not to ask again after the first, second, ... other failure in a row; then the last."""
 
 
+Scheme = Literal["token", "signature"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """Who we are to the upstream, as it is configured."""
+
+    id: SecretStr
+    secret: SecretStr
+
+
 class Pass(Protocol):
     """What lets one call in."""
 
@@ -39,6 +50,10 @@ class Pass(Protocol):
 
 class Credential(Protocol):
     """A way to be let in."""
+
+    @property
+    def pool_id(self) -> str | None:
+        """The pool that it was let into last, where it can tell."""
 
     async def admit(self, path: str, params: Mapping[str, str], *, deadline: float) -> Pass:
         """A pass for one GET.
@@ -62,8 +77,7 @@ class TokenCredential:
     Args:
         calls: the way to the upstream.
         clock: the only source of time.
-        access_key_id: of the server-held credential.
-        access_key_secret: of the same.
+        access_key: the server-held one.
         pool_id: the only pool whose token is taken; any where None.
         deadline: seconds that one renewal may take.
     """
@@ -73,16 +87,15 @@ class TokenCredential:
         calls: Calls,
         clock: Clock,
         *,
-        access_key_id: SecretStr,
-        access_key_secret: SecretStr,
+        access_key: AccessKey,
         pool_id: str | None,
         deadline: float,
     ) -> None:
         self._calls = calls
         self._clock = clock
-        self._access_key_id = access_key_id
-        self._access_key_secret = access_key_secret
-        self._pool_id = pool_id
+        self._access_key = access_key
+        self._pinned = pool_id
+        self.pool_id: str | None = None
         self._deadline = deadline
         self._held: Token | None = None
         self._renewals: SingleFlight[None, Token] = SingleFlight(clock)
@@ -123,7 +136,7 @@ class TokenCredential:
     async def _ask(self) -> Token:
         asked = self._clock.monotonic()
         try:
-            self._held = await self._ask_at(asked)
+            token = await self._ask_at(asked)
         except UpstreamError as failure:
             pause = FAILED_PAUSES[min(self._failures, len(FAILED_PAUSES) - 1)]
             if isinstance(failure, UpstreamCredentialRejected):
@@ -134,16 +147,18 @@ class TokenCredential:
             raise
         self._failure = None
         self._failures = 0
-        return self._held
+        self._held = token
+        self.pool_id = token.pool_id
+        return token
 
     async def _ask_at(self, asked: float) -> Token:
         body = {
-            "accessKeyId": self._access_key_id.get_secret_value(),
-            "accessKeySecret": self._access_key_secret.get_secret_value(),
+            "accessKeyId": self._access_key.id.get_secret_value(),
+            "accessKeySecret": self._access_key.secret.get_secret_value(),
         }
         reply = await self._calls.post(TOKEN_PATH, body, deadline=asked + self._deadline)
         data = open_envelope(reply, self._clock.now()).data
-        return read_token(data, asked, self._pool_id)
+        return read_token(data, asked, self._pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +173,16 @@ class SignatureCredential:
 
     Args:
         clock: the only source of time.
-        access_key_id: of the server-held credential.
-        access_key_secret: of the same.
+        access_key: the server-held one.
         brand: whose header prefix and scheme word are used.
     """
 
-    def __init__(
-        self, clock: Clock, *, access_key_id: SecretStr, access_key_secret: SecretStr, brand: Brand
-    ) -> None:
+    pool_id: str | None = None
+    """A signature says nothing of the pool."""
+
+    def __init__(self, clock: Clock, *, access_key: AccessKey, brand: Brand) -> None:
         self._clock = clock
-        self._access_key_id = access_key_id
-        self._access_key_secret = access_key_secret
+        self._access_key = access_key
         self._brand = brand
 
     async def admit(self, path: str, params: Mapping[str, str], *, deadline: float) -> Signed:  # noqa: ARG002  a signature takes no time
@@ -176,8 +190,8 @@ class SignatureCredential:
         date = format_datetime(self._clock.now(), usegmt=True)
         headers = headers_to_sign(self._brand, date=date, nonce=uuid.uuid4().hex)
         text = string_to_sign("GET", path, params, headers, self._brand)
-        secret = self._access_key_secret.get_secret_value()
-        key = self._access_key_id.get_secret_value()
+        secret = self._access_key.secret.get_secret_value()
+        key = self._access_key.id.get_secret_value()
         return Signed(headers | {"Authorization": authorization(key, secret, text, self._brand)})
 
     async def renew(
@@ -187,3 +201,20 @@ class SignatureCredential:
 
     async def close(self, seconds: float) -> None:
         """Nothing is under way."""
+
+
+def credential_maker(
+    calls: Calls,
+    clock: Clock,
+    *,
+    scheme: Scheme,
+    brand: Brand,
+    pool_id: str | None,
+    deadline: float,
+) -> Callable[[AccessKey], Credential]:
+    """What makes a credential of an access key; the arguments are those of the credentials."""
+    if scheme == "signature":
+        return lambda key: SignatureCredential(clock, access_key=key, brand=brand)
+    return lambda key: TokenCredential(
+        calls, clock, access_key=key, pool_id=pool_id, deadline=deadline
+    )

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from app.upstream.client import (
 )
 from app.upstream.credential import TOKEN_PATH
 from app.upstream.http import MockTransport, Request, Response
+from app.upstream.signature import SCHEME_WORD, Brand, authorization, string_to_sign
 
 POOL_ID = "6250f12d5d0000009bcfc784"
 KEY_ID = "6250f12d5d0000009bcfc784"
@@ -104,15 +106,25 @@ class Asked:
 
 @dataclass(slots=True)
 class Gate:
-    """Holds answers back until it is released. `held` counts who waits at it."""
+    """Holds answers back until it is released. `held` counts who waits at it.
+
+    `left` is how many it takes yet.
+    """
 
     path: str | None
+    left: float
     held: int = 0
     _open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self) -> None:
         """Let every answer go, those to come as well."""
         self._open.set()
+
+    def takes(self, path: str) -> bool:
+        """Whether this call is held back; one less from then on."""
+        taken = self.left > 0 and _matches(self.path, path)
+        self.left -= taken
+        return taken
 
     async def passed(self) -> None:
         """Wait for the release."""
@@ -134,7 +146,8 @@ class ScriptedUpstream:
     `orders` is the list as it is now, first row first: change it to shift the list. `asked`
     holds every call. A held answer was made when it was asked for, so a change of the list
     while it is held is not in it. Where a path may be named and is not, every path but the
-    token call's is meant.
+    token call's is meant. `keys` are the secrets by access key id, `pools` the pools of those
+    that are not of `pool_id`.
 
     Args:
         orders: how many orders there are.
@@ -145,8 +158,10 @@ class ScriptedUpstream:
         self.asked: list[Asked] = []
         self.expires_in: object = 7200
         self.pool_id = POOL_ID
+        self.keys = {KEY_ID: KEY_SECRET}
+        self.pools: dict[str, str] = {}
         self.transport = MockTransport(self._handle)
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, str] = {}
         self._faults: list[_Fault] = []
         self._gates: list[Gate] = []
         self._script: Callable[[Request], Response | None] = lambda _: None
@@ -179,9 +194,9 @@ class ScriptedUpstream:
         """From now on answer what `script` makes of a call; as usual where that is None."""
         self._script = script
 
-    def hold(self, path: str | None = None) -> Gate:
-        """Hold back the answers to the calls that come from now on."""
-        gate = Gate(path)
+    def hold(self, path: str | None = None, *, times: float = inf) -> Gate:
+        """Hold back the answers to the next calls."""
+        gate = Gate(path, times)
         self._gates.append(gate)
         return gate
 
@@ -189,11 +204,16 @@ class ScriptedUpstream:
         """Refuse every token given until now."""
         self._tokens.clear()
 
+    def key_of(self, asked: Asked) -> str:
+        """The access key id that a call was made with."""
+        _, _, proof = asked.headers["authorization"].partition(" ")
+        return self._tokens.get(proof) or proof.partition(":")[0]
+
     async def _handle(self, request: Request) -> Response:
         path = request.url.path
         headers = dict(request.headers)
         self.asked.append(Asked(path, dict(request.url.params), headers, request.content))
-        gates = [gate for gate in self._gates if _matches(gate.path, path)]
+        gates = [gate for gate in self._gates if gate.takes(path)]
         try:
             answer = self._answer(request)
         finally:
@@ -226,18 +246,30 @@ class ScriptedUpstream:
         return success(known and wire_payment(params["orderNo"]))
 
     def _token(self, key: Mapping[str, str]) -> Response:
-        if key != {"accessKeyId": KEY_ID, "accessKeySecret": KEY_SECRET}:
+        key_id = key["accessKeyId"]
+        if self.keys.get(key_id) != key["accessKeySecret"]:
             return failure(403, 2333)
-        token = jwt({"scoped_userpool_id": self.pool_id, "jti": str(uuid.uuid4())})
-        self._tokens.add(token)
+        token = jwt({"scoped_userpool_id": self._pool(key_id), "jti": str(uuid.uuid4())})
+        self._tokens[token] = key_id
         return success({"access_token": token, "expires_in": self.expires_in})
 
     def _admits(self, request: Request) -> bool:
         scheme, _, proof = request.headers.get("authorization", "").partition(" ")
-        if scheme in ("GenAuth", "authing"):
-            return bool(proof.startswith(f"{KEY_ID}:"))
-        pools = {request.headers.get(f"x-{brand}-userpool-id") for brand in ("authing", "genauth")}
-        return scheme == "Bearer" and proof in self._tokens and pools == {self.pool_id}
+        for brand, word in SCHEME_WORD.items():
+            if scheme == word:
+                return f"{scheme} {proof}" in self._signatures(request, brand)
+        pools = {request.headers.get(f"x-{brand}-userpool-id") for brand in SCHEME_WORD}
+        key_id = self._tokens.get(proof, "")
+        return scheme == "Bearer" and key_id in self.keys and pools == {self._pool(key_id)}
+
+    def _pool(self, key_id: str) -> str:
+        return self.pools.get(key_id, self.pool_id)
+
+    def _signatures(self, request: Request, brand: Brand) -> list[str]:
+        """What each of the keys would sign the call with."""
+        path, params = request.url.path, dict(request.url.params)
+        text = string_to_sign("GET", path, params, dict(request.headers), brand)
+        return [authorization(key_id, secret, text, brand) for key_id, secret in self.keys.items()]
 
     def _list(self, page: int, limit: int) -> Response:
         rows = self.orders[(page - 1) * limit : page * limit]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.upstream.client import ORDER_PATH, ORDERS_PATH, UpstreamClient
-from app.upstream.credential import TOKEN_PATH, SignatureCredential
+from app.upstream.credential import TOKEN_PATH, AccessKey, SignatureCredential
 from app.upstream.errors import (
     UpstreamCredentialRejected,
     UpstreamError,
@@ -296,8 +296,7 @@ async def test_a_signed_call_needs_no_token(brand: str, word: str):
 async def test_a_signature_is_not_told_by_what_carries_it():
     credential = SignatureCredential(
         ManualClock(),
-        access_key_id=SecretStr(KEY_ID),
-        access_key_secret=SecretStr(KEY_SECRET),
+        access_key=AccessKey(SecretStr(KEY_ID), SecretStr(KEY_SECRET)),
         brand="genauth",
     )
     signed = await credential.admit(ORDERS_PATH, {}, deadline=0)

@@ -1,0 +1,111 @@
+"""An operator exchanges the credential of a proxy that serves: by its files, and by a signal."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import httpx
+
+from app.clock import SystemClock
+from app.main import create_app
+from app.sandbox.options import Options
+from app.sandbox.server import SandboxServer
+from app.settings import CredentialSources, load
+from tests.support.clock import ManualClock
+from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream
+
+ID = "ORDERS_UPSTREAM__ACCESS_KEY_ID"
+SECRET = "ORDERS_UPSTREAM__ACCESS_KEY_SECRET"
+NOWHERE = Path("/nowhere/.env")
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+def mount(folder: Path, version: str, key_id: str, secret: str) -> None:
+    """Write a version of the secrets beside the others, and let the folder's link lead to it."""
+    (folder / version).mkdir()
+    (folder / version / ID).write_text(key_id, "utf-8")
+    (folder / version / SECRET).write_text(f"{secret}\n", "utf-8")
+    (folder / "next").symlink_to(version)
+    (folder / "next").replace(folder / "current")
+
+
+async def test_a_folder_of_secrets_that_is_exchanged_is_followed(tmp_path: Path):
+    mount(tmp_path, "first", KEY_ID, KEY_SECRET)
+    environ = {
+        "ORDERS_SECRETS_DIR": str(tmp_path / "current"),
+        "ORDERS_CALLERS__ANONYMOUS": "true",
+        "ORDERS_UPSTREAM__BASE_URL": "http://127.0.0.1:9",
+    }
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    app = create_app(
+        load(environ, dotenv=NOWHERE),
+        transport=upstream.transport,
+        clock=clock,
+        credential_sources=CredentialSources(environ, dotenv=NOWHERE),
+    )
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.api.router.lifespan_context(app.api),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as caller,
+    ):
+        assert (await caller.get("/v1/orders")).status_code == 200
+        del upstream.keys[KEY_ID]
+        upstream.keys["other-id"] = "other-secret"
+        mount(tmp_path, "second", "other-id", "faulty")
+        await clock.advance(10)
+        assert (await caller.get("/v1/orders")).headers["x-freshness"] == "fresh"
+        (tmp_path / "second" / SECRET).unlink()
+        await clock.advance(10)
+        mount(tmp_path, "third", "other-id", "other-secret")
+        await clock.advance(10)
+        renewed = await caller.get("/v1/orders", headers={"Cache-Control": "no-cache"})
+        assert renewed.headers["cache-status"] == "orders-bff; fwd=request; stored"
+        assert upstream.key_of(upstream.asked[-1]) == "other-id"
+
+
+async def test_a_signal_has_the_files_read_again(tmp_path: Path):
+    options = Options()
+    (tmp_path / ID).write_text(options.access_key_id, "utf-8")
+    (tmp_path / SECRET).write_text("not-the-secret", "utf-8")
+    async with SandboxServer(options, clock=SystemClock()) as upstream:
+        clean = {name: value for name, value in os.environ.items() if name[:7] != "ORDERS_"}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app", "serve", "--port", "0"),
+            cwd=tmp_path,
+            env={
+                **clean,
+                "PYTHONPATH": str(REPOSITORY),
+                "ORDERS_SECRETS_DIR": str(tmp_path),
+                "ORDERS_UPSTREAM__BASE_URL": upstream.base_url,
+                "ORDERS_CALLERS__ANONYMOUS": "true",
+            },
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        assert process.stdout
+        assert process.stderr
+        try:
+            origin = (await process.stderr.readline()).decode().split()[-1]
+            process.send_signal(signal.SIGHUP)
+            assert (await _event(process.stdout))["event"] == "credential_unchanged"
+            (tmp_path / SECRET).write_text(options.access_key_secret, "utf-8")
+            process.send_signal(signal.SIGHUP)
+            assert (await _event(process.stdout))["event"] == "credential_exchanged"
+            async with httpx.AsyncClient(base_url=origin, trust_env=False) as caller:
+                assert (await caller.get("/v1/orders")).status_code == 200
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def _event(lines: asyncio.StreamReader) -> dict[str, object]:
+    """The next line of the log."""
+    told: dict[str, object] = json.loads(await asyncio.wait_for(lines.readline(), 20))
+    return told
