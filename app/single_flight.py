@@ -6,7 +6,10 @@ log lines carry; those who joined say `collapsed` in their own.
 """
 
 import asyncio
+import heapq
+import math
 from collections.abc import Callable, Coroutine, Hashable
+from itertools import count
 from typing import Any, Generic, TypeVar
 
 from app.clock import Clock
@@ -14,19 +17,31 @@ from app.clock import Clock
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+_Waiter = tuple[float, int, asyncio.Future[None]]
+"""Until when one waits, his place in the queue, and what wakes him."""
+
 
 class TooManyWaiters(Exception):
     """One flight has as many waiters as it may have."""
 
 
 class Flight(Generic[V]):
-    """One call under way, awaited by any number of callers."""
+    """One call under way, awaited by any number of callers.
+
+    Its landing wakes them all, in the order in which they came. One timer serves their patience,
+    set for the first whose patience ends: a timer each would cost more than all else of a wait.
+    """
 
     def __init__(self, task: asyncio.Task[V], clock: Clock, max_waiters: int) -> None:
         self._task = task
         self._clock = clock
         self._max_waiters = max_waiters
+        self._came = count()
+        self._waiting: list[_Waiter] = []
+        self._timer: asyncio.Task[None] | None = None
+        self._rings_at = math.inf
         self.waiters = 0
+        task.add_done_callback(self._land)
 
     async def landed_within(self, seconds: float) -> bool:
         """Wait at most `seconds`; True once the flight has landed, well or not.
@@ -38,13 +53,15 @@ class Flight(Generic[V]):
             return True
         if self.waiters >= self._max_waiters:
             raise TooManyWaiters
+        woken = asyncio.get_running_loop().create_future()
         self.waiters += 1
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        self._forget_leavers()
+        heapq.heappush(self._waiting, (self._clock.monotonic() + seconds, next(self._came), woken))
+        self._set_timer()
         try:
-            await asyncio.wait((self._task, timer), return_when=asyncio.FIRST_COMPLETED)
+            await woken
         finally:
             self.waiters -= 1
-            timer.cancel()
         return self._task.done()
 
     def failure(self) -> BaseException | None:
@@ -54,6 +71,41 @@ class Flight(Generic[V]):
     def result(self) -> V:
         """What the landed flight brought, or its error raised."""
         return self._task.result()
+
+    def _land(self, _task: asyncio.Task[V]) -> None:
+        landed, self._waiting = self._waiting, []
+        for _, _, woken in sorted(landed, key=lambda waiter: waiter[1]):
+            _wake(woken)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _forget_leavers(self) -> None:
+        """Who left is not looked for; but however many come and leave, few are held."""
+        if len(self._waiting) >= 2 * self._max_waiters:
+            self._waiting = [waiter for waiter in self._waiting if not waiter[2].done()]
+            heapq.heapify(self._waiting)
+
+    def _set_timer(self) -> None:
+        moment = self._waiting[0][0]
+        if moment < self._rings_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._rings_at = moment
+            self._timer = asyncio.ensure_future(self._ring(moment))
+
+    async def _ring(self, moment: float) -> None:
+        await self._clock.sleep(max(moment - self._clock.monotonic(), 0.0))
+        # What was due at `moment` is due, whatever the clock says: timers may ring a little early.
+        while self._waiting and self._waiting[0][0] <= moment:
+            _wake(heapq.heappop(self._waiting)[2])
+        self._timer, self._rings_at = None, math.inf
+        if self._waiting:
+            self._set_timer()
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 class SingleFlight(Generic[K, V]):

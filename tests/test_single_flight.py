@@ -21,6 +21,16 @@ class Work:
         return 42
 
 
+class CountingClock(ManualClock):
+    """Tells how many timers were set."""
+
+    sleeps = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps += 1
+        await super().sleep(seconds)
+
+
 async def test_everyone_who_waits_gets_the_one_result():
     flights: SingleFlight[str, int] = SingleFlight(ManualClock())
     work = Work()
@@ -86,6 +96,69 @@ async def test_a_flight_has_no_more_waiters_than_it_may():
         await flight.landed_within(8)
     work.gate.set()
     assert await waiting
+
+
+async def test_each_waits_as_long_as_he_would_whoever_came_before():
+    clock = ManualClock()
+    flights: SingleFlight[str, int] = SingleFlight(clock)
+    work = Work()
+    flight = flights.launch("a", work)
+    patient = asyncio.ensure_future(flight.landed_within(8))
+    await settle()
+    hasty = asyncio.ensure_future(flight.landed_within(1))
+    alike = asyncio.ensure_future(flight.landed_within(1))
+    await clock.advance(1)
+    assert hasty.done()
+    assert alike.done()
+    assert not patient.done()
+    await clock.advance(7)
+    assert patient.result() is False
+    assert flight.waiters == 0
+    work.gate.set()
+    await settle()
+
+
+async def test_one_timer_serves_any_number_of_waiters():
+    clock = CountingClock()
+    flights: SingleFlight[str, int] = SingleFlight(clock)
+    work = Work()
+    flight = flights.launch("a", work)
+    waiting = [asyncio.ensure_future(flight.landed_within(8)) for _ in range(1000)]
+    await settle()
+    assert clock.sleeps == 1
+    work.gate.set()
+    assert all(await asyncio.gather(*waiting))
+
+
+async def test_those_who_waited_are_woken_in_the_order_in_which_they_came():
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
+    work = Work()
+    flight = flights.launch("a", work)
+    woken = []
+
+    async def wait(name: int) -> None:
+        await flight.landed_within(9 - name)
+        woken.append(name)
+
+    waiting = [asyncio.ensure_future(wait(name)) for name in range(5)]
+    await settle()
+    work.gate.set()
+    await asyncio.gather(*waiting)
+    assert woken == [0, 1, 2, 3, 4]
+
+
+async def test_who_comes_and_leaves_is_not_held_for_ever():
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock(), max_waiters=2)
+    work = Work()
+    flight = flights.launch("a", work)
+    for _ in range(100):
+        leaver = asyncio.ensure_future(flight.landed_within(8))
+        await settle()
+        leaver.cancel()
+        await settle()
+    assert len(flight._waiting) <= 4
+    work.gate.set()
+    await settle()
 
 
 async def test_closing_lets_flights_run_out():

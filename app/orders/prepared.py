@@ -56,6 +56,14 @@ class Prepared:
         self._pages.drop(query)
         return None
 
+    def cut_from(
+        self, query: bytes, entries: tuple[Entry[Block], ...], total: int
+    ) -> PreparedPage | None:
+        """The answer to `query` that another caller has cut from just these blocks, if one has."""
+        page = self._pages.get(query)
+        same = page is not None and page.entries == entries and page.total == total
+        return page if same else None
+
 
 class PreparedAnswers:
     """The layer that answers a page from memory, so that a hit need not enter the framework."""

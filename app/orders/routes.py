@@ -88,11 +88,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         start = (query.page - 1) * query.limit
         asked_at = desk.clock.monotonic()
         window = await desk.book.window(start, start + query.limit, _ask(request))
-        answer = _page(desk, window, query, request.scope["query_string"].decode("ascii"))
-        entries = tuple(served.entry for served in window.served)
-        if not window.shifting:
-            page = PreparedPage(answer, entries, window.total)
-            desk.prepared.keep(request.scope["query_string"], page)
+        answer = _page(desk, window, query, request.scope["query_string"])
         return _answered(desk, request, answer, window.served, asked_at)
 
     @router.get(
@@ -141,9 +137,13 @@ def _number(request: Request, order_no: str) -> str:
     return order_number(order_no)
 
 
-def _page(desk: OrdersDesk, window: Window, query: OrdersQuery, given: str) -> Answer:
+def _page(desk: OrdersDesk, window: Window, query: OrdersQuery, given: bytes) -> Answer:
+    """The page cut from `window`: once for all who waited for the same blocks."""
+    entries = tuple(served.entry for served in window.served)
+    if not window.shifting and (made := desk.prepared.cut_from(given, entries, window.total)):
+        return made.answer
     pages = -(-window.total // query.limit)
-    return compose_page(
+    answer = compose_page(
         window.rows,
         [_source(served) for served in window.served],
         page=query.page,
@@ -151,8 +151,11 @@ def _page(desk: OrdersDesk, window: Window, query: OrdersQuery, given: str) -> A
         total=window.total,
         shifting=window.shifting,
         currency=desk.currency,
-        links=links_of(desk.public_url + LIST_PATH, given, query.page, pages),
+        links=links_of(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
     )
+    if not window.shifting:
+        desk.prepared.keep(given, PreparedPage(answer, entries, window.total))
+    return answer
 
 
 def _source(served: Served[Any]) -> Source:
