@@ -23,7 +23,7 @@ TimeoutException = httpx.TimeoutException
 KEEP_IDLE = 15.0
 """Seconds an idle connection is kept: less than servers commonly do, so that we close first."""
 
-_TALKATIVE = ("httpx", "httpcore")
+_TALKATIVE = (httpx.__name__, httpx.__name__.replace("httpx", "httpcore"))
 """Loggers that tell each URL, and in it the order number that a caller chose."""
 
 
