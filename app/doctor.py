@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 from app.clock import Clock
 from app.settings import Settings
 from app.upstream import errors
+from app.upstream.breaker import Breaker
 from app.upstream.calls import Calls
 from app.upstream.client import ORDERS_PATH, UpstreamClient
 from app.upstream.credential import AccessKey, credential_maker
 from app.upstream.governor import Governor
+from app.upstream.guard import Guard
 from app.upstream.http import open_client
+from app.upstream.retries import Budget, Retries
 
 SKEW_SECONDS = 60
 """Clocks further apart than this make signatures fail, and ages look odd."""
@@ -41,6 +44,7 @@ MENDS: Mapping[type[errors.UpstreamError], str] = {
     errors.UpstreamTimeout: (
         "raise ORDERS_UPSTREAM__READ_TIMEOUT and ORDERS_UPSTREAM__DEADLINE, or find what is slow"
     ),
+    errors.UpstreamUnavailable: "wait a moment and try again",
     errors.UpstreamMalformed: (
         "check that ORDERS_UPSTREAM__BASE_URL is the API itself, not a page or gateway before it"
     ),
@@ -79,9 +83,12 @@ class Examination:
             proxy=self._knobs.proxy.get_secret_value() if self._knobs.proxy else None,
         )
         governor = Governor(clock, max_concurrency=1, max_rate=self._knobs.max_rate)
+        guard = Guard(governor, Breaker(pause=0.0), clock)
         self._calls = Calls(
             self._http,
-            governor,
+            guard,
+            # One try: what is wrong now and then is to be seen.
+            Retries(guard, Budget(), clock, lambda: 0.0, tries=1),
             clock,
             connect_timeout=self._knobs.connect_timeout,
             read_timeout=self._knobs.read_timeout,
@@ -95,9 +102,7 @@ class Examination:
             deadline=self._knobs.deadline,
         )
         access_key = AccessKey(self._knobs.access_key_id, self._knobs.access_key_secret)
-        self._client = UpstreamClient(
-            self._calls, make_credential, access_key, clock, self._drift.append
-        )
+        self._client = UpstreamClient(self._calls, make_credential, access_key, self._drift.append)
 
     async def findings(self) -> AsyncIterator[Finding]:
         """What each step found; what is wrong ends it, since the later steps stand upon it."""
@@ -165,7 +170,7 @@ class Examination:
         return Finding("connection", "ok", f"{over} to {host}:{port}{through} in {took:.0f} ms")
 
     async def _compare_clocks(self) -> Finding:
-        reply = await self._calls.get("/", {}, {}, deadline=self._deadline())
+        reply = await self._calls.look("/", deadline=self._deadline())
         try:
             theirs = parsedate_to_datetime(reply.headers.get("date", ""))
             apart = abs((theirs - self._clock.now()).total_seconds())

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -43,6 +44,7 @@ from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient, open_upstream
 from app.upstream.credential import AccessKey
 from app.upstream.http import AsyncBaseTransport
+from app.upstream.retries import Chance
 from app.upstream.rotation import Rotation
 from app.upstream.wire import BLOCK_SIZE
 
@@ -51,7 +53,9 @@ PROBLEM_OF: dict[type[Exception], str] = {
     NotInCache: "not_in_cache",
     TooManyWaiters: "overloaded",
     WaitEnded: "upstream_timeout",
+    upstream.DiedIdle: "upstream_unreachable",
     upstream.OrderNotFound: "order_not_found",
+    upstream.OutOfTime: "upstream_timeout",
     upstream.PaymentNotFound: "payment_not_found",
     upstream.UpstreamCredentialRejected: "upstream_credential_rejected",
     upstream.UpstreamFailed: "upstream_failed",
@@ -60,6 +64,7 @@ PROBLEM_OF: dict[type[Exception], str] = {
     upstream.UpstreamRejected: "upstream_rejected",
     upstream.UpstreamThrottled: "upstream_throttled",
     upstream.UpstreamTimeout: "upstream_timeout",
+    upstream.UpstreamUnavailable: "upstream_unavailable",
     upstream.UpstreamUnreachable: "upstream_unreachable",
 }
 """What each error of each room is called at the door; the door gives each code its status."""
@@ -72,6 +77,12 @@ LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 
 REJECTED_PAUSE = 10.0
 """Seconds not to ask again with a credential that was rejected."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds: a failing upstream that asks for more is looked at again after that."""
+
+BREAKER_PAUSE = 5.0
+"""Seconds an ill upstream is left in peace at most; the ttl where that is less."""
 
 BLOCK_BYTES = 256 * 1024 * 1024
 PREPARED_BYTES = 64 * 1024 * 1024
@@ -106,6 +117,7 @@ def create_app(
     transport: AsyncBaseTransport | None = None,
     clock: Clock | None = None,
     credential_sources: CredentialSources | None = None,
+    chance: Chance | None = None,
 ) -> App:
     """The proxy as one ASGI application. Asks nothing of the upstream until a caller does.
 
@@ -114,12 +126,14 @@ def create_app(
         transport: the network towards the upstream; the real one where none is given.
         clock: time; the machine's where none is given.
         credential_sources: where another credential may appear; nowhere, if none are given.
+        chance: where jitter comes from; the machine's where none is given.
 
     Raises:
         SettingsError: no key is good now, and nobody may ask without one.
     """
     clock = clock or SystemClock()
-    client = _client(settings, transport, clock)
+    chance = chance or Random().random  # noqa: S311  jitter is no secret
+    client = _client(settings, transport, clock, chance)
     rotation = _rotation(settings, client, clock, credential_sources)
     fetch = Fetch(
         client,
@@ -188,7 +202,7 @@ class _Readiness:
 
 
 def _client(
-    settings: Settings, transport: AsyncBaseTransport | None, clock: Clock
+    settings: Settings, transport: AsyncBaseTransport | None, clock: Clock, chance: Chance
 ) -> UpstreamClient:
     knobs = settings.upstream
     return open_upstream(
@@ -205,7 +219,9 @@ def _client(
         deadline=knobs.deadline,
         max_concurrency=knobs.max_concurrency,
         max_rate=knobs.max_rate,
+        breaker_pause=min(settings.cache.ttl, BREAKER_PAUSE),
         clock=clock,
+        chance=chance,
         transport=transport,
     )
 
@@ -232,9 +248,17 @@ def _rotation(
 
 
 def _pause(error: Exception, in_a_row: int) -> float:
+    """Seconds not to ask again; where the other side pauses by itself, just as long."""
+    told = error.retry_after if isinstance(error, upstream.UpstreamError) else None
+    if isinstance(error, upstream.UpstreamUnavailable):
+        return told or pause_after(1)
     if isinstance(error, upstream.UpstreamCredentialRejected):
-        return REJECTED_PAUSE
-    return pause_after(in_a_row)
+        return told or REJECTED_PAUSE
+    return max(pause_after(in_a_row), min(told or 0.0, LONGEST_PAUSE))
+
+
+def _told_later(error: BaseException, elapsed: float, left: float) -> BaseException:
+    return error.told_later(elapsed, left) if isinstance(error, upstream.UpstreamError) else error
 
 
 def _memory(
@@ -255,6 +279,7 @@ def _memory(
         max_bytes=max_bytes,
         weigh=lambda value: value.weight,
         pause=_pause,
+        told_later=_told_later,
         facts=(upstream.UpstreamNotFound,),
         landed=landed,
     )

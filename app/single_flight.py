@@ -21,6 +21,15 @@ _Waiter = tuple[float, int, asyncio.Future[None]]
 """Until when one waits, his place in the queue, and what wakes him."""
 
 
+Awaited = Callable[[], bool]
+"""Whether anybody waits for a call, as it is now: if not, it goes after those that are."""
+
+
+def always_awaited() -> bool:
+    """For a call whose caller is there."""
+    return True
+
+
 class TooManyWaiters(Exception):
     """One flight has as many waiters as it may have."""
 
@@ -123,6 +132,11 @@ class SingleFlight(Generic[K, V]):
         """The flight to join, if there is one."""
         held = self._flights.get(key)
         return held[1] if held else None
+
+    def awaited(self, key: K) -> bool:
+        """Whether anybody waits for the flight of `key`."""
+        held = self._flights.get(key)
+        return held is not None and held[1].waiters > 0
 
     def launch(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> Flight[V]:
         """Start `work` for `key`, for which nothing may be under way."""

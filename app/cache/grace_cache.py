@@ -7,13 +7,14 @@ and never lengthens its life; a landing answer replaces a held one only if it wa
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from functools import partial
 from itertools import count
 from typing import Any, Generic, TypeVar
 
 from app.cache.bounded import Bounded
 from app.cache.freshness import Freshness, Lifetime
 from app.clock import Clock
-from app.single_flight import Flight, SingleFlight
+from app.single_flight import Awaited, Flight, SingleFlight, TooManyWaiters
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -87,12 +88,14 @@ class Served(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    error: Exception
+    error: BaseException
     in_a_row: int
+    at: float
     until: float
 
 
-Fetch = Callable[[], Coroutine[Any, Any, V]]
+Fetch = Callable[[Awaited], Coroutine[Any, Any, V]]
+"""Brings a value; it can look whether anybody waits for it."""
 
 
 class GraceCache(Generic[K, V]):
@@ -107,6 +110,8 @@ class GraceCache(Generic[K, V]):
         max_bytes: how much they may weigh together.
         weigh: an answer's weight in bytes.
         pause: seconds not to ask again, from the error and the failures in a row.
+        told_later: the error as a caller is told it: so many seconds later, and so many seconds
+            before it is asked again.
         facts: errors that are the truth about a key: what was held for it is forgotten.
         landed: told of each answer that is now held.
     """
@@ -122,6 +127,9 @@ class GraceCache(Generic[K, V]):
         max_bytes: int,
         weigh: Callable[[V], int],
         pause: Callable[[Exception, int], float],
+        told_later: Callable[[BaseException, float, float], BaseException] = lambda error, *_: (
+            error
+        ),
         facts: tuple[type[Exception], ...] = (),
         landed: Callable[[K, Entry[V]], None] = lambda _key, _entry: None,
     ) -> None:
@@ -137,6 +145,7 @@ class GraceCache(Generic[K, V]):
         )
         self._flights: SingleFlight[K, Entry[V]] = SingleFlight(clock)
         self._pause = pause
+        self._told_later = told_later
         self._facts = facts
         self._landed = landed
         self._ordinals = count(1)
@@ -181,13 +190,16 @@ class GraceCache(Generic[K, V]):
             return await self._ask_or_serve(key, held, fetch, until, since)
         if ask is Ask.ONLY_IF_CACHED:
             raise NotInCache
-        failure = self._paused(key)
-        if failure:
-            raise failure.error.with_traceback(None)
+        paused = self._paused(key)
+        if paused:
+            raise self._told(key, paused.error)
         reason = "stale" if entry else "uri-miss"
         flight, how = self._join_or_launch(key, fetch)
         if not await flight.landed_within(until - self._clock.monotonic()):
             raise WaitEnded
+        failure = flight.failure()
+        if failure:
+            raise self._told(key, failure)
         return Served(flight.result(), Freshness.FRESH, how, reason)
 
     async def renew(
@@ -244,7 +256,11 @@ class GraceCache(Generic[K, V]):
         flight, how = self._join_or_launch(key, fetch)
         now = self._clock.monotonic()
         patience = min((now if since is None else since) + self._wait, until) - now
-        if not await flight.landed_within(patience):
+        try:
+            landed = await flight.landed_within(patience)
+        except TooManyWaiters as too_many:
+            return replace(held, failure=too_many)
+        if not landed:
             return replace(held, failure=WaitEnded())
         failure = flight.failure()
         if failure is None:
@@ -263,6 +279,13 @@ class GraceCache(Generic[K, V]):
         failure = self._failures.get(key)
         return failure if failure and self._clock.monotonic() < failure.until else None
 
+    def _told(self, key: K, error: BaseException) -> BaseException:
+        """`error` of the last fetch for `key`, as a caller is told it now."""
+        now = self._clock.monotonic()
+        failure = self._failures.get(key) or _Failure(error, 0, now, now)
+        left = max(failure.until - now, 0.0)
+        return self._told_later(error, now - failure.at, left).with_traceback(None)
+
     def _join_or_launch(self, key: K, fetch: Fetch[V]) -> tuple[Flight[Entry[V]], How]:
         under_way = self._flights.under_way(key)
         if under_way:
@@ -273,7 +296,7 @@ class GraceCache(Generic[K, V]):
 
     async def _fly(self, key: K, fetch: Fetch[V], asked: float, ordinal: int) -> Entry[V]:
         try:
-            value = await fetch()
+            value = await fetch(partial(self._flights.awaited, key))
         except Exception as error:
             self._remember_failure(key, error)
             raise
@@ -289,7 +312,7 @@ class GraceCache(Generic[K, V]):
     def _remember_failure(self, key: K, error: Exception) -> None:
         earlier = self._failures.get(key)
         in_a_row = earlier.in_a_row + 1 if earlier else 1
-        until = self._clock.monotonic() + self._pause(error, in_a_row)
-        self._failures.put(key, _Failure(error, in_a_row, until))
+        now = self._clock.monotonic()
+        self._failures.put(key, _Failure(error, in_a_row, now, now + self._pause(error, in_a_row)))
         if isinstance(error, self._facts):
             self._entries.drop(key)

@@ -32,6 +32,7 @@ _UPSTREAM_PROBLEMS = (
     "upstream_unreachable",
     "upstream_timeout",
     "upstream_malformed",
+    "upstream_unavailable",
     "overloaded",
     "not_in_cache",
 )

@@ -23,6 +23,7 @@ from app.cache.grace_cache import Ask, Entry, GraceCache, Served
 from app.clock import Clock
 from app.orders.blocks import Block, blocks_of, cut, laggards, newest
 from app.orders.reshape import Row
+from app.single_flight import Awaited
 
 PROBE = 0
 
@@ -50,7 +51,7 @@ class OrderBook:
     def __init__(
         self,
         make_blocks: Callable[[Callable[[int, Entry[Block]], None]], GraceCache[int, Block]],
-        fetch: Callable[[int], Coroutine[Any, Any, Block]],
+        fetch: Callable[[int, Awaited], Coroutine[Any, Any, Block]],
         clock: Clock,
         *,
         deadline: float,

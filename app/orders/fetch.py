@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from app.clock import Clock
 from app.orders.blocks import ROW_OVERHEAD, Block
 from app.orders.reshape import Row, order_row, payment_row
+from app.single_flight import Awaited
 from app.upstream.client import UpstreamClient
 
 
@@ -26,7 +27,7 @@ class Single:
 
 
 class Fetch:
-    """The three questions.
+    """The three questions. What nobody waits for is asked after what somebody does.
 
     Args:
         client: the upstream.
@@ -43,24 +44,24 @@ class Fetch:
         self._zone = zone
         self._deadline = deadline
 
-    async def block(self, index: int) -> Block:
+    async def block(self, index: int, awaited: Awaited) -> Block:
         """The block at `index`, from 0."""
         as_of = _text(self._clock.now())
-        answer = await self._client.orders(index + 1, deadline=self._until())
+        answer = await self._client.orders(index + 1, deadline=self._until(), awaited=awaited)
         rows = tuple(order_row(sent, self._zone) for sent in answer.rows)
         return Block(index, rows, answer.total, as_of, answer.request_id, answer.sandbox)
 
-    async def order(self, order_no: str) -> Single:
+    async def order(self, order_no: str, awaited: Awaited) -> Single:
         """One order, by the upstream's order detail."""
         as_of = _text(self._clock.now())
-        answer = await self._client.order(order_no, deadline=self._until())
+        answer = await self._client.order(order_no, deadline=self._until(), awaited=awaited)
         row = order_row(answer.data, self._zone)
         return Single(row, as_of, answer.request_id, answer.sandbox)
 
-    async def payment(self, order_no: str) -> Single:
+    async def payment(self, order_no: str, awaited: Awaited) -> Single:
         """The payment of one order."""
         as_of = _text(self._clock.now())
-        answer = await self._client.payment(order_no, deadline=self._until())
+        answer = await self._client.payment(order_no, deadline=self._until(), awaited=awaited)
         row = payment_row(answer.data, self._zone)
         return Single(row, as_of, answer.request_id, answer.sandbox)
 

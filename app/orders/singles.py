@@ -8,6 +8,7 @@ from app.clock import Clock
 from app.orders.book import OrderBook
 from app.orders.fetch import Fetch, Single
 from app.orders.reshape import Row
+from app.single_flight import TooManyWaiters
 from app.upstream.errors import UpstreamError, UpstreamNotFound
 
 Found = tuple[Row, Served[Any]]
@@ -53,7 +54,7 @@ class SingleOrders:
 
         Raises:
             OrderNotFound: the upstream knows no such order.
-            NotInCache, WaitEnded, UpstreamError: as the cache has it.
+            NotInCache, WaitEnded, TooManyWaiters, UpstreamError: as the cache has it.
         """
         now = self._clock.monotonic()
         fresh = self._book.fresh_row(order_no)
@@ -67,7 +68,7 @@ class SingleOrders:
             )
         except UpstreamNotFound:
             raise
-        except (NotInCache, WaitEnded, UpstreamError) as failure:
+        except (NotInCache, WaitEnded, TooManyWaiters, UpstreamError) as failure:
             # An older answer beats an error: the block's row is one, though not by number.
             if not in_block:
                 raise

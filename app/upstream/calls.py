@@ -2,20 +2,48 @@
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from app.clock import Clock
+from app.single_flight import Awaited, always_awaited
 from app.upstream.body import read_body
-from app.upstream.envelope import Reply
-from app.upstream.errors import UpstreamTimeout, UpstreamUnreachable
-from app.upstream.governor import Governor
+from app.upstream.envelope import Envelope, Reply, open_envelope
+from app.upstream.errors import (
+    DiedIdle,
+    OutOfTime,
+    UpstreamError,
+    UpstreamNotFound,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from app.upstream.guard import Guard
 from app.upstream.http import (
     AnswerAfterQuestion,
     AsyncClient,
     HTTPError,
+    PoolTimeout,
+    ReadError,
+    RemoteProtocolError,
     StreamError,
     Timeout,
     TimeoutException,
 )
+from app.upstream.retries import Retries, Tries
+
+FAIR = 0.5
+"""Of READ_TIMEOUT: an upstream that was given less by our deadline is not called slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one call sends. Holds a credential: it is never shown."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 class Calls:
@@ -23,7 +51,8 @@ class Calls:
 
     Args:
         http: the client of the upstream's host.
-        governor: gives each call its place.
+        guard: gives each call its place, or refuses it.
+        retries: whether to try again.
         clock: the only source of time.
         connect_timeout: seconds to connect.
         read_timeout: seconds between two pieces of an answer.
@@ -32,74 +61,113 @@ class Calls:
     def __init__(
         self,
         http: AsyncClient,
-        governor: Governor,
+        guard: Guard,
+        retries: Retries,
         clock: Clock,
         *,
         connect_timeout: float,
         read_timeout: float,
     ) -> None:
         self._http = http
-        self._governor = governor
+        self._guard = guard
+        self._retries = retries
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
 
-    async def get(
-        self, path: str, params: Mapping[str, str], headers: Mapping[str, str], *, deadline: float
-    ) -> Reply:
-        """Ask; the answer is read to its end before the moment `deadline`.
+    def tries(self) -> Tries:
+        """The tries of one question; the first goes out now."""
+        return Tries(self._retries)
+
+    async def ask(
+        self,
+        question: Question,
+        *,
+        unknown: type[UpstreamNotFound] | None = None,
+        deadline: float,
+        awaited: Awaited = always_awaited,
+    ) -> Envelope:
+        """Ask once; the answer is read to its end before the moment `deadline`.
+
+        Args:
+            question: what is sent.
+            unknown: the error that tells that what was asked for does not exist.
+            deadline: a moment of the monotonic clock.
+            awaited: whether anybody waits for the answer.
 
         Raises:
-            UpstreamError: timeout, unreachable or malformed.
+            UpstreamError: the one of its subclasses that says why not.
         """
-        return await self._send("GET", path, params, headers, None, deadline)
+        async with self._guard.place(deadline, awaited):
+            reply = await self._send(question, deadline)
+            return open_envelope(reply, self._clock.now(), unknown=unknown)
 
-    async def post(self, path: str, body: Mapping[str, str], *, deadline: float) -> Reply:
-        """Send a JSON object; otherwise as `get`."""
-        return await self._send("POST", path, {}, {}, body, deadline)
+    async def look(self, path: str, *, deadline: float) -> Reply:
+        """Whatever comes back from `path`, envelope or not; for who examines the upstream."""
+        async with self._guard.place(deadline):
+            return await self._send(Question("GET", path), deadline)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _send(  # noqa: PLR0917  the parts of a request, in the order they are sent
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Mapping[str, str] | None,
-        deadline: float,
-    ) -> Reply:
-        async with self._governor.place(deadline):
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                raise UpstreamTimeout("no time was left for the call")
-            # Its own timeouts end the call, never a cancelling: that leaks its place in the
-            # pool (encode/httpcore#1093).
-            patience = min(self._read_timeout, left)
-            timeout = Timeout(
-                connect=min(self._connect_timeout, left), read=patience, write=patience, pool=left
-            )
-            try:
-                async with self._http.stream(
-                    method,
-                    path,
-                    params=params,
-                    headers=headers,
-                    json=body,
-                    timeout=timeout,
-                    extensions={"trace": AnswerAfterQuestion()},
-                ) as response:
-                    coding = response.headers.get("content-encoding", "").strip().lower()
-                    content = await read_body(
-                        response.aiter_raw(), coding, self._clock, deadline=deadline
-                    )
-                    return Reply(response.status_code, response.headers, content)
-            # The cause is dropped: a library's error may quote the request, credential and all.
-            except TimeoutException:
-                raise UpstreamTimeout("the upstream did not answer in time") from None
-            except (HTTPError, StreamError, ssl.SSLError) as error:
-                raise UpstreamUnreachable(
-                    f"the connection to the upstream failed ({type(error).__name__})"
-                ) from None
+    async def _send(self, question: Question, deadline: float) -> Reply:
+        left = deadline - self._clock.monotonic()
+        if left <= 0:
+            raise OutOfTime("no time was left for the call")
+        # Its own timeouts end the call, never a cancelling: that leaks its place in the
+        # pool (encode/httpcore#1093).
+        patience = min(self._read_timeout, left)
+        timeout = Timeout(
+            connect=min(self._connect_timeout, left), read=patience, write=patience, pool=left
+        )
+        connection = _Connection()
+        try:
+            async with self._http.stream(
+                question.method,
+                question.path,
+                params=question.params,
+                headers=question.headers,
+                json=question.body,
+                timeout=timeout,
+                extensions={"trace": connection},
+            ) as response:
+                connection.answers = True
+                coding = response.headers.get("content-encoding", "").strip().lower()
+                content = await read_body(
+                    response.aiter_raw(), coding, self._clock, deadline=deadline
+                )
+                return Reply(response.status_code, response.headers, content)
+        # The cause is dropped: a library's error may quote the request, credential and all.
+        except (TimeoutException, UpstreamTimeout) as error:
+            raise self._too_late(error, patience) from None
+        except (HTTPError, StreamError, ssl.SSLError) as error:
+            raise connection.broke(error) from None
+
+    def _too_late(self, error: Exception, patience: float) -> UpstreamTimeout:
+        if patience < self._read_timeout * FAIR or isinstance(error, PoolTimeout):
+            return OutOfTime("too little time was left for the call")
+        return UpstreamTimeout("the upstream did not answer in time")
+
+
+class _Connection(AnswerAfterQuestion):
+    """What is known of the connection that one call uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = False
+        self._kept: bool | None = None
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Told by the library of each step: the first of a new connection is to connect."""
+        if self._kept is None:
+            self._kept = not event.startswith("connection.")
+        await super().__call__(event, info)
+
+    def broke(self, error: Exception) -> UpstreamError:
+        """What it means that the call ended with `error`."""
+        if self._kept and not self.answers and isinstance(error, (RemoteProtocolError, ReadError)):
+            return DiedIdle("a kept connection had ended")
+        return UpstreamUnreachable(
+            f"the connection to the upstream failed ({type(error).__name__})"
+        )

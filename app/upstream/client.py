@@ -1,24 +1,30 @@
 """The upstream: one method a question; every failure is one of app/upstream/errors."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from app.clock import Clock
+from app.single_flight import Awaited, always_awaited
 from app.upstream.answers import read_object, read_orders
-from app.upstream.calls import Calls
+from app.upstream.breaker import Breaker
+from app.upstream.calls import Calls, Question
 from app.upstream.credential import AccessKey, Credential, Pass, Scheme, credential_maker
 from app.upstream.drift import Drift
-from app.upstream.envelope import NOT_SIGNED_IN, Envelope, open_envelope
+from app.upstream.envelope import NOT_SIGNED_IN, Envelope
 from app.upstream.errors import (
     OrderNotFound,
     PaymentNotFound,
     UpstreamCredentialRejected,
+    UpstreamError,
     UpstreamNotFound,
 )
 from app.upstream.governor import Governor
+from app.upstream.guard import Guard
 from app.upstream.http import AsyncBaseTransport, open_client
+from app.upstream.retries import TRIES, Budget, Chance, Retries, Tries
 from app.upstream.signature import Brand
 from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
 
@@ -26,6 +32,17 @@ ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
 ONE_ROW = {"page": "1", "limit": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One question, however often it is tried."""
+
+    path: str
+    params: Mapping[str, str]
+    unknown: type[UpstreamNotFound] | None
+    deadline: float
+    awaited: Awaited
 
 
 class UpstreamClient:
@@ -42,35 +59,41 @@ class UpstreamClient:
         calls: Calls,
         make_credential: Callable[[AccessKey], Credential],
         access_key: AccessKey,
-        clock: Clock,
         report_drift: Callable[[str], None],
     ) -> None:
         self._calls = calls
         self.credential = make_credential(access_key)
         self.make_credential = make_credential
-        self._clock = clock
         self._report_drift = report_drift
         self.sandbox_seen = False
 
-    async def orders(self, page: int, *, deadline: float) -> OrdersAnswer:
+    async def orders(
+        self, page: int, *, deadline: float, awaited: Awaited = always_awaited
+    ) -> OrdersAnswer:
         """The rows of `page`, from 1, fifty a page; answered before the moment `deadline`.
+
+        Calls that nobody waits for, as `awaited` tells, go after those that somebody does.
 
         Raises:
             UpstreamError: the one of its subclasses that says why not.
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
-        envelope = await self._ask(ORDERS_PATH, params, None, deadline)
-        return read_orders(envelope, page, self._report_drift)
+        asking = _Asking(ORDERS_PATH, params, None, deadline, awaited)
+        return read_orders(await self._ask(asking), page, self._report_drift)
 
-    async def order(self, order_no: str, *, deadline: float) -> ObjectAnswer:
+    async def order(
+        self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
+    ) -> ObjectAnswer:
         """One order, as `orders`; OrderNotFound where there is none."""
-        envelope = await self._ask(ORDER_PATH, {"orderNo": order_no}, OrderNotFound, deadline)
-        return read_object(envelope, OrderNotFound)
+        asking = _Asking(ORDER_PATH, {"orderNo": order_no}, OrderNotFound, deadline, awaited)
+        return read_object(await self._ask(asking), OrderNotFound)
 
-    async def payment(self, order_no: str, *, deadline: float) -> ObjectAnswer:
+    async def payment(
+        self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
+    ) -> ObjectAnswer:
         """The payment of one order, as `orders`; PaymentNotFound where there is none."""
-        envelope = await self._ask(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline)
-        return read_object(envelope, PaymentNotFound)
+        asking = _Asking(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline, awaited)
+        return read_object(await self._ask(asking), PaymentNotFound)
 
     async def adopt(self, candidate: Credential, *, deadline: float) -> Credential:
         """Ask with `candidate` from now on, if it can read the list of the same pool.
@@ -84,7 +107,8 @@ class UpstreamClient:
         here, there = self.credential.pool_id, candidate.pool_id
         if here and there and here != there:
             raise UpstreamCredentialRejected("it is of another pool than the one in use")
-        await self._ask_with(admitted, ORDERS_PATH, ONE_ROW, None, deadline)
+        trial = _Asking(ORDERS_PATH, ONE_ROW, None, deadline, always_awaited)
+        await self._ask_with(admitted, trial)
         before, self.credential = self.credential, candidate
         return before
 
@@ -93,52 +117,49 @@ class UpstreamClient:
         await self.credential.close(seconds)
         await self._calls.aclose()
 
-    async def _ask(
-        self,
-        path: str,
-        params: Mapping[str, str],
-        unknown: type[UpstreamNotFound] | None,
-        deadline: float,
-    ) -> Envelope:
+    async def _ask(self, asking: _Asking) -> Envelope:
         """Ask; and again with the other credential where it was exchanged meanwhile."""
+        tries = self._calls.tries()
         while True:
             credential = self.credential
             try:
-                return await self._ask_as(credential, path, params, unknown, deadline)
+                return await self._ask_as(credential, asking, tries)
             except UpstreamCredentialRejected:
                 if credential is self.credential:
                     raise
 
-    async def _ask_as(
-        self,
-        credential: Credential,
-        path: str,
-        params: Mapping[str, str],
-        unknown: type[UpstreamNotFound] | None,
-        deadline: float,
-    ) -> Envelope:
-        """Ask once; and once more, with another pass, where the pass was refused."""
-        first = await credential.admit(path, params, deadline=deadline)
+    async def _ask_as(self, credential: Credential, asking: _Asking, tries: Tries) -> Envelope:
+        """Ask, and try again where that may help."""
+        while True:
+            # Outside: a token that cannot be had was tried for already.
+            admitted = await credential.admit(asking.path, asking.params, deadline=asking.deadline)
+            try:
+                return await self._ask_once(credential, admitted, asking)
+            except UpstreamError as failure:
+                if not await tries.another(failure, asking.deadline):
+                    raise
+
+    async def _ask_once(self, credential: Credential, first: Pass, asking: _Asking) -> Envelope:
+        """Ask; and once more, with another pass, where the pass was refused."""
         try:
-            return await self._ask_with(first, path, params, unknown, deadline)
+            return await self._ask_with(first, asking)
         except UpstreamCredentialRejected as refusal:
             if refusal.status_code != 401 and refusal.api_code != NOT_SIGNED_IN:
                 raise
-            second = await credential.renew(first, path, params, deadline=deadline)
+            second = await credential.renew(
+                first, asking.path, asking.params, deadline=asking.deadline
+            )
             if second is None:
                 raise
-        return await self._ask_with(second, path, params, unknown, deadline)
+        return await self._ask_with(second, asking)
 
-    async def _ask_with(
-        self,
-        admitted: Pass,
-        path: str,
-        params: Mapping[str, str],
-        unknown: type[UpstreamNotFound] | None,
-        deadline: float,
-    ) -> Envelope:
-        reply = await self._calls.get(path, params, admitted.headers, deadline=deadline)
-        envelope = open_envelope(reply, self._clock.now(), unknown=unknown)
+    async def _ask_with(self, admitted: Pass, asking: _Asking) -> Envelope:
+        envelope = await self._calls.ask(
+            Question("GET", asking.path, asking.params, admitted.headers),
+            unknown=asking.unknown,
+            deadline=asking.deadline,
+            awaited=asking.awaited,
+        )
         self.sandbox_seen = self.sandbox_seen or envelope.sandbox
         return envelope
 
@@ -158,10 +179,17 @@ def open_upstream(
     deadline: float,
     max_concurrency: int,
     max_rate: int,
+    breaker_pause: float,
     clock: Clock,
+    chance: Chance,
+    tries: int = TRIES,
     transport: AsyncBaseTransport | None = None,
 ) -> UpstreamClient:
-    """A client of one upstream. Asks nothing until it is asked. Times in seconds."""
+    """A client of one upstream. Asks nothing until it is asked. Times in seconds.
+
+    `breaker_pause` is how long an ill upstream is left in peace, `chance` where jitter comes from,
+    `tries` how often one question is asked at most; the others are as the settings have them.
+    """
     http = open_client(
         base_url,
         max_connections=max_concurrency,
@@ -170,9 +198,17 @@ def open_upstream(
         transport=transport,
     )
     governor = Governor(clock, max_concurrency=max_concurrency, max_rate=max_rate)
-    calls = Calls(http, governor, clock, connect_timeout=connect_timeout, read_timeout=read_timeout)
+    guard = Guard(governor, Breaker(pause=breaker_pause), clock)
+    calls = Calls(
+        http,
+        guard,
+        Retries(guard, Budget(), clock, chance, tries),
+        clock,
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+    )
     make_credential = credential_maker(
         calls, clock, scheme=scheme, brand=brand, pool_id=pool_id, deadline=deadline
     )
     access_key = AccessKey(access_key_id, access_key_secret)
-    return UpstreamClient(calls, make_credential, access_key, clock, Drift())
+    return UpstreamClient(calls, make_credential, access_key, Drift())

@@ -5,7 +5,6 @@ Secrets stay `SecretStr` until the header that carries them.
 
 import uuid
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from typing import Literal, Protocol
@@ -14,9 +13,13 @@ from pydantic import SecretStr
 
 from app.clock import Clock
 from app.single_flight import SingleFlight
-from app.upstream.calls import Calls
-from app.upstream.envelope import open_envelope
-from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamTimeout
+from app.upstream.calls import Calls, Question
+from app.upstream.errors import (
+    OutOfTime,
+    UpstreamCredentialRejected,
+    UpstreamError,
+    UpstreamUnavailable,
+)
 from app.upstream.signature import Brand, authorization, headers_to_sign, string_to_sign
 from app.upstream.token import Token, read_token
 
@@ -101,6 +104,7 @@ class TokenCredential:
         self._renewals: SingleFlight[None, Token] = SingleFlight(clock)
         self._failure: UpstreamError | None = None
         self._failures = 0
+        self._failed_at = 0.0
         self._paused_until = 0.0
 
     async def admit(self, _path: str, _params: Mapping[str, str], *, deadline: float) -> Token:
@@ -122,15 +126,16 @@ class TokenCredential:
         await self._renewals.close(seconds)
 
     async def _renewed(self, deadline: float) -> Token:
-        if self._failure and self._clock.monotonic() < self._paused_until:
-            raise copy(self._failure) from None
+        now = self._clock.monotonic()
+        if self._failure and now < self._paused_until:
+            left = self._paused_until - now
+            raise self._failure.told_later(now - self._failed_at, left) from None
         flight = self._renewals.under_way(None) or self._renewals.launch(None, self._ask)
         if not await flight.landed_within(max(deadline - self._clock.monotonic(), 0.0)):
-            raise UpstreamTimeout("no management token came in time")
+            raise OutOfTime("no management token came in time")
         failure = flight.failure()
         if isinstance(failure, UpstreamError):
-            # A copy for each: one error raised to all would gather the tracebacks of all.
-            raise copy(failure) from None
+            raise failure.told_later(0.0, 0.0) from None
         return flight.result()
 
     async def _ask(self) -> Token:
@@ -141,10 +146,14 @@ class TokenCredential:
             pause = FAILED_PAUSES[min(self._failures, len(FAILED_PAUSES) - 1)]
             if isinstance(failure, UpstreamCredentialRejected):
                 pause = REJECTED_PAUSE
-            self._failure = copy(failure)
-            self._failures += 1
-            self._paused_until = self._clock.monotonic() + pause
-            raise
+            if isinstance(failure, UpstreamUnavailable):
+                pause = failure.retry_after or pause  # nobody was asked: no failure of its own
+            else:
+                self._failures += 1
+            self._failed_at = self._clock.monotonic()
+            self._paused_until = self._failed_at + pause
+            self._failure = failure.told_later(0.0, pause)
+            raise self._failure from None
         self._failure = None
         self._failures = 0
         self._held = token
@@ -156,9 +165,17 @@ class TokenCredential:
             "accessKeyId": self._access_key.id.get_secret_value(),
             "accessKeySecret": self._access_key.secret.get_secret_value(),
         }
-        reply = await self._calls.post(TOKEN_PATH, body, deadline=asked + self._deadline)
-        data = open_envelope(reply, self._clock.now()).data
-        return read_token(data, asked, self._pinned)
+        deadline = asked + self._deadline
+        tries = self._calls.tries()
+        while True:
+            # A token is asked for again as a GET would be: another one does no harm.
+            try:
+                question = Question("POST", TOKEN_PATH, body=body)
+                envelope = await self._calls.ask(question, deadline=deadline)
+                return read_token(envelope.data, asked, self._pinned)
+            except UpstreamError as failure:
+                if not await tries.another(failure, deadline):
+                    raise
 
 
 @dataclass(frozen=True, slots=True)

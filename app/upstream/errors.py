@@ -10,9 +10,15 @@ UpstreamError
 ├── UpstreamThrottled            too many calls
 ├── UpstreamFailed               the upstream failed, and says so
 ├── UpstreamUnreachable          no connection, or one that broke
+│   └── DiedIdle                 a kept connection that had ended before we used it again
 ├── UpstreamTimeout              no answer in time
-└── UpstreamMalformed            an answer that cannot be read
+│   └── OutOfTime                our own time was over: it tells nothing of the upstream
+├── UpstreamMalformed            an answer that cannot be read
+└── UpstreamUnavailable          not asked: it is left in peace, or too many wait
 """
+
+from copy import copy
+from typing import Self
 
 
 class UpstreamError(Exception):
@@ -25,7 +31,8 @@ class UpstreamError(Exception):
         status_code: the envelope's `statusCode`, where there was an envelope.
         api_code: the envelope's `apiCode`, where there was one.
         request_id: the upstream request id, where it is well formed.
-        retry_after: seconds the upstream asked us to wait, where it did.
+        retry_after: seconds after which to ask again, where they are known: what the upstream
+            asked for, or a pause of ours.
         message: the upstream's own text.
     """
 
@@ -45,6 +52,15 @@ class UpstreamError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
         self.message = message
+
+    def told_later(self, elapsed: float, left: float) -> Self:
+        """The same error, told `elapsed` seconds later; we ask again in `left` seconds.
+
+        A copy: one error raised to many would gather the tracebacks of all.
+        """
+        later = copy(self)
+        later.retry_after = max((self.retry_after or 0.0) - elapsed, left)
+        return later.with_traceback(None)
 
 
 class UpstreamCredentialRejected(UpstreamError):
@@ -83,9 +99,21 @@ class UpstreamUnreachable(UpstreamError):
     """No connection (name, refusal, TLS), or one that closed before or within an answer."""
 
 
+class DiedIdle(UpstreamUnreachable):
+    """A kept connection that was closed before a byte of the answer: nothing was lost with it."""
+
+
 class UpstreamTimeout(UpstreamError):
     """No answer in time: to connect, between two pieces, or at all."""
 
 
+class OutOfTime(UpstreamTimeout):
+    """Our own time was over, in the queue or before the upstream had a fair chance to answer."""
+
+
 class UpstreamMalformed(UpstreamError):
     """Not JSON, not the envelope, over the size bound, or a redirect."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """Not asked: the upstream is left in peace after failures, or too many calls wait."""

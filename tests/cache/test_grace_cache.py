@@ -6,6 +6,7 @@ import pytest
 
 from app.cache.freshness import Freshness, Lifetime, pause_after
 from app.cache.grace_cache import Ask, Entry, GraceCache, How, NotInCache, Served, WaitEnded
+from app.single_flight import Awaited, SingleFlight, TooManyWaiters, always_awaited
 from tests.support.clock import ManualClock, settle
 
 
@@ -21,9 +22,11 @@ class Source:
         self.error: Exception | None = None
         self.open = asyncio.Event()
         self.open.set()
+        self.is_awaited: Awaited = always_awaited
 
-    async def __call__(self) -> str:
+    async def __call__(self, awaited: Awaited) -> str:
         self.asked += 1
+        self.is_awaited = awaited
         answer, error = f"answer {self.asked}", self.error
         await self.open.wait()
         if error:
@@ -162,6 +165,57 @@ async def test_a_failed_fetch_is_not_tried_again_at_once(bench: Bench):
     with pytest.raises(OSError, match="down"):
         await bench.ask()
     assert bench.source.asked == 2
+
+
+async def test_a_failure_is_told_with_the_time_until_it_is_asked_again(bench: Bench):
+    told: list[tuple[float, float]] = []
+
+    def told_later(_: BaseException, elapsed: float, left: float) -> BaseException:
+        told.append((elapsed, left))
+        return OSError(f"down for {left}")
+
+    bench.cache._told_later = told_later
+    bench.source.error = OSError("down")
+    for pause in (0, 0.25, 1):
+        await bench.clock.advance(pause)
+        with pytest.raises(OSError, match="down for"):
+            await bench.ask()
+    assert told == [(0, 1), (0.25, 0.75), (0, 2)]
+
+
+async def test_a_caller_too_many_is_served_what_is_held(bench: Bench):
+    bench.cache._flights = SingleFlight(bench.clock, max_waiters=0)
+    bench.source.open.clear()
+    with pytest.raises(TooManyWaiters):
+        await bench.ask()
+    bench.source.open.set()
+    await settle()
+    bench.source.open.clear()
+    await bench.clock.advance(360)
+    served = await bench.ask()
+    assert told(served) == ("answer 1", Freshness.KEPT, How.FAILED)
+    assert isinstance(served.failure, TooManyWaiters)
+    bench.source.open.set()
+    await settle()
+
+
+async def test_a_fetch_can_look_whether_anybody_waits_for_it(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(60)
+    bench.source.open.clear()
+    await bench.ask()  # stale: served at once, and refreshed behind
+    await settle()
+    assert not bench.source.is_awaited()
+    await bench.clock.advance(300)
+    joined = bench.ask()  # kept: it waits for the refresh
+    await settle()
+    assert bench.source.is_awaited()
+    joined.cancel()
+    await settle()
+    assert not bench.source.is_awaited()
+    bench.source.open.set()
+    await settle()
+    assert not bench.source.is_awaited()
 
 
 async def test_what_is_held_is_served_at_once_while_a_failure_is_remembered(bench: Bench):

@@ -275,7 +275,9 @@ async def test_each_failure_of_the_upstream_has_its_problem(
     proxy: Proxy, fault: str, status: int, code: str, retryable: bool
 ):
     proxy.sandbox.break_with(f"{fault},path=get-orders")
-    response = await proxy.get("/v1/orders")
+    asking = asyncio.ensure_future(proxy.get("/v1/orders"))
+    await proxy.clock.advance(3)  # a throttling is waited out before another try
+    response = await asking
     told = problem(response)
     assert (response.status_code, told["code"], told["retryable"]) == (status, code, retryable)
     assert ("retry-after" in response.headers) is retryable

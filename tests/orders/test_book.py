@@ -11,6 +11,7 @@ from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Ask, How, NotInCache
 from app.orders.blocks import Block
 from app.orders.book import Window
+from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import TTL, BookBench
 from tests.support.clock import settle
@@ -96,7 +97,7 @@ async def test_a_cold_start_asks_for_block_0_first_and_the_others_wait_for_it():
     gate = asyncio.Event()
     fetch = bench.list.fetch
 
-    async def held_back(index: int):
+    async def held_back(index: int, _awaited: Awaited) -> Block:
         await gate.wait()
         return await fetch(index)
 
@@ -261,7 +262,7 @@ async def test_the_total_is_that_of_the_answer_asked_for_last_not_of_the_one_tha
     gate = asyncio.Event()
     fetch = bench.list.fetch
 
-    async def slow_block_1(index: int) -> Block:
+    async def slow_block_1(index: int, _awaited: Awaited) -> Block:
         block = await fetch(index)
         if index == 1:
             await gate.wait()
@@ -282,7 +283,7 @@ def held_back(bench: BookBench, index: int) -> asyncio.Event:
     gate = asyncio.Event()
     fetch = bench.list.fetch
 
-    async def slow(asked: int) -> Block:
+    async def slow(asked: int, _awaited: Awaited) -> Block:
         if asked == index:
             await gate.wait()
         return await fetch(asked)
@@ -325,7 +326,7 @@ async def test_who_could_be_served_waits_once_and_not_for_each_look():
     bench.list.numbers.append("late")
     fetch = bench.list.fetch
 
-    async def slow(index: int) -> Block:
+    async def slow(index: int, _awaited: Awaited) -> Block:
         await bench.clock.sleep(1.5)
         return await fetch(index)
 

@@ -7,6 +7,7 @@ from app.cache.grace_cache import Entry, GraceCache
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.reshape import Row
+from app.single_flight import Awaited, always_awaited
 from app.upstream.errors import UpstreamFailed
 from app.upstream.wire import BLOCK_SIZE
 from tests.support.clock import ManualClock
@@ -29,7 +30,7 @@ class PlainList:
         self.down = False
         self.before_answer: Callable[[], None] = lambda: None
 
-    async def fetch(self, index: int) -> Block:
+    async def fetch(self, index: int, _awaited: Awaited = always_awaited) -> Block:
         """What a list call brings."""
         self.calls.append(index)
         self.before_answer()

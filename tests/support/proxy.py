@@ -41,7 +41,10 @@ class Proxy:
             **groups,
         )
         self.app = create_app(
-            self.settings, transport=httpx.ASGITransport(self.sandbox), clock=self.clock
+            self.settings,
+            transport=httpx.ASGITransport(self.sandbox),
+            clock=self.clock,
+            chance=lambda: 0.0,
         )
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:

@@ -277,7 +277,10 @@ class ScriptedUpstream:
 
 
 def client_of(upstream: ScriptedUpstream, clock: Clock, **knobs: Any) -> UpstreamClient:
-    """A client of `upstream`, with the defaults of the settings where `knobs` says nothing."""
+    """A client of `upstream`, with the defaults of the settings where `knobs` says nothing.
+
+    Each question is tried once, unless `tries` says otherwise; without jitter.
+    """
     defaults: dict[str, Any] = {
         "base_url": "https://upstream.example",
         "access_key_id": SecretStr(KEY_ID),
@@ -292,6 +295,9 @@ def client_of(upstream: ScriptedUpstream, clock: Clock, **knobs: Any) -> Upstrea
         "deadline": 8,
         "max_concurrency": 8,
         "max_rate": 50,
+        "breaker_pause": 5.0,
+        "chance": lambda: 0.0,
+        "tries": 1,
         "clock": clock,
         "transport": upstream.transport,
     }

@@ -15,6 +15,7 @@ from app.upstream.errors import (
     UpstreamFailed,
     UpstreamMalformed,
     UpstreamTimeout,
+    UpstreamUnavailable,
     UpstreamUnreachable,
 )
 from app.upstream.wire import OrdersAnswer
@@ -324,3 +325,20 @@ async def test_closing_waits_for_a_renewal_under_way():
     gate.release()
     await closing
     await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_token_is_not_asked_for_while_the_upstream_is_left_in_peace_and_is_at_once_after():
+    bench = Bench(tries=3)
+    bench.upstream.fail_next(path=TOKEN_PATH, times=5)
+    for pause in (0, 1):
+        await bench.clock.advance(pause)
+        assert isinstance(await bench.refused(), UpstreamFailed)
+    await bench.clock.advance(2)
+    for left in (3, 2):
+        refusal = await bench.refused()
+        assert isinstance(refusal, UpstreamUnavailable)
+        assert refusal.retry_after == left
+        await bench.clock.advance(1)
+    await bench.clock.advance(1)
+    assert (await bench.ask()).total == 137
+    assert bench.cost == (6, 1)

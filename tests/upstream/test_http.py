@@ -14,7 +14,7 @@ import trustme
 
 from app.clock import SystemClock
 from app.upstream.client import UpstreamClient
-from app.upstream.errors import UpstreamUnreachable
+from app.upstream.errors import DiedIdle, UpstreamUnreachable
 from tests.support.upstream import ScriptedUpstream, client_of
 
 LIST = b'{"statusCode":200,"data":{"totalCount":0,"list":[]}}'
@@ -210,3 +210,33 @@ async def test_what_comes_behind_an_answer_answers_no_later_question(
         await client.aclose(0)
     assert told
     assert 9 not in told
+
+
+class Closing(Server):
+    """Keeps each connection, and closes it when it is used for the second time."""
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (self.answer, b""):
+            self.asked.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+
+async def test_a_kept_connection_that_had_ended_is_replaced_at_once():
+    server = Closing(ANSWER)
+    async with server.listening():
+        client = client_to(f"http://127.0.0.1:{server.port}", tries=2, chance=lambda: 1e6)
+        deadline = SystemClock().monotonic() + 8
+        for _ in range(2):
+            assert (await client.orders(1, deadline=deadline)).total == 0
+        await client.aclose(0)
+    assert len(server.asked) == 3
+
+
+async def test_a_new_connection_that_is_closed_without_an_answer_is_unreachable():
+    server = Server(b"")
+    async with server.listening():
+        with pytest.raises(UpstreamUnreachable) as raised:
+            await total(client_to(f"http://127.0.0.1:{server.port}"))
+    assert not isinstance(raised.value, DiedIdle)

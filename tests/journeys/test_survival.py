@@ -1,0 +1,128 @@
+"""What callers get while the upstream is slow, throttling, failing or away; and after it."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import httpx
+import pytest
+
+from tests.support.clock import settle
+from tests.support.proxy import Proxy, members, problem
+
+
+@pytest.fixture
+def proxy() -> Proxy:
+    return Proxy()
+
+
+async def answered(proxy: Proxy, asking: Coroutine[None, None, httpx.Response]) -> httpx.Response:
+    """The answer, and time passes until it is there: so much and no more than is allowed."""
+    task = asyncio.ensure_future(asking)
+    await settle()
+    for _ in range(34):
+        if task.done():
+            break
+        await proxy.clock.advance(0.25)
+    assert task.done(), "no answer within the deadline and half a second"
+    return task.result()
+
+
+async def test_retry_after_tells_when_we_ask_again(proxy: Proxy):
+    proxy.sandbox.break_with("html=502,path=get-orders")
+    told = []
+    for pause in (0, 0.5, 0.5, 0.5, 1.5):
+        await proxy.clock.advance(pause)
+        response = await proxy.get("/v1/orders")
+        told.append((problem(response)["code"], response.headers["retry-after"]))
+    assert told == [
+        ("upstream_failed", "1"),
+        ("upstream_failed", "1"),
+        ("upstream_failed", "2"),
+        ("upstream_failed", "2"),
+        ("upstream_unavailable", "3"),
+    ]
+
+
+async def test_a_throttling_upstream_is_not_called_before_it_said(proxy: Proxy):
+    await proxy.get("/v1/orders")
+    await proxy.clock.advance(6)
+    proxy.sandbox.break_with("throttle=20,path=get-orders")
+    held = await proxy.get("/v1/orders", Cache_Control="no-cache")
+    assert members(held.headers["cache-status"]).endswith("detail=upstream_throttled")
+    assert proxy.calls() == 2
+    await proxy.clock.advance(4)
+    cold = await proxy.get("/v1/orders?page=2&limit=50")
+    assert (problem(cold)["code"], cold.headers["retry-after"]) == ("upstream_throttled", "16")
+    await proxy.clock.advance(15)
+    assert proxy.calls() == 2
+
+
+async def test_while_the_upstream_is_left_in_peace_what_is_held_is_served_at_once(proxy: Proxy):
+    for page in (1, 2):
+        await proxy.get(f"/v1/orders?page={page}&limit=50")
+    await proxy.clock.advance(400)
+    proxy.sandbox.break_with("html=502")
+    assert (await proxy.get("/v1/orders?page=1&limit=50")).headers["x-freshness"] == "kept"
+    await proxy.get("/v1/orders/A1")
+    calls = proxy.all_calls
+    kept = await proxy.get("/v1/orders?page=2&limit=50")
+    assert members(kept.headers["cache-status"]).endswith("detail=upstream_unavailable")
+    cold = await proxy.get("/v1/orders?page=3&limit=50")
+    assert (cold.status_code, problem(cold)["code"]) == (503, "upstream_unavailable")
+    assert cold.headers["retry-after"] == "5"
+    assert proxy.all_calls == calls
+
+
+async def test_ten_minutes_of_outage_cost_no_answer_that_is_held_and_end_within_a_ttl(proxy: Proxy):
+    for page in (1, 2):
+        await proxy.get(f"/v1/orders?page={page}&limit=50")
+    proxy.sandbox.break_with("html=503")
+    for _ in range(120):
+        await proxy.clock.advance(5)
+        for page in (1, 2):
+            held = await answered(proxy, proxy.get(f"/v1/orders?page={page}&limit=50"))
+            assert held.status_code == 200
+    during = proxy.all_calls
+    assert during < 120 * 2 + 20
+    proxy.sandbox.break_with()
+    for _ in range(12):
+        await proxy.clock.advance(5)
+        for page in (1, 2):
+            held = await answered(proxy, proxy.get(f"/v1/orders?page={page}&limit=50"))
+    assert held.headers["x-freshness"] == "fresh"
+
+
+SLOW = {
+    "a cold page": ("/v1/orders", "latency=30"),
+    "a token that does not come": ("/v1/orders", "latency=30,path=get-management-token"),
+    "an order": ("/v1/orders/A1", "latency=30"),
+    "a failure, slowly": ("/v1/orders", "latency=3", "status=500"),
+    "a throttling without an end": ("/v1/orders", "throttle"),
+    "a time to wait that just fits": ("/v1/orders", "throttle=7"),
+    "a refused token, slowly": ("/v1/orders", "latency=3", "status=401,api_code=2020"),
+}
+
+
+@pytest.mark.parametrize("case", SLOW)
+async def test_no_answer_begins_later_than_the_deadline(proxy: Proxy, case: str):
+    path, *faults = SLOW[case]
+    proxy.sandbox.break_with(*faults)
+    assert (await answered(proxy, proxy.get(path))).status_code in (502, 503, 504)
+
+
+async def test_a_window_that_needs_several_turns_has_one_deadline(proxy: Proxy):
+    """Token, probe, then two blocks more, each of them slow: a caller waits once, not thrice."""
+    proxy.sandbox.break_with("latency=3")
+    response = await answered(proxy, proxy.get("/v1/orders?page=4&limit=30"))
+    assert problem(response)["code"] == "upstream_timeout"
+
+
+async def test_a_shifted_window_that_cannot_be_read_again_in_time_says_so(proxy: Proxy):
+    await proxy.get("/v1/orders?page=1&limit=50")
+    await proxy.clock.advance(30)
+    proxy.sandbox.break_with("arrivals=1,times=1")
+    await proxy.get("/v1/orders?page=2&limit=50")
+    proxy.sandbox.break_with("latency=30")
+    response = await answered(proxy, proxy.get("/v1/orders?page=2&limit=30"))
+    assert response.status_code == 200
+    assert response.json()["meta"]["shifting"]
