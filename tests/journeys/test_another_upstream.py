@@ -1,0 +1,96 @@
+"""Two upstreams that make every choice differently give callers the same answers, ETags and all."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.main import create_app
+from app.settings import load
+from app.upstream.http import AsyncBaseTransport
+from tests.support.another_upstream import AnotherUpstream
+from tests.support.proxy import problem
+from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream, wire_order
+
+NUMBER = wire_order(100)["orderNo"]
+ANSWERS = (
+    "/v1/orders",
+    "/v1/orders?limit=50",
+    "/v1/orders?page=2&limit=30",
+    "/v1/orders?page=20&limit=7",
+    "/v1/orders?page=4&limit=50",
+    f"/v1/orders/{NUMBER}",
+    f"/v1/orders/{NUMBER}/payment",
+)
+PROBLEMS = ("/v1/orders/NEVER-1", "/v1/orders/NEVER-1/payment", "/v1/orders?limit=51")
+
+
+def proxy(base_url: str, transport: AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    environ = {
+        "ORDERS_UPSTREAM__BASE_URL": base_url,
+        "ORDERS_UPSTREAM__ACCESS_KEY_ID": KEY_ID,
+        "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": KEY_SECRET,
+        "ORDERS_CALLERS__ANONYMOUS": "true",
+    }
+    # Payments too, without a key to carry along.
+    settings = load(environ, dotenv=Path("/nowhere/.env"), sandbox=True)
+    app = create_app(settings, transport=transport)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+
+
+@pytest.fixture
+async def another() -> AsyncIterator[AnotherUpstream]:
+    async with AnotherUpstream().listening() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def of_another(another: AnotherUpstream) -> AsyncIterator[httpx.AsyncClient]:
+    async with proxy(another.base_url) as caller:
+        yield caller
+
+
+def lasting(response: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """What an answer says but for when and by which call it was got."""
+    body = json.loads(response.content)
+    for name in ("as_of", "upstream_request_ids"):
+        body.get("meta", {}).pop(name, None)
+    for name in ("instance", "request_id", "upstream"):
+        body.pop(name, None)
+    named = ("etag", "link", "x-total-count", "x-freshness", "cache-control", "content-type")
+    return response.status_code, body, {name: response.headers.get(name, "") for name in named}
+
+
+@pytest.mark.parametrize("path", [*ANSWERS, *PROBLEMS])
+async def test_callers_cannot_tell_which_hand_it_is(of_another: httpx.AsyncClient, path: str):
+    async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as of_the_first:
+        assert lasting(await of_another.get(path)) == lasting(await of_the_first.get(path))
+
+
+async def test_an_id_that_stands_in_a_header_alone_is_told_too(of_another: httpx.AsyncClient):
+    response = await of_another.get("/v1/orders?page=2&limit=30")
+    ids = response.json()["meta"]["upstream_request_ids"]
+    assert len(set(ids)) == 2
+    assert response.headers["x-upstream-request-id"] == ", ".join(ids)
+
+
+async def test_a_token_that_is_refused_by_http_alone_is_renewed(
+    another: AnotherUpstream, of_another: httpx.AsyncClient
+):
+    await of_another.get("/v1/orders")
+    another.revoke_tokens()
+    assert (await of_another.get("/v1/orders?page=3&limit=50")).status_code == 200
+    assert another.asked.count("/api/v3/get-management-token") == 2
+
+
+async def test_a_429_that_names_its_seconds_is_told_with_them(
+    another: AnotherUpstream, of_another: httpx.AsyncClient
+):
+    another.refusals = [(429, {"Retry-After": "40"})] * 10
+    response = await of_another.get("/v1/orders")
+    assert problem(response)["code"] == "upstream_throttled"
+    assert response.headers["retry-after"] == "40"
+    assert problem(response)["upstream"]["request_id"]
