@@ -15,7 +15,7 @@ NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 MADE := build/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clients judge fuzz bench openapi pictures lock clean
+.PHONY: help run test check clients judge fuzz bench openapi pictures image lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -34,6 +34,7 @@ check: $(DEV_STAMP) ## format, lint, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 clients: $(DEV_STAMP) $(CLIENTS_STAMP) $(NODE_STAMP) ## make a TypeScript and a Python client, check and use them
 	rm -rf $(MADE) $(NODE)/build && mkdir -p $(MADE)
@@ -60,6 +61,9 @@ openapi: $(DEV_STAMP) ## write openapi/openapi.json from the code
 
 pictures: $(DEV_STAMP) ## take the pictures of the docs anew, with Chromium
 	$(BIN)/python -m docs.pictures
+
+image: $(DEV_STAMP) ## do the steps of the Dockerfile, without an engine
+	$(BIN)/python -m tests.image_steps
 
 # Nothing of the machine that locks may stand in a lock: no index, no URL, no path.
 LOCK := $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
