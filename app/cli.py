@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -19,7 +18,8 @@ from app.clock import SystemClock
 from app.doctor import Examination, Finding
 from app.edge import logs
 from app.edge.callers import digest_of, new_key
-from app.edge.server import server_config
+from app.edge.open_files import fitted
+from app.edge.server import open_server
 from app.main import create_app
 from app.sandbox.options import Options, UnknownOrder
 from app.sandbox.server import SandboxServer
@@ -31,6 +31,7 @@ from app.settings import (
     SettingsError,
     load,
     load_for_sandbox,
+    variable,
 )
 
 _DEFAULTS = Options()
@@ -199,12 +200,18 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.read_credential_again)
     with _listening(knobs.host, knobs.port) as listener:
         logs.configure(settings.log.level, settings.log.format, sys.stdout, clock)
-        config = server_config(
+        # The embedded upstream has both ends of its connections here.
+        limits = fitted(app.limits, others=2 * settings.upstream.max_concurrency)
+        if limits != app.limits:
+            told = f"{limits.connections}: there may be no more open files"
+            _warn(f"{variable('server', 'max_connections')} counts as {told}")
+        server = open_server(
             app,
             host=knobs.host,
             port=knobs.port,
-            max_connections=knobs.max_connections,
-            drain=knobs.drain,
+            clock=clock,
+            leaving=app.leaving,
+            limits=limits,
             trusted_proxies=knobs.trusted_proxies,
         )
         pages = {"docs": "/docs"} if settings.docs.enabled else {}
@@ -214,7 +221,7 @@ async def _serve(
             _say(f"  {name:8} {origin}{path}")
         for name, url in (more or {}).items():
             _say(f"  {name:8} {url}")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await server.serve(sockets=[listener])
 
 
 async def _sandbox(options: Options, port: int) -> None:

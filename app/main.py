@@ -22,6 +22,8 @@ from app.edge.document import describe
 from app.edge.head import Head
 from app.edge.health import router as health_router
 from app.edge.hosts import Hosts
+from app.edge.leaving import Leaving
+from app.edge.limits import Limits
 from app.edge.pages import pages_router
 from app.edge.problem_handlers import code_of, install
 from app.orders.blocks import Block
@@ -101,10 +103,14 @@ class App:
         door: ASGIApp,
         openapi: Callable[[], dict[str, Any]],
         read_credential_again: Callable[[], None],
+        leaving: Leaving,
+        limits: Limits,
     ) -> None:
         self.api = api
         self.openapi = openapi
         self.read_credential_again = read_credential_again
+        self.leaving = leaving
+        self.limits = limits
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,16 +155,18 @@ def create_app(
     )
     singles = _singles(settings, clock, book, fetch)
     prepared = Prepared(book, max_bytes=PREPARED_BYTES)
+    knobs = settings.server
+    leaving = Leaving(clock, delay=knobs.drain_delay, drain=knobs.drain)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         looking = asyncio.create_task(rotation.run())
         yield
         looking.cancel()
-        await rotation.close(settings.server.drain)
-        await book.close(settings.server.drain)
-        await singles.close(settings.server.drain)
-        await client.aclose(settings.server.drain)
+        await rotation.close(leaving.seconds_left())
+        await book.close(leaving.seconds_left())
+        await singles.close(leaving.seconds_left())
+        await client.aclose(leaving.seconds_left())
 
     api = FastAPI(
         docs_url=None,
@@ -182,10 +190,14 @@ def create_app(
     )
     api.include_router(orders_router(desk))
     api.include_router(me_router())
-    api.include_router(health_router(ready=_Readiness(book), table=PROBLEM_OF))
+    api.include_router(
+        health_router(ready=_Readiness(book), table=PROBLEM_OF, leaving=lambda: leaving.begun)
+    )
     openapi = _pages(settings, api, client)
     behind = PreparedAnswers(api, prepared, clock, ttl=settings.cache.ttl)
-    return App(api, _door(settings, behind, clock), openapi, rotation.look_again)
+    limits = _limits(settings)
+    door = _door(settings, behind, clock, limits)
+    return App(api, door, openapi, rotation.look_again, leaving, limits)
 
 
 class _Readiness:
@@ -326,7 +338,21 @@ def _pages(
     return openapi
 
 
-def _door(settings: Settings, behind: ASGIApp, clock: Clock) -> ASGIApp:
+def _limits(settings: Settings) -> Limits:
+    knobs = settings.server
+    return Limits(
+        connections=knobs.max_connections,
+        request_timeout=knobs.request_timeout,
+        keep_alive=knobs.keep_alive,
+        send_timeout=knobs.send_timeout,
+        url_bytes=knobs.max_url_bytes,
+        header_bytes=knobs.max_header_bytes,
+        headers=knobs.max_headers,
+        body_bytes=knobs.max_body_bytes,
+    )
+
+
+def _door(settings: Settings, behind: ASGIApp, clock: Clock, limits: Limits) -> ASGIApp:
     """What stands in front of the framework, the innermost first."""
     ring = KeyRing(
         _keys(settings.callers.api_keys),
@@ -340,7 +366,8 @@ def _door(settings: Settings, behind: ASGIApp, clock: Clock) -> ASGIApp:
     app = Head(app)
     app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
     public = urlsplit(settings.server.public_url or "").netloc
-    app = Hosts(app, loopback=is_loopback(settings.server.host), also=public)
+    loopback = is_loopback(settings.server.host)
+    app = Hosts(app, loopback=loopback, also=public, limits=limits)
     return AccessLog(app, clock)
 
 

@@ -8,17 +8,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.edge.problem_handlers import problem_of
-from app.edge.problems import problem_response
+from app.edge.problems import Problem, problem_response
 
 _NO_STORE = {"Cache-Control": "no-store"}
+_LEAVING = "This proxy is about to stop, and takes nobody more in."
 
 
 def router(
-    *, ready: Callable[[], Awaitable[None]], table: Mapping[type[Exception], str]
+    *,
+    ready: Callable[[], Awaitable[None]],
+    table: Mapping[type[Exception], str],
+    leaving: Callable[[], bool] = lambda: False,
 ) -> APIRouter:
-    """`/livez` and `/readyz`. `ready` returns when the upstream answers, else raises.
+    """`/livez` and `/readyz`.
 
-    `table` is that of `install`: what is in it says why we are not ready.
+    Args:
+        ready: returns when the upstream answers, else raises.
+        table: that of `install`; what is in it says why we are not ready.
+        leaving: whether we are about to stop, and should be sent nobody more.
     """
     routes = APIRouter(include_in_schema=False)
 
@@ -29,6 +36,8 @@ def router(
 
     @routes.get("/readyz")
     async def readyz(request: Request) -> Response:
+        if leaving():
+            return problem_response(request.scope, Problem("overloaded", _LEAVING))
         try:
             await ready()
         except tuple(table) as error:

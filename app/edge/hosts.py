@@ -1,21 +1,23 @@
-"""Refuse requests that were meant for another host, or that are too large to be a question."""
+"""Refuse requests that were meant for another host, or whose head is no question of ours."""
 
 import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.exchange import Exchange, exchange_of
+from app.edge.limits import Limits
 from app.edge.problem_kinds import PROBLEM_KINDS
 from app.edge.problems import Problem, send_problem
-
-LONGEST_TARGET = 8 * 1024
-LARGEST_HEADERS = 64 * 1024
-LARGEST_BODY = 64 * 1024
 
 _LOOPBACK = re.compile(
     rb"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?",
     re.IGNORECASE,
 )
+_HOST = re.compile(
+    rb"(?:[a-z0-9._~!$&'()*+,;=%-]*|\[[0-9a-f:.]+\])(?::[0-9]*)?",
+    re.IGNORECASE,
+)
+"""RFC 3986 section 3.2.2, without addresses of a future version."""
 
 
 class Hosts:
@@ -25,38 +27,60 @@ class Hosts:
         app: what stands behind.
         loopback: whether we are bound to loopback.
         also: one more host that leads here, as callers see it.
+        limits: how large a head may be; the defaults where none are given.
     """
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, also: str = "") -> None:
+    def __init__(
+        self, app: ASGIApp, *, loopback: bool, also: str = "", limits: Limits | None = None
+    ) -> None:
         self._app = app
         self._loopback = loopback
         self._also = also.lower().encode()
+        self._limits = limits or Limits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         code = self._refusal(scope, exchange_of(scope)) if scope["type"] == "http" else ""
         if code:
-            # What still comes in of a body that is too large is not worth reading.
-            close = (("Connection", "close"),) if code == "request_too_large" else ()
+            # Who does not speak HTTP as we do is not listened to any further.
+            close = (("Connection", "close"),) if code == "bad_request" else ()
             problem = Problem(code, PROBLEM_KINDS[code].detail, headers=close)
             await send_problem(scope, send, problem)
             return
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, exchange: Exchange) -> str:
-        headers = exchange.headers
-        if self._loopback:
-            host = headers.get(b"host", b"")
-            if not _LOOPBACK.fullmatch(host) and (not host or host.lower() != self._also):
-                return "misdirected_request"
-        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
+        if code := self._refusal_of_host(scope, exchange.headers):
+            return code
+        limits = self._limits
+        if len(scope["raw_path"]) + len(scope["query_string"]) > limits.url_bytes:
             return "uri_too_long"
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
+        raw = scope["headers"]
+        size = 0
+        for name, value in raw:
+            size += len(name) + len(value)
+        if size > limits.header_bytes or len(raw) > limits.headers:
             return "headers_too_large"
-        length = headers.get(b"content-length")
-        # No question has a body: a small one is ignored.
-        return "request_too_large" if length is not None and _is_large(length) else ""
+        # Chunked is the one coding that is read here, and HTTP/1.0 has none (RFC 9112 section 6.1).
+        coding = exchange.headers.get(b"transfer-encoding")
+        if coding and (coding.lower() != b"chunked" or scope["http_version"] == "1.0"):
+            return "bad_request"
+        # An escaped slash parts no path for us, nor for a rule of a proxy in front.
+        escaped = b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower()
+        return "not_found" if escaped else ""
 
-
-def _is_large(length: bytes) -> bool:
-    digits = length.lstrip(b"0") or b"0"
-    return not digits.isdigit() or len(digits) > 9 or int(digits) > LARGEST_BODY
+    def _refusal_of_host(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
+        """RFC 9112 section 3.2: one Host, and a valid one; before HTTP/1.1 there may be none."""
+        version = scope["http_version"]
+        if version not in ("1.1", "1.0"):
+            return "bad_request"
+        host = headers.get(b"host")
+        if host is None:
+            return "bad_request" if version == "1.1" else ""
+        repeated = len(headers) != len(scope["headers"])
+        if repeated and sum(name == b"host" for name, _ in scope["headers"]) > 1:
+            return "bad_request"
+        if not self._loopback:
+            return "" if _HOST.fullmatch(host) else "bad_request"
+        if _LOOPBACK.fullmatch(host) or (host and host.lower() == self._also):
+            return ""
+        return "misdirected_request" if _HOST.fullmatch(host) else "bad_request"

@@ -75,6 +75,18 @@ _KINDS = {
         caller="Send `Accept: application/json`, or leave the header out.",
         operator=_OURS,
     ),
+    "request_timeout": ProblemKind(
+        status=408,
+        title="The request did not come whole in time",
+        retryable=True,
+        detail="The request has not come whole in the time there is for it.",
+        meaning="Only a part of the request has come, and the rest took too long. "
+        "The connection is closed.",
+        caller="Wait as long as `Retry-After` says and ask again, on a new connection. "
+        "A network that loses a lot is the usual reason.",
+        operator="If slow networks are what your callers have, raise "
+        "ORDERS_SERVER__REQUEST_TIMEOUT.",
+    ),
     "request_too_large": ProblemKind(
         status=413,
         title="The request is too large",

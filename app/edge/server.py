@@ -1,141 +1,139 @@
-"""The server: uvicorn, with its own answers in our words. Knows no route."""
+"""The server: uvicorn, which looks after its connections and leaves well. Knows no route."""
 
 import logging
-import math
-from collections.abc import Sequence
-from http import HTTPStatus
-from typing import Any, cast
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from socket import socket
+from types import FrameType
+from typing import Any, Final, cast
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.types import ASGIApp
 
-from app import request_id
-from app.edge.access_log import VARY, is_versioned
-from app.edge.hosts import LARGEST_HEADERS, LONGEST_TARGET
-from app.edge.problem_kinds import PROBLEM_KINDS
-from app.edge.problems import MEDIA_TYPE, Problem, body_of, headers_of
+from app.clock import Clock
+from app.edge.leaving import Leaving
+from app.edge.limits import Limits
+from app.edge.protocol import Protocol, Sweep
 
-LARGEST_HEAD = LARGEST_HEADERS + LONGEST_TARGET
-"""Bytes of a request that we hold while its headers still come in."""
+_TICKS_A_SECOND: Final = 10
+_LAST_WORDS: Final = 0.5
+"""Seconds that the server has to tell those it cuts off."""
 
 _logger = logging.getLogger("orders_bff.server")
 
 
-def _answer(code: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A problem for a request that never got as far as our own layers."""
-    problem = Problem(code, PROBLEM_KINDS[code].detail)
-    own = request_id.adopt_or_mint(None)
-    body = body_of(problem, own)
-    headers = headers_of(problem) | {
-        "Content-Type": MEDIA_TYPE,
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        "X-Request-Id": own,
-    }
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    status = problem.kind.status
-    facts = {"request_id": own, "route": "unmatched", "status": status, "problem": code}
-    _logger.info("request", extra={"facts": facts})
-    return status, raw, body
+class Server(uvicorn.Server):
+    """Serves until it is told to leave.
 
+    The first SIGTERM or SIGINT begins the leaving: readiness says no; after the delay nobody more
+    is let in, and what was accepted is answered, within the drain. The second ends the process.
+    """
 
-async def _overloaded(scope: Scope, _receive: Receive, send: Send) -> None:
-    status, headers, body = _answer("overloaded")
-    if is_versioned(scope["path"]):
-        headers.append(VARY)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        sweep: Sweep,
+        leaving: Leaving,
+        clock: Clock,
+        raise_signal: Callable[[int], None],
+    ) -> None:
+        super().__init__(config)
+        self._sweep = sweep
+        self._leaving = leaving
+        self._clock = clock
+        self._raise_signal = raise_signal
+        self._has_told = False
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal. uvicorn would raise it again at the end; who leaves when told exits 0."""
+        del frame
+        if self._leaving.begun:
+            # Whatever keeps us, it keeps us no longer: not a loop that hangs either.
+            signal.signal(sig, signal.SIG_DFL)
+            self._raise_signal(sig)
+        self._leaving.begin()
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol; what it answers itself is a problem like any other."""
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: is it time to go? And once a second, look after the connections."""
+        over = await super().on_tick(counter)
+        if counter % _TICKS_A_SECOND == 0:
+            self._sweep(self.server_state.connections)
+        if self._leaving.begun:
+            self._tell()
+        return over or self._leaving.closes_the_door()
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head_bytes = 0
-        self._in_head = True
-        self._ended_a_head = False
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Let nobody more in, answer what was accepted, and end the flights."""
+        self._leaving.begin()
+        self._tell()
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        # What has come already is read before anyone is taken for idle.
+        await self._clock.sleep(0)
+        for connection in tuple(self.server_state.connections):
+            connection.shutdown()
+        await self._empty(self._leaving.seconds_left)
+        cut_off = tuple(self.server_state.tasks)
+        for task in cut_off:
+            task.cancel()
+        until = self._clock.monotonic() + _LAST_WORDS
+        await self._empty(lambda: until - self._clock.monotonic())
+        for connection in tuple(self.server_state.connections):
+            cast("Protocol", connection).transport.abort()
+        await self.lifespan.shutdown()
+        _logger.info("left", extra={"facts": {"cut_off": len(cut_off)}})
 
-    def data_received(self, data: bytes) -> None:
-        """Parse what came; the parser itself would hold headers without end."""
-        self._ended_a_head = False
-        super().data_received(data)
-        # A read that also holds whole requests is not the last head's alone: the next read counts.
-        if not self._in_head or self._ended_a_head:
+    async def _empty(self, seconds_left: Callable[[], float]) -> None:
+        """Wait until nobody is here any more."""
+        state = self.server_state
+        while (state.connections or state.tasks) and seconds_left() > 0:
+            await self._clock.sleep(min(1 / _TICKS_A_SECOND, seconds_left()))
+            self._sweep(state.connections)
+
+    def _tell(self) -> None:
+        if self._has_told:
             return
-        self._head_bytes += len(data)
-        if self._head_bytes > LARGEST_HEAD and not self.transport.is_closing():
-            self._refuse("headers_too_large")
-
-    def on_message_begin(self) -> None:
-        """A request begins; what came with it is counted when it is parsed."""
-        self._in_head = True
-        self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """The head of a request is whole."""
-        self._in_head = False
-        self._ended_a_head = True
-        super().on_headers_complete()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; a trailer comes after the question and is nobody's."""
-        if self._in_head:
-            super().on_header(name, value)
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the parser's words are not ours
-        """Answer what is no HTTP, and close."""
-        self._refuse("bad_request")
-
-    def _unsupported_upgrade_warning(self) -> None:
-        # Anyone can offer to upgrade, and some clients always do: it is not worth a line.
-        return
-
-    def _refuse(self, code: str) -> None:
-        under_way = cast("RequestResponseCycle | None", self.cycle)
-        if under_way is not None and not under_way.response_complete:
-            # The answer to an earlier request is still to come: ours would land in its midst.
-            under_way.disconnected = True
-            self.transport.close()
-            return
-        status, headers, body = _answer(code)
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
-        lines += [name + b": " + value for name, value in headers]
-        self.transport.write(b"\r\n".join([*lines, b"", body]))
-        self.transport.close()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # Any other application than ours is uvicorn's own refusal: over the limit of connections.
-        ours: Any = app if app is self.app else _overloaded
-        super()._start_asgi_task(cycle, ours)
+        self._has_told = True
+        facts = {
+            "connections": len(self.server_state.connections),
+            "requests": len(self.server_state.tasks),
+        }
+        _logger.info("leaving", extra={"facts": facts})
 
 
-def server_config(
+def open_server(
     app: ASGIApp,
     *,
     host: str,
     port: int,
-    max_connections: int,
-    drain: float,
+    clock: Clock,
+    leaving: Leaving,
+    limits: Limits | None = None,
     trusted_proxies: Sequence[str] = (),
-) -> uvicorn.Config:
-    """How to serve `app`.
+    raise_signal: Callable[[int], None] = signal.raise_signal,
+) -> Server:
+    """A server of `app`, not started yet.
 
     Args:
         app: the proxy.
         host: the address to listen on.
         port: 0 for any that is free.
-        max_connections: one more is answered 503, and closed.
-        drain: seconds that accepted requests have to end when the server is told to, rounded up.
+        clock: time.
+        leaving: what is told once the server leaves.
+        limits: what one caller may take; the defaults where none are given.
         trusted_proxies: addresses whose X-Forwarded-For and -Proto are believed.
+        raise_signal: what ends the process at the second signal.
     """
-    return uvicorn.Config(
+    sweep = Sweep(limits or Limits(), clock)
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=Protocol,
+        http=cast("Any", partial(Protocol, sweep=sweep)),
         ws="none",
         loop="auto",
         lifespan="on",
@@ -144,7 +142,6 @@ def server_config(
         server_header=False,
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
-        limit_concurrency=max_connections + 1,  # uvicorn refuses the one that reaches it
-        timeout_graceful_shutdown=math.ceil(drain),
         workers=1,  # unset, uvicorn would read the environment
     )
+    return Server(config, sweep=sweep, leaving=leaving, clock=clock, raise_signal=raise_signal)

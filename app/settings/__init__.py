@@ -10,7 +10,7 @@
 Knows nothing of what the rooms do with a value. Imported by cli and main alone.
 """
 
-from app.settings.faults import SettingsError
+from app.settings.faults import SettingsError, variable
 from app.settings.keys import SCOPES, KeyEntry, Scope, read_entries
 from app.settings.knobs import Settings
 from app.settings.load import ForSandbox, load, load_for_sandbox
@@ -29,4 +29,5 @@ __all__ = [
     "load",
     "load_for_sandbox",
     "read_entries",
+    "variable",
 ]

@@ -149,7 +149,15 @@ class Server(_Group):
         (), examples=['["10.0.0.0/8"]']
     )
     drain: Seconds = Field(10, ge=0, examples=["10"])
+    drain_delay: Seconds = Field(0, ge=0, examples=["5"])
     max_connections: int = Field(8192, ge=1, le=1_000_000, examples=["8192"])
+    request_timeout: Timeout = Field(10, examples=["10"])
+    keep_alive: Timeout = Field(75, examples=["75"])
+    send_timeout: Timeout = Field(60, examples=["60"])
+    max_url_bytes: int = Field(8192, ge=256, le=60_000, examples=["8192"])
+    max_header_bytes: int = Field(65536, ge=1024, le=1_048_576, examples=["65536"])
+    max_headers: int = Field(128, ge=16, le=10_000, examples=["128"])
+    max_body_bytes: int = Field(65536, ge=0, le=1_048_576, examples=["65536"])
 
 
 class Metrics(_Group):

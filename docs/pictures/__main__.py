@@ -14,11 +14,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
 from playwright.async_api import Locator, Page, ViewportSize, async_playwright
 
 from app.clock import SystemClock
-from app.edge.server import server_config
+from app.edge.server import open_server
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
@@ -78,8 +77,7 @@ async def proxy() -> AsyncIterator[str]:
         app = create_app(made.settings, clock=clock)
         listener = socket.create_server(("127.0.0.1", 0))
         host, port = listener.getsockname()
-        config = server_config(app, host=host, port=port, max_connections=100, drain=1)
-        server = uvicorn.Server(config)
+        server = open_server(app, host=host, port=port, clock=clock, leaving=app.leaving)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://{host}:{port}"

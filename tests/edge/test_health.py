@@ -8,14 +8,14 @@ from tests.support.doorway import Doorway, bare_api
 TABLE: dict[type[Exception], str] = {UpstreamCredentialRejected: "upstream_credential_rejected"}
 
 
-def health(error: Exception | None = None) -> Doorway:
+def health(error: Exception | None = None, *, leaving: bool = False) -> Doorway:
     async def ready() -> None:
         if error is not None:
             raise error
 
     api = bare_api()
     install(api, TABLE)
-    api.include_router(router(ready=ready, table=TABLE))
+    api.include_router(router(ready=ready, table=TABLE, leaving=lambda: leaving))
     return Doorway(api)
 
 
@@ -33,6 +33,15 @@ async def test_ready_is_said_when_the_upstream_answers() -> None:
     assert answer.status_code == 200
     assert answer.json() == {"status": "ready"}
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_who_is_about_to_leave_is_not_ready_and_lives() -> None:
+    answer = await health(leaving=True).ask("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "overloaded"
+    assert answer.json()["detail"] == "This proxy is about to stop, and takes nobody more in."
+    assert (await health(leaving=True).ask("/livez")).status_code == 200
 
 
 async def test_not_ready_says_why_and_when_to_look_again() -> None:

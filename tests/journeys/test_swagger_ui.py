@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from playwright.async_api import ConsoleMessage, Page, Route, async_playwright, expect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import SystemClock
 from app.edge.callers import digest_of
-from app.edge.server import server_config
+from app.edge.leaving import Leaving
+from app.edge.server import open_server
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
@@ -139,7 +139,9 @@ def _under(prefix: str, app: ASGIApp) -> ASGIApp:
 async def _served(app: ASGIApp) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    server = uvicorn.Server(server_config(app, host=host, port=port, max_connections=100, drain=1))
+    clock = SystemClock()
+    leaving = Leaving(clock, delay=0, drain=1)
+    server = open_server(app, host=host, port=port, clock=clock, leaving=leaving)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://{host}:{port}"

@@ -1,0 +1,34 @@
+"""What one caller may take of us: connections, bytes and seconds. Knows no request."""
+
+from dataclasses import dataclass
+
+REFUSED_AT_ONCE = 16
+"""Of so many connections that may be open, one more is let in to be told that it is too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of the door; each is a setting of the same name.
+
+    `connections` is `max_connections`, and so on. Bytes of a target are its path and query, bytes
+    of headers their names and values. Times are in seconds, and looked at once a second.
+    """
+
+    connections: int = 8192
+    request_timeout: float = 10
+    keep_alive: float = 75
+    send_timeout: float = 60
+    url_bytes: int = 8 * 1024
+    header_bytes: int = 64 * 1024
+    headers: int = 128
+    body_bytes: int = 64 * 1024
+
+    @property
+    def head_bytes(self) -> int:
+        """Bytes of a request that are held while its head still comes in."""
+        return self.url_bytes + self.header_bytes
+
+    @property
+    def accepted(self) -> int:
+        """Connections open at once, those included that are only there to be refused."""
+        return self.connections + self.connections // REFUSED_AT_ONCE + 8
