@@ -101,6 +101,7 @@ class App:
         self,
         api: FastAPI,
         door: ASGIApp,
+        *,
         openapi: Callable[[], dict[str, Any]],
         read_credential_again: Callable[[], None],
         leaving: Leaving,
@@ -196,8 +197,14 @@ def create_app(
     openapi = _pages(settings, api, client)
     behind = PreparedAnswers(api, prepared, clock, ttl=settings.cache.ttl)
     limits = _limits(settings)
-    door = _door(settings, behind, clock, limits)
-    return App(api, door, openapi, rotation.look_again, leaving, limits)
+    return App(
+        api,
+        _door(settings, behind, clock, limits),
+        openapi=openapi,
+        read_credential_again=rotation.look_again,
+        leaving=leaving,
+        limits=limits,
+    )
 
 
 class _Readiness:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-REFUSED_AT_ONCE = 16
-"""Of so many connections that may be open, one more is let in to be told that it is too many."""
+REFUSED = 32
+"""Connections more than may be open that are let in, to be told that they are too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +31,4 @@ class Limits:
     @property
     def accepted(self) -> int:
         """Connections open at once, those included that are only there to be refused."""
-        return self.connections + self.connections // REFUSED_AT_ONCE + 8
+        return self.connections + REFUSED

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from app.edge.limits import Limits
+from app.edge.limits import REFUSED, Limits
 
 RESERVED = 48
 """Open files that are nobody's connection: output, event loop, listener, keys, name look-ups."""
@@ -23,8 +23,8 @@ def fitted(limits: Limits, *, others: int) -> Limits:
 
 def within(limits: Limits, files: int, *, others: int) -> Limits:
     """`limits`, with as many connections as `files` leave room for, and at least one."""
-    excess = max(0, limits.accepted + others + RESERVED - files)
-    return replace(limits, connections=max(1, limits.connections - excess))
+    room = files - others - RESERVED - REFUSED
+    return replace(limits, connections=max(1, min(limits.connections, room)))
 
 
 def _raised(wanted: int) -> int:

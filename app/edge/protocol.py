@@ -56,6 +56,7 @@ class Protocol(HttpToolsProtocol):
         self._sweep = sweep
         self._limits = sweep.limits
         self._since = sweep.now  # when the caller began to let us wait
+        self._came_too_many = False
         self._in_head = True
         self._in_request = False  # some of it has come, and not all
         self._head_bytes = 0
@@ -76,6 +77,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let a caller in, or end it at once where there is no room even to say no."""
         super().connection_made(transport)
+        self._came_too_many = len(self.connections) > self._limits.connections
         if len(self.connections) > self._limits.accepted:
             transport.abort()
 
@@ -317,7 +319,8 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        too_many = len(self.connections) > self._limits.connections
+        # Who was here before is served, whoever came since.
+        too_many = self._came_too_many and len(self.connections) > self._limits.connections
         super()._start_asgi_task(cycle, cast("Any", _overloaded) if too_many else app)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.edge.leaving import Leaving
-from app.edge.limits import Limits
+from app.edge.limits import REFUSED, Limits
 from app.edge.open_files import RESERVED, within
 from app.edge.server import open_server
 from tests.edge.door import logging_to
@@ -95,10 +95,19 @@ async def test_far_too_many_are_not_even_told_and_those_within_are_served() -> N
         ended = [await server.connect() for _ in range(200)]
 
         assert all([await one.is_closed() for one in ended])
-        for connection in told:
-            assert problem(await connection.say(GET)) == "overloaded"
         for connection in within_bounds:
             assert (await connection.say(GET)).status == 200
+        for connection in told:
+            assert problem(await connection.say(GET)) == "overloaded"
+
+
+async def test_who_came_when_there_was_no_room_is_served_once_there_is() -> None:
+    async with running(Limits(connections=1)) as server:
+        first, second = await server.connect(), await server.connect()
+        assert (await first.say(GET)).status == 200
+        first.close()
+        assert await server.open_connections(1) == 1
+        assert (await second.say(GET)).status == 200
 
 
 async def test_a_thousand_who_say_nothing_keep_nobody_from_an_answer() -> None:
@@ -115,7 +124,7 @@ async def test_a_thousand_who_say_nothing_keep_nobody_from_an_answer() -> None:
 
 @pytest.mark.parametrize(
     ("files", "connections"),
-    [(10_000, 1000), (1000 + 62 + 8 + 16 + RESERVED, 1000), (600, 466), (100, 1), (0, 1)],
+    [(10_000, 1000), (1000 + REFUSED + 16 + RESERVED, 1000), (600, 504), (97, 1), (0, 1)],
 )
 def test_callers_are_never_as_many_as_the_open_files(files: int, connections: int) -> None:
     fitted = within(Limits(connections=1000), files, others=16)

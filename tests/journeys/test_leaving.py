@@ -1,0 +1,64 @@
+"""A process that is told to leave, by real signals: whom it still answers, and how it ends."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.support.process import answers, serving, statuses
+
+
+def test_told_to_leave_it_answers_whom_it_accepted_and_ends_well() -> None:
+    """The upstream takes a second for each, so all are under way when the signal comes."""
+    with serving(ORDERS_SERVER__DRAIN_DELAY="0.5", ORDERS_SERVER__DRAIN="10") as process:
+        process.fault("latency=1,path=get-orders")
+        idle = process.ask()
+        slow = process.ask("/v1/orders")
+        piped = process.ask("/v1/orders?page=2", "/v1/orders?page=3", "/livez")
+        process.running.send_signal(signal.SIGTERM)
+        refused = process.ask("/readyz", "/v1/orders/no-digit")  # it still lets callers in
+
+        assert statuses(slow) == [(200, "close")]
+        assert statuses(piped) == [(200, ""), (200, ""), (200, "close")]
+        (ready, _, body), (last, *_) = answers(refused)
+        assert (ready, json.loads(body)["code"], last) == (503, "overloaded", 422)
+        assert statuses(idle) == []
+        assert process.end() == 0
+
+    assert process.rest == ""
+    assert process.events() == ["leaving", "left"]
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over(
+    told: signal.Signals,
+) -> None:
+    with serving(ORDERS_SERVER__DRAIN="0.5") as process:
+        process.fault("latency=20,path=get-orders")
+        hanging = process.ask("/v1/orders")
+        started = time.monotonic()
+        process.running.send_signal(told)
+        ((status, ends, body),) = answers(hanging)
+
+        assert (status, ends, json.loads(body)["code"]) == (503, "close", "overloaded")
+        assert process.end() == 0
+        assert 0.5 <= time.monotonic() - started < 8  # the upstream's own deadline
+
+    assert process.rest == ""
+    assert process.lines[-1]["cut_off"] == 1
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    with serving(ORDERS_SERVER__DRAIN="20") as process:
+        process.fault("latency=20,path=get-orders")
+        hanging = process.ask("/v1/orders")
+        process.running.send_signal(signal.SIGTERM)
+        assert process.running.stdout is not None
+        assert json.loads(process.running.stdout.readline())["event"] == "leaving"
+        process.running.send_signal(signal.SIGTERM)
+
+        assert process.end() == -signal.SIGTERM
+        hanging.close()
+
+    assert process.rest == ""
