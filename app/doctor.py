@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,11 +18,12 @@ from app.settings import Settings
 from app.upstream import errors
 from app.upstream.breaker import Breaker
 from app.upstream.calls import Calls
-from app.upstream.client import ORDERS_PATH, UpstreamClient
+from app.upstream.client import LOST_AFTER, ORDERS_PATH, UpstreamClient
 from app.upstream.credential import AccessKey, credential_maker
 from app.upstream.governor import Governor
 from app.upstream.guard import Guard
 from app.upstream.http import open_client
+from app.upstream.lines import Lines
 from app.upstream.retries import Budget, Retries
 
 SKEW_SECONDS = 60
@@ -76,7 +78,8 @@ class Examination:
         self._knobs = settings.upstream
         self._clock = clock
         self._drift: list[str] = []
-        self._http = open_client(
+        open_http = partial(
+            open_client,
             self._knobs.base_url,
             max_connections=1,
             ca_file=self._knobs.ca_file,
@@ -85,7 +88,7 @@ class Examination:
         governor = Governor(clock, max_concurrency=1, max_rate=self._knobs.max_rate)
         guard = Guard(governor, Breaker(pause=0.0), clock)
         self._calls = Calls(
-            self._http,
+            Lines(open_http, clock, lost_after=LOST_AFTER * self._knobs.deadline),
             guard,
             # One try: what is wrong now and then is to be seen.
             Retries(guard, Budget(), clock, lambda: 0.0, tries=1),

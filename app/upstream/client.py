@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -24,6 +25,7 @@ from app.upstream.errors import (
 from app.upstream.governor import Governor
 from app.upstream.guard import Guard
 from app.upstream.http import AsyncBaseTransport, open_client
+from app.upstream.lines import Lines
 from app.upstream.retries import TRIES, Budget, Chance, Retries, Tries
 from app.upstream.signature import Brand
 from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
@@ -32,6 +34,9 @@ ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
 ONE_ROW = {"page": "1", "limit": "1"}
+
+LOST_AFTER = 2.0
+"""Deadlines: a call that has not come back by then never will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,8 @@ def open_upstream(
     `breaker_pause` is how long an ill upstream is left in peace, `chance` where jitter comes from,
     `tries` how often one question is asked at most; the others are as the settings have them.
     """
-    http = open_client(
+    open_http = partial(
+        open_client,
         base_url,
         max_connections=max_concurrency,
         ca_file=ca_file,
@@ -200,7 +206,7 @@ def open_upstream(
     governor = Governor(clock, max_concurrency=max_concurrency, max_rate=max_rate)
     guard = Guard(governor, Breaker(pause=breaker_pause), clock)
     calls = Calls(
-        http,
+        Lines(open_http, clock, lost_after=LOST_AFTER * deadline),
         guard,
         Retries(guard, Budget(), clock, chance, tries),
         clock,
