@@ -20,6 +20,7 @@ from app.upstream.breaker import Breaker
 from app.upstream.calls import Calls
 from app.upstream.client import LOST_AFTER, ORDERS_PATH, UpstreamClient
 from app.upstream.credential import AccessKey, credential_maker
+from app.upstream.drift import Drift
 from app.upstream.governor import Governor
 from app.upstream.guard import Guard
 from app.upstream.http import open_client
@@ -77,7 +78,7 @@ class Examination:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._knobs = settings.upstream
         self._clock = clock
-        self._drift: list[str] = []
+        self._drift = Drift(tell=lambda _: None)  # it is told in a finding instead
         open_http = partial(
             open_client,
             self._knobs.base_url,
@@ -105,7 +106,7 @@ class Examination:
             deadline=self._knobs.deadline,
         )
         access_key = AccessKey(self._knobs.access_key_id, self._knobs.access_key_secret)
-        self._client = UpstreamClient(self._calls, make_credential, access_key, self._drift.append)
+        self._client = UpstreamClient(self._calls, make_credential, access_key, self._drift)
 
     async def findings(self) -> AsyncIterator[Finding]:
         """What each step found; what is wrong ends it, since the later steps stand upon it."""
@@ -201,11 +202,12 @@ class Examination:
         told = f"{answer.total} orders, {len(answer.rows)} in the first block"
         if answer.sandbox:
             told += "; from a sandbox, so they are made up"
-        if self._drift:
+        if self._drift.seen:
+            kinds = ", ".join(str(kind) for kind, _ in self._drift.seen)
             return Finding(
                 "list",
                 "warning",
-                f"{told}; the answer is outside what we know: {', '.join(self._drift)}",
+                f"{told}; the answer is outside what we know: {kinds}",
                 "orders are served as far as they can be read; please report it",
             )
         return Finding("list", "ok", told)

@@ -56,6 +56,7 @@ class UpstreamClient:
     Attributes:
         credential: the one in use.
         make_credential: makes another.
+        drift: what was answered outside what we know.
         sandbox_seen: whether an answer said that it is a sandbox's.
     """
 
@@ -64,12 +65,12 @@ class UpstreamClient:
         calls: Calls,
         make_credential: Callable[[AccessKey], Credential],
         access_key: AccessKey,
-        report_drift: Callable[[str], None],
+        drift: Drift,
     ) -> None:
         self._calls = calls
         self.credential = make_credential(access_key)
         self.make_credential = make_credential
-        self._report_drift = report_drift
+        self.drift = drift
         self.sandbox_seen = False
 
     async def orders(
@@ -84,21 +85,21 @@ class UpstreamClient:
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         asking = _Asking(ORDERS_PATH, params, None, deadline, awaited)
-        return read_orders(await self._ask(asking), page, self._report_drift)
+        return read_orders(await self._ask(asking), page, self.drift)
 
     async def order(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
     ) -> ObjectAnswer:
         """One order, as `orders`; OrderNotFound where there is none."""
         asking = _Asking(ORDER_PATH, {"orderNo": order_no}, OrderNotFound, deadline, awaited)
-        return read_object(await self._ask(asking), OrderNotFound)
+        return read_object(await self._ask(asking), "order", OrderNotFound, self.drift)
 
     async def payment(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
     ) -> ObjectAnswer:
         """The payment of one order, as `orders`; PaymentNotFound where there is none."""
         asking = _Asking(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline, awaited)
-        return read_object(await self._ask(asking), PaymentNotFound)
+        return read_object(await self._ask(asking), "payment", PaymentNotFound, self.drift)
 
     async def adopt(self, candidate: Credential, *, deadline: float) -> Credential:
         """Ask with `candidate` from now on, if it can read the list of the same pool.
