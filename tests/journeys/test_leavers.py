@@ -1,4 +1,4 @@
-"""Callers who leave, thousands of them and at every stage, cost nobody anything in the end."""
+"""Callers who leave before their answer, at every stage within, cost nobody anything in the end."""
 
 import asyncio
 import gc
