@@ -13,7 +13,7 @@ from app.orders.blocks import Block
 from app.orders.book import Window
 from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import TTL, BookBench
+from tests.support.book import TTL, BookBench, row
 from tests.support.clock import settle
 
 pages = st.tuples(st.integers(1, 60), st.integers(1, 50))
@@ -339,3 +339,10 @@ async def test_who_could_be_served_waits_once_and_not_for_each_look():
     window = await asked
     assert window.shifting
     assert window.total == 101
+
+
+def test_of_two_rows_with_one_number_the_first_is_the_order():
+    first, second = row("n1"), row("n1")
+    block = Block(0, (first, second, row("n2")), 3, "", None, sandbox=False)
+    assert block.by_number["n1"] is first
+    assert set(block.by_number) == {"n1", "n2"}
