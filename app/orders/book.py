@@ -83,7 +83,8 @@ class OrderBook:
         # Ends: each turn has learnt something new (a total, a block), or is the last; and past the
         # deadline nothing new is learnt.
         while True:
-            wanted = self._wanted(start, stop, gathered)
+            telling = self._telling_to(gathered)
+            wanted = self._wanted(start, stop, telling)
             missing = [index for index in wanted if index not in gathered]
             if missing:
                 cold = not all(map(self._is_held, missing))
@@ -93,14 +94,15 @@ class OrderBook:
                     # Only now is something held with which not to wait any longer.
                     since = self._clock.monotonic()
                 continue
-            lagging = self._lagging([gathered[index] for index in wanted], start, stop)
+            basis = [gathered[index] for index in wanted]
+            lagging = self._lagging(basis, start, stop, telling)
             if not lagging:
-                return self._cut(start, stop, [gathered[index] for index in wanted])
+                return self._cut(start, stop, basis)
             if ask is Ask.ONLY_IF_CACHED:
                 break
             if not await self._look_again(lagging, gathered, until, since):
                 break
-        wanted = self._wanted(start, stop, gathered)
+        wanted = self._wanted(start, stop, self._telling_to(gathered))
         basis = [gathered[index] for index in wanted if index in gathered]
         return self._cut(start, stop, basis or list(gathered.values()), shifting=True)
 
@@ -133,19 +135,40 @@ class OrderBook:
         if self._telling is None or self._telling.ordinal < entry.ordinal:
             self._telling = entry
 
-    def _wanted(self, start: int, stop: int, gathered: Mapping[int, Served[Block]]) -> list[int]:
-        """The blocks that the window needs, as far as is known.
+    def _telling_to(self, gathered: Mapping[int, Served[Block]]) -> Entry[Block] | None:
+        """The answer that tells one caller the total.
 
-        What was gathered stays good for this caller, the total that it told too.
+        What was gathered stays good for this caller: the total that it told, too.
         """
-        telling = self._telling
-        if self.total is None:
-            entries = [served.entry for served in gathered.values()]
-            telling = newest(entries) if entries else None
+        if self.total is not None:
+            return self._telling
+        return newest([served.entry for served in gathered.values()]) if gathered else None
+
+    @staticmethod
+    def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:
+        """The blocks that the window needs, as far as is known."""
         if telling is None:
             return [PROBE]
         needed = blocks_of(start, stop, telling.value.total)
         return list(needed) or [telling.value.index]
+
+    @staticmethod
+    def _lagging(
+        basis: Sequence[Served[Block]], start: int, stop: int, telling: Entry[Block] | None
+    ) -> list[int]:
+        """The blocks that disagree with a later one, or end where the list goes on.
+
+        The total that counts may be of no block here: it can be longer than these know, and also
+        shorter, and then these know of orders in blocks that nobody has asked for.
+        """
+        entries = [served.entry for served in basis]
+        found = laggards(entries)
+        last = entries[-1].value
+        total = telling.value.total if telling else last.total
+        beyond = any(index > last.index for index in blocks_of(start, stop, last.total))
+        if not found and (beyond or last.total < min(stop, total)):
+            return [last.index]
+        return found
 
     def _is_held(self, index: int) -> bool:
         entry = self._blocks.held(index)
@@ -168,23 +191,6 @@ class OrderBook:
                 raise outcome
             served.append(outcome)
         return served
-
-    def _lagging(self, basis: Sequence[Served[Block]], start: int, stop: int) -> list[int]:
-        """The blocks that disagree with a later one, or end where the list goes on.
-
-        The total that counts may be of no block here: it can be longer than these know, and also
-        shorter, and then these know of orders in blocks that nobody has asked for.
-        """
-        entries = [served.entry for served in basis]
-        found = laggards(entries)
-        total = self.total
-        last = entries[-1].value
-        if found or total is None:
-            return found
-        beyond = any(index > last.index for index in blocks_of(start, stop, last.total))
-        if beyond or last.total < min(stop, total):
-            found.append(last.index)
-        return found
 
     async def _look_again(
         self, lagging: Sequence[int], gathered: dict[int, Served[Block]], until: float, since: float
@@ -214,6 +220,8 @@ class OrderBook:
         holding = [
             (row, entry)
             for _, entry in self._blocks.all_held()
-            if (row := entry.value.by_number.get(order_no)) and good(self._blocks.judge(entry))
+            if good(self._blocks.judge(entry))
+            for row in entry.value.rows
+            if row.order_no == order_no
         ]
         return max(holding, key=lambda held: held[1].ordinal, default=None)

@@ -13,7 +13,7 @@ from app.orders.blocks import Block
 from app.orders.book import Window
 from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import TTL, BookBench, row
+from tests.support.book import TTL, BookBench
 from tests.support.clock import settle
 
 pages = st.tuples(st.integers(1, 60), st.integers(1, 50))
@@ -341,8 +341,22 @@ async def test_who_could_be_served_waits_once_and_not_for_each_look():
     assert window.total == 101
 
 
-def test_of_two_rows_with_one_number_the_first_is_the_order():
-    first, second = row("n1"), row("n1")
-    block = Block(0, (first, second, row("n2")), 3, "", None, sandbox=False)
-    assert block.by_number["n1"] is first
-    assert set(block.by_number) == {"n1", "n2"}
+async def test_a_list_that_shrank_meanwhile_is_not_promised_longer_though_its_total_is_gone():
+    bench = BookBench(100, Lifetime(2, 0, 0))
+    fetch = bench.list.fetch
+
+    async def changing(index: int, awaited: Awaited) -> Block:
+        if index == 1 and not bench.list.calls.count(1):
+            bench.list.numbers.append("late")
+        if index == 2:
+            bench.list.numbers.pop()
+            await bench.clock.sleep(5)
+        return await fetch(index, awaited)
+
+    bench.book._fetch = changing
+    asked = asyncio.ensure_future(bench.book.window(80, 120))
+    await bench.clock.advance(5)
+    window = await asked
+    assert window.total == 100
+    assert numbers(window) == bench.list.numbers[80:]
+    assert not window.shifting
