@@ -15,7 +15,7 @@ NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 MADE := build/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clients judge fuzz bench openapi pictures image lock clean
+.PHONY: help run test check clients judge fuzz simulate bench openapi pictures image lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -52,6 +52,10 @@ judge: $(NODE_STAMP) ## what Spectral and Redocly say of openapi/openapi.json
 
 fuzz: $(DEV_STAMP) $(CLIENTS_STAMP) ## let Schemathesis ask a running server: CASES an operation (1000)
 	$(BIN)/python -m tests.fuzz $(CLIENTS)/bin/schemathesis
+
+WORLDS ?= 1000000
+simulate: $(DEV_STAMP) ## a million small worlds, each with an order of events of its own; SEED=123 tells one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--worlds $(WORLDS))
 
 bench: $(DEV_STAMP) ## how fast a hit is, on this machine
 	$(BIN)/python -m bench
@@ -94,7 +98,7 @@ $(CLIENTS_STAMP): requirements-clients.lock | $(BIN)/python
 	@touch $@
 
 $(NODE_STAMP): $(NODE)/package-lock.json
-	npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error
+	npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --silent
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock | $(BIN)/python

@@ -1,0 +1,111 @@
+"""Run many worlds, or one of them to read: `python -m tests.simulation --help`."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+
+from tests.simulation.plan import Seam, draw
+from tests.simulation.world import Told, run
+
+AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What some worlds amounted to; `failed` is the first seed that broke a rule."""
+
+    worlds: int = 0
+    whole: int = 0
+    callers: int = 0
+    fetches: int = 0
+    steps: int = 0
+    cpu: float = 0.0
+    failed: int | None = None
+
+    def __add__(self, other: "Tally") -> "Tally":
+        failed = [seed for seed in (self.failed, other.failed) if seed is not None]
+        return Tally(
+            self.worlds + other.worlds,
+            self.whole + other.whole,
+            self.callers + other.callers,
+            self.fetches + other.fetches,
+            self.steps + other.steps,
+            self.cpu + other.cpu,
+            min(failed, default=None),
+        )
+
+
+def simulate(seeds: Iterable[int]) -> Tally:
+    """Run the worlds of `seeds`, until one breaks a rule."""
+    _be_quiet()
+    began = time.process_time()
+    total = Tally()
+    for seed in seeds:
+        told = run(draw(seed))
+        total += Tally(
+            worlds=1,
+            whole=told.plan.seam is Seam.TRANSPORT,
+            callers=len(told.plan.callers),
+            fetches=told.fetches,
+            steps=told.steps,
+            failed=seed if told.violations else None,
+        )
+        if told.violations:
+            break
+    return total + Tally(cpu=time.process_time() - began)
+
+
+def replay(seed: int, *, verbose: bool) -> Told:
+    """Run one world again, and print what happened in it: if asked for, or if it broke a rule."""
+    _be_quiet()
+    told = run(draw(seed), trace=True)
+    if verbose or told.violations:
+        print(told.plan, *told.trace, sep="\n")
+    for violation in told.violations:
+        print(f"seed {seed}: {violation}")
+    return told
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--worlds", type=int, default=10_000, help="how many (10000)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="one a core")
+    parser.add_argument("--seed", type=int, help="only this one, replayed exactly")
+    parser.add_argument("--verbose", action="store_true", help="tell all that happens in it")
+    given = parser.parse_args()
+    if given.seed is not None:
+        told = replay(given.seed, verbose=given.verbose)
+        print(f"seed {given.seed}: {'BROKEN' if told.violations else 'every rule held'}")
+        return 1 if told.violations else 0
+    last = given.first + given.worlds
+    chunks = [range(at, min(at + AT_ONCE, last)) for at in range(given.first, last, AT_ONCE)]
+    with ProcessPoolExecutor(given.processes) as pool:
+        total = reduce(Tally.__add__, pool.map(simulate, chunks), Tally())
+    print(
+        f"{total.worlds:,} worlds ({total.whole:,} with the whole way to the upstream), each with"
+        f" an order of events of its own: {total.callers:,} callers, {total.fetches:,} fetches,"
+        f" {total.steps:,} steps in {total.cpu:.1f} s of CPU"
+    )
+    if total.failed is None:
+        print("every rule held")
+        return 0
+    replay(total.failed, verbose=True)
+    print(f"BROKEN: replay it by `make simulate SEED={total.failed}`")
+    return 1
+
+
+def _be_quiet() -> None:
+    """The logs of a thousand proxies tell nobody anything."""
+    logging.getLogger("orders_bff").setLevel(logging.CRITICAL + 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

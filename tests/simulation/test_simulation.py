@@ -1,0 +1,75 @@
+"""Thousands of small worlds in which every rule holds, and bugs on purpose that each are found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.plan import draw, seam_of
+from tests.simulation.planted import PLANTED, WITHIN, Planted
+from tests.simulation.world import run
+
+ROOT = Path(__file__).parents[2]
+WORLDS = 4_000
+
+
+def simulate(*options: str, hash_seed: str = "random") -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, which nobody measures: that would double its time."""
+    environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *options],
+        cwd=ROOT,
+        env=environ | {"PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_rule_holds_in_thousands_of_worlds_whatever_comes_first():
+    told = simulate("--worlds", str(WORLDS))
+    assert told.returncode == 0, told.stdout[-10_000:] + told.stderr
+    assert told.stdout.startswith(f"{WORLDS:,} worlds")
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.what)
+def test_a_planted_bug_is_found(planted: Planted):
+    for seed in seeds(planted):
+        broken = {violation.rule for violation in run(draw(seed), planted.parts).violations}
+        if broken & planted.rules:
+            return
+    pytest.fail(f"not found in {WITHIN} worlds")
+
+
+def seeds(planted: Planted) -> list[int]:
+    """Those of the worlds in which it can show."""
+    found: list[int] = []
+    seed = 0
+    while len(found) < WITHIN:
+        if seam_of(seed) is planted.seam:
+            found.append(seed)
+        seed += 1
+    return found
+
+
+@pytest.mark.parametrize("seed", [20, 21, 22])
+def test_a_seed_replays_exactly(seed: int):
+    first, again = (run(draw(seed), trace=True) for _ in range(2))
+    assert first.trace == again.trace
+    assert first.steps == again.steps
+    told = simulate("--seed", str(seed), "--verbose", hash_seed="7")
+    assert list(first.trace) == told.stdout.splitlines()[1:-1]
+
+
+def test_a_broken_rule_is_told_with_what_led_to_it():
+    planted = next(one for one in PLANTED if one.what == "errors forget")
+    told = next(
+        told
+        for told in (run(draw(seed), planted.parts, trace=True) for seed in seeds(planted))
+        if told.violations
+    )
+    at = next(at for at, line in enumerate(told.trace) if "VIOLATION" in line)
+    assert told.violations[0].rule in told.trace[at]
+    assert any("failed" in line for line in told.trace[:at])

@@ -1,0 +1,293 @@
+"""One world: the real rooms between simulated callers and a simulated upstream, and the oracle.
+
+Bugs are planted by giving other `Parts`; nothing is patched.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
+from typing import Any
+
+from pydantic import SecretStr
+
+from app import main
+from app.cache.freshness import Freshness, Lifetime
+from app.cache.grace_cache import Ask, Entry, GraceCache
+from app.orders.blocks import Block
+from app.orders.book import OrderBook, Window
+from app.orders.reshape import Row
+from app.single_flight import Awaited
+from app.upstream.client import UpstreamClient, open_upstream
+from app.upstream.credential import AccessKey
+from app.upstream.errors import UpstreamNotFound
+from app.upstream.rotation import Rotation
+from app.upstream.wire import OrdersAnswer
+from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
+from tests.simulation.oracle import Oracle, Violation, Visit
+from tests.simulation.plan import Caller, Plan, Seam
+from tests.simulation.upstream import (
+    BLOCK,
+    FIRST_KEY,
+    SimulatedNetwork,
+    SimulatedUpstream,
+    fetching,
+    order,
+)
+
+HEALING = 20.0
+"""Seconds in which every flight runs out and every pause ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a world is made of."""
+
+    lifetime: Callable[[float, float, float], Lifetime] = Lifetime
+    cache: Callable[..., GraceCache[int, Block]] = GraceCache
+    book: Callable[..., OrderBook] = OrderBook
+    client: Callable[..., UpstreamClient] = open_upstream
+    pause: Callable[[Exception, int], float] = main._pause
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a world went."""
+
+    plan: Plan
+    violations: tuple[Violation, ...]
+    trace: tuple[str, ...]
+    callers: int
+    fetches: int
+    steps: int
+
+
+SOUND = Parts()
+
+_visiting: ContextVar[Visit | None] = ContextVar("_visiting", default=None)
+"""On whose behalf something runs: a flight has the context of the caller who launched it."""
+
+
+def run(plan: Plan, parts: Parts = SOUND, *, trace: bool = False) -> Told:
+    """Run one world from its beginning to its end."""
+    rng = Random(plan.seed)  # noqa: S311  a world, not a secret
+    loop = SimulatedLoop(rng, unfair=plan.unfair)  # type: ignore[abstract]  # no sockets here
+    oracle = Oracle(plan, loop.time, [] if trace else None)
+    world = _World(plan, parts, loop, oracle, rng)
+    try:
+        loop.live(world.live())
+    except (Stuck, Endless) as end:
+        oracle.broken("a world ends", type(end).__name__)
+    for complaint in loop.complaints:
+        oracle.broken("asyncio has nothing to complain of", complaint)
+    left_over = loop.left_over()
+    if left_over:
+        oracle.broken("nothing is left behind", f"{len(left_over)} tasks")
+    loop.bury()
+    return Told(
+        plan,
+        tuple(oracle.violations),
+        tuple(oracle.trace or ()),
+        oracle.answers,
+        len(oracle.fetches),
+        loop.steps,
+    )
+
+
+class _World:
+    def __init__(
+        self, plan: Plan, parts: Parts, loop: SimulatedLoop, oracle: Oracle, rng: Random
+    ) -> None:
+        self._plan = plan
+        self._loop = loop
+        self._oracle = oracle
+        self._clock = SimulatedClock(loop)
+        self._upstream = SimulatedUpstream(plan, self._clock, rng, oracle)
+        self._client = self._open(parts, rng) if plan.seam is Seam.TRANSPORT else None
+        self._rotation = self._rotate(self._client) if self._client and plan.exchange else None
+        self._cache: GraceCache[int, Block] | None = None
+        self._book = parts.book(
+            partial(self._memory, parts), self._fetch, self._clock, deadline=plan.knobs.deadline
+        )
+        self._callers: list[asyncio.Task[None]] = []
+        self._prepared: dict[tuple[int, int], Window] = {}
+
+    def _open(self, parts: Parts, rng: Random) -> UpstreamClient:
+        knobs = self._plan.knobs
+        return parts.client(
+            base_url="https://upstream.example",
+            access_key_id=_key(FIRST_KEY).id,
+            access_key_secret=_key(FIRST_KEY).secret,
+            scheme="token",
+            brand="genauth",
+            pool_id="pool",
+            ca_file=None,
+            proxy=None,
+            connect_timeout=2.0,
+            read_timeout=5.0,
+            deadline=knobs.deadline,
+            max_concurrency=knobs.max_concurrency,
+            max_rate=knobs.max_rate,
+            breaker_pause=knobs.breaker_pause,
+            clock=self._clock,
+            chance=rng.random,
+            transport=SimulatedNetwork(self._upstream, self._oracle),
+        )
+
+    def _rotate(self, client: UpstreamClient) -> Rotation:
+        return Rotation(
+            client,
+            self._clock,
+            in_use=_key(FIRST_KEY),
+            state=lambda: self._upstream.configured,
+            read=lambda: _key(self._upstream.configured),
+            deadline=self._plan.knobs.deadline,
+        )
+
+    def _memory(
+        self, parts: Parts, landed: Callable[[int, Entry[Block]], None]
+    ) -> GraceCache[int, Block]:
+        knobs = self._plan.knobs
+        self._cache = parts.cache(
+            parts.lifetime(knobs.ttl, knobs.grace, knobs.keep),
+            self._clock,
+            min_age=knobs.min_age,
+            wait=knobs.wait,
+            max_entries=knobs.max_blocks,
+            max_bytes=10**9,
+            weigh=lambda block: len(block.rows),
+            pause=parts.pause,
+            told_later=main._told_later,
+            facts=(UpstreamNotFound,),
+            landed=landed,
+        )
+        return self._cache
+
+    async def _fetch(self, index: int, awaited: Awaited) -> Block:
+        """What the book asks: told to the oracle, then asked at the seam."""
+        fetch = self._oracle.asked(index, _visiting.get())
+        fetching.set(fetch)
+        try:
+            if self._client is None:
+                state, _ = await self._upstream.block(index)
+                orders = state.block(index)
+                total = len(state.orders)
+            else:
+                deadline = self._clock.monotonic() + self._plan.knobs.deadline
+                answer = await self._client.orders(index + 1, deadline=deadline, awaited=awaited)
+                state = self._upstream.states[int((answer.request_id or "").removeprefix("s"))]
+                orders, total = _orders(answer), answer.total
+        except asyncio.CancelledError:
+            self._oracle.called_off(fetch)
+            raise
+        except Exception as error:
+            self._oracle.crashed(fetch, error)
+            raise
+        self._oracle.landed(fetch, state)
+        return Block(index, orders, total, str(fetch.serial), None, sandbox=False)
+
+    async def live(self) -> None:
+        """All that is planned; then the upstream is well and still, and what is held heals."""
+        plan = self._plan
+        for shift in plan.shifts:
+            self._loop.call_at(START + shift.at, self._upstream.shift, shift)
+        if plan.seam is Seam.TRANSPORT:
+            for at in plan.revoked:
+                self._loop.call_at(START + at, self._upstream.revoke)
+        looking = self._loop.create_task(self._rotation.run()) if self._rotation else None
+        if plan.exchange and self._rotation:
+            self._loop.call_at(START + plan.exchange.at, self._upstream.exchange, plan.exchange)
+            if plan.exchange.old_ends_after is not None:
+                ends = plan.exchange.at + plan.exchange.old_ends_after
+                self._loop.call_at(START + ends, self._upstream.end_old_key)
+        for number, caller in enumerate(plan.callers):
+            self._loop.call_at(START + caller.at, self._comes, number, caller)
+        await self._clock.sleep(plan.ends)
+        self._upstream.heal()
+        await self._clock.sleep(HEALING)
+        if plan.heals:
+            for judged in (False, False, True):
+                await self._heal(judged=judged)
+                await self._clock.sleep(3.0 if plan.knobs.tight else 0.5)
+        if looking:
+            looking.cancel()
+        await self._close()
+        await self._clock.sleep(0.5)  # what was ended has its last turn
+        self._oracle.over()
+
+    def _comes(self, number: int, caller: Caller) -> None:
+        task = self._loop.create_task(self._visit(Visit(number, caller, self._loop.time())))
+        self._callers.append(task)
+        if caller.leaves_after is not None:
+            self._loop.call_later(caller.leaves_after, task.cancel)
+
+    async def _visit(self, visit: Visit) -> None:
+        _visiting.set(visit)
+        oracle, caller = self._oracle, visit.caller
+        oracle.came(visit, self._book.total)
+        asked = (caller.start, caller.stop)
+        prepared = self._prepared.get(asked)
+        if prepared and caller.ask is Ask.NORMAL and self._is_current(prepared):
+            oracle.answered(visit, prepared)
+            return
+        try:
+            window = await self._book.window(*asked, caller.ask)
+        except asyncio.CancelledError:
+            oracle.left(visit)
+        except Exception as error:  # noqa: BLE001  whatever it is, the oracle judges it
+            oracle.refused_caller(visit, error)
+        else:
+            oracle.answered(visit, window)
+            if not window.shifting:
+                fresh = [replace(each, freshness=Freshness.FRESH) for each in window.served]
+                self._prepared[asked] = replace(window, served=tuple(fresh))
+
+    def _is_current(self, window: Window) -> bool:
+        """Whether an answer that was composed before may be sent again, as prepared ones are."""
+        entries = [served.entry for served in window.served]
+        return self._book.is_current(entries, window.total)
+
+    async def _heal(self, *, judged: bool) -> None:
+        truth = self._upstream.now.orders
+        starts = range(0, len(truth) + 1, BLOCK)
+        await asyncio.gather(*(self._look(start, truth, judged=judged) for start in starts))
+
+    async def _look(self, start: int, truth: tuple[Row, ...], *, judged: bool) -> None:
+        visit = Visit(900 + start, Caller(0.0, start, start + BLOCK), self._loop.time())
+        self._oracle.came(visit, self._book.total)
+        try:
+            window = await self._book.window(start, start + BLOCK)
+        except Exception as error:  # noqa: BLE001  whatever it is, it should not be
+            self._oracle.broken("it heals", repr(error))
+            return
+        self._oracle.answered(visit, window)
+        if judged:
+            self._oracle.converged(visit, window, truth)
+
+    async def _close(self) -> None:
+        """Leave, and look whether anything stays."""
+        self._oracle.calling_off = True
+        await self._book.close(5.0)
+        if self._cache is not None and len(self._cache._flights):
+            self._oracle.broken("nothing is left behind", "a flight")
+        if self._rotation:
+            await self._rotation.close(5.0)
+        if self._client is not None:
+            governor = self._client._calls._guard._governor
+            if governor.queued or governor._free != self._plan.knobs.max_concurrency:
+                self._oracle.broken("nothing is left behind", "a place of the governor")
+            await self._client.aclose(5.0)
+        for task in self._callers:
+            if not task.done():
+                self._oracle.broken("no one waits for ever", "a caller")
+
+
+def _key(name: str) -> AccessKey:
+    return AccessKey(SecretStr(name), SecretStr("secret"))
+
+
+def _orders(answer: OrdersAnswer) -> tuple[Row, ...]:
+    sent: list[Any] = list(answer.rows)
+    return tuple(order(str(row["orderNo"]), int(row["quantity"])) for row in sent)
