@@ -213,6 +213,7 @@ async def _serve(
             leaving=app.leaving,
             limits=limits,
             trusted_proxies=knobs.trusted_proxies,
+            at_once=app.at_once,
         )
         pages = {"docs": "/docs"} if settings.docs.enabled else {}
         origin = knobs.public_url or _origin(knobs.host, listener.getsockname()[1])

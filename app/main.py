@@ -15,6 +15,7 @@ from app.cache.freshness import Lifetime, pause_after
 from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitEnded
 from app.clock import Clock, SystemClock
 from app.edge.access_log import AccessLog
+from app.edge.at_once import ShortWay
 from app.edge.callers import Callers, Forbidden, Key, KeyRing, somebody_can_enter
 from app.edge.cors import Cors
 from app.edge.docs import docs_router
@@ -102,12 +103,14 @@ class App:
         api: FastAPI,
         door: ASGIApp,
         *,
+        at_once: ShortWay,
         openapi: Callable[[], dict[str, Any]],
         read_credential_again: Callable[[], None],
         leaving: Leaving,
         limits: Limits,
     ) -> None:
         self.api = api
+        self.at_once = at_once
         self.openapi = openapi
         self.read_credential_again = read_credential_again
         self.leaving = leaving
@@ -197,9 +200,11 @@ def create_app(
     openapi = _pages(settings, api, client)
     behind = PreparedAnswers(api, prepared, clock, ttl=settings.cache.ttl)
     limits = _limits(settings)
+    door, at_once = _door(settings, behind, clock, limits)
     return App(
         api,
-        _door(settings, behind, clock, limits),
+        door,
+        at_once=at_once,
         openapi=openapi,
         read_credential_again=rotation.look_again,
         leaving=leaving,
@@ -359,8 +364,10 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _door(settings: Settings, behind: ASGIApp, clock: Clock, limits: Limits) -> ASGIApp:
-    """What stands in front of the framework, the innermost first."""
+def _door(
+    settings: Settings, behind: PreparedAnswers, clock: Clock, limits: Limits
+) -> tuple[ASGIApp, ShortWay]:
+    """What stands in front of the framework, the innermost first; and the short way past it."""
     ring = KeyRing(
         _keys(settings.callers.api_keys),
         clock,
@@ -369,13 +376,14 @@ def _door(settings: Settings, behind: ASGIApp, clock: Clock, limits: Limits) -> 
     )
     if not somebody_can_enter(ring, settings.anonymous_scopes()):
         raise settings.no_way_in()
-    app: ASGIApp = Callers(behind, ring, anonymous_scopes=settings.anonymous_scopes())
-    app = Head(app)
+    callers = Callers(behind, ring, anonymous_scopes=settings.anonymous_scopes())
+    app: ASGIApp = Head(callers)
     app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
     public = urlsplit(settings.server.public_url or "").netloc
     loopback = is_loopback(settings.server.host)
-    app = Hosts(app, loopback=loopback, also=public, limits=limits)
-    return AccessLog(app, clock)
+    hosts = Hosts(app, loopback=loopback, also=public, limits=limits)
+    log = AccessLog(hosts, clock)
+    return log, ShortWay(log, hosts, callers, behind.at_once)
 
 
 def _keys(entries: Sequence[KeyEntry]) -> tuple[Key, ...]:

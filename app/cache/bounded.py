@@ -27,7 +27,10 @@ class Bounded(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value, which counts as used now."""
-        return self._values.get(key)
+        try:
+            return self._values[key]
+        except KeyError:
+            return None
 
     def put(self, key: K, value: V) -> None:
         """Hold `value`, in place of what was held."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import request_id
 from app.clock import Clock
 from app.edge.exchange import Exchange
+from app.edge.logs import RequestRecord
 from app.edge.problem_kinds import PROBLEM_KINDS
 from app.edge.problems import Problem, send_problem
 
@@ -57,7 +58,9 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = self._exchange(scope)
+        exchange = self.begin(scope["method"], dict(scope["headers"]))
+        scope["exchange"] = exchange
+        request_id.set_current(exchange.request_id)
         varies = is_versioned(scope["path"])
         constant = [
             (b"x-request-id", exchange.request_id.encode()),
@@ -84,24 +87,24 @@ class AccessLog:
             _logger.exception("unhandled")
             await _answer_anyway("internal_error", exchange, scope, send_with_headers)
         finally:
-            self._write(exchange, scope)
+            self.end(exchange, getattr(scope.get("route"), "path", "unmatched"))
 
-    def _exchange(self, scope: Scope) -> Exchange:
-        headers = dict(scope["headers"])
+    def begin(self, method: str, headers: dict[bytes, bytes]) -> Exchange:
+        """The notes of a request that begins now; `headers` as in the exchange."""
         offered = headers.get(b"x-request-id")
         own = request_id.adopt_or_mint(offered.decode("latin-1") if offered else None)
-        request_id.set_current(own)
-        exchange = Exchange(own, scope["method"], headers, self._clock.monotonic())
-        scope["exchange"] = exchange
-        return exchange
+        return Exchange(own, method, headers, self._clock.monotonic())
 
-    def _write(self, exchange: Exchange, scope: Scope) -> None:
+    def end(self, exchange: Exchange, route: str = "unmatched") -> None:
+        """Write the line of a request that is answered; `route` is where no layer knew one."""
         if not _logger.isEnabledFor(logging.INFO):
             return
+        caller = exchange.caller
         facts: dict[str, object] = {
-            "caller": exchange.caller.name if exchange.caller else "",
+            "request_id": exchange.request_id,
+            "caller": caller.name if caller else "",
             "method": exchange.method,
-            "route": exchange.route or getattr(scope.get("route"), "path", "unmatched"),
+            "route": exchange.route or route,
             "status": exchange.status,
             "duration_ms": round((self._clock.monotonic() - exchange.started) * 1000, 3),
         }
@@ -111,13 +114,13 @@ class AccessLog:
             facts["age"] = exchange.age
         if exchange.waited_seconds:
             facts["waited_ms"] = round(exchange.waited_seconds * 1000, 3)
-        if exchange.upstream_request_ids:
-            facts["upstream_request_ids"] = exchange.upstream_request_ids[:LOGGED_UPSTREAM_IDS]
-            if len(exchange.upstream_request_ids) > LOGGED_UPSTREAM_IDS:
-                facts["upstream_answers"] = len(exchange.upstream_request_ids)
+        if ids := exchange.upstream_request_ids:
+            facts["upstream_request_ids"] = ids[:LOGGED_UPSTREAM_IDS]
+            if len(ids) > LOGGED_UPSTREAM_IDS:
+                facts["upstream_answers"] = len(ids)
         if exchange.problem:
             facts["problem"] = exchange.problem
-        _logger.info("request", extra={"facts": facts})
+        _logger.handle(RequestRecord(facts))
 
 
 async def _answer_anyway(code: str, exchange: Exchange, scope: Scope, send: Send) -> None:

@@ -5,9 +5,10 @@ import hmac
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from starlette.requests import Request
@@ -32,7 +33,7 @@ class Forbidden(Exception):
     """The caller is known, and lacks the scope that the route wants."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Key:
     """A caller's key, known by its digest alone. `sha256` is 32 bytes."""
 
@@ -40,6 +41,11 @@ class Key:
     sha256: bytes
     scopes: frozenset[str]
     expires_at: datetime | None = None
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who has it."""
+        return Caller(self.name, "key", self.scopes)
 
 
 def new_key() -> str:
@@ -99,10 +105,9 @@ class KeyRing:
 
     def _look(self) -> None:
         """Read the file again if it changed; one that cannot be read changes nothing."""
-        now = self._clock.monotonic()
-        if self._file is None or now < self._look_at:
+        if self._file is None or self._clock.monotonic() < self._look_at:
             return
-        self._look_at = now + LOOK_EVERY
+        self._look_at = self._clock.monotonic() + LOOK_EVERY
         seen = _state_of(self._file)
         if seen == self._seen:
             return
@@ -140,7 +145,7 @@ class Callers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and is_versioned(scope["path"]):
             exchange = exchange_of(scope)
-            exchange.caller = self._caller(exchange.headers)
+            exchange.caller = self.caller_of(exchange.headers)
             if exchange.caller is None:
                 detail = PROBLEM_KINDS["unauthenticated"].detail
                 problem = Problem("unauthenticated", detail, headers=_CHALLENGE)
@@ -148,18 +153,21 @@ class Callers:
                 return
         await self._app(scope, receive, send)
 
-    def _caller(self, headers: dict[bytes, bytes]) -> Caller | None:
-        offered = set()
-        if b"x-api-key" in headers:
-            offered.add(headers[b"x-api-key"])
-        if b"authorization" in headers:
-            scheme, _, token = headers[b"authorization"].partition(b" ")
-            offered.add(token.strip() if scheme.lower() == b"bearer" else b"")
-        if not offered:
+    def caller_of(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Who asks with these headers; None for nobody that is known."""
+        offered = headers.get(b"x-api-key")
+        authorization = headers.get(b"authorization")
+        if authorization is not None:
+            scheme, _, token = authorization.partition(b" ")
+            bearer = token.strip() if scheme.lower() == b"bearer" else b""
+            if offered is not None and offered != bearer:
+                return None
+            offered = bearer
+        if offered is None:
             return self._anonymous
         # A wrong key is refused even where none is needed: its caller believes to be somebody.
-        key = self._ring.find(offered.pop()) if len(offered) == 1 else None
-        return Caller(key.name, "key", key.scopes) if key else None
+        key = self._ring.find(offered)
+        return key.caller if key else None
 
 
 def somebody_can_enter(ring: KeyRing, anonymous_scopes: Sequence[str]) -> bool:

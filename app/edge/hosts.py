@@ -68,6 +68,14 @@ class Hosts:
         escaped = b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower()
         return "not_found" if escaped else ""
 
+    def leads_here(self, host: bytes | None) -> bool:
+        """Whether a request of HTTP/1.1 with this one Host is meant for us."""
+        if host is None:
+            return False
+        if not self._loopback:
+            return _HOST.fullmatch(host) is not None
+        return _LOOPBACK.fullmatch(host) is not None or host.lower() == self._also != b""
+
     def _refusal_of_host(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         """RFC 9112 section 3.2: one Host, and a valid one; before HTTP/1.1 there may be none."""
         version = scope["http_version"]
@@ -79,8 +87,7 @@ class Hosts:
         repeated = len(headers) != len(scope["headers"])
         if repeated and sum(name == b"host" for name, _ in scope["headers"]) > 1:
             return "bad_request"
-        if not self._loopback:
-            return "" if _HOST.fullmatch(host) else "bad_request"
-        if _LOOPBACK.fullmatch(host) or (host and host.lower() == self._also):
+        if self.leads_here(host):
             return ""
-        return "misdirected_request" if _HOST.fullmatch(host) else "bad_request"
+        misdirected = self._loopback and _HOST.fullmatch(host)
+        return "misdirected_request" if misdirected else "bad_request"

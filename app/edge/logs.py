@@ -6,9 +6,14 @@ may hold a key, an order or raw database text. Knows no request but its id.
 
 import json
 import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from pydantic_core import to_json
+
 from app.clock import Clock
+from app.edge.lines import Lines
 from app.request_id import current
 
 LOGGER = "orders_bff"
@@ -38,10 +43,12 @@ def configure(
         The handler, for who wants to remove it at the end.
     """
     as_text = layout == "text" or (layout == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
+    handler = Lines(stream)
     handler.setFormatter(_TextLines(clock) if as_text else _JsonLines(clock))
     # The quiet ones have a level of their own: "error" must hold for them too.
     handler.setLevel(level.upper())
+    # Facts that no line of ours tells need not be found out.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
@@ -62,14 +69,41 @@ def frames_of(error: BaseException) -> list[str]:
     return frames[-_FRAMES:]
 
 
+class RequestRecord(logging.LogRecord):
+    """The line of one request. There are many: what all share is found out once."""
+
+    facts: Mapping[str, object]
+
+    def __init__(self, facts: Mapping[str, object]) -> None:
+        self.__dict__ = {**_EVERY_REQUEST, "facts": facts}
+
+
+_EVERY_REQUEST = vars(
+    logging.LogRecord(f"{LOGGER}.access", logging.INFO, __file__, 0, "request", (), None)
+)
+
+
 class _Lines(logging.Formatter):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self._second = datetime.min.replace(tzinfo=UTC)
+        self._second_told = ""
+
+    def _time(self) -> str:
+        """Now, in milliseconds; the seconds are spelt out once each."""
+        now = self._clock.now()
+        passed = now - self._second
+        if passed.days or passed.seconds:
+            self._second = now.replace(microsecond=0)
+            self._second_told = self._second.isoformat()[:19]
+        return f"{self._second_told}.{now.microsecond // 1000:03d}Z"
 
     def _told(self, record: logging.LogRecord) -> dict[str, Any]:
+        if isinstance(record, RequestRecord):
+            return {"time": self._time(), "level": "info", "event": "request", **record.facts}
         told: dict[str, Any] = {
-            "time": self._clock.now().isoformat(timespec="milliseconds")[:-6] + "Z",
+            "time": self._time(),
             "level": record.levelname.lower(),
             # What asyncio adds in further lines is the repr of an exception, message and all.
             "event": record.getMessage().partition("\n")[0],
@@ -85,7 +119,11 @@ class _Lines(logging.Formatter):
 
 class _JsonLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
-        return _encode(self._told(record))
+        told = self._told(record)
+        try:
+            return to_json(told, ensure_ascii=True, fallback=str).decode("ascii")
+        except ValueError:  # a lone surrogate, from a name that is no UTF-8
+            return _encode(told)
 
 
 class _TextLines(_Lines):

@@ -7,17 +7,24 @@ route.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import httptools
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from app import request_id
 from app.clock import Clock
 from app.edge.access_log import VARY, is_versioned
+from app.edge.at_once import Whole
+from app.edge.header_lines import lines_of
 from app.edge.limits import Limits
 from app.edge.problem_kinds import PROBLEM_KINDS
 from app.edge.problems import MEDIA_TYPE, Problem, body_of, headers_of
@@ -27,6 +34,9 @@ PIECE: Final = 16 * 1024
 
 LINGER: Final = 2.0
 """Seconds that a caller has to hear why it was refused, before the connection is reset."""
+
+AtOnce = Callable[[bytes, list[tuple[bytes, bytes]]], Whole | None]
+"""Gives the whole answer to a GET, by its target and headers, if that needs no waiting."""
 
 _logger = logging.getLogger("orders_bff.server")
 
@@ -41,6 +51,14 @@ class Sweep:
         self.limits = limits
         self._clock = clock
         self.now = clock.monotonic()
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._lines = b""
+
+    def lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The lines of uvicorn's own headers, which it makes anew each second."""
+        if headers is not self._headers:
+            self._headers, self._lines = headers, lines_of(headers)
+        return self._lines
 
     def __call__(self, connections: set[Any]) -> None:
         self.now = self._clock.monotonic()
@@ -51,8 +69,12 @@ class Sweep:
 class Protocol(HttpToolsProtocol):
     """One connection, from the first byte to the last."""
 
-    def __init__(self, *args: Any, sweep: Sweep, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sweep: Sweep, at_once: AtOnce, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._at_once = at_once
+        self._short_way_is_open = False
+        self._went_short = False
+        self._has_asked = False
         self._sweep = sweep
         self._limits = sweep.limits
         self._since = sweep.now  # when the caller began to let us wait
@@ -85,6 +107,8 @@ class Protocol(HttpToolsProtocol):
         """Parse what came, a piece at a time."""
         if self._deaf:
             return
+        # One a read: a row of pipelined requests must not keep the loop.
+        self._short_way_is_open = not (self._came_too_many or self._closing)
         if self._unread or len(data) > PIECE:
             self._unread += data
             self._read_on()
@@ -127,13 +151,17 @@ class Protocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; a trailer comes after the question and is nobody's."""
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head of a request is whole, and a question once it is understood."""
         if not self.url.startswith(b"/") or b"#" in self.url:
             self._read_target()
-        super().on_headers_complete()
+        if not (self._may_go_short() and self._goes_short()):
+            super().on_headers_complete()
         self._in_head = False
         self._ended_a_head = True
         self._body_bytes = 0
@@ -149,7 +177,10 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The whole request has come."""
         self._in_request = False
-        super().on_message_complete()
+        if self._went_short:
+            self._went_short = False
+        else:
+            super().on_message_complete()
 
     # What comes from the server
 
@@ -192,12 +223,36 @@ class Protocol(HttpToolsProtocol):
                 self._refuse("request_timeout")
         elif not self._is_answering():
             # Who has never asked is given no longer than who has begun to.
-            asked = self._answering is not None
-            bound = self._limits.keep_alive if asked else self._limits.request_timeout
+            bound = self._limits.keep_alive if self._has_asked else self._limits.request_timeout
             if waited >= bound:
                 self.transport.close()
 
     # How it is done
+
+    def _may_go_short(self) -> bool:
+        """Whether nobody is before this GET, and nothing is to be done after it."""
+        parser = self.parser
+        return (
+            self._short_way_is_open
+            and parser.get_method() == b"GET"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not (self.pipeline or self._is_answering() or self.flow.write_paused)
+        )
+
+    def _goes_short(self) -> bool:
+        """Answer at once, if that can be."""
+        whole = self._at_once(self.url, self.headers)
+        if whole is None:
+            return False
+        own = self._sweep.lines(self.server_state.default_headers)
+        head = b"".join((STATUS_LINE[whole.status], own, whole.lines, b"\r\n"))
+        self.transport.writelines((head, whole.body))
+        self.server_state.total_requests += 1
+        self._since = self._sweep.now
+        self._short_way_is_open = False
+        self._went_short = self._has_asked = True
+        return True
 
     def _read_on(self) -> None:
         """Parse what was read, until somebody waits in the line."""
@@ -319,6 +374,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
+        self._has_asked = True
         # Who was here before is served, whoever came since.
         too_many = self._came_too_many and len(self.connections) > self._limits.connections
         super()._start_asgi_task(cycle, cast("Any", _overloaded) if too_many else app)

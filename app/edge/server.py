@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from app.clock import Clock
 from app.edge.leaving import Leaving
 from app.edge.limits import Limits
-from app.edge.protocol import Protocol, Sweep
+from app.edge.protocol import AtOnce, Protocol, Sweep
 
 _TICKS_A_SECOND: Final = 10
 _LAST_WORDS: Final = 0.5
@@ -114,6 +114,7 @@ def open_server(
     leaving: Leaving,
     limits: Limits | None = None,
     trusted_proxies: Sequence[str] = (),
+    at_once: AtOnce = lambda _target, _headers: None,
     raise_signal: Callable[[int], None] = signal.raise_signal,
 ) -> Server:
     """A server of `app`, not started yet.
@@ -126,6 +127,7 @@ def open_server(
         leaving: what is told once the server leaves.
         limits: what one caller may take; the defaults where none are given.
         trusted_proxies: addresses whose X-Forwarded-For and -Proto are believed.
+        at_once: gives whole answers that need no waiting.
         raise_signal: what ends the process at the second signal.
     """
     sweep = Sweep(limits or Limits(), clock)
@@ -133,7 +135,7 @@ def open_server(
         app,
         host=host,
         port=port,
-        http=cast("Any", partial(Protocol, sweep=sweep)),
+        http=cast("Any", partial(Protocol, sweep=sweep, at_once=at_once)),
         ws="none",
         loop="auto",
         lifespan="on",

@@ -5,32 +5,48 @@ the one held and fresh, and the total is the one last told. Asks nobody and wait
 """
 
 from dataclasses import dataclass
+from math import floor
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.cache.bounded import Bounded
 from app.cache.grace_cache import Entry
 from app.clock import Clock
+from app.edge.at_once import Whole
 from app.edge.exchange import Exchange, exchange_of
+from app.edge.header_lines import lines_of
 from app.orders.answer import Answer
 from app.orders.asked import none_match
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.manner import Manner, held_fresh
 
+Rendered = tuple[int, list[tuple[bytes, bytes]], bytes]
+
 LIST_PATH = "/v1/orders"
+_LIST_TARGET = LIST_PATH.encode()
 SCOPE = "orders:read"
+_HIT = held_fresh(0)
 PAGES = 20_000
 """Prepared answers held at most; their bytes have a bound of their own."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Moment = tuple[int, int, bytes]
+"""Age and ttl in whole seconds, and the condition: who asks with the same is told the same."""
+
+
+@dataclass(slots=True, eq=False)
 class PreparedPage:
-    """An answer and what it hangs on."""
+    """An answer, what it hangs on, and its header lines as they stand on the wire.
+
+    `said` is what was said last on the short way, for whoever asks within the same second.
+    """
 
     answer: Answer
     entries: tuple[Entry[Block], ...]
     total: int
+    lines: bytes
+    said: tuple[Moment, Whole] | None = None
 
 
 class Prepared:
@@ -39,12 +55,16 @@ class Prepared:
     def __init__(self, book: OrderBook, *, max_bytes: int) -> None:
         self._book = book
         self._pages: Bounded[bytes, PreparedPage] = Bounded(
-            max_entries=PAGES, max_bytes=max_bytes, weigh=lambda page: page.answer.weight
+            max_entries=PAGES,
+            max_bytes=max_bytes,
+            weigh=lambda page: page.answer.weight + len(page.lines),
         )
 
-    def keep(self, query: bytes, page: PreparedPage) -> None:
-        """Hold `page` for the next who asks the same."""
-        self._pages.put(query, page)
+    def keep(
+        self, query: bytes, answer: Answer, entries: tuple[Entry[Block], ...], total: int
+    ) -> None:
+        """Hold `answer` for the next who asks the same, as long as `entries` and `total` stand."""
+        self._pages.put(query, PreparedPage(answer, entries, total, lines_of(answer.headers)))
 
     def find(self, query: bytes) -> PreparedPage | None:
         """The answer to `query`, if it is still good."""
@@ -75,36 +95,56 @@ class PreparedAnswers:
         self._ttl = ttl
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != LIST_PATH or scope["method"] != "GET":
-            await self._app(scope, receive, send)
-            return
-        exchange = exchange_of(scope)
-        allowed = exchange.caller is not None and SCOPE in exchange.caller.scopes
-        plain = b"cache-control" not in exchange.headers
-        page = self._prepared.find(scope["query_string"]) if allowed and plain else None
+        page = None
+        if scope["type"] == "http" and scope["path"] == LIST_PATH and scope["method"] == "GET":
+            page = self._page(scope["query_string"], exchange_of(scope))
         if page is None:
             await self._app(scope, receive, send)
             return
-        exchange.route = LIST_PATH
         now = self._clock.monotonic()
+        status, headers, body = self._rendered(exchange_of(scope), page, now)
+        start = {"status": status, "headers": [*page.answer.headers, *headers]}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": body})
+
+    def at_once(self, target: bytes, exchange: Exchange) -> Whole | None:
+        """The same answer to a GET of `target`, for the short way."""
+        path, _, query = target.partition(b"?")
+        page = self._page(query, exchange) if path == _LIST_TARGET else None
+        if page is None:
+            return None
+        now = self._clock.monotonic()
+        passed = now - page.answer.asked
+        condition = exchange.headers.get(b"if-none-match", b"")
+        moment = (int(passed), floor(self._ttl - passed), condition)
+        if page.said is None or page.said[0] != moment:
+            status, headers, body = self._rendered(exchange, page, now)
+            page.said = (moment, Whole(status, page.lines + lines_of(headers), body))
+        else:
+            exchange.route = LIST_PATH
+            _note(exchange, page.answer, _HIT, moment[0])
+        return page.said[1]
+
+    def _page(self, query: bytes, exchange: Exchange) -> PreparedPage | None:
+        """The page that may be sent again to just this caller."""
+        allowed = exchange.caller is not None and SCOPE in exchange.caller.scopes
+        plain = b"cache-control" not in exchange.headers
+        return self._prepared.find(query) if allowed and plain else None
+
+    def _rendered(self, exchange: Exchange, page: PreparedPage, now: float) -> Rendered:
+        exchange.route = LIST_PATH
         manner = held_fresh(self._ttl - (now - page.answer.asked))
         condition = exchange.headers.get(b"if-none-match", b"")
-        status, headers, body = rendered(exchange, page.answer, manner, now, condition)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return rendered(exchange, page.answer, manner, now, condition)
 
 
 def rendered(
     exchange: Exchange, answer: Answer, manner: Manner, now: float, if_none_match: bytes
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers and body for one caller; noted in the exchange."""
+) -> Rendered:
+    """For one caller: status, the headers beside those of `answer`, body; noted in the exchange."""
     age = max(0, int(now - answer.asked))
-    exchange.outcome = manner.outcome
-    exchange.freshness = manner.freshness.value
-    exchange.age = age
-    exchange.upstream_request_ids = answer.upstream_request_ids
+    _note(exchange, answer, manner, age)
     headers = [
-        *answer.headers,
         (b"age", b"%d" % age),
         (b"x-freshness", manner.freshness.value.encode()),
         (b"cache-status", manner.cache_status.encode()),
@@ -114,3 +154,10 @@ def rendered(
     headers.append((b"content-type", b"application/json"))
     headers.append((b"content-length", b"%d" % len(answer.body)))
     return 200, headers, answer.body
+
+
+def _note(exchange: Exchange, answer: Answer, manner: Manner, age: int) -> None:
+    exchange.outcome = manner.outcome
+    exchange.freshness = manner.freshness.value
+    exchange.age = age
+    exchange.upstream_request_ids = answer.upstream_request_ids

@@ -25,7 +25,7 @@ from app.orders.asked import ask_of, header
 from app.orders.book import OrderBook, Window
 from app.orders.contract import OrderPage, SingleOrder, SinglePayment
 from app.orders.manner import manner_of
-from app.orders.prepared import LIST_PATH, Prepared, PreparedPage, rendered
+from app.orders.prepared import LIST_PATH, Prepared, rendered
 from app.orders.singles import Found, SingleOrders
 
 MAX_LIMIT = 50
@@ -154,7 +154,7 @@ def _page(desk: OrdersDesk, window: Window, query: OrdersQuery, given: bytes) ->
         links=links_of(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
     )
     if not window.shifting:
-        desk.prepared.keep(given, PreparedPage(answer, entries, window.total))
+        desk.prepared.keep(given, answer, entries, window.total)
     return answer
 
 
@@ -187,5 +187,5 @@ def _answered(
     condition = header(request.scope["headers"], b"if-none-match")
     status, headers, body = rendered(exchange, answer, manner, now, condition)
     response = Response(body, status)
-    response.raw_headers = headers
+    response.raw_headers = [*answer.headers, *headers]
     return response

@@ -53,11 +53,13 @@ async def ask(
 class Lines:
     """What was written so far."""
 
-    def __init__(self, stream: io.StringIO) -> None:
+    def __init__(self, stream: io.StringIO, handler: logging.Handler) -> None:
         self._stream = stream
+        self._handler = handler
 
     def text(self) -> str:
-        """As it stands in the stream."""
+        """As it stands in the stream at the end of the loop's turn."""
+        self._handler.flush()
         return self._stream.getvalue()
 
     def facts(self) -> list[dict[str, Any]]:
@@ -75,11 +77,14 @@ def logging_to(
 ) -> Iterator[Lines]:
     """Logging as the program sets it up, until the end of the block."""
     stream = stream or io.StringIO()
+    ours, before = logging.getLogger(logs.LOGGER), logging.getLogger(logs.LOGGER).level
     handler = logs.configure(level, layout, stream, clock or ManualClock())
     try:
-        yield Lines(stream)
+        yield Lines(stream, handler)
     finally:
         logging.getLogger().removeHandler(handler)
+        # What nobody reads any more is not written: the test runner would hold each line.
+        ours.setLevel(before)
 
 
 def failing(error: Callable[[], BaseException], *, after_start: bool = False) -> ASGIApp:

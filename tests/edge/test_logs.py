@@ -9,6 +9,7 @@ import pytest
 from app.edge.logs import frames_of
 from app.request_id import set_current
 from tests.edge.door import logging_to
+from tests.support.clock import ManualClock
 
 SECRET = "obff_canary-77aa"
 OURS = logging.getLogger("orders_bff.test")
@@ -26,6 +27,28 @@ def test_nothing_in_a_fact_can_forge_a_line(layout: Literal["json", "text"]) -> 
 
     assert len(lines.text().splitlines()) == 1
     assert not set("\r\x1b\u2028\x85") & set(lines.text())
+
+
+def test_a_name_that_is_no_unicode_is_still_a_line() -> None:
+    with logging_to() as lines:
+        OURS.info("event", extra={"facts": {"file": "keys\udc80.json"}})
+
+    assert lines.facts()[0]["file"] == "keys\udc80.json"
+
+
+async def test_a_line_tells_the_time_of_its_own_millisecond() -> None:
+    clock = ManualClock()
+    with logging_to(clock=clock) as lines:
+        for seconds in (0.25, 0.25, 1.5, 86400):
+            await clock.advance(seconds)
+            OURS.info("event")
+
+    assert [line["time"] for line in lines.facts()] == [
+        "2026-11-23T12:00:00.250Z",
+        "2026-11-23T12:00:00.500Z",
+        "2026-11-23T12:00:02.000Z",
+        "2026-11-24T12:00:02.000Z",
+    ]
 
 
 def test_a_person_at_a_terminal_reads_text() -> None:

@@ -1,0 +1,100 @@
+"""Where log lines go: together, at the end of the loop's turn, and never waiting for their reader.
+
+A system call for each line would cost a request more than the line itself. So lines are held until
+the loop has run what was ready, and then written at once. Who ends the process in the midst of a
+turn (SIGKILL, a crash of the interpreter) loses the lines of that turn, and no others: at any other
+exit what is held is written.
+
+A reader who does not read (a full pipe, a stopped terminal) stops no request: lines are held for
+it, at most `MOST_HELD`, and the log says how many it has not got. Knows no request, and not what a
+line says.
+"""
+
+import asyncio
+import logging
+import select
+from typing import TextIO
+
+MOST_HELD = 2 * 1024 * 1024
+"""Characters held for a reader who does not read."""
+
+CHUNK = 4096
+"""Characters written at once: a pipe that takes anything takes so many without waiting."""
+
+
+class Lines(logging.Handler):
+    """Writes each record, as its formatter tells it, as one line of ASCII to `stream`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._held: list[str] = []
+        self._size = 0
+        self._lost = 0
+        self._turn_of: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hold a line until the end of the loop's turn; where no loop runs, write it."""
+        if self._size > MOST_HELD:
+            self._lost += 1
+        else:
+            self._tell_what_was_lost()
+            self._hold(record)
+        if self._turn_of is not None and self._turn_of.is_running():
+            return
+        try:
+            self._turn_of = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write(patient=False)
+        else:
+            self._turn_of.call_soon(self._turn_ended)
+
+    def flush(self) -> None:
+        """Write all that is held, however long its reader takes; called at the exit."""
+        self.acquire()
+        try:
+            self._tell_what_was_lost()
+            self._write(patient=True)
+        finally:
+            self.release()
+
+    def _turn_ended(self) -> None:
+        self.acquire()
+        try:
+            self._turn_of = None
+            self._write(patient=False)
+        finally:
+            self.release()
+
+    def _hold(self, record: logging.LogRecord) -> None:
+        line = self.format(record) + "\n"
+        self._held.append(line)
+        self._size += len(line)
+
+    def _tell_what_was_lost(self) -> None:
+        if self._lost:
+            facts = {"lines": self._lost}
+            told = {"levelname": "WARNING", "msg": "log_lines_lost", "facts": facts}
+            self._lost = 0
+            self._hold(logging.makeLogRecord(told))
+
+    def _write(self, *, patient: bool) -> None:
+        if not (patient or self._takes_more()):
+            return
+        text = "".join(self._held)
+        at = 0
+        try:
+            while at < len(text) and (at == 0 or patient or self._takes_more()):
+                self._stream.write(text[at : at + CHUNK])
+                self._stream.flush()
+                at += CHUNK
+        except (OSError, ValueError):
+            at = len(text)  # whoever read has gone, and nobody is left to be told
+        self._held = [text[at:]]
+        self._size = len(self._held[0])
+
+    def _takes_more(self) -> bool:
+        try:
+            return bool(select.select((), (self._stream,), (), 0)[1])
+        except (OSError, ValueError):
+            return True  # not a file of the system's: it makes nobody wait
