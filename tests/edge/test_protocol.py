@@ -11,11 +11,12 @@ import pytest
 from app.edge.limits import Limits
 from app.edge.protocol import LINGER, PIECE
 from tests.edge.door import logging_to
-from tests.edge.wire import GET, HOST, Connection, Running, problem, running
+from tests.edge.wire import GET, HOST, Answer, Connection, Running, problem, running
 from tests.support.clock import settle
 
 POST = b"POST /v1/orders HTTP/1.1\r\n" + HOST
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+READ, CHUNKS = (said.replace(b"/v1/orders", b"/reads") for said in (POST, CHUNKED))
 START = GET.removesuffix(b"\r\n")
 HELD, LARGE, LATE, READS = (
     GET.replace(b"/v1/orders", path) for path in (b"/held", b"/large", b"/late", b"/reads")
@@ -47,28 +48,28 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
     "bare CR (2.2)": (header(b"X: a\rb"), ["bad_request"], True),
     "empty lines in front (2.2)": (b"\r\n\r\n" + GET, [200], False),
     "Content-Length and Transfer-Encoding (6.3)": (
-        POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        READ + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ["bad_request"],
         True,
     ),
     "Transfer-Encoding and Content-Length (6.3)": (
-        POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        READ + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
         ["bad_request"],
         True,
     ),
     "two Content-Lengths (6.3)": (
-        POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        READ + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         ["bad_request"],
         True,
     ),
-    "a list of lengths (6.3)": (POST + b"Content-Length: 1, 1\r\n\r\na", ["bad_request"], True),
-    "a signed length (6.3)": (POST + b"Content-Length: +1\r\n\r\na", ["bad_request"], True),
+    "a list of lengths (6.3)": (READ + b"Content-Length: 1, 1\r\n\r\na", ["bad_request"], True),
+    "a signed length (6.3)": (READ + b"Content-Length: +1\r\n\r\na", ["bad_request"], True),
     "a length past 64 bits (6.3)": (
-        POST + b"Content-Length: 99999999999999999999\r\n\r\n",
+        READ + b"Content-Length: 99999999999999999999\r\n\r\n",
         ["bad_request"],
         True,
     ),
-    "space before a colon (5.1)": (POST + b"Content-Length : 1\r\n\r\na", ["bad_request"], True),
+    "space before a colon (5.1)": (READ + b"Content-Length : 1\r\n\r\na", ["bad_request"], True),
     "another coding than chunked (6.1)": (
         START + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         ["bad_request"],
@@ -82,20 +83,20 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
         True,
     ),
     "chunked in HTTP/1.0 (6.1)": (
-        CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
+        CHUNKS.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
         ["bad_request"],
         True,
     ),
-    "chunk extension (7.1.1)": (CHUNKED + b"1;a=b\r\nx\r\n0\r\n\r\n" + GET, [200, 200], False),
-    "LF in a chunk extension (7.1.1)": (CHUNKED + b"1;a\nx\r\n0\r\n\r\n", ["bad_request"], True),
-    "a chunk longer than it says (7.1)": (CHUNKED + b"1\r\nxy\r\n0\r\n\r\n", ["bad_request"], True),
-    "a negative chunk (7.1)": (CHUNKED + b"-1\r\nx\r\n0\r\n\r\n", ["bad_request"], True),
-    "a chunk past 64 bits (7.1)": (CHUNKED + b"f" * 17 + b"\r\nx\r\n", ["bad_request"], True),
-    "trailers (7.1.2)": (CHUNKED + b"0\r\nX-T: y\r\n\r\n" + GET, [200, 200], False),
+    "chunk extension (7.1.1)": (CHUNKS + b"1;a=b\r\nx\r\n0\r\n\r\n" + GET, [200, 200], False),
+    "LF in a chunk extension (7.1.1)": (CHUNKS + b"1;a\nx\r\n0\r\n\r\n", ["bad_request"], True),
+    "a chunk longer than it says (7.1)": (CHUNKS + b"1\r\nxy\r\n0\r\n\r\n", ["bad_request"], True),
+    "a negative chunk (7.1)": (CHUNKS + b"-1\r\nx\r\n0\r\n\r\n", ["bad_request"], True),
+    "a chunk past 64 bits (7.1)": (CHUNKS + b"f" * 17 + b"\r\nx\r\n", ["bad_request"], True),
+    "trailers (7.1.2)": (CHUNKS + b"0\r\nX-T: y\r\n\r\n" + GET, [200, 200], False),
     "a body on a GET": (START + b"Content-Length: 3\r\n\r\nabc" + GET, [200, 200], False),
     "pipelined (9.3.2)": (GET * 3, [200, 200, 200], False),
     "garbage behind others": (GET * 2 + b"garbage\r\n\r\n", [200, 200, "bad_request"], True),
-    "a bad body behind others": (GET * 2 + CHUNKED + b"zz", [200, 200, "bad_request"], True),
+    "a bad body behind others": (GET * 2 + CHUNKS + b"zz", [200, 200, "bad_request"], True),
     "nothing is read behind a close (9.6)": (
         header(b"Connection: close") + GET,
         [200],
@@ -168,25 +169,35 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("half_closed", [False, True], ids=["open", "half closed"])
-async def test_what_is_said_is_answered_and_closed_as_the_rfcs_say(half_closed: bool) -> None:
+@pytest.mark.parametrize("way", ["at once", "half closed", "byte by byte"])
+async def test_what_is_said_is_answered_and_closed_as_the_rfcs_say(way: str) -> None:
     wrong = {}
     async with running() as server:
         for name, (said, expected, closes) in CASES.items():
             connection = await server.connect()
-            connection.writer.write(said)
-            if half_closed:
+            hearing = asyncio.ensure_future(hear(connection, len(expected)))
+            size = 1 if way == "byte by byte" and len(said) < 1000 else len(said)
+            for at in range(0, len(said), size):
+                connection.writer.write(said[at : at + size])
+                await settle()
+                if hearing.done():
+                    break
+            if way == "half closed":
                 connection.writer.write_eof()
-            answers = [await connection.hear() for _ in expected]
+            answers = await hearing
             told = [
                 problem(answer) if isinstance(one, str) else answer.status
                 for answer, one in zip(answers, expected, strict=True)
             ]
             closed = await ends(connection)
-            if told != expected or closed != (closes or half_closed):
+            if told != expected or closed != (closes or way == "half closed"):
                 wrong[name] = told, closed
             connection.close()
     assert wrong == {}
+
+
+async def hear(connection: Connection, many: int) -> list[Answer]:
+    return [await connection.hear() for _ in range(many)]
 
 
 async def ends(connection: Connection) -> bool:
