@@ -29,7 +29,7 @@ from app.edge.limits import Limits
 from app.edge.problem_kinds import PROBLEM_KINDS
 from app.edge.problems import MEDIA_TYPE, Problem, body_of, headers_of
 
-PIECE: Final = 16 * 1024
+PIECE: Final = 4 * 1024
 """Bytes parsed at once: a read holds thousands of pipelined requests, and each costs far more."""
 
 LINGER: Final = 2.0
