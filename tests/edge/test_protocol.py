@@ -347,6 +347,19 @@ async def test_of_what_is_asked_ahead_only_a_piece_is_taken_apart() -> None:
         assert len(protocol.pipeline) <= PIECE // len(GET)  # type: ignore[union-attr]
 
 
+async def test_what_is_asked_ahead_is_not_read_ahead() -> None:
+    asked = 40_000
+    async with running() as server:
+        connection = await server.connect()
+        connection.writer.write(LATE + GET * asked)
+        await server.app.arrived.wait()
+        server.app.gate.set()
+        (protocol,) = server.server.server_state.connections
+        while len(server.app.scopes) < 2000:
+            await settle()
+            assert len(protocol._unread) < asked * len(GET) / 2  # type: ignore[union-attr]
+
+
 # Time
 
 
@@ -420,6 +433,16 @@ async def test_who_says_nothing_is_closed_without_a_word(asked: bool, seconds: i
         await server.wait(1)
 
         assert await connection.is_closed()
+
+
+async def test_the_time_of_a_request_counts_from_its_first_byte() -> None:
+    async with running(Limits(request_timeout=10, keep_alive=20)) as server:
+        connection = await server.connect()
+        assert (await connection.say(GET)).status == 200
+        await server.wait(15)
+        connection.writer.write(GET[:20])
+        await server.wait(9)
+        assert (await connection.say(GET[20:])).status == 200
 
 
 async def test_each_request_begins_the_time_anew() -> None:
@@ -537,6 +560,19 @@ async def test_a_caller_who_leaves_is_noticed_by_whoever_answers_it() -> None:
 
         assert await server.open_connections(0) == 0
         assert server.app.received[-1] == {"type": "http.disconnect"}
+
+
+async def test_it_is_noticed_too_when_the_caller_has_asked_for_more_behind() -> None:
+    async with running() as server:
+        connection = await server.connect()
+        connection.writer.write(GET.replace(b"/v1/orders", b"/watches") + GET)
+        await server.app.arrived.wait()
+        await settle()
+        reset(connection)
+
+        assert await server.open_connections(0) == 0
+        assert server.app.received[-1] == {"type": "http.disconnect"}
+        assert len(server.app.scopes) == 1
 
 
 def reset(connection: Connection) -> None:

@@ -31,7 +31,11 @@ class Answer:
 
 @dataclass
 class Application:
-    """Answers at once; `/held` when the gate opens, `/late` then begins; `/reads` its body."""
+    """Answers at once, but for a few paths.
+
+    `/held` is answered when the gate opens, `/late` only begun then; `/reads` its body first,
+    `/watches` until its caller is gone, `/large` is 30 MB.
+    """
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,6 +54,10 @@ class Application:
         if path == "/reads":
             self.arrived.set()
             while (await self._received(receive)).get("more_body"):
+                pass
+        if path == "/watches":
+            self.arrived.set()
+            while (await self._received(receive))["type"] != "http.disconnect":
                 pass
         body = b"x" * 30_000_000 if path == "/large" else b"ok"
         length = b"%d" % len(body)
