@@ -98,7 +98,7 @@ $(CLIENTS_STAMP): requirements-clients.lock | $(BIN)/python
 	@touch $@
 
 $(NODE_STAMP): $(NODE)/package-lock.json
-	npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --silent
+	npm ci --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock | $(BIN)/python

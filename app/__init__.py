@@ -11,6 +11,7 @@ and beside them:
 
     main        the one place that constructs
     cli         the commands
+    doctor      asks the upstream in the operator's name
     settings    every knob; the only reader of the environment
     sandbox/    an upstream to try it with
     single_flight, request_id, clock   what the rooms share

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,11 +18,13 @@ from app.settings import Settings
 from app.upstream import errors
 from app.upstream.breaker import Breaker
 from app.upstream.calls import Calls
-from app.upstream.client import ORDERS_PATH, UpstreamClient
+from app.upstream.client import LOST_AFTER, ORDERS_PATH, UpstreamClient
 from app.upstream.credential import AccessKey, credential_maker
+from app.upstream.drift import Drift
 from app.upstream.governor import Governor
 from app.upstream.guard import Guard
 from app.upstream.http import open_client
+from app.upstream.lines import Lines
 from app.upstream.retries import Budget, Retries
 
 SKEW_SECONDS = 60
@@ -75,8 +78,9 @@ class Examination:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._knobs = settings.upstream
         self._clock = clock
-        self._drift: list[str] = []
-        self._http = open_client(
+        self._drift = Drift(tell=lambda _: None)  # it is told in a finding instead
+        open_http = partial(
+            open_client,
             self._knobs.base_url,
             max_connections=1,
             ca_file=self._knobs.ca_file,
@@ -85,7 +89,7 @@ class Examination:
         governor = Governor(clock, max_concurrency=1, max_rate=self._knobs.max_rate)
         guard = Guard(governor, Breaker(pause=0.0), clock)
         self._calls = Calls(
-            self._http,
+            Lines(open_http, clock, lost_after=LOST_AFTER * self._knobs.deadline),
             guard,
             # One try: what is wrong now and then is to be seen.
             Retries(guard, Budget(), clock, lambda: 0.0, tries=1),
@@ -102,7 +106,7 @@ class Examination:
             deadline=self._knobs.deadline,
         )
         access_key = AccessKey(self._knobs.access_key_id, self._knobs.access_key_secret)
-        self._client = UpstreamClient(self._calls, make_credential, access_key, self._drift.append)
+        self._client = UpstreamClient(self._calls, make_credential, access_key, self._drift)
 
     async def findings(self) -> AsyncIterator[Finding]:
         """What each step found; what is wrong ends it, since the later steps stand upon it."""
@@ -198,11 +202,12 @@ class Examination:
         told = f"{answer.total} orders, {len(answer.rows)} in the first block"
         if answer.sandbox:
             told += "; from a sandbox, so they are made up"
-        if self._drift:
+        if self._drift.seen:
+            kinds = ", ".join(str(kind) for kind, _ in self._drift.seen)
             return Finding(
                 "list",
                 "warning",
-                f"{told}; the answer is outside what we know: {', '.join(self._drift)}",
+                f"{told}; the answer is outside what we know: {kinds}",
                 "orders are served as far as they can be read; please report it",
             )
         return Finding("list", "ok", told)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -47,4 +47,6 @@ class Bounded(Generic[K, V]):
 
     def items(self) -> list[tuple[K, V]]:
         """All that is held, none counted as used."""
-        return list(self._values.items())
+        # Not by `items()`: it reads each of them, and all would count as used in this order.
+        values = self._values
+        return [(key, Cache.__getitem__(values, key)) for key in values]

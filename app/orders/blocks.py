@@ -7,8 +7,9 @@
 Pure: no clock, no waiting, no upstream.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from app.cache.grace_cache import Entry
 from app.orders.reshape import Row
@@ -20,7 +21,10 @@ ROW_OVERHEAD = 200
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One upstream answer to get-orders: the rows from position `index * 50` on."""
+    """One upstream answer to get-orders: the rows from position `index * 50` on.
+
+    `by_number` are the rows again, so that an order is found without a look at every row.
+    """
 
     index: int
     rows: tuple[Row, ...]
@@ -28,6 +32,12 @@ class Block:
     as_of: str
     request_id: str | None
     sandbox: bool
+    by_number: Mapping[str, Row] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Of two rows with one number the first is the order: in a page too the second is left out.
+        by_number = {row.order_no: row for row in reversed(self.rows)}
+        object.__setattr__(self, "by_number", MappingProxyType(by_number))
 
     @property
     def weight(self) -> int:

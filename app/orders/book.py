@@ -220,8 +220,6 @@ class OrderBook:
         holding = [
             (row, entry)
             for _, entry in self._blocks.all_held()
-            if good(self._blocks.judge(entry))
-            for row in entry.value.rows
-            if row.order_no == order_no
+            if (row := entry.value.by_number.get(order_no)) and good(self._blocks.judge(entry))
         ]
         return max(holding, key=lambda held: held[1].ordinal, default=None)

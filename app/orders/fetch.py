@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from app.clock import Clock
 from app.orders.blocks import ROW_OVERHEAD, Block
-from app.orders.reshape import Row, order_row, payment_row
+from app.orders.reshape import Row, drift_in, order_row, payment_row
 from app.single_flight import Awaited
 from app.upstream.client import UpstreamClient
 
@@ -49,6 +49,7 @@ class Fetch:
         as_of = _text(self._clock.now())
         answer = await self._client.orders(index + 1, deadline=self._until(), awaited=awaited)
         rows = tuple(order_row(sent, self._zone) for sent in answer.rows)
+        self._client.drift.report(drift_in("order", rows))
         return Block(index, rows, answer.total, as_of, answer.request_id, answer.sandbox)
 
     async def order(self, order_no: str, awaited: Awaited) -> Single:
@@ -56,6 +57,7 @@ class Fetch:
         as_of = _text(self._clock.now())
         answer = await self._client.order(order_no, deadline=self._until(), awaited=awaited)
         row = order_row(answer.data, self._zone)
+        self._client.drift.report(drift_in("order", [row]))
         return Single(row, as_of, answer.request_id, answer.sandbox)
 
     async def payment(self, order_no: str, awaited: Awaited) -> Single:
@@ -63,6 +65,7 @@ class Fetch:
         as_of = _text(self._clock.now())
         answer = await self._client.payment(order_no, deadline=self._until(), awaited=awaited)
         row = payment_row(answer.data, self._zone)
+        self._client.drift.report(drift_in("payment", [row]))
         return Single(row, as_of, answer.request_id, answer.sandbox)
 
     def _until(self) -> float:

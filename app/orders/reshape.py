@@ -6,7 +6,7 @@ warning. Null or absent is left out without one.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic_core import to_json
 
 from app.orders.contract import Order, PackageName, Payment
+from app.upstream.drift import Kind
 from app.upstream.wire import WireObject
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ SOURCE = {
     "selfhelp": "self_service",
     "cdkey": "redemption_code",
 }
+_WORDS = frozenset({"status", "type", "source"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,15 @@ def payment_row(sent: WireObject, zone: ZoneInfo) -> Row:
         tuple(reading.unread),
         has_amount="paid_amount" in payment,
     )
+
+
+def drift_in(where: str, rows: Iterable[Row]) -> set[Kind]:
+    """What the upstream sent in `rows` that we cannot read: words that are new, and the rest."""
+    return {
+        Kind("new word" if unread.field in _WORDS else "unread value", where, unread.field)
+        for row in rows
+        for unread in row.unread
+    }
 
 
 def masked(account: str) -> str:

@@ -29,6 +29,7 @@ from app.upstream.http import (
     Timeout,
     TimeoutException,
 )
+from app.upstream.lines import Lines
 from app.upstream.retries import Retries, Tries
 
 FAIR = 0.5
@@ -50,7 +51,7 @@ class Calls:
     """What goes out, and what comes back.
 
     Args:
-        http: the client of the upstream's host.
+        lines: the way to the upstream's host.
         guard: gives each call its place, or refuses it.
         retries: whether to try again.
         clock: the only source of time.
@@ -60,7 +61,7 @@ class Calls:
 
     def __init__(
         self,
-        http: AsyncClient,
+        lines: Lines,
         guard: Guard,
         retries: Retries,
         clock: Clock,
@@ -68,7 +69,7 @@ class Calls:
         connect_timeout: float,
         read_timeout: float,
     ) -> None:
-        self._http = http
+        self._lines = lines
         self._guard = guard
         self._retries = retries
         self._clock = clock
@@ -109,9 +110,12 @@ class Calls:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._lines.aclose()
 
     async def _send(self, question: Question, deadline: float) -> Reply:
+        return await self._lines.through(lambda http: self._send_by(http, question, deadline))
+
+    async def _send_by(self, http: AsyncClient, question: Question, deadline: float) -> Reply:
         left = deadline - self._clock.monotonic()
         if left <= 0:
             raise OutOfTime("no time was left for the call")
@@ -123,7 +127,7 @@ class Calls:
         )
         connection = _Connection()
         try:
-            async with self._http.stream(
+            async with http.stream(
                 question.method,
                 question.path,
                 params=question.params,
@@ -138,14 +142,16 @@ class Calls:
                     response.aiter_raw(), coding, self._clock, deadline=deadline
                 )
                 return Reply(response.status_code, response.headers, content)
+        except PoolTimeout:
+            raise
         # The cause is dropped: a library's error may quote the request, credential and all.
-        except (TimeoutException, UpstreamTimeout) as error:
-            raise self._too_late(error, patience) from None
+        except (TimeoutException, UpstreamTimeout):
+            raise self._too_late(patience) from None
         except (HTTPError, StreamError, ssl.SSLError) as error:
             raise connection.broke(error) from None
 
-    def _too_late(self, error: Exception, patience: float) -> UpstreamTimeout:
-        if patience < self._read_timeout * FAIR or isinstance(error, PoolTimeout):
+    def _too_late(self, patience: float) -> UpstreamTimeout:
+        if patience < self._read_timeout * FAIR:
             return OutOfTime("too little time was left for the call")
         return UpstreamTimeout("the upstream did not answer in time")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -24,6 +25,7 @@ from app.upstream.errors import (
 from app.upstream.governor import Governor
 from app.upstream.guard import Guard
 from app.upstream.http import AsyncBaseTransport, open_client
+from app.upstream.lines import Lines
 from app.upstream.retries import TRIES, Budget, Chance, Retries, Tries
 from app.upstream.signature import Brand
 from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
@@ -32,6 +34,9 @@ ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
 ONE_ROW = {"page": "1", "limit": "1"}
+
+LOST_AFTER = 2.0
+"""Deadlines: a call that has not come back by then never will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class UpstreamClient:
     Attributes:
         credential: the one in use.
         make_credential: makes another.
+        drift: what was answered outside what we know.
         sandbox_seen: whether an answer said that it is a sandbox's.
     """
 
@@ -59,12 +65,12 @@ class UpstreamClient:
         calls: Calls,
         make_credential: Callable[[AccessKey], Credential],
         access_key: AccessKey,
-        report_drift: Callable[[str], None],
+        drift: Drift,
     ) -> None:
         self._calls = calls
         self.credential = make_credential(access_key)
         self.make_credential = make_credential
-        self._report_drift = report_drift
+        self.drift = drift
         self.sandbox_seen = False
 
     async def orders(
@@ -79,21 +85,21 @@ class UpstreamClient:
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         asking = _Asking(ORDERS_PATH, params, None, deadline, awaited)
-        return read_orders(await self._ask(asking), page, self._report_drift)
+        return read_orders(await self._ask(asking), page, self.drift)
 
     async def order(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
     ) -> ObjectAnswer:
         """One order, as `orders`; OrderNotFound where there is none."""
         asking = _Asking(ORDER_PATH, {"orderNo": order_no}, OrderNotFound, deadline, awaited)
-        return read_object(await self._ask(asking), OrderNotFound)
+        return read_object(await self._ask(asking), "order", OrderNotFound, self.drift)
 
     async def payment(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
     ) -> ObjectAnswer:
         """The payment of one order, as `orders`; PaymentNotFound where there is none."""
         asking = _Asking(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline, awaited)
-        return read_object(await self._ask(asking), PaymentNotFound)
+        return read_object(await self._ask(asking), "payment", PaymentNotFound, self.drift)
 
     async def adopt(self, candidate: Credential, *, deadline: float) -> Credential:
         """Ask with `candidate` from now on, if it can read the list of the same pool.
@@ -190,7 +196,8 @@ def open_upstream(
     `breaker_pause` is how long an ill upstream is left in peace, `chance` where jitter comes from,
     `tries` how often one question is asked at most; the others are as the settings have them.
     """
-    http = open_client(
+    open_http = partial(
+        open_client,
         base_url,
         max_connections=max_concurrency,
         ca_file=ca_file,
@@ -200,7 +207,7 @@ def open_upstream(
     governor = Governor(clock, max_concurrency=max_concurrency, max_rate=max_rate)
     guard = Guard(governor, Breaker(pause=breaker_pause), clock)
     calls = Calls(
-        http,
+        Lines(open_http, clock, lost_after=LOST_AFTER * deadline),
         guard,
         Retries(guard, Budget(), clock, chance, tries),
         clock,

@@ -99,8 +99,16 @@ class Rotation:
 
     async def _try(self, *, asked_for: bool) -> None:
         try:
+            await self._look(asked_for=asked_for)
+        except Exception:
+            # Nobody waits for this, so nobody else would tell; and the next look is another chance.
+            _logger.exception("unhandled")
+
+    async def _look(self, *, asked_for: bool) -> None:
+        try:
             offered = self._read()
         except ValueError as error:
+            self._again_at = self._clock.monotonic() + REFUSED_PAUSE
             self._tell(logging.ERROR, "credential_unreadable", fault=str(error))
             return
         if offered == self._in_use:

@@ -7,6 +7,35 @@ from typing import Any
 BLOCK_SIZE = 50
 """Rows of one list call: the most the upstream gives."""
 
+ENVELOPE_FIELDS = frozenset({"statusCode", "apiCode", "message", "requestId", "data"})
+LIST_FIELDS = frozenset({"totalCount", "list"})
+ORDER_FIELDS = frozenset(
+    {
+        "orderNo",
+        "goodsName",
+        "goodsNameEn",
+        "goodsUnitPrice",
+        "quantity",
+        "actualAmount",
+        "status",
+        "orderType",
+        "createTime",
+        "source",
+    }
+)
+PAYMENT_FIELDS = frozenset(
+    {
+        "orderNo",
+        "channelOrderNo",
+        "paidAmount",
+        "paidTime",
+        "paidAccountNo",
+        "payStatus",
+        "createTime",
+        "payType",
+    }
+)
+
 WireObject = Mapping[str, Any]
 """A JSON object. Every number in it is a `Number`: its text, digit for digit."""
 

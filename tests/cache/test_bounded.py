@@ -17,6 +17,16 @@ def test_the_least_lately_used_goes_first():
     assert dict(held.items()) == {"a": "1", "c": "3"}
 
 
+def test_a_look_at_all_counts_as_no_use():
+    held = store(entries=2)
+    held.put("a", "1")
+    held.put("b", "2")
+    assert held.get("a") == "1"
+    assert held.items() == [("a", "1"), ("b", "2")]
+    held.put("c", "3")
+    assert dict(held.items()) == {"a": "1", "c": "3"}
+
+
 def test_what_is_heavy_pushes_others_out():
     held = store(weight=10)
     held.put("a", "12345")

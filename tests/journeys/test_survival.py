@@ -1,6 +1,7 @@
 """What callers get while the upstream is slow, throttling, failing or away; and after it."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 
 import httpx
@@ -126,3 +127,17 @@ async def test_a_shifted_window_that_cannot_be_read_again_in_time_says_so(proxy:
     response = await answered(proxy, proxy.get("/v1/orders?page=2&limit=30"))
     assert response.status_code == 200
     assert response.json()["meta"]["shifting"]
+
+
+async def test_what_is_outside_of_what_we_know_is_served_and_told_once(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture
+):
+    proxy.sandbox.break_with("odd_rows")
+    with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
+        for pause in (0, 60):
+            await proxy.clock.advance(pause)
+            page = await proxy.get("/v1/orders?limit=50", Cache_Control="no-cache")
+            assert len(page.json()["data"]) == 50
+    told = [getattr(line, "facts", None) for line in caplog.records]
+    assert {"what": "new word", "where": "order", "name": "status"} in told
+    assert len(told) == len({str(facts) for facts in told}) > 3

@@ -13,7 +13,7 @@ from app.orders.blocks import Block
 from app.orders.book import Window
 from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import TTL, BookBench
+from tests.support.book import TTL, BookBench, row
 from tests.support.clock import settle
 
 pages = st.tuples(st.integers(1, 60), st.integers(1, 50))
@@ -360,3 +360,10 @@ async def test_a_list_that_shrank_meanwhile_is_not_promised_longer_though_its_to
     assert window.total == 100
     assert numbers(window) == bench.list.numbers[80:]
     assert not window.shifting
+
+
+def test_of_two_rows_with_one_number_the_first_is_the_order():
+    first, second = row("n1"), row("n1")
+    block = Block(0, (first, second, row("n2")), 3, "", None, sandbox=False)
+    assert block.by_number["n1"] is first
+    assert set(block.by_number) == {"n1", "n2"}

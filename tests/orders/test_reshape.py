@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.orders.reshape import Unread, masked, order_row, payment_row, utc
+from app.orders.reshape import Unread, drift_in, masked, order_row, payment_row, utc
+from app.upstream.drift import Kind
 from app.upstream.wire import Number
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -220,3 +221,16 @@ def test_an_account_that_cannot_be_read_is_not_shown_in_its_warning():
 )
 def test_an_account_shows_its_last_four_at_most(account: str, shown: str):
     assert masked(account) == shown
+
+
+def test_new_words_and_values_that_cannot_be_read_are_drift_by_field_and_without_the_value():
+    rows = [
+        order_row({"orderNo": "1", "status": "9", "quantity": "many"}, SHANGHAI),
+        order_row({"orderNo": "2", "status": "8", "source": "Gift"}, SHANGHAI),
+        order_row({"orderNo": "3"}, SHANGHAI),
+    ]
+    assert drift_in("order", rows) == {
+        Kind("new word", "order", "status"),
+        Kind("new word", "order", "source"),
+        Kind("unread value", "order", "quantity"),
+    }

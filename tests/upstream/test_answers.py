@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.upstream.answers import read_object, read_orders
+from app.upstream.drift import Drift
 from app.upstream.envelope import Envelope
 from app.upstream.errors import OrderNotFound, PaymentNotFound, UpstreamMalformed
 from app.upstream.wire import Number, OrdersAnswer
@@ -16,14 +17,14 @@ def envelope(data: Any, **beside: Any) -> Envelope:
 
 
 def read(data: Any, page: int = 1) -> tuple[OrdersAnswer, list[str]]:
-    drift: list[str] = []
-    return read_orders(envelope(data), page, drift.append), drift
+    drift = Drift()
+    return read_orders(envelope(data), page, drift), [str(kind) for kind, _ in drift.seen]
 
 
 @pytest.mark.parametrize("total", ["2", Number("2")])
 def test_the_total_is_read_from_text_or_number(total: str):
-    answer, drift = read({"totalCount": total, "list": [{"a": "1"}, "row"]})
-    assert answer == OrdersAnswer(({"a": "1"}, "row"), 2, "r-1", sandbox=False)
+    answer, drift = read({"totalCount": total, "list": [{"orderNo": "1"}, {}]})
+    assert answer == OrdersAnswer(({"orderNo": "1"}, {}), 2, "r-1", sandbox=False)
     assert not drift
 
 
@@ -59,25 +60,37 @@ def test_no_list_is_an_empty_one_where_the_total_says_so(data: dict[str, Any]):
 def test_a_list_that_is_an_object_is_a_list_of_one():
     answer, drift = read({"totalCount": "1", "list": {"orderNo": "1"}})
     assert answer.rows == ({"orderNo": "1"},)
-    assert drift == ["the list is an object"]
+    assert drift == ["changed type (list): list (object)"]
+
+
+def test_what_is_new_in_a_list_is_reported_however_often_it_is_there():
+    rows = [{"orderNo": "1", "discount": Number("1")}, {"orderNo": ["2"], "discount": "2"}]
+    answer, drift = read({"totalCount": "2", "list": rows, "cursor": None})
+    assert answer.rows == tuple(rows)
+    assert drift == [
+        "changed type (order): orderNo (list)",
+        "new field (list): cursor (null)",
+        "new field (order): discount (number)",
+        "new field (order): discount (text)",
+    ]
 
 
 def test_rows_past_fifty_are_dropped_and_reported():
     answer, drift = read({"totalCount": "60", "list": [str(at) for at in range(60)]})
     assert answer.rows == tuple(str(at) for at in range(50))
-    assert drift == ["more rows than were asked for"]
+    assert drift == ["changed type (order) (text)", "more rows than were asked for (list)"]
 
 
 @pytest.mark.parametrize(("page", "rows"), [(1, 0), (2, 49), (3, 36)])
 def test_fewer_rows_than_promised_are_reported(page: int, rows: int):
-    answer, drift = read({"totalCount": "137", "list": ["a"] * rows}, page)
-    assert answer.rows == ("a",) * rows
-    assert drift == ["fewer rows than promised"]
+    answer, drift = read({"totalCount": "137", "list": [{}] * rows}, page)
+    assert answer.rows == ({},) * rows
+    assert drift == ["fewer rows than promised (list)"]
 
 
 @pytest.mark.parametrize(("page", "rows"), [(2, 50), (3, 37), (4, 0), (9, 0)])
 def test_as_many_rows_as_promised_are_no_drift(page: int, rows: int):
-    assert read({"totalCount": "137", "list": ["a"] * rows}, page)[1] == []
+    assert read({"totalCount": "137", "list": [{}] * rows}, page)[1] == []
 
 
 @pytest.mark.parametrize("unknown", [OrderNotFound, PaymentNotFound])
@@ -86,7 +99,7 @@ def test_as_many_rows_as_promised_are_no_drift(page: int, rows: int):
 )
 def test_nothing_in_it_is_not_found(data: Any, unknown: type[OrderNotFound]):
     with pytest.raises(unknown) as raised:
-        read_object(envelope(data), unknown)
+        read_object(envelope(data), "order", unknown, Drift())
     assert raised.value.request_id == "r-1"
     assert raised.value.status_code == 200
 
@@ -94,12 +107,18 @@ def test_nothing_in_it_is_not_found(data: Any, unknown: type[OrderNotFound]):
 @pytest.mark.parametrize("data", ["x", [{"orderNo": "1"}], Number("0"), True])
 def test_an_answer_about_one_order_that_is_no_object_is_malformed(data: Any):
     with pytest.raises(UpstreamMalformed):
-        read_object(envelope(data), OrderNotFound)
+        read_object(envelope(data), "order", OrderNotFound, Drift())
 
 
 def test_an_object_with_anything_in_it_is_an_answer():
-    answer = read_object(envelope({"orderNo": "1", "status": None}), OrderNotFound)
-    assert answer.data == {"orderNo": "1", "status": None}
+    drift = Drift()
+    whole = envelope({"orderNo": "1", "status": None, "tags": []}, traceId="t-1")
+    answer = read_object(whole, "order", OrderNotFound, drift)
+    assert [str(kind) for kind, _ in drift.seen] == [
+        "new field (envelope): traceId (text)",
+        "new field (order): tags (list)",
+    ]
+    assert answer.data == {"orderNo": "1", "status": None, "tags": []}
     assert answer.request_id == "r-1"
 
 
@@ -110,11 +129,13 @@ def test_an_old_deployments_payment_is_read_from_beside_the_status_code():
         "r-1",
         sandbox=True,
     )
-    answer = read_object(flat, PaymentNotFound)
+    drift = Drift()
+    answer = read_object(flat, "payment", PaymentNotFound, drift)
+    assert not drift.seen
     assert answer.data == {"orderNo": "1", "paidAmount": "7.9"}
     assert answer.sandbox
 
 
 def test_an_envelope_that_says_more_than_we_know_makes_no_order():
     with pytest.raises(OrderNotFound):
-        read_object(envelope(None, timestamp="2026", success=True), OrderNotFound)
+        read_object(envelope(None, timestamp="2026", success=True), "order", OrderNotFound, Drift())

@@ -1,26 +1,71 @@
-"""An operator is told once of each kind of drift."""
+"""An operator is told once of each kind of drift, with the name and type of it and no value."""
 
 import logging
 
 import pytest
 
-from app.upstream.drift import Drift
+from app.upstream.drift import MOST_KINDS, OTHERS, Drift, Kind, new_fields, strange_in
+from app.upstream.wire import ORDER_FIELDS, Number
+from tests.support.upstream import wire_order
+
+SHORT = Kind("fewer rows than promised", "list")
+FIELD = Kind("new field", "order", "discount", "number")
 
 
-def test_each_kind_of_drift_is_told_once(caplog: pytest.LogCaptureFixture):
+def test_what_we_know_is_no_drift():
+    assert not strange_in("order", wire_order(1), ORDER_FIELDS)
+    assert not strange_in("order", wire_order(1) | {"quantity": Number("1")}, ORDER_FIELDS)
+    assert not strange_in("order", wire_order(1) | {"goodsName": None}, ORDER_FIELDS)
+    assert not strange_in("order", {}, ORDER_FIELDS)
+
+
+def test_new_fields_and_changed_types_are_told_by_name_and_type():
+    sent = wire_order(1) | {"discount": Number("7"), "quantity": True, "tags": ["secret"]}
+    assert strange_in("order", sent, ORDER_FIELDS) == {
+        FIELD,
+        Kind("changed type", "order", "quantity", "boolean"),
+        Kind("new field", "order", "tags", "list"),
+    }
+    assert strange_in("order", "a row", ORDER_FIELDS) == {Kind("changed type", "order", "", "text")}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["13800138000", "a@example.com", "x" * 41, "é", "", "a b", "a\n", "order_20220925", "1st"],
+)
+def test_a_name_that_could_be_a_value_is_not_told(name: str):
+    assert {kind.name for kind in new_fields("order", {name: "x"}, ORDER_FIELDS)} == {"(not shown)"}
+
+
+def test_each_kind_is_counted_by_answers_and_told_once(caplog: pytest.LogCaptureFixture):
     drift = Drift()
     with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
-        for kind in ("few rows", "few rows", "an object", "few rows"):
-            drift(kind)
+        for kinds in ([SHORT], [SHORT, SHORT], [FIELD, SHORT], []):
+            drift.report(kinds)
     assert [getattr(line, "facts", None) for line in caplog.records] == [
-        {"kind": "few rows"},
-        {"kind": "an object"},
+        {"what": "fewer rows than promised", "where": "list"},
+        {"what": "new field", "where": "order", "name": "discount", "type": "number"},
     ]
     assert {line.levelno for line in caplog.records} == {logging.WARNING}
+    assert drift.seen == ((SHORT, 3), (FIELD, 1))
 
 
-def test_another_proxy_in_the_process_tells_its_own_drift(caplog: pytest.LogCaptureFixture):
-    with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
-        Drift()("an object")
-        Drift()("an object")
-    assert len(caplog.records) == 2
+def test_another_proxy_in_the_process_tells_its_own_drift():
+    told: list[Kind] = []
+    for drift in (Drift(told.append), Drift(told.append)):
+        drift.report([SHORT])
+    assert told == [SHORT, SHORT]
+
+
+def test_however_many_kinds_there_are_few_are_told_apart():
+    told: list[Kind] = []
+    drift = Drift(told.append)
+    for number in range(3):
+        drift.report(Kind("new field", "order", f"f{number}_{at}") for at in range(MOST_KINDS))
+    assert len(told) == len(drift.seen) == MOST_KINDS + 1
+    assert dict(drift.seen)[OTHERS] == 2 * MOST_KINDS
+
+
+def test_a_kind_reads_well_in_a_line():
+    assert str(SHORT) == "fewer rows than promised (list)"
+    assert str(FIELD) == "new field (order): discount (number)"

@@ -30,6 +30,7 @@ class Bench:
         self.client: UpstreamClient = client_of(self.upstream, self.clock, scheme=scheme, **knobs)
         self.configured = (KEY_ID, KEY_SECRET)
         self.fault = ""
+        self.broken = False
         self._changes = 0
         self.rotation = Rotation(
             self.client,
@@ -67,6 +68,8 @@ class Bench:
     def _read(self) -> AccessKey:
         if self.fault:
             raise ValueError(self.fault)
+        if self.broken:
+            raise RuntimeError
         key_id, secret = self.configured
         return AccessKey(SecretStr(key_id), SecretStr(secret))
 
@@ -234,6 +237,25 @@ async def test_sources_that_cannot_be_read_are_told_and_change_nothing(bench: Be
     assert told.events == ["credential_unreadable"]
     assert told.facts == {"fault": bench.fault}
     assert await bench.asks_as() == KEY_ID
+    bench.issue()
+    bench.fault = ""
+    await bench.clock.advance(REFUSED_PAUSE)
+    assert told.events[1:] == ["credential_exchanged"], "what was in the way was elsewhere"
+
+
+async def test_a_fault_of_ours_ends_one_look_and_not_the_looking(
+    bench: Bench, told: Told, caplog: pytest.LogCaptureFixture
+):
+    bench.issue()
+    bench.broken = True
+    bench.rotation.look_again()
+    await bench.clock.advance(2)
+    assert [one.message for one in caplog.records if one.exc_info] == ["unhandled"]
+    assert await bench.asks_as() == KEY_ID
+    bench.broken = False
+    bench.configure()
+    await bench.clock.advance(2)
+    assert told.events == ["credential_exchanged"]
 
 
 async def test_one_whose_token_ends_while_it_is_tried_is_given_another(told: Told):
