@@ -20,7 +20,7 @@ from app.edge import logs
 from app.edge.callers import digest_of, new_key
 from app.edge.open_files import fitted
 from app.edge.server import open_server
-from app.main import create_app
+from app.main import create_app, key_ring
 from app.sandbox.options import Options, UnknownOrder
 from app.sandbox.server import SandboxServer
 from app.settings import (
@@ -247,8 +247,10 @@ async def _examine(*, quiet: bool) -> list[Finding]:
 
 async def _findings() -> AsyncIterator[Finding]:
     mend = "see .env.example"
+    clock = SystemClock()
     try:
         settings = load()
+        key_ring(settings, clock)
     except SettingsError as error:
         for line in error.lines:
             yield Finding("settings", "wrong", line, mend)
@@ -256,7 +258,7 @@ async def _findings() -> AsyncIterator[Finding]:
     for line in settings.warnings():
         yield Finding("settings", "warning", line, mend)
     yield Finding("settings", "ok", "they can be used")
-    async for finding in Examination(settings, SystemClock()).findings():
+    async for finding in Examination(settings, clock).findings():
         yield finding
 
 

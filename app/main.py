@@ -368,6 +368,24 @@ def _door(
     settings: Settings, behind: PreparedAnswers, clock: Clock, limits: Limits
 ) -> tuple[ASGIApp, ShortWay]:
     """What stands in front of the framework, the innermost first; and the short way past it."""
+    callers = Callers(
+        behind, key_ring(settings, clock), anonymous_scopes=settings.anonymous_scopes()
+    )
+    app: ASGIApp = Head(callers)
+    app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
+    public = urlsplit(settings.server.public_url or "").netloc
+    loopback = is_loopback(settings.server.host)
+    hosts = Hosts(app, loopback=loopback, also=public, limits=limits)
+    log = AccessLog(hosts, clock)
+    return log, ShortWay(log, hosts, callers, behind.at_once)
+
+
+def key_ring(settings: Settings, clock: Clock) -> KeyRing:
+    """The keys that open the door.
+
+    Raises:
+        SettingsError: none of them is good now, and nobody may ask without one.
+    """
     ring = KeyRing(
         _keys(settings.callers.api_keys),
         clock,
@@ -376,14 +394,7 @@ def _door(
     )
     if not somebody_can_enter(ring, settings.anonymous_scopes()):
         raise settings.no_way_in()
-    callers = Callers(behind, ring, anonymous_scopes=settings.anonymous_scopes())
-    app: ASGIApp = Head(callers)
-    app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
-    public = urlsplit(settings.server.public_url or "").netloc
-    loopback = is_loopback(settings.server.host)
-    hosts = Hosts(app, loopback=loopback, also=public, limits=limits)
-    log = AccessLog(hosts, clock)
-    return log, ShortWay(log, hosts, callers, behind.at_once)
+    return ring
 
 
 def _keys(entries: Sequence[KeyEntry]) -> tuple[Key, ...]:

@@ -134,7 +134,7 @@ def _serves(image: Image) -> None:
             assert first.startswith("orders-bff is at"), first + server.stderr.read()
             _is_well(image, environ)
             server.send_signal(signal.SIGTERM)
-            server.wait(SECONDS)
+            assert server.wait(SECONDS) == 0, "it was told to leave, and left badly"
         finally:
             server.kill()
     print(f"  as user {image.user or os.geteuid()}: served, was well, and left with SIGTERM")

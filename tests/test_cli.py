@@ -172,6 +172,9 @@ def test_a_start_that_would_let_nobody_in_is_refused(tmp_path: Path, *, expired:
     assert told[0] == "The settings cannot be used:"
     assert told[1].startswith("  ORDERS_CALLERS__API_KEYS: nobody could be let in")
     assert len(told) == 2
+    result = run("doctor", ORDERS_CALLERS__API_KEYS_FILE=str(file), **upstream)
+    assert result.exit_code == 1
+    assert "ORDERS_CALLERS__API_KEYS: nobody could be let in" in result.stdout
 
 
 @pytest.mark.parametrize(
