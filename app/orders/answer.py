@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic_core import to_json
 
+from app.edge.coding import Codings
 from app.orders.reshape import Row
 
 IDS_IN_BODY = 200
@@ -41,11 +42,14 @@ class Answer:
     asked: float
     upstream_request_ids: tuple[str, ...]
     headers: Headers
+    codings: Codings
 
     @property
     def weight(self) -> int:
-        """Roughly its bytes in memory."""
-        return len(self.body) + sum(len(name) + len(value) for name, value in self.headers) + 500
+        """Roughly its bytes in memory, in every coding that is made."""
+        return (
+            self.codings.weight + sum(len(name) + len(value) for name, value in self.headers) + 500
+        )
 
 
 def compose_page(
@@ -132,7 +136,7 @@ def _compose(
         headers.append((b"x-upstream-request-id", ", ".join(_newest_ids(sources, ids)).encode()))
     if any(source.sandbox for source in sources):
         headers.append((b"x-sandbox", b"true"))
-    return Answer(body, etag, oldest.asked, ids, (*headers, *extra))
+    return Answer(body, etag, oldest.asked, ids, (*headers, *extra), Codings(body))
 
 
 def _newest_ids(sources: Sequence[Source], ids: Sequence[str]) -> Sequence[str]:

@@ -13,10 +13,11 @@ from app.cache.bounded import Bounded
 from app.cache.grace_cache import Entry
 from app.clock import Clock
 from app.edge.at_once import Whole
+from app.edge.coding import coding_for
 from app.edge.exchange import Exchange, exchange_of
 from app.edge.header_lines import lines_of
 from app.orders.answer import Answer
-from app.orders.asked import none_match
+from app.orders.asked import header, none_match
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.manner import Manner, held_fresh
@@ -31,8 +32,8 @@ PAGES = 20_000
 """Prepared answers held at most; their bytes have a bound of their own."""
 
 
-Moment = tuple[int, int, bytes]
-"""Age and ttl in whole seconds, and the condition: who asks with the same is told the same."""
+Moment = tuple[int, int, bytes, bytes]
+"""Age and ttl in whole seconds, condition, Accept-Encoding: who asks alike is told alike."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +66,12 @@ class Prepared:
     ) -> None:
         """Hold `answer` for the next who asks the same, as long as `entries` and `total` stand."""
         self._pages.put(query, PreparedPage(answer, entries, total, lines_of(answer.headers)))
+
+    def weigh_again(self, query: bytes) -> None:
+        """Count what has been made of the answer to `query` since it was kept."""
+        page = self._pages.get(query)
+        if page is not None:
+            self._pages.put(query, page)
 
     def find(self, query: bytes) -> PreparedPage | None:
         """The answer to `query`, if it is still good."""
@@ -101,8 +108,12 @@ class PreparedAnswers:
         if page is None:
             await self._app(scope, receive, send)
             return
-        now = self._clock.monotonic()
-        status, headers, body = self._rendered(exchange_of(scope), page, now)
+        raw = scope["headers"]
+        coding = coding_for(header(raw, b"accept-encoding"), len(page.answer.body))
+        await page.answer.codings.made(coding)
+        self._prepared.weigh_again(scope["query_string"])
+        now, condition = self._clock.monotonic(), header(raw, b"if-none-match")
+        status, headers, body = self._rendered(exchange_of(scope), page, now, condition, coding)
         start = {"status": status, "headers": [*page.answer.headers, *headers]}
         await send({"type": "http.response.start", **start})
         await send({"type": "http.response.body", "body": body})
@@ -116,9 +127,13 @@ class PreparedAnswers:
         now = self._clock.monotonic()
         passed = now - page.answer.asked
         condition = exchange.headers.get(b"if-none-match", b"")
-        moment = (int(passed), floor(self._ttl - passed), condition)
+        accept = exchange.headers.get(b"accept-encoding", b"")
+        moment = (int(passed), floor(self._ttl - passed), condition, accept)
         if page.said is None or page.said[0] != moment:
-            status, headers, body = self._rendered(exchange, page, now)
+            coding = coding_for(accept, len(page.answer.body))
+            if page.answer.codings.get(coding) is None:
+                return None  # the long way makes it, where that keeps nobody
+            status, headers, body = self._rendered(exchange, page, now, condition, coding)
             page.said = (moment, Whole(status, page.lines + lines_of(headers), body))
         else:
             exchange.route = LIST_PATH
@@ -131,17 +146,27 @@ class PreparedAnswers:
         plain = b"cache-control" not in exchange.headers
         return self._prepared.find(query) if allowed and plain else None
 
-    def _rendered(self, exchange: Exchange, page: PreparedPage, now: float) -> Rendered:
+    def _rendered(
+        self, exchange: Exchange, page: PreparedPage, now: float, condition: bytes, coding: str
+    ) -> Rendered:
         exchange.route = LIST_PATH
         manner = held_fresh(self._ttl - (now - page.answer.asked))
-        condition = exchange.headers.get(b"if-none-match", b"")
-        return rendered(exchange, page.answer, manner, now, condition)
+        return rendered(exchange, page.answer, manner, now, if_none_match=condition, coding=coding)
 
 
 def rendered(
-    exchange: Exchange, answer: Answer, manner: Manner, now: float, if_none_match: bytes
+    exchange: Exchange,
+    answer: Answer,
+    manner: Manner,
+    now: float,
+    *,
+    if_none_match: bytes,
+    coding: str,
 ) -> Rendered:
-    """For one caller: status, the headers beside those of `answer`, body; noted in the exchange."""
+    """For one caller: status, the headers beside those of `answer`, body; noted in the exchange.
+
+    `coding` is one in which the answer's body has been made.
+    """
     age = max(0, int(now - answer.asked))
     _note(exchange, answer, manner, age)
     headers = [
@@ -152,8 +177,11 @@ def rendered(
     if none_match(if_none_match, answer.etag):
         return 304, headers, b""
     headers.append((b"content-type", b"application/json"))
-    headers.append((b"content-length", b"%d" % len(answer.body)))
-    return 200, headers, answer.body
+    body = answer.codings.get(coding) or answer.body
+    if body is not answer.body:
+        headers.append((b"content-encoding", coding.encode()))
+    headers.append((b"content-length", b"%d" % len(body)))
+    return 200, headers, body
 
 
 def _note(exchange: Exchange, answer: Answer, manner: Manner, age: int) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.cache.grace_cache import Served
 from app.clock import Clock
 from app.edge.callers import requires
+from app.edge.coding import coding_for
 from app.edge.document import asks_upstream
 from app.edge.exchange import exchange_of
 from app.edge.parameters import (
@@ -89,7 +90,9 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         asked_at = desk.clock.monotonic()
         window = await desk.book.window(start, start + query.limit, _ask(request))
         answer = _page(desk, window, query, request.scope["query_string"])
-        return _answered(desk, request, answer, window.served, asked_at)
+        response = await _answered(desk, request, answer, window.served, asked_at)
+        desk.prepared.weigh_again(request.scope["query_string"])
+        return response
 
     @router.get(
         "/{order_no}",
@@ -105,7 +108,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
         found = await desk.singles.order(number, _ask(request))
-        return _single(desk, request, found, asked_at)
+        return await _single(desk, request, found, asked_at)
 
     @router.get(
         "/{order_no}/payment",
@@ -121,7 +124,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
         found = await desk.singles.payment(number, _ask(request))
-        response = _single(desk, request, found, asked_at, stored=False)
+        response = await _single(desk, request, found, asked_at, stored=False)
         response.headers["cache-control"] = "no-store"
         return response
 
@@ -163,15 +166,15 @@ def _source(served: Served[Any]) -> Source:
     return Source(served.entry.asked, held.as_of, held.request_id, held.sandbox)
 
 
-def _single(
+async def _single(
     desk: OrdersDesk, request: Request, found: Found, asked_at: float, *, stored: bool = True
 ) -> Response:
     row, served = found
     answer = compose_single(row, _source(served), currency=desk.currency)
-    return _answered(desk, request, answer, [served], asked_at, stored=stored)
+    return await _answered(desk, request, answer, [served], asked_at, stored=stored)
 
 
-def _answered(
+async def _answered(
     desk: OrdersDesk,
     request: Request,
     answer: Answer,
@@ -180,12 +183,20 @@ def _answered(
     *,
     stored: bool = True,
 ) -> Response:
+    raw = request.scope["headers"]
+    # A payment is never held: to code each would cost more than the bytes it saves. And its body
+    # holds the caller's own text, the number, beside a secret: their length together is not told.
+    accepted = header(raw, b"accept-encoding") if stored else b""
+    coding = coding_for(accepted, len(answer.body))
+    await answer.codings.made(coding)
     now = desk.clock.monotonic()
     exchange = exchange_of(request.scope)
     exchange.waited_seconds = now - asked_at
     manner = manner_of(served, now=now, ttl=desk.ttl, code_of=desk.code_of, stored=stored)
-    condition = header(request.scope["headers"], b"if-none-match")
-    status, headers, body = rendered(exchange, answer, manner, now, condition)
+    condition = header(raw, b"if-none-match")
+    status, headers, body = rendered(
+        exchange, answer, manner, now, if_none_match=condition, coding=coding
+    )
     response = Response(body, status)
     response.raw_headers = [*answer.headers, *headers]
     return response

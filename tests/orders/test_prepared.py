@@ -1,7 +1,14 @@
 """Answers that are sent again: which, to whom, and never a wrong one."""
 
 import asyncio
+from typing import cast
 
+import pytest
+
+from app.edge.coding import Codings
+from app.orders.answer import Answer
+from app.orders.book import OrderBook
+from app.orders.prepared import Prepared
 from tests.support.proxy import Proxy
 
 PAGE = "/v1/orders?page=1&limit=50"
@@ -25,3 +32,59 @@ async def test_a_page_that_was_read_again_is_composed_again() -> None:
     second = await proxy.get(PAGE, cache_control="no-cache")
 
     assert second.json()["meta"]["as_of"] > first.json()["meta"]["as_of"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_a_coded_page_is_the_same_page_from_the_first_answer_on(coding: str) -> None:
+    proxy = Proxy()
+    asked = {"accept_encoding": coding, "x_request_id": "caller-0001"}
+    miss = await proxy.get(PAGE, **asked)
+    hit = await proxy.get(PAGE, **asked)
+    plain = await proxy.get(PAGE, accept_encoding="identity")
+    head = await proxy.get(PAGE, "HEAD", **asked)
+    unchanged = await proxy.get(PAGE, if_none_match=plain.headers["etag"], **asked)
+
+    assert [each.headers.get("content-encoding") for each in (miss, hit, head)] == [coding] * 3
+    assert "content-encoding" not in plain.headers
+    assert miss.content == hit.content == plain.content  # httpx has decoded the first two
+    assert len({each.headers["etag"] for each in (miss, hit, plain, head, unchanged)}) == 1
+    lengths = [int(each.headers["content-length"]) for each in (miss, hit, head)]
+    assert len(set(lengths)) == 1
+    assert lengths[0] < int(plain.headers["content-length"]) // 4
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert "content-encoding" not in unchanged.headers
+
+
+async def test_a_payment_is_never_coded() -> None:
+    proxy = Proxy(environ={"ORDERS_CALLERS__ANONYMOUS": "true"})
+    number = (await proxy.get("/v1/orders?limit=1")).json()["data"][0]["order_no"]
+    answer = await proxy.get(f"/v1/orders/{number}", accept_encoding="gzip, identity;q=0")
+
+    assert answer.headers["content-encoding"] == "gzip"
+    with_scope = Proxy(sandbox=True)
+    payment = await with_scope.get(
+        f"/v1/orders/{number}/payment", accept_encoding="gzip, identity;q=0"
+    )
+    assert payment.status_code == 200
+    assert "content-encoding" not in payment.headers
+
+
+class Standing:
+    """A book in which everything stands as it is."""
+
+    def is_current(self, *_: object) -> bool:
+        return True
+
+
+async def test_what_is_made_of_a_page_counts_in_its_weight() -> None:
+    body = b"x" * 2000
+    answer = Answer(body, b'W/"1"', 0.0, (), (), Codings(body))
+    prepared = Prepared(cast("OrderBook", Standing()), max_bytes=answer.weight + 10)
+    prepared.keep(b"page=1", answer, (), 1)
+    prepared.weigh_again(b"page=1")
+    assert prepared.find(b"page=1") is not None
+
+    await answer.codings.made("gzip")
+    prepared.weigh_again(b"page=1")
+
+    assert prepared.find(b"page=1") is None
