@@ -152,6 +152,8 @@ class Protocol(HttpToolsProtocol):
         """Keep a header; a trailer comes after the question and is nobody's."""
         if self._in_head:
             name = name.lower()
+            # llhttp leaves the whitespace behind a value on it (RFC 9112 section 5.1).
+            value = value.rstrip(b" \t")
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
             self.headers.append((name, value))
@@ -208,10 +210,11 @@ class Protocol(HttpToolsProtocol):
     def look(self, now: float) -> None:
         """End what has waited too long for its caller. Times are as exact as the sweep's."""
         waited = now - self._since
-        if unsent := self.transport.get_write_buffer_size():
-            if unsent != self._unsent:
-                self._unsent, self._unsent_since = unsent, now
-            elif now - self._unsent_since >= self._limits.send_timeout:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        if unsent:
+            if now - self._unsent_since >= self._limits.send_timeout:
                 self.transport.abort()
         elif self._deaf:
             if waited >= LINGER and not self._is_answering():

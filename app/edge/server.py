@@ -17,6 +17,8 @@ from app.edge.limits import Limits
 from app.edge.protocol import AtOnce, Protocol, Sweep
 
 _TICKS_A_SECOND: Final = 10
+_LAST_LOOK: Final = 0.01
+"""Seconds that the loop has to read what came before the door was closed."""
 _LAST_WORDS: Final = 0.5
 """Seconds that the server has to tell those it cuts off."""
 
@@ -73,7 +75,7 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             listener.close()
         # What has come already is read before anyone is taken for idle.
-        await self._clock.sleep(0)
+        await self._clock.sleep(_LAST_LOOK)
         for connection in tuple(self.server_state.connections):
             connection.shutdown()
         await self._empty(self._leaving.seconds_left)

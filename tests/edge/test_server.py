@@ -9,12 +9,15 @@ import pytest
 from app.edge.leaving import Leaving
 from app.edge.limits import REFUSED, Limits
 from app.edge.open_files import RESERVED, within
+from app.edge.protocol import PIECE
 from app.edge.server import open_server
 from tests.edge.door import logging_to
 from tests.edge.wire import GET, Application, problem, running
 from tests.support.clock import ManualClock, settle
 
 LATE = GET.replace(b"/v1/orders", b"/late")
+MANY = 2 * PIECE // len(GET)
+"""Questions in one write, too many to be taken apart at once."""
 
 
 async def test_the_server_does_not_say_what_it_is() -> None:
@@ -159,7 +162,7 @@ async def test_idle_connections_are_closed_and_accepted_requests_answered() -> N
         idle, fresh, busy, piped, slow = [await server.connect() for _ in range(5)]
         assert (await idle.say(GET)).status == 200
         busy.writer.write(LATE)
-        piped.writer.write(LATE + GET + GET)
+        piped.writer.write(LATE + GET * MANY)
         slow.writer.write(GET[:20])
         await settle()
         leaving = asyncio.ensure_future(server.leave())
@@ -170,10 +173,22 @@ async def test_idle_connections_are_closed_and_accepted_requests_answered() -> N
         answers = [await one.hear_all() for one in (busy, piped, slow)]
         await leaving
 
-    assert [len(each) for each in answers] == [1, 3, 1]
+    assert [len(each) for each in answers] == [1, 1 + MANY, 1]
     for each in answers:
         assert {answer.status for answer in each} == {200}
         assert each[-1].headers["connection"] == "close"
+
+
+async def test_who_has_asked_and_was_not_read_yet_is_not_idle() -> None:
+    async with running(drain=10) as server:
+        connection = await server.connect()
+        assert (await connection.say(GET)).status == 200
+        leaving = asyncio.ensure_future(server.server.shutdown())
+        connection.writer.write(GET)
+        while not leaving.done():
+            await server.clock.advance(0.05)
+
+        assert [answer.status for answer in await connection.hear_all()] == [200]
 
 
 async def test_whoever_is_still_here_after_the_drain_is_told_and_cut_off() -> None:
