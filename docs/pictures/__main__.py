@@ -38,11 +38,13 @@ ALWAYS_NEW = {
 
 async def swagger_ui(page: Page) -> Locator:
     """Swagger UI with an order in it."""
+    newest = await (await page.request.get("/v1/orders?limit=1")).json()
     await page.goto("/docs")
-    await page.locator("#operations-orders-listOrders .opblock-summary-control").click()
-    operation = page.locator("#operations-orders-listOrders")
-    await operation.locator("tr[data-param-name=limit] input").fill("1")
-    async with page.expect_response("**/v1/orders?*"):
+    operation = page.locator("#operations-orders-getOrder")
+    await operation.locator(".opblock-summary-control").click()
+    number = operation.locator("tr[data-param-name=order_no] input")
+    await number.fill(newest["data"][0]["order_no"])
+    async with page.expect_response("**/v1/orders/*"):
         await operation.locator("button.execute").click()
     await operation.locator(".live-responses-table .highlight-code code").first.wait_for()
     # What stands below the body (headers, how long it took) differs each time.
