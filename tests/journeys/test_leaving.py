@@ -2,9 +2,6 @@
 
 import json
 import signal
-import time
-
-import pytest
 
 from tests.support.process import answers, serving, statuses
 
@@ -30,20 +27,16 @@ def test_told_to_leave_it_answers_whom_it_accepted_and_ends_well() -> None:
     assert process.events() == ["leaving", "left"]
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over(
-    told: signal.Signals,
-) -> None:
+def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over() -> None:
+    """By Ctrl-C, for a change. The upstream's own deadline would be a 504."""
     with serving(ORDERS_SERVER__DRAIN="0.5") as process:
         process.fault("latency=20,path=get-orders")
         hanging = process.ask("/v1/orders")
-        started = time.monotonic()
-        process.running.send_signal(told)
+        process.stop(signal.SIGINT)
         ((status, ends, body),) = answers(hanging)
 
         assert (status, ends, json.loads(body)["code"]) == (503, "close", "overloaded")
         assert process.end() == 0
-        assert 0.5 <= time.monotonic() - started < 8  # the upstream's own deadline
 
     assert process.rest == ""
     assert process.lines[-1]["cut_off"] == 1
