@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
+from itertools import count
 
-from tests.simulation.plan import Seam, draw
+from tests.simulation.plan import Seam, draw, seam_of
+from tests.simulation.planted import PLANTED, WITHIN
 from tests.simulation.world import Told, run
 
 AT_ONCE = 500
@@ -61,6 +63,22 @@ def simulate(seeds: Iterable[int]) -> Tally:
     return total + Tally(cpu=time.process_time() - began)
 
 
+def hunt(which: int) -> str:
+    """Look for one of the bugs on purpose; says in how many worlds it was found."""
+    _be_quiet()
+    planted = PLANTED[which]
+    tried = 0
+    for seed in count():
+        if seam_of(seed) is planted.seam:
+            tried += 1
+            broken = {one.rule for one in run(draw(seed), planted.parts).violations}
+            if broken & planted.rules:
+                return f"{planted.what}: found in {tried} worlds, by seed {seed}"
+        if tried == WITHIN:
+            break
+    return f"{planted.what}: NOT FOUND in {tried} worlds"
+
+
 def replay(seed: int, *, verbose: bool) -> Told:
     """Run one world again, and print what happened in it: if asked for, or if it broke a rule."""
     _be_quiet()
@@ -79,12 +97,18 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="one a core")
     parser.add_argument("--seed", type=int, help="only this one, replayed exactly")
+    parser.add_argument("--planted", action="store_true", help="look for the bugs on purpose")
     parser.add_argument("--verbose", action="store_true", help="tell all that happens in it")
     given = parser.parse_args()
     if given.seed is not None:
         told = replay(given.seed, verbose=given.verbose)
         print(f"seed {given.seed}: {'BROKEN' if told.violations else 'every rule held'}")
         return 1 if told.violations else 0
+    if given.planted:
+        with ProcessPoolExecutor(given.processes) as pool:
+            found = list(pool.map(hunt, range(len(PLANTED))))
+        print(*found, sep="\n")
+        return int(any("NOT FOUND" in one for one in found))
     last = given.first + given.worlds
     chunks = [range(at, min(at + AT_ONCE, last)) for at in range(given.first, last, AT_ONCE)]
     with ProcessPoolExecutor(given.processes) as pool:

@@ -46,6 +46,8 @@ class Fetch:
     serial: int
     index: int
     asked: float
+    by: "Visit | None" = None
+    awaited: Callable[[], bool] = lambda: True
     landed: float | None = None
     failed: float | None = None
     refusals: int = 0
@@ -144,12 +146,14 @@ class Oracle:
     trace: list[str] | None = None
     violations: list[Violation] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
-    answers: int = 0
     calling_off: bool = False
     _flying: dict[int, Fetch] = field(default_factory=dict)
     _failures: dict[int, _Failures] = field(default_factory=dict)
     _starts: list[float] = field(default_factory=list)
     _in_flight: int = 0
+    _waiting: set[int] = field(default_factory=set)
+    _departed: float = 0.0
+    _renewed_at: float = 0.0
     _breaker: _Breaker = field(init=False)
     _throttled_at: float = 0.0
     _throttled_until: float = 0.0
@@ -173,9 +177,9 @@ class Oracle:
 
     # What the upstream is asked.
 
-    def asked(self, index: int, by: Visit | None) -> Fetch:
+    def asked(self, index: int, by: Visit | None, awaited: Callable[[], bool]) -> Fetch:
         """A flight for a block has begun."""
-        fetch = Fetch(len(self.fetches), index, self.time())
+        fetch = Fetch(len(self.fetches), index, self.time(), by, awaited)
         self.fetches.append(fetch)
         self.say(f"fetch {fetch.serial}", f"block {index}, for {by.number if by else '-'}")
         if index in self._flying:
@@ -205,7 +209,8 @@ class Oracle:
         failures.in_a_row += 1
         pause = PAUSES[min(failures.in_a_row, len(PAUSES)) - 1]
         if isinstance(error, UpstreamCredentialRejected):
-            pause = REJECTED_PAUSE
+            # Told by what pauses already, it is for what is left of that.
+            pause = error.retry_after or REJECTED_PAUSE
         if isinstance(error, UpstreamUnavailable):
             pause = 0.0  # nobody was asked
         failures.until = fetch.failed + pause
@@ -241,6 +246,7 @@ class Oracle:
             self._token_asked(by)
         elif fetch:
             self._used[_key_of(by)] = by
+            self._in_front(fetch)
             fetch.calls += 1
             if fetch.calls - fetch.refusals > MOST_TRIES:
                 self.broken("a question is tried a few times", f"fetch {fetch.serial}")
@@ -255,6 +261,7 @@ class Oracle:
             self._throttled_until = max(self._throttled_until, self.time() + call.retry_after)
         if call.what == TOKEN:
             self._renewing.remove(call.by)
+            self._renewed_at = self.time()
 
     def granted(self, token: str, lasts: float) -> None:
         """A token is given."""
@@ -270,22 +277,43 @@ class Oracle:
             if fetch.refusals > most:
                 self.broken("a refused call is asked once more", f"fetch {fetch.serial}")
 
+    def _in_front(self, behind: Fetch) -> None:
+        """A call that nobody waits for goes out: then none may queue that somebody waits for.
+
+        Judged only where that is sure: nobody left in this moment, and the token is good.
+        """
+        now = self.time()
+        sure = self._departed < now and all(map(self._is_good, self._used.values()))
+        if behind.awaited() or self._renewing or not sure:
+            return
+        for fetch in self._flying.values():
+            if self._renewed_at < fetch.asked < now and not fetch.calls and self._waits(fetch):
+                self.broken("callers go first", f"{behind.serial} before {fetch.serial}")
+
+    def _waits(self, fetch: Fetch) -> bool:
+        """Whether who launched it still waits for it."""
+        return fetch.awaited() and fetch.by is not None and fetch.by.number in self._waiting
+
+    def _is_good(self, token: str) -> bool:
+        life = self.plan.token_life
+        until = self._tokens.get(token, 0.0) - min(life / 10, 60.0) - self.plan.knobs.deadline
+        # A token's life counts from when it was asked for: at most a deadline before it was given.
+        return token not in self._refused and self.time() < until
+
     def _token_asked(self, key: str) -> None:
         """A token is asked for: there has to be a reason."""
         if key in self._renewing:
             self.broken("one renewal at a time", f"two of {key} at once")
         self._renewing.append(key)
         token = self._used.get(key, "")
-        life = self.plan.token_life
-        renewed = self._tokens.get(token, 0.0) - min(life / 10, 60.0)
-        # A token's life counts from when it was asked for: at most a deadline before it was given.
-        if token not in self._refused and self.time() < renewed - self.plan.knobs.deadline:
+        if self._is_good(token):
             self.broken("a token is used while it is good", f"{token} was")
 
     # What callers get.
 
     def came(self, visit: Visit, total: int | None) -> None:
         """A caller asks, and `total` is the one that counts."""
+        self._waiting.add(visit.number)
         landed = [fetch for fetch in self.fetches if fetch.landed is not None]
         if total not in self._totals_that_count(visit.came, landed):
             self.broken("who was asked last tells the total", f"not {total}")
@@ -298,11 +326,12 @@ class Oracle:
 
     def left(self, visit: Visit) -> None:
         """A caller did not wait for the answer."""
+        self._gone(visit)
         self.say(f"caller {visit.number}", "leaves")
 
     def answered(self, visit: Visit, window: Window) -> None:
         """A caller got a window."""
-        self.answers += 1
+        self._gone(visit)
         basis = [self.fetches[int(served.entry.value.as_of)] for served in window.served]
         self.say(
             f"caller {visit.number}",
@@ -315,6 +344,7 @@ class Oracle:
         for served, fetch in zip(window.served, basis, strict=True):
             self._honest(visit, served, fetch)
             self._not_outdone(visit, fetch)
+        self._back(visit, basis)
         if visit.caller.start >= window.total and not window.shifting:
             landed = [fetch for fetch in self.fetches if fetch.landed is not None]
             before = [fetch for fetch in landed if (fetch.landed or 0.0) < visit.came]
@@ -330,9 +360,21 @@ class Oracle:
             self._coherent(visit.caller, window.rows, window.total, basis)
         self._in_time(visit)
 
+    def _gone(self, visit: Visit) -> None:
+        self._waiting.discard(visit.number)
+        self._departed = self.time()
+
+    def _back(self, visit: Visit, basis: Sequence[Fetch]) -> None:
+        """Within one ttl of the upstream's return, what is asked for was answered after it."""
+        returns = self.plan.returns
+        if returns is None or visit.came < START + returns + self.plan.knobs.ttl:
+            return
+        if any((fetch.landed or 0.0) < START + returns for fetch in basis):
+            self.broken("fresh again within one ttl", f"{[each.serial for each in basis]}")
+
     def refused_caller(self, visit: Visit, error: Exception) -> None:
         """A caller got an error."""
-        self.answers += 1
+        self._gone(visit)
         self.say(f"caller {visit.number}", f"gets {type(error).__name__}")
         self._in_time(visit)
         whole = self._whole_held(visit)
@@ -394,7 +436,7 @@ class Oracle:
 
     def _totals_that_count(self, now: float, landed: Sequence[Fetch]) -> set[int | None]:
         """What the answer asked for last told, unless it is gone: of several, any."""
-        last = max((fetch.asked for fetch in landed), default=0.0)
+        last = max((fetch.asked for fetch in landed), default=-self.plan.knobs.life)
         if now - last >= self.plan.knobs.life:
             return {None}
         return {fetch.total for fetch in landed if fetch.asked == last}

@@ -14,6 +14,7 @@ BLOCK = 50
 GRID = 0.25
 HOUR = 3600
 TRANSPORT_EACH = 20
+OUTAGE_EACH = 250
 SIZES = (0, 1, 49, 50, 51, 51, 75, 99, 100, 100, 101, 101, 130, 150, 151, 180, 180)
 LIMITS = (10, 25, 30, 40, 49, 50)
 
@@ -135,6 +136,8 @@ class Plan:
     token_life: int = 7200
     exchange: Exchange | None = None
     ends: float = 0.0
+    returns: float | None = None
+    """When the upstream is back from a long outage, through which each block is asked for often."""
     heals: bool = False
     """Whether what comes after is looked at, when the upstream is well and still again."""
 
@@ -163,13 +166,16 @@ class Plan:
 
 def seam_of(seed: int) -> Seam:
     """One world in twenty has the whole way out; it costs several times as much."""
-    return Seam.FETCH if seed % TRANSPORT_EACH else Seam.TRANSPORT
+    whole = seed % TRANSPORT_EACH == 0 or seed % (2 * OUTAGE_EACH) == 1
+    return Seam.TRANSPORT if whole else Seam.FETCH
 
 
 def draw(seed: int) -> Plan:
     """The world of `seed`."""
     rng = Random(seed)  # noqa: S311  a world, not a secret
     seam = seam_of(seed)
+    if seed % OUTAGE_EACH == 1:
+        return _outage(seed, seam, rng)
     knobs = _knobs(rng, seam)
     size = rng.choice(SIZES)
     moments = _moments(rng, knobs)
@@ -191,6 +197,33 @@ def draw(seed: int) -> Plan:
         token_life=rng.choice((5, 10, 30, 7200)),
         ends=ends,
         heals=rng.random() < 0.3,
+    )
+
+
+def _outage(seed: int, seam: Seam, rng: Random) -> Plan:
+    """Ten minutes without an upstream, at the settings that are the default."""
+    knobs = Knobs(ttl=60, grace=300, keep=86400, wait=2, min_age=5, deadline=8)
+    size = rng.choice((1, 50, 101, 180))
+    began = 2.0 + GRID * rng.randrange(400)
+    returns = began + 600.0
+    ends = returns + 2 * knobs.ttl
+    callers = tuple(
+        Caller(at + GRID * rng.randrange(8), start, start + BLOCK)
+        for start in range(0, size, BLOCK)
+        for at in (0.0, *range(3, int(ends), 8))
+    )
+    return Plan(
+        seed=seed,
+        seam=seam,
+        unfair=rng.random() < 0.4,
+        knobs=knobs,
+        size=size,
+        latencies=(0.0, 0.25, 0.5, 1.0),
+        callers=tuple(sorted(callers, key=lambda caller: caller.at)),
+        spells=(Spell(began, 600.0, rng.choice(tuple(Trouble)), 1.0),),
+        ends=ends,
+        returns=returns,
+        heals=True,
     )
 
 

@@ -12,7 +12,7 @@ from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Ask, Entry, GraceCache, How, Served
 from app.orders.blocks import Block, blocks_of, cut
 from app.orders.book import OrderBook, Window
-from app.single_flight import Flight, SingleFlight
+from app.single_flight import Awaited, Flight, SingleFlight, always_awaited
 from app.upstream.breaker import Breaker, Health
 from app.upstream.client import UpstreamClient, open_upstream
 from app.upstream.credential import AccessKey, Pass, TokenCredential
@@ -291,6 +291,12 @@ class DeafToThrottling(Governor):
         """Nothing is done."""
 
 
+class FirstComeFirstServed(Governor):
+    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> None:
+        del awaited
+        await super().take(deadline)
+
+
 class KeepsAPlaceForLeavers(Governor):
     async def _turn_of(self, waiting: Any, seconds: float) -> None:
         try:
@@ -424,6 +430,7 @@ PLANTED = (
     Planted("probes in a crowd", _breaker(ProbesInACrowd), "one probe at a time"),
     Planted("stays open", _breaker(StaysOpen), "it heals"),
     Planted("deaf to throttling", _governor(DeafToThrottling), "who is asked to wait waits"),
+    Planted("first come, first served", _governor(FirstComeFirstServed), "callers go first"),
     Planted("a place for those who left", _governor(KeepsAPlaceForLeavers), LEFT),
     Planted("places never given back", _governor(NeverGivesBack), LEFT),
 )

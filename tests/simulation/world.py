@@ -59,7 +59,6 @@ class Told:
     plan: Plan
     violations: tuple[Violation, ...]
     trace: tuple[str, ...]
-    callers: int
     fetches: int
     steps: int
 
@@ -90,7 +89,6 @@ def run(plan: Plan, parts: Parts = SOUND, *, trace: bool = False) -> Told:
         plan,
         tuple(oracle.violations),
         tuple(oracle.trace or ()),
-        oracle.answers,
         len(oracle.fetches),
         loop.steps,
     )
@@ -167,7 +165,7 @@ class _World:
 
     async def _fetch(self, index: int, awaited: Awaited) -> Block:
         """What the book asks: told to the oracle, then asked at the seam."""
-        fetch = self._oracle.asked(index, _visiting.get())
+        fetch = self._oracle.asked(index, _visiting.get(), awaited)
         fetching.set(fetch)
         try:
             if self._client is None:
