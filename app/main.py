@@ -29,11 +29,17 @@ from app.edge.pages import pages_router
 from app.edge.problem_handlers import code_of, install
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
+from app.orders.changes import CursorGone, History
+from app.orders.collection import Collection, CollectionLoading
+from app.orders.desk import OrdersDesk
 from app.orders.fetch import Fetch, Single
 from app.orders.me import me_router
 from app.orders.prepared import Prepared, PreparedAnswers
-from app.orders.routes import OrdersDesk, orders_router
+from app.orders.reading import CollectionTooLarge, Reading
+from app.orders.routes import orders_router
 from app.orders.singles import SingleOrders
+from app.orders.whole_routes import whole_router
+from app.orders.workings import TooMuchWork, Workings
 from app.settings import (
     CredentialSources,
     KeyEntry,
@@ -52,9 +58,13 @@ from app.upstream.rotation import Rotation
 from app.upstream.wire import BLOCK_SIZE
 
 PROBLEM_OF: dict[type[Exception], str] = {
+    CollectionLoading: "collection_loading",
+    CollectionTooLarge: "collection_too_large",
+    CursorGone: "cursor_gone",
     Forbidden: "forbidden",
     NotInCache: "not_in_cache",
     TooManyWaiters: "overloaded",
+    TooMuchWork: "overloaded",
     WaitEnded: "upstream_timeout",
     upstream.DiedIdle: "upstream_unreachable",
     upstream.OrderNotFound: "order_not_found",
@@ -158,7 +168,10 @@ def create_app(
         deadline=settings.upstream.deadline,
     )
     singles = _singles(settings, clock, book, fetch)
-    prepared = Prepared(book, max_bytes=PREPARED_BYTES)
+    history = History()
+    collection = _collection(settings, clock, book, history)
+    workings = Workings(clock)
+    prepared = Prepared(max_bytes=PREPARED_BYTES)
     knobs = settings.server
     leaving = Leaving(clock, delay=knobs.drain_delay, drain=knobs.drain)
 
@@ -168,6 +181,8 @@ def create_app(
         yield
         looking.cancel()
         await rotation.close(leaving.seconds_left())
+        await workings.close(leaving.seconds_left())
+        await collection.close(leaving.seconds_left())
         await book.close(leaving.seconds_left())
         await singles.close(leaving.seconds_left())
         await client.aclose(leaving.seconds_left())
@@ -184,14 +199,19 @@ def create_app(
     install(api, PROBLEM_OF)
     desk = OrdersDesk(
         book=book,
+        collection=collection,
+        history=history,
+        workings=workings,
         singles=singles,
         prepared=prepared,
         clock=clock,
+        deadline=settings.upstream.deadline,
         ttl=settings.cache.ttl,
         currency=settings.upstream.currency or "",
         public_url=(settings.server.public_url or "").rstrip("/"),
         code_of=lambda error: code_of(error, PROBLEM_OF),
     )
+    api.include_router(whole_router(desk))
     api.include_router(orders_router(desk))
     api.include_router(me_router())
     api.include_router(
@@ -314,6 +334,25 @@ def _blocks(
 ) -> GraceCache[int, Block]:
     entries = -(-settings.cache.max_orders // BLOCK_SIZE)
     return _memory(settings, clock, max_entries=entries, max_bytes=BLOCK_BYTES, landed=landed)
+
+
+def _collection(settings: Settings, clock: Clock, book: OrderBook, history: History) -> Collection:
+    return Collection(
+        book,
+        clock,
+        lambda: Reading(
+            book,
+            clock,
+            concurrency=settings.upstream.max_concurrency,
+            max_orders=settings.cache.max_orders,
+            max_bytes=BLOCK_BYTES,
+        ),
+        deadline=settings.upstream.deadline,
+        wait=settings.cache.wait,
+        pause=_pause,
+        seen=history.record,
+        told_later=_told_later,
+    )
 
 
 def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: Fetch) -> SingleOrders:

@@ -73,6 +73,10 @@ class Flight(Generic[V]):
             self.waiters -= 1
         return self._task.done()
 
+    async def landed(self) -> None:
+        """Wait for as long as it takes, for work that nobody waits for: it is no caller."""
+        await asyncio.wait((self._task,))
+
     def failure(self) -> BaseException | None:
         """What the landed flight raised, if it raised."""
         return self._task.exception()

@@ -160,10 +160,14 @@ class GraceCache(Generic[K, V]):
 
     def judge(self, entry: Entry[V]) -> Freshness:
         """How good `entry` is now."""
-        freshness = self.lifetime.judge(self._clock.monotonic() - entry.asked)
+        freshness = self.judge_asked(entry.asked)
         if freshness is Freshness.FRESH and entry.lagging:
             return Freshness.STALE
         return freshness
+
+    def judge_asked(self, asked: float) -> Freshness:
+        """How good an answer that was asked for at the moment `asked` is now."""
+        return self.lifetime.judge(self._clock.monotonic() - asked)
 
     async def serve(
         self, key: K, fetch: Fetch[V], *, ask: Ask, until: float, since: float | None = None
@@ -220,6 +224,7 @@ class GraceCache(Generic[K, V]):
         if held is entry:
             entry = replace(entry, lagging=True)
             self._entries.put(key, entry)
+            self._landed(key, entry)
         elif held and held.ordinal > entry.ordinal:
             return Served(held, self.judge(held), How.JOINED, "stale")
         freshness = self.judge(entry)
@@ -227,6 +232,31 @@ class GraceCache(Generic[K, V]):
             return Served(entry, freshness, How.HELD_STALE)
         held_back = Served(entry, freshness, How.FAILED, "stale")
         return await self._ask_or_serve(key, held_back, fetch, until, since)
+
+    async def refreshed(self, key: K, fetch: Fetch[V]) -> Served[V]:
+        """What is fresh, or may not be fetched again yet; else what is fetched now.
+
+        For work behind the callers: it waits for as long as the fetch takes.
+
+        Raises:
+            Exception: the fetch raised this, or did so a moment ago.
+        """
+        entry = self._entries.get(key)
+        freshness = self.judge(entry) if entry else Freshness.GONE
+        if entry and freshness is Freshness.FRESH:
+            return Served(entry, freshness, How.HELD)
+        paused = self._paused(key)
+        if paused:
+            raise self._told(key, paused.error)
+        if entry and freshness is not Freshness.GONE and not self._may_refresh(key, entry):
+            return Served(entry, freshness, How.HELD_STALE)
+        flight, how = self._join_or_launch(key, fetch)
+        await flight.landed()
+        reason = "stale" if entry else "uri-miss"
+        failure = flight.failure()
+        if failure:
+            raise self._told(key, failure)
+        return Served(flight.result(), Freshness.FRESH, how, reason)
 
     async def close(self, seconds: float) -> None:
         """Let the flights run out, at most `seconds`."""

@@ -15,6 +15,7 @@ EXPOSED = (
     "Age",
     "Cache-Control",
     "Cache-Status",
+    "Content-Disposition",
     "ETag",
     "Link",
     "Retry-After",

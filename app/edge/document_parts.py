@@ -79,7 +79,13 @@ HEADERS = {
         "For `If-None-Match`; the same as long as the answer says the same.",
         'W/"3f1c9be2a0d54c7e"',
     ),
-    "X-Total-Count": _header("Orders in the whole list.", 137, minimum=0),
+    "X-Total-Count": _header(
+        "Orders in the whole list, or that the filters let through.", 137, minimum=0
+    ),
+    "Content-Disposition": _header(
+        "The name to save the file under.",
+        'attachment; filename="orders-20261123T080000Z.csv"',
+    ),
     "Link": _header(
         "The pages `first`, `prev`, `next` and `last` (RFC 8288).",
         '</v1/orders?page=2>; rel="next"',
@@ -128,6 +134,16 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
                 "items": {"$ref": "#/components/schemas/ParameterFault"},
             },
             "upstream": {"$ref": "#/components/schemas/UpstreamFacts"},
+            "progress": {"$ref": "#/components/schemas/Progress"},
+        },
+    },
+    "Progress": {
+        "type": "object",
+        "description": "How far the reading of the whole list is, in orders.",
+        "required": ["held", "of"],
+        "properties": {
+            "held": {"type": "integer", "minimum": 0},
+            "of": {"type": "integer", "minimum": 0},
         },
     },
     "ParameterFault": {
@@ -168,5 +184,6 @@ def example_of(code: str) -> Any:
         PROBLEM_KINDS[code].detail,
         errors=(_FAULT,) if code == "invalid_request" else (),
         upstream=_UPSTREAM_EXAMPLES.get(code),
+        progress=(3200, 10_000) if code == "collection_loading" else None,
     )
     return json.loads(body_of(problem, _REQUEST_ID))

@@ -4,12 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
+from typing import Annotated, Any, TypeVar, get_origin
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ValidationError,
@@ -83,26 +85,52 @@ class DecimalInteger:
         return int(text)
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Annotates a `str` that is one of a few words."""
+
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(schema) | {"enum": list(self.words)}
+
+    def _read(self, word: str) -> str:
+        if word not in self.words:
+            raise PydanticCustomError(
+                "one_of", "must be one of {words}", {"words": ", ".join(self.words)}
+            )
+        return word
+
+
 def read(model: type[M], query_string: bytes) -> M:
-    """The parameters in `query_string` as a `model`.
+    """The parameters in `query_string` as a `model`; a tuple's parameter may be repeated.
 
     Raises:
         InvalidRequest: with every fault of every parameter.
     """
-    names = tuple(field.alias or name for name, field in model.model_fields.items())
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    names = tuple(fields)
     given, faults = _split(query_string, names)
-    values: dict[str, str] = {}
+    values: dict[str, str | list[str]] = {}
     for name, count in Counter(name for name, _ in given).items():
-        value = next(value for given_name, value in given if given_name == name)
+        all_given = [value for given_name, value in given if given_name == name]
+        repeats = name in fields and get_origin(fields[name].annotation) is tuple
         if name not in names:
             faults.append(ParameterFault(name[:SHOWN], f"is unknown here; {_takes(names)}"))
-        elif count > 1:
+        elif count > 1 and not repeats:
             message = f"is given {count} times; give it once"
-            faults.append(ParameterFault(name, message, value[:SHOWN]))
-        elif not value:
-            faults.append(ParameterFault(name, "is empty; give it a value or leave it out", value))
+            faults.append(ParameterFault(name, message, all_given[0][:SHOWN]))
+        elif not all(all_given):
+            faults.append(ParameterFault(name, "is empty; give it a value or leave it out", ""))
         else:
-            values[name] = value
+            values[name] = all_given if repeats else all_given[0]
     try:
         read_model = model.model_validate(values)
     except ValidationError as error:
@@ -114,16 +142,37 @@ def read(model: type[M], query_string: bytes) -> M:
     return read_model
 
 
+def is_given(query_string: bytes, name: str, value: str) -> bool:
+    """Whether `value` is among what is given for `name`, be the rest valid or not."""
+    return (name, value) in parse_qsl(query_string.decode("latin-1"))
+
+
 def order_number(value: str) -> str:
     """`value`, if it can be the number of an order.
 
     Raises:
         InvalidRequest: it cannot.
     """
-    if _ORDER_NUMBER.fullmatch(value):
-        return value
-    message = "must be 1 to 64 of the characters 0-9 A-Z a-z _ - with at least one digit"
-    raise InvalidRequest(ParameterFault("order_no", message, value[:SHOWN]))
+    try:
+        return _order_number(value)
+    except ValueError as error:
+        raise InvalidRequest(ParameterFault("order_no", str(error), value[:SHOWN])) from None
+
+
+def _order_number(value: str) -> str:
+    if not _ORDER_NUMBER.fullmatch(value):
+        raise ValueError(
+            "must be 1 to 64 of the characters 0-9 A-Z a-z _ - with at least one digit"
+        )
+    return value
+
+
+OrderNumber = Annotated[
+    str,
+    AfterValidator(_order_number),
+    Field(json_schema_extra={"pattern": _ORDER_NUMBER_DOCUMENTED, "maxLength": 64}),
+]
+"""Annotates a parameter that is the number of an order."""
 
 
 def documented_order_number() -> dict[str, Any]:
@@ -153,7 +202,10 @@ def _document(name: str, schema: dict[str, Any], *, required: bool) -> dict[str,
     schema.pop("title", None)
     if "description" in schema:
         parameter["description"] = schema.pop("description")
-    if "examples" in schema:
+    if schema.get("default") in (None, []):
+        schema.pop("default", None)
+    # Swagger UI sends a parameter's own example: it must not narrow what a newcomer asks for.
+    if "examples" in schema and (required or "default" in schema):
         parameter["example"] = schema.pop("examples")[0]
     return parameter | {"schema": schema}
 
@@ -192,16 +244,25 @@ def _decode(raw: bytes) -> str:
         raise ValueError("is not UTF-8; percent-encode its UTF-8 bytes") from None
 
 
-def _faults_of(error: ValidationError, values: Mapping[str, str]) -> Iterator[ParameterFault]:
-    for fault in error.errors(include_url=False, include_context=False):
+def _faults_of(
+    error: ValidationError, values: Mapping[str, str | list[str]]
+) -> Iterator[ParameterFault]:
+    for fault in error.errors(include_url=False):
         # A fault of several parameters together has no place of its own.
-        name = str(fault["loc"][0]) if fault["loc"] else "query"
-        value = values.get(name)
+        name, *at = fault["loc"] or ("query",)
+        value = values.get(str(name))
+        if isinstance(value, list):
+            value = value[int(at[0])] if at else None
         if fault["type"] == "missing":
-            yield ParameterFault(name, "is required")
+            message = "is required"
+        elif fault["type"] == "too_long":
+            told = fault["ctx"]
+            message = (
+                f"is given {told['actual_length']} times; give it at most {told['max_length']}"
+            )
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            yield ParameterFault(name, message, value and value[:SHOWN])
+        yield ParameterFault(str(name), message, value and value[:SHOWN])
 
 
 def _takes(names: tuple[str, ...]) -> str:

@@ -49,11 +49,19 @@ def code_of(error: BaseException, table: Mapping[type[Exception], str]) -> str:
 
 
 def problem_of(error: Exception, table: Mapping[type[Exception], str]) -> Problem:
-    """The problem that tells `error` in our own words, never in the upstream's."""
+    """The problem that tells `error` in our own words, never in the upstream's.
+
+    An error may have `progress`, and `retry_after` in seconds.
+    """
     code = code_of(error, table)
     detail = PROBLEM_KINDS[code].detail
     if not isinstance(error, UpstreamError):
-        return Problem(code, detail)
+        return Problem(
+            code,
+            detail,
+            retry_after=ceil(getattr(error, "retry_after", 0)),
+            progress=getattr(error, "progress", None),
+        )
     facts = UpstreamFacts(error.status_code, error.api_code, error.request_id)
     return Problem(
         code,

@@ -303,6 +303,17 @@ _KINDS = {
         caller="Read the pages one by one: that works for any number of orders.",
         operator="Raise ORDERS_CACHE__MAX_ORDERS if the machine has the memory.",
     ),
+    "cursor_gone": ProblemKind(
+        status=410,
+        title="The cursor is not known here",
+        retryable=False,
+        detail="What changed since that state cannot be told. Take the export, and the new cursor.",
+        meaning="The state that `since` names was never seen by this process, is too long ago, or "
+        "too much has changed since.",
+        caller="Ask `/v1/orders/changes` without `since` for the present cursor, then take "
+        "`/v1/orders/export`, and go on from there.",
+        operator="Nothing, as long as it is rare: after a restart each caller meets it once.",
+    ),
     "not_in_cache": ProblemKind(
         status=504,
         title="The answer is not held",

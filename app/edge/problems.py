@@ -32,7 +32,13 @@ class UpstreamFacts:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error as its caller gets it. `code` is one of `PROBLEM_KINDS`."""
+    """One error as its caller gets it.
+
+    Attributes:
+        code: one of `PROBLEM_KINDS`.
+        retry_after: seconds.
+        progress: of something that is still being read, how much is held, of how much.
+    """
 
     code: str
     detail: str
@@ -40,6 +46,7 @@ class Problem:
     retry_after: int | None = None
     errors: tuple[ParameterFault, ...] = ()
     upstream: UpstreamFacts | None = None
+    progress: tuple[int, int] | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -110,6 +117,9 @@ def body_of(problem: Problem, request_id: str) -> bytes:
             api_code=problem.upstream.api_code,
             request_id=problem.upstream.request_id,
         )
+    if problem.progress is not None:
+        held, of = problem.progress
+        body["progress"] = {"held": held, "of": of}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -1,19 +1,24 @@
 """An answer, composed once and sent many times: its body, its ETag, its headers. Pure."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic_core import to_json
 
 from app.edge.coding import Codings
+from app.orders.changed import Change
+from app.orders.included import NOTHING_INCLUDED, Included
 from app.orders.reshape import Row
 
 IDS_IN_BODY = 200
 IDS_IN_HEADER = 10
 WARNINGS = 100
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -62,6 +67,7 @@ def compose_page(
     shifting: bool,
     currency: str,
     links: str,
+    included: Included = NOTHING_INCLUDED,
 ) -> Answer:
     """One page of the list. `links` is the value of its Link header."""
     pages = -(-total // limit)
@@ -70,15 +76,62 @@ def compose_page(
     meta |= _told(unread, currency if any(row.has_amount for row in rows) else "")
     if shifting:
         meta["shifting"] = True
-    data = b"[" + b",".join(row.body for row in rows) + b"]"
     extra = ((b"x-total-count", str(total).encode()), (b"link", links.encode()))
-    return _compose(data, meta, sources, extra)
+    data = included.told_of_all(rows)
+    lasting = included.lasting().told_of_all(rows) if "origin" in included.names else data
+    return _compose(data, meta, sources, extra, lasting=lasting)
+
+
+def compose_summary(
+    body: bytes, sources: Sequence[Source], *, shifting: bool, currency: str
+) -> Answer:
+    """Totals of the list."""
+    meta: dict[str, Any] = {"shifting": True} if shifting else {}
+    if currency:
+        meta["currency"] = currency
+    return _compose(body, meta, sources, ())
 
 
 def compose_single(row: Row, source: Source, *, currency: str) -> Answer:
     """One order, or one payment."""
     meta = _told([("/data", row)], currency if row.has_amount else "")
     return _compose(row.body, meta, [source], ())
+
+
+def compose_changes(
+    changes: Sequence[Change],
+    sources: Sequence[Source],
+    *,
+    cursor: str,
+    poll_after: int,
+    currency: str,
+) -> Answer:
+    """What changed, and the state that it leads to."""
+    present = [(at, change.row) for at, change in enumerate(changes) if change.row]
+    told = _told(
+        ((f"/data/{at}/order", row) for at, row in present),
+        currency if any(row.has_amount for _, row in present) else "",
+    )
+    data = b"[" + b",".join(map(_change, changes)) + b"]"
+    return _compose(
+        data, {"cursor": cursor, **told}, sources, (), passing={"poll_after": poll_after}
+    )
+
+
+def compose_export(digest: bytes, sources: Sequence[Source], count: int) -> Answer:
+    """What is told of a file of so many orders beside its lines; `digest` is that of them."""
+    extra = ((b"x-total-count", str(count).encode()),)
+    return _compose(b"[]", {}, sources, extra, lasting=digest)
+
+
+def _change(change: Change) -> bytes:
+    told = to_json({"change": change.change, "order_no": change.order_no})
+    return told if change.row is None else told[:-1] + b',"order":' + change.row.body + b"}"
+
+
+def etag_of(told: bytes) -> bytes:
+    """The weak entity tag of what is told."""
+    return f'W/"{hashlib.sha256(told).hexdigest()[:32]}"'.encode()
 
 
 def links_of(path: str, query: str, page: int, pages: int) -> str:
@@ -120,14 +173,22 @@ def _told(places: Iterable[tuple[str, Row]], currency: str) -> dict[str, Any]:
 
 
 def _compose(
-    data: bytes, meta: dict[str, Any], sources: Sequence[Source], extra: Headers
+    data: bytes,
+    meta: dict[str, Any],
+    sources: Sequence[Source],
+    extra: Headers,
+    *,
+    lasting: bytes | None = None,
+    passing: Mapping[str, Any] = NOTHING,
 ) -> Answer:
-    """Body and headers; the ETag leaves out what a refresh that changed nothing would change."""
+    """Body and headers; the ETag leaves out what a refresh that changed nothing would change.
+
+    `lasting` is the data without that, where it is not all of the data; `passing` is meta of that.
+    """
     oldest = min(sources, key=lambda source: source.asked)
     ids = tuple(source.request_id for source in sources if source.request_id is not None)
-    digest = hashlib.sha256(data + to_json(meta)).hexdigest()[:32]
-    etag = f'W/"{digest}"'.encode()
-    meta |= {"as_of": oldest.as_of, "upstream_request_ids": ids[:IDS_IN_BODY]}
+    etag = etag_of((data if lasting is None else lasting) + to_json(meta))
+    meta |= {**passing, "as_of": oldest.as_of, "upstream_request_ids": ids[:IDS_IN_BODY]}
     if len(ids) > IDS_IN_BODY:
         meta["upstream_answers"] = len(sources)
     body = b'{"data":' + data + b',"meta":' + to_json(meta) + b"}"

@@ -15,7 +15,7 @@ from app.cache.grace_cache import Entry
 from app.orders.reshape import Row
 from app.upstream.wire import BLOCK_SIZE
 
-ROW_OVERHEAD = 200
+ROW_OVERHEAD = 400
 """Bytes that a row weighs beside its text."""
 
 
@@ -42,7 +42,7 @@ class Block:
     @property
     def weight(self) -> int:
         """Roughly its bytes in memory."""
-        return ROW_OVERHEAD + sum(len(row.body) + ROW_OVERHEAD for row in self.rows)
+        return ROW_OVERHEAD + sum(row.weight + ROW_OVERHEAD for row in self.rows)
 
 
 def blocks_of(start: int, stop: int, total: int) -> range:
@@ -62,15 +62,18 @@ def laggards(entries: Sequence[Entry[Block]]) -> list[int]:
 
     Blocks agree when they tell the same total and share no order number.
     """
+    return [index for index in laggards_among(entries) if index is not None]
+
+
+def laggards_among(entries: Sequence[Entry[Block]]) -> Iterator[int | None]:
+    """The same, one look at a time: for each block, the latest first, its index or None."""
     total = newest(entries).value.total
-    found: list[int] = []
     later: set[str] = set()
     for entry in sorted(entries, key=lambda entry: -entry.ordinal):
         numbers = {row.order_no for row in entry.value.rows} - {""}
-        if entry.value.total != total or not numbers.isdisjoint(later):
-            found.append(entry.value.index)
+        agrees = entry.value.total == total and numbers.isdisjoint(later)
         later |= numbers
-    return found
+        yield None if agrees else entry.value.index
 
 
 def cut(start: int, stop: int, blocks: Sequence[Block]) -> Iterator[Row]:

@@ -14,8 +14,9 @@ heals within the ttl.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from sys import maxsize
 from typing import Any
 
 from app.cache.freshness import Freshness
@@ -61,6 +62,8 @@ class OrderBook:
         self._clock = clock
         self._deadline = deadline
         self._telling: Entry[Block] | None = None
+        self.generation = 0
+        """Another number whenever a block that is held, or what is known of it, is another."""
 
     @property
     def total(self) -> int | None:
@@ -87,7 +90,7 @@ class OrderBook:
             wanted = self._wanted(start, stop, telling)
             missing = [index for index in wanted if index not in gathered]
             if missing:
-                cold = not all(map(self._is_held, missing))
+                cold = not all(map(self.held, missing))
                 for served in await self._gather(missing, ask, until, since):
                     gathered[served.entry.value.index] = served
                 if cold:
@@ -106,6 +109,32 @@ class OrderBook:
         basis = [gathered[index] for index in wanted if index in gathered]
         return self._cut(start, stop, basis or list(gathered.values()), shifting=True)
 
+    def all_indexes(self) -> list[int]:
+        """The blocks that the whole list needs, as far as is known."""
+        return self._wanted(0, maxsize, self._telling_to({}))
+
+    def held(self, index: int) -> Entry[Block] | None:
+        """The block that is held, unless it is gone."""
+        entry = self._blocks.held(index)
+        return entry if entry and self.judge(entry) is not Freshness.GONE else None
+
+    async def refreshed(self, index: int) -> Served[Block]:
+        """The block, fresh if it can be; for work behind the callers.
+
+        Raises:
+            UpstreamError: the upstream did not give it, now or a moment ago.
+        """
+        return await self._blocks.refreshed(index, partial(self._read, index))
+
+    async def renewed(
+        self, entry: Entry[Block], *, until: float, since: float | None = None
+    ) -> Served[Block]:
+        """What is served in the place of a block that was found lagging."""
+        index = entry.value.index
+        return await self._blocks.renew(
+            index, entry, partial(self._read, index), until=until, since=since
+        )
+
     def fresh_row(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
         """The order in a fresh block, the one asked for last if there are several."""
         return self._find(order_no, lambda freshness: freshness is Freshness.FRESH)
@@ -117,6 +146,10 @@ class OrderBook:
     def judge(self, entry: Entry[Block]) -> Freshness:
         """How good a block is now."""
         return self._blocks.judge(entry)
+
+    def judge_asked(self, asked: float) -> Freshness:
+        """How good a block that was asked for at the moment `asked` is now."""
+        return self._blocks.judge_asked(asked)
 
     def is_current(self, entries: Sequence[Entry[Block]], total: int) -> bool:
         """Whether just these blocks are held, fresh, and `total` is the total last told."""
@@ -131,7 +164,16 @@ class OrderBook:
         """Let the flights run out, at most `seconds`."""
         await self._blocks.close(seconds)
 
+    async def _read(self, index: int, awaited: Awaited) -> Block:
+        """Ask for one block; where it says again what it said, the rows stay those that were."""
+        block = await self._fetch(index, awaited)
+        held = self._blocks.held(index)
+        if held and held.value.rows == block.rows:
+            return replace(block, rows=held.value.rows)
+        return block
+
     def _landed(self, _index: int, entry: Entry[Block]) -> None:
+        self.generation += 1
         if self._telling is None or self._telling.ordinal < entry.ordinal:
             self._telling = entry
 
@@ -170,18 +212,12 @@ class OrderBook:
             return [last.index]
         return found
 
-    def _is_held(self, index: int) -> bool:
-        entry = self._blocks.held(index)
-        return entry is not None and self._blocks.judge(entry) is not Freshness.GONE
-
     async def _gather(
         self, indexes: Sequence[int], ask: Ask, until: float, since: float
     ) -> list[Served[Block]]:
         """All of them at once; the first error is raised when all have ended."""
         lookups = [
-            self._blocks.serve(
-                index, partial(self._fetch, index), ask=ask, until=until, since=since
-            )
+            self._blocks.serve(index, partial(self._read, index), ask=ask, until=until, since=since)
             for index in indexes
         ]
         outcomes = await asyncio.gather(*lookups, return_exceptions=True)
@@ -197,10 +233,7 @@ class OrderBook:
     ) -> bool:
         """Fetch the laggards again; False if that brought nothing new."""
         before = [gathered[index].entry for index in lagging]
-        renewals = [
-            self._blocks.renew(index, entry, partial(self._fetch, index), until=until, since=since)
-            for index, entry in zip(lagging, before, strict=True)
-        ]
+        renewals = [self.renewed(entry, until=until, since=since) for entry in before]
         gathered.update(zip(lagging, await asyncio.gather(*renewals), strict=True))
         return any(
             gathered[index].entry.ordinal > entry.ordinal

@@ -69,6 +69,31 @@ class Order(TypedDict):
     created_at: NotRequired[Moment]
 
 
+class Origin(TypedDict):
+    """The upstream answer that a row comes from."""
+
+    upstream_request_id: NotRequired[Annotated[str, Field(examples=[UPSTREAM_REQUEST_ID])]]
+    fetched_at: Annotated[Moment, Field(description="When it was asked for.")]
+
+
+Rev = Annotated[
+    str,
+    Field(
+        description="Fingerprint of what the upstream sent of it: it changes when the order does.",
+        pattern="^[0-9a-f]{16}$",
+        examples=["8d3f1c0a9b7e5264"],
+    ),
+]
+
+
+class ListedOrder(Order):
+    """One order of a list, with what `include` asks for."""
+
+    rev: NotRequired[Rev]
+    raw: NotRequired[Annotated[Any, Field(description="The upstream's row as it was sent.")]]
+    origin: NotRequired[Origin]
+
+
 class Payment(TypedDict):
     """The payment of one order. What is not known is left out."""
 
@@ -129,29 +154,130 @@ class AnswerMeta(TypedDict):
     ]
 
 
+Shifting = Annotated[
+    bool,
+    Field(
+        description="The list changed while it was read: an order may be missing here, "
+        "none stands twice."
+    ),
+]
+
+
 class PageMeta(AnswerMeta):
     """Where a page stands in the list, and where it comes from."""
 
     page: Annotated[int, Field(examples=[1])]
     limit: Annotated[int, Field(examples=[10])]
-    total: Annotated[int, Field(description="Orders in the whole list.", examples=[137])]
-    pages: Annotated[int, Field(description="0 when there are no orders.", examples=[14])]
-    shifting: NotRequired[
-        Annotated[
-            bool,
-            Field(
-                description="The list changed while it was read: an order may be missing here, "
-                "none stands twice."
-            ),
-        ]
+    total: Annotated[
+        int,
+        Field(
+            description="Orders in the whole list, or that the filters let through.", examples=[137]
+        ),
     ]
+    pages: Annotated[int, Field(description="0 when there are no orders.", examples=[14])]
+    shifting: NotRequired[Shifting]
 
 
 class OrderPage(TypedDict):
-    """One page of the order list, in the upstream's order."""
+    """One page of the order list, in the upstream's order or sorted."""
 
-    data: list[Order]
+    data: list[ListedOrder]
     meta: PageMeta
+
+
+class Tally(TypedDict):
+    """How many orders, and what they come to."""
+
+    count: Annotated[int, Field(examples=[57])]
+    actual_amount: Annotated[
+        DecimalText, Field(description="The exact sum of the amounts that are known.")
+    ]
+
+
+class StatusTally(Tally):
+    """The orders of one status."""
+
+    status: Annotated[str, _open_enum(*STATUSES)]
+
+
+class TypeTally(Tally):
+    """The orders of one type."""
+
+    type: Annotated[str, _open_enum(*TYPES)]
+
+
+class SourceTally(Tally):
+    """The orders of one source."""
+
+    source: Annotated[str, _open_enum(*SOURCES)]
+
+
+class MonthTally(StatusTally):
+    """The orders of one month and one status."""
+
+    month: Annotated[
+        str,
+        Field(
+            description="In `time_zone`; `unknown` where an order tells no time, and then last.",
+            examples=["2022-09"],
+        ),
+    ]
+
+
+class Totals(Tally):
+    """All that the filters let through, added up."""
+
+    amounts_unknown: Annotated[
+        int, Field(description="Orders whose amount is not known, and in no sum.", examples=[0])
+    ]
+    by_status: list[StatusTally]
+    by_type: list[TypeTally]
+    by_source: list[SourceTally]
+    by_month: list[MonthTally]
+
+
+class OrderChange(TypedDict):
+    """What became of one order since the state that was asked for."""
+
+    change: Annotated[str, _open_enum("created", "updated", "removed")]
+    order_no: OrderNo
+    order: NotRequired[Annotated[Order, Field(description="As it is now; none if removed.")]]
+
+
+class ChangesMeta(AnswerMeta):
+    """The state that the changes lead to."""
+
+    cursor: Annotated[
+        str,
+        Field(
+            description="Names the state by its content; for `since`.",
+            examples=["5f0c9be2a0d54c7e8d3f1c0a9b7e5264"],
+        ),
+    ]
+    poll_after: Annotated[
+        int,
+        Field(description="Seconds before which there will be nothing new.", examples=[41]),
+    ]
+
+
+class OrderChanges(TypedDict):
+    """What changed since a state, in no promised order."""
+
+    data: list[OrderChange]
+    meta: ChangesMeta
+
+
+class CollectionMeta(AnswerMeta):
+    """Where an answer over the whole list comes from."""
+
+    shifting: NotRequired[Shifting]
+
+
+class Summary(TypedDict):
+    """Totals of the list, or of what the filters let through."""
+
+    data: Totals
+    meta: CollectionMeta
 
 
 class SingleOrder(TypedDict):

@@ -23,7 +23,7 @@ class Single:
     @property
     def weight(self) -> int:
         """Roughly its bytes in memory."""
-        return len(self.row.body) + 2 * ROW_OVERHEAD
+        return self.row.weight + 2 * ROW_OVERHEAD
 
 
 class Fetch:

@@ -1,16 +1,18 @@
 """Answers composed before: sent again from memory, in front of the framework.
 
-A prepared answer hangs on the blocks that it was cut from: it is good as long as each of them is
-the one held and fresh, and the total is the one last told. Asks nobody and waits for nothing.
+A prepared answer hangs on the blocks that it was cut from. A page is good as long as each of them
+is the one held and fresh, and the total is the one last told; what rests on the whole list, as long
+as no block is another and the oldest is fresh. Asks nobody and waits for nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.cache.bounded import Bounded
-from app.cache.grace_cache import Entry
 from app.clock import Clock
 from app.edge.at_once import Whole
 from app.edge.coding import coding_for
@@ -18,22 +20,38 @@ from app.edge.exchange import Exchange, exchange_of
 from app.edge.header_lines import lines_of
 from app.orders.answer import Answer
 from app.orders.asked import header, none_match
-from app.orders.blocks import Block
-from app.orders.book import OrderBook
 from app.orders.manner import Manner, held_fresh
 
-Rendered = tuple[int, list[tuple[bytes, bytes]], bytes]
+RawHeaders = list[tuple[bytes, bytes]]
+Rendered = tuple[int, RawHeaders, bytes]
 
 LIST_PATH = "/v1/orders"
-_LIST_TARGET = LIST_PATH.encode()
+SUMMARY_PATH = f"{LIST_PATH}/summary"
+_PATHS = {path.encode(): path for path in (LIST_PATH, SUMMARY_PATH)}
 SCOPE = "orders:read"
 _HIT = held_fresh(0)
 PAGES = 20_000
 """Prepared answers held at most; their bytes have a bound of their own."""
 
 
+Asked = tuple[str, bytes]
+"""A path and its query string."""
+
 Moment = tuple[int, int, bytes, bytes]
 """Age and ttl in whole seconds, condition, Accept-Encoding: who asks alike is told alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an answer hangs on: equal where two answers were cut from the same.
+
+    Attributes:
+        cut_from: what tells it apart.
+        is_current: tells of that whether it is still as it was, and fresh.
+    """
+
+    cut_from: tuple[Any, ...]
+    is_current: Callable[..., bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -44,52 +62,45 @@ class PreparedPage:
     """
 
     answer: Answer
-    entries: tuple[Entry[Block], ...]
-    total: int
+    basis: Basis
     lines: bytes
     said: tuple[Moment, Whole] | None = None
 
 
 class Prepared:
-    """The prepared answers to list questions, by query string, bounded in bytes."""
+    """The prepared answers by what was asked, bounded in bytes."""
 
-    def __init__(self, book: OrderBook, *, max_bytes: int) -> None:
-        self._book = book
-        self._pages: Bounded[bytes, PreparedPage] = Bounded(
+    def __init__(self, *, max_bytes: int) -> None:
+        self._pages: Bounded[Asked, PreparedPage] = Bounded(
             max_entries=PAGES,
             max_bytes=max_bytes,
             weigh=lambda page: page.answer.weight + len(page.lines),
         )
 
-    def keep(
-        self, query: bytes, answer: Answer, entries: tuple[Entry[Block], ...], total: int
-    ) -> None:
-        """Hold `answer` for the next who asks the same, as long as `entries` and `total` stand."""
-        self._pages.put(query, PreparedPage(answer, entries, total, lines_of(answer.headers)))
-
-    def weigh_again(self, query: bytes) -> None:
-        """Count what has been made of the answer to `query` since it was kept."""
-        page = self._pages.get(query)
+    def weigh_again(self, asked: Asked) -> None:
+        """Count what has been made of the answer since it was composed."""
+        page = self._pages.get(asked)
         if page is not None:
-            self._pages.put(query, page)
+            self._pages.put(asked, page)
 
-    def find(self, query: bytes) -> PreparedPage | None:
-        """The answer to `query`, if it is still good."""
-        page = self._pages.get(query)
+    def find(self, asked: Asked) -> PreparedPage | None:
+        """The answer, if it is still good."""
+        page = self._pages.get(asked)
         if page is None:
             return None
-        if self._book.is_current(page.entries, page.total):
+        if page.basis.is_current(*page.basis.cut_from):
             return page
-        self._pages.drop(query)
+        self._pages.drop(asked)
         return None
 
-    def cut_from(
-        self, query: bytes, entries: tuple[Entry[Block], ...], total: int
-    ) -> PreparedPage | None:
-        """The answer to `query` that another caller has cut from just these blocks, if one has."""
-        page = self._pages.get(query)
-        same = page is not None and page.entries == entries and page.total == total
-        return page if same else None
+    def once(self, asked: Asked, basis: Basis, compose: Callable[[], Answer]) -> Answer:
+        """The answer that was cut from just this, composed once for all who waited for it."""
+        page = self._pages.get(asked)
+        if page is None or page.basis != basis:
+            answer = compose()
+            page = PreparedPage(answer, basis, lines_of(answer.headers))
+            self._pages.put(asked, page)
+        return page.answer
 
 
 class PreparedAnswers:
@@ -102,18 +113,20 @@ class PreparedAnswers:
         self._ttl = ttl
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        page = None
-        if scope["type"] == "http" and scope["path"] == LIST_PATH and scope["method"] == "GET":
-            page = self._page(scope["query_string"], exchange_of(scope))
+        page, asked = None, ("", b"")
+        if scope["type"] == "http" and scope["method"] == "GET":
+            asked = (scope["path"], scope["query_string"])
+            page = self._page(asked, exchange_of(scope))
         if page is None:
             await self._app(scope, receive, send)
             return
-        raw = scope["headers"]
+        exchange, raw = exchange_of(scope), scope["headers"]
+        exchange.route = scope["path"]
         coding = coding_for(header(raw, b"accept-encoding"), len(page.answer.body))
         await page.answer.codings.made(coding)
-        self._prepared.weigh_again(scope["query_string"])
+        self._prepared.weigh_again(asked)
         now, condition = self._clock.monotonic(), header(raw, b"if-none-match")
-        status, headers, body = self._rendered(exchange_of(scope), page, now, condition, coding)
+        status, headers, body = self._rendered(exchange, page, now, condition, coding)
         start = {"status": status, "headers": [*page.answer.headers, *headers]}
         await send({"type": "http.response.start", **start})
         await send({"type": "http.response.body", "body": body})
@@ -121,9 +134,11 @@ class PreparedAnswers:
     def at_once(self, target: bytes, exchange: Exchange) -> Whole | None:
         """The same answer to a GET of `target`, for the short way."""
         path, _, query = target.partition(b"?")
-        page = self._page(query, exchange) if path == _LIST_TARGET else None
-        if page is None:
+        route = _PATHS.get(path)
+        page = self._page((route, query), exchange) if route else None
+        if route is None or page is None:
             return None
+        exchange.route = route
         now = self._clock.monotonic()
         passed = now - page.answer.asked
         condition = exchange.headers.get(b"if-none-match", b"")
@@ -136,20 +151,18 @@ class PreparedAnswers:
             status, headers, body = self._rendered(exchange, page, now, condition, coding)
             page.said = (moment, Whole(status, page.lines + lines_of(headers), body))
         else:
-            exchange.route = LIST_PATH
             _note(exchange, page.answer, _HIT, moment[0])
         return page.said[1]
 
-    def _page(self, query: bytes, exchange: Exchange) -> PreparedPage | None:
+    def _page(self, asked: Asked, exchange: Exchange) -> PreparedPage | None:
         """The page that may be sent again to just this caller."""
         allowed = exchange.caller is not None and SCOPE in exchange.caller.scopes
         plain = b"cache-control" not in exchange.headers
-        return self._prepared.find(query) if allowed and plain else None
+        return self._prepared.find(asked) if allowed and plain else None
 
     def _rendered(
         self, exchange: Exchange, page: PreparedPage, now: float, condition: bytes, coding: str
     ) -> Rendered:
-        exchange.route = LIST_PATH
         manner = held_fresh(self._ttl - (now - page.answer.asked))
         return rendered(exchange, page.answer, manner, now, if_none_match=condition, coding=coding)
 
@@ -167,13 +180,7 @@ def rendered(
 
     `coding` is one in which the answer's body has been made.
     """
-    age = max(0, int(now - answer.asked))
-    _note(exchange, answer, manner, age)
-    headers = [
-        (b"age", b"%d" % age),
-        (b"x-freshness", manner.freshness.value.encode()),
-        (b"cache-status", manner.cache_status.encode()),
-    ]
+    headers = headed(exchange, answer, manner, now)
     if none_match(if_none_match, answer.etag):
         return 304, headers, b""
     headers.append((b"content-type", b"application/json"))
@@ -182,6 +189,17 @@ def rendered(
         headers.append((b"content-encoding", coding.encode()))
     headers.append((b"content-length", b"%d" % len(body)))
     return 200, headers, body
+
+
+def headed(exchange: Exchange, answer: Answer, manner: Manner, now: float) -> RawHeaders:
+    """The headers that are one caller's own, but those of the body; noted in the exchange."""
+    age = max(0, int(now - answer.asked))
+    _note(exchange, answer, manner, age)
+    return [
+        (b"age", b"%d" % age),
+        (b"x-freshness", manner.freshness.value.encode()),
+        (b"cache-status", manner.cache_status.encode()),
+    ]
 
 
 def _note(exchange: Exchange, answer: Answer, manner: Manner, age: int) -> None:

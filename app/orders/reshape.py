@@ -9,12 +9,16 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
 
 from app.orders.contract import Order, PackageName, Payment
+from app.orders.moments import nanoseconds
+from app.orders.original import raw_of, rev_of
 from app.upstream.drift import Kind
 from app.upstream.wire import WireObject
 
@@ -64,12 +68,35 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One order, ready to be sent: its JSON, and what could not be read of it."""
+    """One order, ready to be sent, and what it is found, sorted and added up by.
+
+    Attributes:
+        body: its JSON, as we promise it.
+        unread: what could not be read of it.
+        names: the package names, case-folded.
+        amount: `actual_amount`, exact.
+        created: `created_at`, in nanoseconds since 1970.
+        raw: what the upstream sent, as compact JSON.
+        rev: the fingerprint of what the upstream sent.
+    """
 
     order_no: str
     body: bytes
     unread: tuple[Unread, ...]
     has_amount: bool
+    status: str = "unknown"
+    type: str = "unknown"
+    source: str = "unknown"
+    names: tuple[str, ...] = ()
+    amount: Decimal | None = None
+    created: int | None = None
+    raw: bytes = b"{}"
+    rev: str = ""
+
+    @property
+    def weight(self) -> int:
+        """The bytes of its text."""
+        return len(self.body) + len(self.raw)
 
 
 def order_row(sent: object, zone: ZoneInfo) -> Row:
@@ -90,11 +117,20 @@ def order_row(sent: object, zone: ZoneInfo) -> Row:
     _put(order, "actual_amount", reading.value("actualAmount", "actual_amount", _decimal))
     _put(order, "created_at", reading.moment("createTime", "created_at"))
     read = cast("dict[str, Any]", order)
+    created = order.get("created_at")
     return Row(
         order["order_no"],
         to_json({field: read[field] for field in _ORDER_FIELDS if field in read}),
         tuple(reading.unread),
         has_amount="unit_price" in order or "actual_amount" in order,
+        status=order["status"],
+        type=order["type"],
+        source=order["source"],
+        names=_folded_names(name.get("en"), name.get("zh")),
+        amount=_amount(order.get("actual_amount")),
+        created=None if created is None else nanoseconds(created),
+        raw=raw_of(sent),
+        rev=rev_of(sent),
     )
 
 
@@ -150,6 +186,19 @@ def utc(text: str, zone: ZoneInfo) -> str | None:
 
 
 _ORDER_FIELDS = tuple(Order.__annotations__)
+
+SHARED = 4096
+"""Package names and amounts of which each is held once, however many rows have it."""
+
+
+@lru_cache(SHARED)
+def _folded_names(*names: str | None) -> tuple[str, ...]:
+    return tuple(name.casefold() for name in names if name)
+
+
+@lru_cache(SHARED)
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def _put(into: Order | Payment | PackageName, field: str, value: object) -> None:

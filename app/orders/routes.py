@@ -1,20 +1,15 @@
-"""What callers may ask of orders: each route one straight line from question to answer."""
+"""What callers may ask of orders by page and number: each a straight line to its answer."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
-from app.cache.grace_cache import Served
-from app.clock import Clock
+from app.cache.grace_cache import Ask, Served
 from app.edge.callers import requires
-from app.edge.coding import coding_for
 from app.edge.document import asks_upstream
-from app.edge.exchange import exchange_of
 from app.edge.parameters import (
-    DecimalInteger,
     NoParameters,
     documented,
     documented_order_number,
@@ -22,56 +17,39 @@ from app.edge.parameters import (
     read,
 )
 from app.orders.answer import Answer, Source, compose_page, compose_single, links_of
-from app.orders.asked import ask_of, header
-from app.orders.book import OrderBook, Window
+from app.orders.blocks import Block
 from app.orders.contract import OrderPage, SingleOrder, SinglePayment
-from app.orders.manner import manner_of
-from app.orders.prepared import LIST_PATH, Prepared, rendered
-from app.orders.singles import Found, SingleOrders
-
-MAX_LIMIT = 50
-
-
-class OrdersQuery(BaseModel):
-    """Which page of the list."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    page: Annotated[
-        int,
-        DecimalInteger(1_000_000, "follow the Link header to the pages there are"),
-        Field(description="The page, from 1. One past the end is empty.", examples=[1]),
-    ] = 1
-    limit: Annotated[
-        int,
-        DecimalInteger(MAX_LIMIT, "ask for more pages"),
-        Field(description="Orders a page.", examples=[10]),
-    ] = 10
+from app.orders.desk import OrdersDesk, ask_in, only_with_scope_for_raw, whole_basis
+from app.orders.included import Included, origin_of
+from app.orders.prepared import LIST_PATH, Basis
+from app.orders.question import OrdersQuery
+from app.orders.reshape import Row
+from app.orders.singles import Found
+from app.orders.whole import source_of
 
 
 @dataclass(frozen=True, slots=True)
-class OrdersDesk:
-    """What the routes of orders need.
+class _Page:
+    """What a page is made of.
 
     Attributes:
-        ttl: seconds; told in Cache-Status.
-        currency: ISO 4217, or empty.
-        public_url: origin and prefix of links, or empty for path references.
-        code_of: the problem code of an error.
+        blocks: for each row the block that it came in.
+        sources: the upstream answers that it rests on.
+        served: the lookups, or the one that speaks for all.
+        basis: what it hangs on.
     """
 
-    book: OrderBook
-    singles: SingleOrders
-    prepared: Prepared
-    clock: Clock
-    ttl: float
-    currency: str
-    public_url: str
-    code_of: Callable[[BaseException], str]
+    rows: Sequence[Row]
+    blocks: Sequence[Block]
+    total: int
+    shifting: bool
+    sources: Sequence[Source]
+    served: Sequence[Served[Block]]
+    basis: Basis
 
 
 def orders_router(desk: OrdersDesk) -> APIRouter:
-    """The routes under /v1/orders."""
+    """The list, page by page, and single orders."""
     router = APIRouter(prefix=LIST_PATH, tags=["orders"])
 
     @router.get(
@@ -81,17 +59,30 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         response_model=OrderPage,
         dependencies=[Depends(requires("orders:read"))],
         openapi_extra={"parameters": documented(OrdersQuery)}
-        | asks_upstream(headers=("ETag", "Link", "X-Total-Count")),
+        | asks_upstream(
+            "collection_loading",
+            "collection_too_large",
+            headers=("ETag", "Link", "X-Total-Count"),
+        ),
     )
     async def list_orders(request: Request) -> Response:
-        """In the upstream's order. One past the end is empty, with the real `total`."""
-        query = read(OrdersQuery, request.scope["query_string"])
-        start = (query.page - 1) * query.limit
+        """In the upstream's order; one past the end is empty, with the real `total`.
+
+        Filters and `sort` are over all orders, which are read once and shared.
+        """
+        only_with_scope_for_raw(request)
+        given = request.scope["query_string"]
+        query = read(OrdersQuery, given)
         asked_at = desk.clock.monotonic()
-        window = await desk.book.window(start, start + query.limit, _ask(request))
-        answer = _page(desk, window, query, request.scope["query_string"])
-        response = await _answered(desk, request, answer, window.served, asked_at)
-        desk.prepared.weigh_again(request.scope["query_string"])
+        find = _window if query.is_plain() else _filtered
+        page = await find(desk, query, ask_in(request), asked_at)
+        compose = partial(_compose, desk, query, page, given)
+        if page.shifting or "raw" in query.include:
+            answer = compose()
+        else:
+            answer = desk.prepared.once((LIST_PATH, given), page.basis, compose)
+        response = await desk.answered(request, answer, page.served, asked_at)
+        desk.prepared.weigh_again((LIST_PATH, given))
         return response
 
     @router.get(
@@ -107,7 +98,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         """From the list where it is held and fresh, else asked for by its number."""
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
-        found = await desk.singles.order(number, _ask(request))
+        found = await desk.singles.order(number, ask_in(request))
         return await _single(desk, request, found, asked_at)
 
     @router.get(
@@ -123,7 +114,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         """Asked for anew each time; never held, so not to be stored."""
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
-        found = await desk.singles.payment(number, _ask(request))
+        found = await desk.singles.payment(number, ask_in(request))
         response = await _single(desk, request, found, asked_at, stored=False)
         response.headers["cache-control"] = "no-store"
         return response
@@ -131,8 +122,52 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
     return router
 
 
-def _ask(request: Request) -> Any:
-    return ask_of(header(request.scope["headers"], b"cache-control"))
+def _compose(desk: OrdersDesk, query: OrdersQuery, page: _Page, given: bytes) -> Answer:
+    pages = -(-page.total // query.limit)
+    return compose_page(
+        page.rows,
+        page.sources,
+        page=query.page,
+        limit=query.limit,
+        total=page.total,
+        shifting=page.shifting,
+        currency=desk.currency,
+        links=links_of(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
+        included=Included(query.include, lambda at: origin_of(page.blocks[at])),
+    )
+
+
+async def _window(desk: OrdersDesk, query: OrdersQuery, ask: Ask, _: float) -> _Page:
+    """A page of the list as it stands."""
+    window = await desk.book.window(query.start, query.start + query.limit, ask)
+    entries = tuple(served.entry for served in window.served)
+    home = {id(row): entry.value for entry in entries for row in entry.value.rows}
+    return _Page(
+        window.rows,
+        [home[id(row)] for row in window.rows],
+        window.total,
+        window.shifting,
+        [source_of(entry) for entry in entries],
+        window.served,
+        Basis((entries, window.total), desk.book.is_current),
+    )
+
+
+async def _filtered(desk: OrdersDesk, query: OrdersQuery, ask: Ask, asked_at: float) -> _Page:
+    """A page of what the filters let through."""
+    whole, served = await desk.collection.whole(ask)
+    until = asked_at + desk.deadline
+    positions = await desk.positions(whole, query.filter(), query.sort, until)
+    shown = positions[query.start : query.start + query.limit]
+    return _Page(
+        [whole.content.rows[at] for at in shown],
+        [whole.block_of(at) for at in shown],
+        len(positions),
+        whole.shifting,
+        whole.sources,
+        [served],
+        whole_basis(desk, whole),
+    )
 
 
 def _number(request: Request, order_no: str) -> str:
@@ -140,63 +175,9 @@ def _number(request: Request, order_no: str) -> str:
     return order_number(order_no)
 
 
-def _page(desk: OrdersDesk, window: Window, query: OrdersQuery, given: bytes) -> Answer:
-    """The page cut from `window`: once for all who waited for the same blocks."""
-    entries = tuple(served.entry for served in window.served)
-    if not window.shifting and (made := desk.prepared.cut_from(given, entries, window.total)):
-        return made.answer
-    pages = -(-window.total // query.limit)
-    answer = compose_page(
-        window.rows,
-        [_source(served) for served in window.served],
-        page=query.page,
-        limit=query.limit,
-        total=window.total,
-        shifting=window.shifting,
-        currency=desk.currency,
-        links=links_of(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
-    )
-    if not window.shifting:
-        desk.prepared.keep(given, answer, entries, window.total)
-    return answer
-
-
-def _source(served: Served[Any]) -> Source:
-    held = served.entry.value
-    return Source(served.entry.asked, held.as_of, held.request_id, held.sandbox)
-
-
 async def _single(
     desk: OrdersDesk, request: Request, found: Found, asked_at: float, *, stored: bool = True
 ) -> Response:
     row, served = found
-    answer = compose_single(row, _source(served), currency=desk.currency)
-    return await _answered(desk, request, answer, [served], asked_at, stored=stored)
-
-
-async def _answered(
-    desk: OrdersDesk,
-    request: Request,
-    answer: Answer,
-    served: Any,
-    asked_at: float,
-    *,
-    stored: bool = True,
-) -> Response:
-    raw = request.scope["headers"]
-    # A payment is never held: to code each would cost more than the bytes it saves. And its body
-    # holds the caller's own text, the number, beside a secret: their length together is not told.
-    accepted = header(raw, b"accept-encoding") if stored else b""
-    coding = coding_for(accepted, len(answer.body))
-    await answer.codings.made(coding)
-    now = desk.clock.monotonic()
-    exchange = exchange_of(request.scope)
-    exchange.waited_seconds = now - asked_at
-    manner = manner_of(served, now=now, ttl=desk.ttl, code_of=desk.code_of, stored=stored)
-    condition = header(raw, b"if-none-match")
-    status, headers, body = rendered(
-        exchange, answer, manner, now, if_none_match=condition, coding=coding
-    )
-    response = Response(body, status)
-    response.raw_headers = [*answer.headers, *headers]
-    return response
+    answer = compose_single(row, source_of(served.entry), currency=desk.currency)
+    return await desk.answered(request, answer, [served], asked_at, stored=stored)

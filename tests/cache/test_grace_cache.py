@@ -337,3 +337,47 @@ async def test_closing_waits_for_the_flights(bench: Bench):
     bench.source.open.set()
     await closing
     assert (await asking).entry.value == "answer 1"
+
+
+async def test_work_behind_gets_what_is_fresh_without_asking_and_else_waits_for_the_answer(
+    bench: Bench,
+):
+    first = await bench.cache.refreshed("k", bench.source)
+    assert told(first) == ("answer 1", Freshness.FRESH, How.FETCHED)
+    assert told(await bench.cache.refreshed("k", bench.source))[2] is How.HELD
+    await bench.clock.advance(60)
+    bench.source.open.clear()
+    waiting = asyncio.ensure_future(bench.cache.refreshed("k", bench.source))
+    await bench.clock.advance(100)
+    assert not waiting.done()
+    bench.source.open.set()
+    served = await waiting
+    assert (served.entry.value, served.reason) == ("answer 2", "stale")
+
+
+async def test_work_behind_is_told_of_a_failure_and_leaves_the_key_in_peace_after_it(bench: Bench):
+    await bench.ask()
+    await bench.clock.advance(60)
+    bench.source.error = RuntimeError("down")
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            await bench.cache.refreshed("k", bench.source)
+    assert bench.source.asked == 2
+
+
+async def test_work_behind_takes_what_was_fetched_early_as_it_is(bench: Bench):
+    entry = (await bench.ask()).entry
+    await bench.clock.advance(10)
+    early = (await bench.renew(entry)).entry
+    lagging = (await bench.renew(early)).entry
+    served = await bench.cache.refreshed("k", bench.source)
+    assert (served.entry, served.how) == (lagging, How.HELD_STALE)
+    assert bench.source.asked == 2
+
+
+async def test_an_answer_that_was_found_lagging_is_reported_as_one_that_is_now_held(bench: Bench):
+    entry = (await bench.ask()).entry
+    bench.source.error = RuntimeError("down")
+    served = await bench.renew(entry)
+    assert bench.landed == [entry, served.entry]
+    assert served.entry.lagging

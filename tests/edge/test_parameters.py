@@ -11,8 +11,11 @@ from app.edge.parameters import (
     DecimalInteger,
     InvalidRequest,
     NoParameters,
+    OneOf,
+    OrderNumber,
     documented,
     documented_order_number,
+    is_given,
     order_number,
     read,
 )
@@ -45,6 +48,17 @@ class Period(BaseModel):
         if self.start > self.end:
             raise ValueError("start must not be after end")
         return self
+
+
+class Choice(BaseModel):
+    model_config = FROZEN
+
+    colour: Annotated[
+        tuple[Annotated[str, OneOf(("red", "blue"))], ...],
+        Field(description="The colours.", examples=[["red"]]),
+    ] = ()
+    order_no: Annotated[tuple[OrderNumber, ...], Field(max_length=2)] = ()
+    name: str | None = None
 
 
 def faults_of(model: type[BaseModel], query_string: bytes) -> list[ParameterFault]:
@@ -229,3 +243,56 @@ def test_the_documented_order_number_is_the_one_that_is_taken() -> None:
 
     assert document["schema"]["pattern"] == "^(?=.*[0-9])[0-9A-Za-z_-]{1,64}$"
     assert order_number(document["example"]) == document["example"]
+
+
+def test_a_parameter_that_may_be_repeated_is_read_as_often_as_it_is_given() -> None:
+    choice = read(Choice, b"colour=red&order_no=1&colour=blue&colour=red")
+
+    assert choice.colour == ("red", "blue", "red")
+    assert choice.order_no == ("1",)
+    assert read(Choice, b"") == Choice()
+
+
+@pytest.mark.parametrize(
+    ("query_string", "fault"),
+    [
+        (b"colour=red&colour=green", ParameterFault("colour", "must be one of red, blue", "green")),
+        (
+            b"colour=red&colour=",
+            ParameterFault("colour", "is empty; give it a value or leave it out", ""),
+        ),
+        (
+            b"order_no=1&order_no=2&order_no=3",
+            ParameterFault("order_no", "is given 3 times; give it at most 2"),
+        ),
+        (b"name=a&name=b", ParameterFault("name", "is given 2 times; give it once", "a")),
+    ],
+)
+def test_each_of_the_repeated_is_judged_and_their_number_too(
+    query_string: bytes, fault: ParameterFault
+) -> None:
+    assert faults_of(Choice, query_string) == [fault]
+
+
+def test_what_is_given_can_be_seen_before_the_rest_is_judged() -> None:
+    assert is_given(b"page=0&include=r%61w&%ff", "include", "raw")
+    assert not is_given(b"include=rev&other=raw&include=rawer", "include", "raw")
+
+
+def test_repeated_parameters_are_documented_as_lists_that_narrow_nothing_by_themselves() -> None:
+    colour, number, name = documented(Choice)
+
+    assert colour == {
+        "name": "colour",
+        "in": "query",
+        "required": False,
+        "description": "The colours.",
+        "schema": {
+            "type": "array",
+            "items": {"type": "string", "enum": ["red", "blue"]},
+            "examples": [["red"]],
+        },
+    }
+    assert number["schema"]["maxItems"] == 2
+    assert number["schema"]["items"]["pattern"] == documented_order_number()["schema"]["pattern"]
+    assert "default" not in name["schema"]

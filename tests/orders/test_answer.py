@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 
 from app.cache.grace_cache import Ask
-from app.orders.answer import Answer, Source, compose_page, compose_single, links_of
+from app.orders.answer import (
+    Answer,
+    Source,
+    compose_changes,
+    compose_page,
+    compose_single,
+    links_of,
+)
 from app.orders.asked import ask_of, header, none_match
+from app.orders.changed import Change
 from app.orders.reshape import Row, Unread
 
 ROW = Row("n1", b'{"order_no":"n1"}', (), has_amount=True)
@@ -177,3 +185,20 @@ def test_a_header_given_twice_is_one_list():
 )
 def test_if_none_match_is_compared_weakly(condition: bytes, matches: bool):
     assert none_match(condition, b'W/"abc"') is matches
+
+
+def test_changes_tell_the_row_of_what_is_there_and_the_number_of_what_is_not():
+    odd = replace(ROW, unread=(Unread("quantity", "two"),))
+    changes = [Change("removed", "n2", None), Change("updated", "n1", odd)]
+    answer = compose_changes(changes, [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
+    told = json.loads(answer.body)
+    assert told["data"] == [
+        {"change": "removed", "order_no": "n2"},
+        {"change": "updated", "order_no": "n1", "order": json.loads(ROW.body)},
+    ]
+    assert told["meta"]["warnings"][0]["pointer"] == "/data/1/order/quantity"
+    assert told["meta"]["currency"] == "CNY"
+    later = compose_changes(changes, [SOURCE], cursor="c" * 32, poll_after=3, currency="CNY")
+    assert later.etag == answer.etag
+    gone = compose_changes(changes[:1], [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
+    assert "currency" not in json.loads(gone.body)["meta"]

@@ -1,14 +1,12 @@
 """Answers that are sent again: which, to whom, and never a wrong one."""
 
 import asyncio
-from typing import cast
 
 import pytest
 
 from app.edge.coding import Codings
 from app.orders.answer import Answer
-from app.orders.book import OrderBook
-from app.orders.prepared import Prepared
+from app.orders.prepared import Basis, Prepared
 from tests.support.proxy import Proxy
 
 PAGE = "/v1/orders?page=1&limit=50"
@@ -69,22 +67,16 @@ async def test_a_payment_is_never_coded() -> None:
     assert "content-encoding" not in payment.headers
 
 
-class Standing:
-    """A book in which everything stands as it is."""
-
-    def is_current(self, *_: object) -> bool:
-        return True
-
-
 async def test_what_is_made_of_a_page_counts_in_its_weight() -> None:
     body = b"x" * 2000
     answer = Answer(body, b'W/"1"', 0.0, (), (), Codings(body))
-    prepared = Prepared(cast("OrderBook", Standing()), max_bytes=answer.weight + 10)
-    prepared.keep(b"page=1", answer, (), 1)
-    prepared.weigh_again(b"page=1")
-    assert prepared.find(b"page=1") is not None
+    prepared = Prepared(max_bytes=answer.weight + 10)
+    asked = ("/v1/orders", b"page=1")
+    prepared.once(asked, Basis((), lambda: True), lambda: answer)
+    prepared.weigh_again(asked)
+    assert prepared.find(asked) is not None
 
     await answer.codings.made("gzip")
-    prepared.weigh_again(b"page=1")
+    prepared.weigh_again(asked)
 
-    assert prepared.find(b"page=1") is None
+    assert prepared.find(asked) is None

@@ -1,6 +1,7 @@
 """An order book over a plain list that a test may change between two fetches."""
 
 from collections.abc import Callable
+from typing import Any
 
 from app.cache.freshness import Lifetime, pause_after
 from app.cache.grace_cache import Entry, GraceCache
@@ -16,9 +17,9 @@ TTL = 60.0
 LIFETIME = Lifetime(TTL, 300, 1000)
 
 
-def row(number: str) -> Row:
-    """A row that is told by its number alone."""
-    return Row(number, b'"%s"' % number.encode(), (), has_amount=False)
+def row(number: str, **known: Any) -> Row:
+    """A row that is told by its number, and by what else is known of it."""
+    return Row(number, b'{"order_no":"%s"}' % number.encode(), (), has_amount=False, **known)
 
 
 class PlainList:

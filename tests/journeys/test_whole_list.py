@@ -1,0 +1,301 @@
+"""What a caller gets who asks for more than a page: filters, sums, and what stands behind them."""
+
+import asyncio
+import json
+import math
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from app.main import create_app
+from app.sandbox.options import Options
+from app.settings import load
+from app.upstream.client import ORDERS_PATH
+from tests.support.clock import ManualClock, settle
+from tests.support.proxy import Proxy, members, problem
+from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream
+
+
+@pytest.fixture
+def proxy() -> Proxy:
+    return Proxy(sandbox=True)
+
+
+async def everything(proxy: Proxy, query: str = "") -> list[dict[str, Any]]:
+    """All orders, page by page."""
+    rows: list[dict[str, Any]] = []
+    path: str | None = f"/v1/orders?limit=50&{query}"
+    while path:
+        response = await proxy.get(path)
+        assert response.status_code == 200
+        rows += response.json()["data"]
+        path = response.links.get("next", {}).get("url")
+    return rows
+
+
+async def test_a_filtered_list_is_paged_like_the_plain_one(proxy: Proxy):
+    rows = await everything(proxy)
+    calls = proxy.calls()
+    first = await proxy.get(f"/v1/orders?status=paid&status=completed&limit=5&q={quote('企业')}")
+    meant = [
+        row
+        for row in rows
+        if row["status"] in ("paid", "completed") and "企业" in row["package_name"].get("zh", "")
+    ]
+    assert first.json()["data"] == meant[:5]
+    assert first.json()["meta"]["total"] == len(meant)
+    assert first.headers["x-total-count"] == str(len(meant))
+    assert "status=paid&status=completed&limit=5&q=" in first.headers["link"]
+    assert len(first.json()["meta"]["upstream_request_ids"]) == 3
+    assert await everything(proxy, f"status=paid&status=completed&q={quote('企业')}") == meant
+    beyond = await proxy.get("/v1/orders?status=paid&page=1000")
+    assert (beyond.status_code, beyond.json()["data"]) == (200, [])
+    assert proxy.calls() == calls
+
+
+async def test_the_list_can_be_sorted(proxy: Proxy):
+    rows = await everything(proxy)
+    known = [row for row in rows if "created_at" in row]
+    newest = await everything(proxy, "sort=-created_at")
+    assert newest[: len(known)] == sorted(known, key=lambda row: row["created_at"], reverse=True)
+    assert {row["order_no"] for row in newest} == {row["order_no"] for row in rows}
+
+
+async def test_dates_are_those_of_the_zone(proxy: Proxy):
+    rows = await everything(proxy)
+    day = next(row["created_at"] for row in rows if row["created_at"] > "2026-06")[:10]
+    query = f"created_from={day}&created_to={day}T23:59:59.999999999Z"
+    found = await everything(proxy, query)
+    assert found == [row for row in rows if row["created_at"][:10] == day]
+    elsewhere = await everything(proxy, f"created_from={day}&time_zone=Pacific/Kiritimati")
+    assert len(elsewhere) > len(await everything(proxy, f"created_from={day}"))
+
+
+async def test_a_repeated_question_is_answered_from_memory_and_unchanged_is_a_304(proxy: Proxy):
+    for path in ("/v1/orders?status=paid", "/v1/orders/summary?status=paid"):
+        first = await proxy.get(path)
+        second = await proxy.get(path, If_None_Match=first.headers["etag"])
+        assert members(second.headers["cache-status"]) == "hit; ttl=60"
+        assert second.status_code == 304
+    await proxy.clock.advance(60)
+    stale = await proxy.get("/v1/orders?status=paid")
+    assert stale.headers["x-freshness"] == "stale"
+    assert members(stale.headers["cache-status"]) == "hit; ttl=0"
+    await settle()
+    renewed = await proxy.get("/v1/orders/summary?status=paid", If_None_Match=first.headers["etag"])
+    assert renewed.status_code == 304
+    assert renewed.headers["x-freshness"] == "fresh"
+    assert proxy.calls() == 6
+
+
+async def test_each_row_can_tell_its_origin_fingerprint_and_original(proxy: Proxy):
+    plain = await proxy.get("/v1/orders?page=2&limit=30&include=origin&include=rev&include=raw")
+    assert proxy.calls() == 2
+    ids = plain.json()["meta"]["upstream_request_ids"]
+    rows = plain.json()["data"]
+    assert [row["origin"]["upstream_request_id"] for row in rows] == [ids[0]] * 20 + [ids[1]] * 10
+    assert rows[0]["origin"]["fetched_at"] == plain.json()["meta"]["as_of"]
+    assert rows[0]["raw"]["orderNo"] == rows[0]["order_no"]
+    filtered = await proxy.get(
+        "/v1/orders?sort=order_no&limit=50&include=origin&include=rev&include=raw"
+    )
+    by_number = {row["order_no"]: row for row in filtered.json()["data"]}
+    for row in rows:
+        if row["order_no"] in by_number:
+            assert by_number[row["order_no"]] == row
+
+
+async def test_the_same_rows_have_the_same_tag_whichever_upstream_answer_they_came_in(proxy: Proxy):
+    first = await proxy.get("/v1/orders?include=origin")
+    await proxy.clock.advance(10)
+    second = await proxy.get("/v1/orders?include=origin", Cache_Control="no-cache")
+    assert first.json()["data"][0]["origin"] != second.json()["data"][0]["origin"]
+    assert first.headers["etag"] == second.headers["etag"]
+    assert first.headers["etag"] != (await proxy.get("/v1/orders")).headers["etag"]
+
+
+async def test_the_upstream_s_rows_are_for_those_alone_who_have_the_scope():
+    stranger = Proxy()
+    refused = await stranger.get("/v1/orders?include=raw&page=0")
+    assert (refused.status_code, problem(refused)["code"]) == (403, "forbidden")
+    assert stranger.all_calls == 0
+    assert (await stranger.get("/v1/orders?include=rev")).status_code == 200
+
+
+async def test_no_cache_is_not_heard_where_the_whole_list_is_asked_for(proxy: Proxy):
+    await proxy.get("/v1/orders?status=paid")
+    await proxy.clock.advance(30)
+    again = await proxy.get("/v1/orders?status=paid", Cache_Control="no-cache")
+    assert members(again.headers["cache-status"]) == "hit; ttl=30"
+    assert proxy.calls() == 3
+    cold = Proxy()
+    missing = await cold.get("/v1/orders/summary", Cache_Control="only-if-cached")
+    assert (missing.status_code, problem(missing)["code"]) == (504, "not_in_cache")
+
+
+async def test_a_summary_adds_up_what_the_filters_let_through(proxy: Proxy):
+    rows = await everything(proxy, "status=paid")
+    told = (await proxy.get("/v1/orders/summary?status=paid")).json()
+    assert told["data"]["count"] == len(rows)
+    assert [one["status"] for one in told["data"]["by_status"]] == ["paid"]
+    assert sum(one["count"] for one in told["data"]["by_month"]) == len(rows)
+    assert told["meta"].keys() == {"as_of", "upstream_request_ids"}
+    assert problem(await proxy.get("/v1/orders/summary?sort=order_no"))["code"] == "invalid_request"
+
+
+async def test_a_summary_of_amounts_says_what_they_are_in():
+    proxy = Proxy(upstream={"currency": "CNY"})
+    for query, currency in (("", "CNY"), ("?q=nothing-has-this-name", None)):
+        told = await proxy.get(f"/v1/orders/summary{query}")
+        assert told.json()["meta"].get("currency") == currency
+
+
+async def test_a_whole_list_that_takes_longer_than_the_deadline_says_how_far_it_is():
+    proxy = Proxy()
+    await proxy.get("/v1/orders")
+    proxy.sandbox.break_with("latency=5,path=get-orders")
+    asking = asyncio.ensure_future(Proxy.get(proxy, "/v1/orders/summary"))
+    await proxy.clock.advance(8)
+    assert (await asking).status_code == 200
+
+    slow = Proxy(Options(orders=1000), upstream={"max_concurrency": 1})
+    slow.sandbox.break_with("latency=1,path=get-orders")
+    asking = asyncio.ensure_future(slow.get("/v1/orders?status=paid"))
+    await slow.clock.advance(8.5)
+    response = await asking
+    told = problem(response)
+    assert (response.status_code, told["code"]) == (503, "collection_loading")
+    assert told["progress"] == {"held": 350, "of": 1000}
+    assert told["retryable"] is True
+    assert response.headers["retry-after"] == "15"
+    await slow.clock.advance(15)
+    assert (await slow.get("/v1/orders?status=paid")).status_code == 200
+
+
+async def test_a_list_of_more_orders_than_may_be_held_still_has_pages():
+    proxy = Proxy(cache={"max_orders": 100})
+    refused = await proxy.get("/v1/orders?sort=order_no")
+    assert (refused.status_code, problem(refused)["code"]) == (503, "collection_too_large")
+    assert (await proxy.get("/v1/orders")).status_code == 200
+
+
+async def test_a_list_that_shifts_while_it_is_read_says_so(proxy: Proxy):
+    proxy.sandbox.break_with("arrivals=1")
+    for path in ("/v1/orders?sort=order_no&limit=50", "/v1/orders/summary"):
+        told = (await proxy.get(path)).json()
+        assert told["meta"]["shifting"] is True
+
+
+async def test_ten_thousand_orders_are_read_in_as_few_round_trips_as_the_calls_in_flight_allow():
+    upstream = ScriptedUpstream(10_000)
+    clock = ManualClock()
+    found = load(
+        {"ORDERS_CALLERS__ANONYMOUS": "true"},
+        upstream={
+            "base_url": "https://upstream.example",
+            "access_key_id": KEY_ID,
+            "access_key_secret": KEY_SECRET,
+            "max_rate": 1000,
+        },
+    )
+    app = create_app(found, transport=upstream.transport, clock=clock)
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as caller:
+        asking = asyncio.ensure_future(caller.get("/v1/orders?status=paid"))
+        trips = 0
+        while not asking.done() and trips < 100:
+            gate = upstream.hold()
+            await clock.advance(0.1)
+            trips += gate.held > 0
+            gate.release()
+            await settle()
+        assert (await asking).json()["meta"]["total"] == 2000
+        assert len(upstream.asked_for(ORDERS_PATH)) == 200
+        assert trips <= math.ceil(200 / 8) + 1
+        for path in ("/v1/orders?sort=-created_at", "/v1/orders/summary"):
+            assert (await caller.get(path)).status_code == 200
+        assert len(upstream.asked_for(ORDERS_PATH)) == 200
+    assert len(json.loads(asking.result().content)["meta"]["upstream_request_ids"]) == 200
+
+
+async def test_an_export_is_the_whole_list_whatever_it_is_written_in(proxy: Proxy):
+    rows = await everything(proxy, "sort=order_no")
+    lines = await proxy.get("/v1/orders/export?format=ndjson&sort=order_no")
+    assert [json.loads(line) for line in lines.content.splitlines()] == rows
+    table = await proxy.get("/v1/orders/export?format=csv&sort=order_no")
+    assert table.content.startswith(b"\xef\xbb\xbforder_no,")
+    assert table.content.count(b"\r\n") == len(rows) + 1
+    for response, kind in ((lines, "ndjson"), (table, "csv")):
+        name = f'attachment; filename="orders-20261123T120000Z.{kind}"'
+        assert response.headers["content-disposition"] == name
+        assert response.headers["x-total-count"] == str(len(rows))
+        assert response.headers["x-freshness"] == "fresh"
+    assert proxy.calls() == 3
+    head = await proxy.get("/v1/orders/export?format=csv", method="HEAD")
+    assert (head.content, head.headers["x-total-count"]) == (b"", str(len(rows)))
+
+
+async def test_an_unchanged_export_is_a_304_until_a_row_changes(proxy: Proxy):
+    path = "/v1/orders/export?format=ndjson&include=rev&include=origin"
+    first = await proxy.get(path)
+    assert "origin" in json.loads(first.content.splitlines()[0])
+    for _ in range(2):
+        again = await proxy.get(path, If_None_Match=first.headers["etag"])
+        assert (again.status_code, again.content) == (304, b"")
+        await proxy.clock.advance(60)
+        await proxy.get(path)
+        await settle()
+    proxy.sandbox.break_with("arrivals=1,times=1")
+    await proxy.clock.advance(400)
+    await proxy.get(path)
+    await settle()
+    changed = await proxy.get(path, If_None_Match=first.headers["etag"])
+    assert changed.status_code == 200
+    assert changed.headers["x-total-count"] == "138"
+
+
+async def test_an_export_is_never_half_a_file_nor_one_of_two_states(proxy: Proxy):
+    for query in ("format=csv&include=rev", "", "format=xls", "format=csv&page=1"):
+        refused = await proxy.get(f"/v1/orders/export?{query}")
+        assert problem(refused)["code"] == "invalid_request"
+    stranger = await Proxy().get("/v1/orders/export?format=ndjson&include=raw")
+    assert problem(stranger)["code"] == "forbidden"
+    proxy.sandbox.break_with("arrivals=1")
+    for path in ("/v1/orders/export?format=csv", "/v1/orders/changes"):
+        shifting = await proxy.get(path)
+        assert (shifting.status_code, problem(shifting)["code"]) == (503, "collection_loading")
+
+
+async def test_changes_tell_what_became_of_the_list_since_a_cursor(proxy: Proxy):
+    start = await proxy.get("/v1/orders/changes")
+    assert start.json()["data"] == []
+    assert start.json()["meta"]["poll_after"] == 60
+    cursor = start.json()["meta"]["cursor"]
+    await proxy.clock.advance(10)
+    nothing = await proxy.get(f"/v1/orders/changes?since={cursor}")
+    assert (nothing.json()["data"], nothing.json()["meta"]["poll_after"]) == ([], 50)
+    proxy.sandbox.break_with("arrivals=1,times=1")
+    await proxy.clock.advance(50)
+    behind = await proxy.get(f"/v1/orders/changes?since={cursor}")
+    assert (behind.json()["data"], behind.json()["meta"]["poll_after"]) == ([], 2)
+    await settle()
+    told = (await proxy.get(f"/v1/orders/changes?since={cursor}")).json()
+    (change,) = told["data"]
+    newest = (await proxy.get("/v1/orders?limit=1")).json()["data"][0]
+    assert change == {"change": "created", "order_no": newest["order_no"], "order": newest}
+    assert told["meta"]["cursor"] != cursor
+    calls = proxy.calls()
+    gone = await proxy.get(f"/v1/orders/changes?since={'0' * 32}")
+    assert (gone.status_code, problem(gone)["code"]) == (410, "cursor_gone")
+    assert problem(await proxy.get("/v1/orders/changes?since=x"))["code"] == "invalid_request"
+    assert proxy.calls() == calls
+
+
+async def test_another_replica_that_saw_the_state_knows_its_cursor():
+    one, other = Proxy(sandbox=True), Proxy(sandbox=True)
+    cursor = (await one.get("/v1/orders/changes")).json()["meta"]["cursor"]
+    await other.get("/v1/orders/summary")
+    told = await other.get(f"/v1/orders/changes?since={cursor}")
+    assert (told.status_code, told.json()["data"]) == (200, [])

@@ -1,0 +1,89 @@
+"""Sums are exact, and every order is in them once."""
+
+import json
+from collections import Counter
+from decimal import Decimal, localcontext
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.orders.moments import nanoseconds
+from app.orders.question import Filter
+from app.orders.reshape import Row
+from app.orders.summary import add_up
+from tests.support.book import row
+from tests.support.run import run
+
+UTC = ZoneInfo("UTC")
+texts = st.from_regex(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", fullmatch=True)
+rows_of = st.lists(
+    st.builds(
+        row,
+        st.just("n1"),
+        status=st.sampled_from(["paid", "unpaid", "unknown"]),
+        type=st.sampled_from(["new", "unknown"]),
+        source=st.sampled_from(["admin", "offline"]),
+        amount=st.none() | st.builds(Decimal, texts),
+        created=st.none() | st.integers(0, 10**18),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=rows_of, paid_alone=st.booleans())
+def test_every_sum_is_exact_and_every_order_is_in_each_split_once(
+    rows: list[Row], paid_alone: bool
+):
+    asked = Filter(frozenset({"paid"})) if paid_alone else Filter()
+    told = json.loads(run(add_up(rows, asked, UTC)).body)
+    meant = [one for one in rows if one.status == "paid" or not paid_alone]
+    known = [one.amount for one in meant if one.amount is not None]
+    with localcontext() as exact:
+        exact.prec = 200
+        assert Decimal(told["actual_amount"]) == sum(known, Decimal())
+        for split in ("by_status", "by_type", "by_source", "by_month"):
+            total = sum((Decimal(one["actual_amount"]) for one in told[split]), Decimal())
+            assert total == sum(known, Decimal())
+            assert sum(one["count"] for one in told[split]) == told["count"] == len(meant)
+    assert told["amounts_unknown"] == len(meant) - len(known)
+    assert "E" not in told["actual_amount"]
+    counted = Counter(one.status for one in meant)
+    assert {one["status"]: one["count"] for one in told["by_status"]} == counted
+
+
+def at(text: str) -> int:
+    found = nanoseconds(text)
+    assert found is not None
+    return found
+
+
+def test_months_are_those_of_the_zone_in_order_and_the_unknown_comes_last():
+    rows = [
+        row("n1", status="paid", amount=Decimal("2.50")),
+        row("n2", status="paid", amount=Decimal("1.5"), created=at("2022-09-30T16:00:00Z")),
+        row("n3", status="unknown", amount=None, created=at("2022-09-30T15:59:59Z")),
+        row("n4", status="paid", amount=Decimal("-0.50"), created=at("2022-09-01T00:00:00Z")),
+    ]
+    added = run(add_up(rows, Filter(), ZoneInfo("Asia/Shanghai")))
+    assert json.loads(added.body)["by_month"] == [
+        {"month": "2022-09", "status": "paid", "count": 1, "actual_amount": "-0.50"},
+        {"month": "2022-09", "status": "unknown", "count": 1, "actual_amount": "0"},
+        {"month": "2022-10", "status": "paid", "count": 1, "actual_amount": "1.5"},
+        {"month": "unknown", "status": "paid", "count": 1, "actual_amount": "2.50"},
+    ]
+    assert added.has_amount
+    assert not run(add_up(rows[2:3], Filter(), UTC)).has_amount
+
+
+def test_nothing_comes_to_nothing():
+    assert json.loads(run(add_up([], Filter(), UTC)).body) == {
+        "count": 0,
+        "actual_amount": "0",
+        "amounts_unknown": 0,
+        "by_status": [],
+        "by_type": [],
+        "by_source": [],
+        "by_month": [],
+    }
