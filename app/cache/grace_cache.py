@@ -343,6 +343,9 @@ class GraceCache(Generic[K, V]):
         earlier = self._failures.get(key)
         in_a_row = earlier.in_a_row + 1 if earlier else 1
         now = self._clock.monotonic()
-        self._failures.put(key, _Failure(error, in_a_row, now, now + self._pause(error, in_a_row)))
+        pause = self._pause(error, in_a_row)
+        # As it will be told: the error itself holds every frame that it passed, and what is there.
+        told = self._told_later(error, 0.0, pause)
+        self._failures.put(key, _Failure(told, in_a_row, now, now + pause))
         if isinstance(error, self._facts):
             self._entries.drop(key)

@@ -1,6 +1,9 @@
 """What a caller gets while answers age, fail and land."""
 
 import asyncio
+import gc
+import weakref
+from copy import copy
 
 import pytest
 
@@ -168,19 +171,34 @@ async def test_a_failed_fetch_is_not_tried_again_at_once(bench: Bench):
 
 
 async def test_a_failure_is_told_with_the_time_until_it_is_asked_again(bench: Bench):
-    told: list[tuple[float, float]] = []
-
     def told_later(_: BaseException, elapsed: float, left: float) -> BaseException:
-        told.append((elapsed, left))
-        return OSError(f"down for {left}")
+        return OSError(f"down since {elapsed}, for {left}")
 
     bench.cache._told_later = told_later
     bench.source.error = OSError("down")
-    for pause in (0, 0.25, 1):
+    for pause, told in ((0, "since 0.0, for 1.0"), (0.25, "since 0.25, for 0.75"), (1, "for 2.0")):
         await bench.clock.advance(pause)
-        with pytest.raises(OSError, match="down for"):
+        with pytest.raises(OSError, match=f"{told}$"):
             await bench.ask()
-    assert told == [(0, 1), (0.25, 0.75), (0, 2)]
+
+
+async def test_what_is_remembered_of_a_failure_holds_nothing_of_the_call(bench: Bench):
+    class Whatever:
+        """What a call has in its hands when it fails."""
+
+    held: list[weakref.ref[Whatever]] = []
+
+    async def call(_: Awaited) -> str:
+        whatever = Whatever()
+        held.append(weakref.ref(whatever))
+        raise OSError("down")
+
+    bench.cache._told_later = lambda error, *_: copy(error)
+    with pytest.raises(OSError, match="down"):
+        await bench.cache.serve("k", call, ask=Ask.NORMAL, until=bench.clock.monotonic() + 8)
+    await settle()
+    gc.collect()
+    assert held[0]() is None
 
 
 async def test_a_caller_too_many_is_served_what_is_held(bench: Bench):
