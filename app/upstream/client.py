@@ -28,6 +28,7 @@ from app.upstream.http import AsyncBaseTransport, open_client
 from app.upstream.lines import Lines
 from app.upstream.retries import TRIES, Budget, Chance, Retries, Tries
 from app.upstream.signature import Brand
+from app.upstream.unanswered import told_if_unanswered
 from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
 
 ORDERS_PATH = "/api/v3/get-orders"
@@ -85,21 +86,24 @@ class UpstreamClient:
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         asking = _Asking(ORDERS_PATH, params, None, deadline, awaited)
-        return read_orders(await self._ask(asking), page, self.drift)
+        with told_if_unanswered(ORDERS_PATH):
+            return read_orders(await self._ask(asking), page, self.drift)
 
     async def order(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
     ) -> ObjectAnswer:
         """One order, as `orders`; OrderNotFound where there is none."""
         asking = _Asking(ORDER_PATH, {"orderNo": order_no}, OrderNotFound, deadline, awaited)
-        return read_object(await self._ask(asking), "order", OrderNotFound, self.drift)
+        with told_if_unanswered(ORDER_PATH):
+            return read_object(await self._ask(asking), "order", OrderNotFound, self.drift)
 
     async def payment(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
     ) -> ObjectAnswer:
         """The payment of one order, as `orders`; PaymentNotFound where there is none."""
         asking = _Asking(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline, awaited)
-        return read_object(await self._ask(asking), "payment", PaymentNotFound, self.drift)
+        with told_if_unanswered(PAYMENT_PATH):
+            return read_object(await self._ask(asking), "payment", PaymentNotFound, self.drift)
 
     async def adopt(self, candidate: Credential, *, deadline: float) -> Credential:
         """Ask with `candidate` from now on, if it can read the list of the same pool.

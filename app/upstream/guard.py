@@ -3,6 +3,7 @@
 Each call goes through here, the token's too, and how it ended is told to both.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,8 @@ from app.upstream.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.governor import Governor
+
+_logger = logging.getLogger("orders_bff.upstream")
 
 
 class Guard:
@@ -76,7 +79,10 @@ class Guard:
             self._governor.give()
 
     def _note(self, turn: int, health: Health) -> None:
+        was_open = self._breaker.is_open
         opened_for = self._breaker.leave(turn, health, self._clock.monotonic())
+        if self._breaker.is_open is not was_open:
+            _logger.warning("upstream_well" if was_open else "upstream_ill")
         if opened_for is not None:
             self._governor.dismiss(_in_peace(opened_for))
 
