@@ -18,6 +18,18 @@ PAYMENT = "/api/v3/get-order-pay-detail"
 TOKEN = "/api/v3/get-management-token"
 
 
+class Line(httpx.ASGITransport):
+    """The way to the upstream. Cut, it brings nothing through."""
+
+    cut = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry a call, or fail as a network does."""
+        if self.cut:
+            raise httpx.ConnectError("cut")
+        return await super().handle_async_request(request)
+
+
 class Proxy:
     """The app, its upstream, and a caller's side of it."""
 
@@ -30,6 +42,7 @@ class Proxy:
         self.clock = ManualClock()
         self.options = options or Options()
         self.sandbox = create_sandbox(self.options, clock=self.clock)
+        self.line = Line(self.sandbox)
         upstream = {
             "base_url": "http://127.0.0.1:9",
             "access_key_id": self.options.access_key_id,
@@ -41,10 +54,7 @@ class Proxy:
             **groups,
         )
         self.app = create_app(
-            self.settings,
-            transport=httpx.ASGITransport(self.sandbox),
-            clock=self.clock,
-            chance=lambda: 0.0,
+            self.settings, transport=self.line, clock=self.clock, chance=lambda: 0.0
         )
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
