@@ -60,6 +60,14 @@ simulate: $(DEV_STAMP) ## a million small worlds, each with an order of events o
 bench: $(DEV_STAMP) ## how fast a hit is, on this machine
 	$(BIN)/python -m bench
 
+faults: $(DEV_STAMP) ## try every fault on real processes, and write docs/faults.md
+	$(BIN)/python -m tests.faults --output docs/faults.md
+
+MINUTES ?= 10
+
+soak: $(DEV_STAMP) ## minutes of load while the upstream breaks and is away: what was wrong (MINUTES=10)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
 openapi: $(DEV_STAMP) ## write openapi/openapi.json from the code
 	$(BIN)/python -m app openapi --output openapi/openapi.json
 
