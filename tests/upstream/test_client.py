@@ -200,6 +200,16 @@ async def test_each_wait_of_a_call_is_cut_to_what_is_left():
     ]
 
 
+async def test_an_upstream_that_our_deadline_gave_too_little_time_is_not_called_slow():
+    bench = Bench(read_timeout=5)
+    await bench.client.orders(1, deadline=bench.deadline)
+    for left, kind in ((2, OutOfTime), (3, UpstreamTimeout), (8, UpstreamTimeout)):
+        bench.upstream.fail_next(error=httpx.ReadTimeout("x"))
+        with pytest.raises(UpstreamTimeout) as raised:
+            await bench.client.orders(1, deadline=bench.clock.monotonic() + left)
+        assert type(raised.value) is kind
+
+
 async def test_no_call_goes_out_when_no_time_is_left():
     bench = Bench()
     await bench.client.orders(1, deadline=bench.deadline)
