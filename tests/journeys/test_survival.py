@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.clock import settle
-from tests.support.proxy import Proxy, members, problem
+from tests.support.proxy import DETAIL, Proxy, members, problem
 
 
 @pytest.fixture
@@ -141,3 +141,22 @@ async def test_what_is_outside_of_what_we_know_is_served_and_told_once(
     told = [getattr(line, "facts", None) for line in caplog.records]
     assert {"what": "new word", "where": "order", "name": "status"} in told
     assert len(told) == len({str(facts) for facts in told}) > 3
+
+
+async def test_a_refresh_behind_lets_a_caller_in_front_go_first():
+    proxy = Proxy(upstream={"max_concurrency": 1})
+    for page in (1, 2):
+        await proxy.get(f"/v1/orders?page={page}&limit=50")
+    await proxy.clock.advance(70)
+    proxy.sandbox.break_with("latency=1")
+    asking = [asyncio.ensure_future(proxy.get("/v1/orders?page=3&limit=50"))]
+    await settle()
+    for page in (1, 2):  # stale: served at once, and refreshed behind
+        await proxy.get(f"/v1/orders?page={page}&limit=50")
+    await settle()
+    asking.append(asyncio.ensure_future(proxy.get("/v1/orders/A1")))
+    await proxy.clock.advance(1.5)
+    assert (proxy.calls(), proxy.calls(DETAIL)) == (3, 1)
+    await proxy.clock.advance(10)
+    assert [(await one).status_code for one in asking] == [200, 404]
+    assert proxy.calls() == 5
