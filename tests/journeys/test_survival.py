@@ -160,3 +160,15 @@ async def test_a_refresh_behind_lets_a_caller_in_front_go_first():
     await proxy.clock.advance(10)
     assert [(await one).status_code for one in asking] == [200, 404]
     assert proxy.calls() == 5
+
+
+async def test_an_upstream_is_left_in_peace_no_longer_than_the_ttl():
+    proxy = Proxy(cache={"ttl": 2})
+    proxy.sandbox.break_with("html=502,path=get-order-detail")
+    for number in ("A1", "A2"):
+        await proxy.get(f"/v1/orders/{number}")
+    refused = await proxy.get("/v1/orders/A3")
+    assert (problem(refused)["code"], refused.headers["retry-after"]) == (
+        "upstream_unavailable",
+        "2",
+    )
