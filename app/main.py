@@ -166,6 +166,8 @@ def create_app(
         fetch.block,
         clock,
         deadline=settings.upstream.deadline,
+        sweep_rate=settings.upstream.sweep_rate,
+        max_orders=settings.cache.max_orders,
     )
     singles = _singles(settings, clock, book, fetch)
     history = History()
@@ -206,7 +208,6 @@ def create_app(
         prepared=prepared,
         clock=clock,
         deadline=settings.upstream.deadline,
-        ttl=settings.cache.ttl,
         currency=settings.upstream.currency or "",
         public_url=(settings.server.public_url or "").rstrip("/"),
         code_of=lambda error: code_of(error, PROBLEM_OF),
@@ -218,7 +219,7 @@ def create_app(
         health_router(ready=_Readiness(book), table=PROBLEM_OF, leaving=lambda: leaving.begun)
     )
     openapi = _pages(settings, api, client)
-    behind = PreparedAnswers(api, prepared, clock, ttl=settings.cache.ttl)
+    behind = PreparedAnswers(api, prepared, book, clock)
     limits = _limits(settings)
     door, at_once = _door(settings, behind, clock, limits)
     return App(

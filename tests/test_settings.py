@@ -391,7 +391,6 @@ def test_settings_that_do_nothing_yet_are_judged_and_named() -> None:
     )
     assert settings.idle() == settings.warnings()
     assert [line.split()[0] for line in settings.idle()] == [
-        "ORDERS_UPSTREAM__SWEEP_RATE",
         "ORDERS_CACHE__URL",
         "ORDERS_CALLERS__RATE",
         "ORDERS_CALLERS__SCAN_RATE",

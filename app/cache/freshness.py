@@ -6,7 +6,7 @@ asked            ttl                    ttl+grace                         ttl+gr
                     refresh behind         that fails or lasts, serve it     most DEADLINE
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -26,6 +26,10 @@ class Lifetime:
     ttl: float
     grace: float
     keep: float
+
+    def stretched(self, ttl: float) -> "Lifetime":
+        """The same life with a ttl of `ttl` seconds, if that is longer."""
+        return replace(self, ttl=max(self.ttl, ttl))
 
     def judge(self, age: float) -> Freshness:
         """What an answer is, `age` seconds after it was asked for."""

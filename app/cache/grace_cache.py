@@ -75,6 +75,7 @@ class Served(Generic[V]):
         entry: what is served.
         freshness: what it was when the caller asked; a waited-for answer is fresh.
         how: held, fetched, joined or failed.
+        ttl: the one in force, in seconds.
         reason: why something was asked upstream: `uri-miss`, `stale` or `request` (RFC 9211 §2.2).
         failure: what went wrong, where an older answer is served for that reason.
     """
@@ -82,6 +83,7 @@ class Served(Generic[V]):
     entry: Entry[V]
     freshness: Freshness
     how: How
+    ttl: float
     reason: str = ""
     failure: BaseException | None = None
 
@@ -102,7 +104,7 @@ class GraceCache(Generic[K, V]):
     """Answers by key, bounded in number and bytes, each with its life and its one flight.
 
     Args:
-        lifetime: ttl, grace and keep.
+        lifetime: ttl, grace and keep; may be set anew at any time.
         clock: the only source of time.
         min_age: seconds; an answer younger than that is new enough for `no-cache`.
         wait: seconds a caller waits at most for whom something is held.
@@ -190,7 +192,7 @@ class GraceCache(Generic[K, V]):
             if at_once:
                 return at_once
             reason = "request" if ask is Ask.NO_CACHE else "stale"
-            held = Served(entry, freshness, How.FAILED, reason)
+            held = self._served(entry, freshness, How.FAILED, reason)
             return await self._ask_or_serve(key, held, fetch, until, since)
         if ask is Ask.ONLY_IF_CACHED:
             raise NotInCache
@@ -204,7 +206,7 @@ class GraceCache(Generic[K, V]):
         failure = flight.failure()
         if failure:
             raise self._told(key, failure)
-        return Served(flight.result(), Freshness.FRESH, how, reason)
+        return self._served(flight.result(), Freshness.FRESH, how, reason)
 
     async def renew(
         self,
@@ -226,11 +228,11 @@ class GraceCache(Generic[K, V]):
             self._entries.put(key, entry)
             self._landed(key, entry)
         elif held and held.ordinal > entry.ordinal:
-            return Served(held, self.judge(held), How.JOINED, "stale")
+            return self._served(held, self.judge(held), How.JOINED, "stale")
         freshness = self.judge(entry)
         if not self._may_refresh(key, entry):
-            return Served(entry, freshness, How.HELD_STALE)
-        held_back = Served(entry, freshness, How.FAILED, "stale")
+            return self._served(entry, freshness, How.HELD_STALE)
+        held_back = self._served(entry, freshness, How.FAILED, "stale")
         return await self._ask_or_serve(key, held_back, fetch, until, since)
 
     async def refreshed(self, key: K, fetch: Fetch[V]) -> Served[V]:
@@ -244,29 +246,34 @@ class GraceCache(Generic[K, V]):
         entry = self._entries.get(key)
         freshness = self.judge(entry) if entry else Freshness.GONE
         if entry and freshness is Freshness.FRESH:
-            return Served(entry, freshness, How.HELD)
+            return self._served(entry, freshness, How.HELD)
         paused = self._paused(key)
         if paused:
             raise self._told(key, paused.error)
         if entry and freshness is not Freshness.GONE and not self._may_refresh(key, entry):
-            return Served(entry, freshness, How.HELD_STALE)
+            return self._served(entry, freshness, How.HELD_STALE)
         flight, how = self._join_or_launch(key, fetch)
         await flight.landed()
         reason = "stale" if entry else "uri-miss"
         failure = flight.failure()
         if failure:
             raise self._told(key, failure)
-        return Served(flight.result(), Freshness.FRESH, how, reason)
+        return self._served(flight.result(), Freshness.FRESH, how, reason)
 
     async def close(self, seconds: float) -> None:
         """Let the flights run out, at most `seconds`."""
         await self._flights.close(seconds)
 
+    def _served(
+        self, entry: Entry[V], freshness: Freshness, how: How, reason: str = ""
+    ) -> Served[V]:
+        return Served(entry, freshness, how, self.lifetime.ttl, reason)
+
     def _at_once(
         self, key: K, entry: Entry[V], freshness: Freshness, fetch: Fetch[V], ask: Ask
     ) -> Served[V] | None:
         """What needs no waiting, if anything."""
-        held = Served(
+        held = self._served(
             entry, freshness, How.HELD if freshness is Freshness.FRESH else How.HELD_STALE
         )
         if ask is Ask.ONLY_IF_CACHED:
@@ -294,7 +301,7 @@ class GraceCache(Generic[K, V]):
             return replace(held, failure=WaitEnded())
         failure = flight.failure()
         if failure is None:
-            return Served(flight.result(), Freshness.FRESH, how, held.reason)
+            return self._served(flight.result(), Freshness.FRESH, how, held.reason)
         if isinstance(failure, self._facts):
             raise failure.with_traceback(None)
         return replace(held, failure=failure)

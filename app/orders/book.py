@@ -13,6 +13,7 @@ heals within the ttl.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +26,7 @@ from app.clock import Clock
 from app.orders.blocks import Block, blocks_of, cut, laggards, newest
 from app.orders.reshape import Row
 from app.single_flight import Awaited
+from app.upstream.wire import BLOCK_SIZE
 
 PROBE = 0
 
@@ -47,6 +49,9 @@ class OrderBook:
         fetch: asks the upstream for one block.
         clock: the only source of time.
         deadline: seconds that one caller waits at most.
+        sweep_rate: calls a second that keeping the list fresh may cost: the ttl of a large list
+            is as long as reading it at that rate takes.
+        max_orders: how many are held; what is not held is not kept fresh.
     """
 
     def __init__(
@@ -56,11 +61,16 @@ class OrderBook:
         clock: Clock,
         *,
         deadline: float,
+        sweep_rate: float = math.inf,
+        max_orders: int = maxsize,
     ) -> None:
         self._blocks = make_blocks(self._landed)
         self._fetch = fetch
         self._clock = clock
         self._deadline = deadline
+        self._sweep_rate = sweep_rate
+        self._max_orders = max_orders
+        self._lifetime = self._blocks.lifetime
         self._telling: Entry[Block] | None = None
         self.generation = 0
         """Another number whenever a block that is held, or what is known of it, is another."""
@@ -71,6 +81,11 @@ class OrderBook:
         if self._telling and self._blocks.judge(self._telling) is not Freshness.GONE:
             return self._telling.value.total
         return None
+
+    @property
+    def ttl(self) -> float:
+        """Seconds that a block is fresh, as the list is now."""
+        return self._blocks.lifetime.ttl
 
     async def window(self, start: int, stop: int, ask: Ask = Ask.NORMAL) -> Window:
         """The orders at positions `start` to `stop`.
@@ -176,6 +191,8 @@ class OrderBook:
         self.generation += 1
         if self._telling is None or self._telling.ordinal < entry.ordinal:
             self._telling = entry
+            blocks = -(-min(entry.value.total, self._max_orders) // BLOCK_SIZE)
+            self._blocks.lifetime = self._lifetime.stretched(blocks / self._sweep_rate)
 
     def _telling_to(self, gathered: Mapping[int, Served[Block]]) -> Entry[Block] | None:
         """The answer that tells one caller the total.

@@ -154,7 +154,7 @@ class Collection:
         if self._pause.error:
             raise self._told(self._pause.error)
         whole, _ = flight.result()
-        return _told(whole, self._judge(whole), how, "uri-miss")
+        return _told(whole, self._judge(whole), how, self._book.ttl, reason="uri-miss")
 
     async def _read_or_serve(self, held: Whole) -> Lookup:
         if self._is_paused():
@@ -168,7 +168,9 @@ class Collection:
         if failure:
             return self._as_it_is(held, failure)
         whole, asked = flight.result()
-        return _told(whole, self._judge(whole), how if asked else How.HELD, "stale")
+        return _told(
+            whole, self._judge(whole), how if asked else How.HELD, self._book.ttl, reason="stale"
+        )
 
     def _as_it_is(self, held: Whole, failure: BaseException | None = None) -> Lookup:
         freshness = self._judge(held)
@@ -179,7 +181,7 @@ class Collection:
             how = How.FAILED
         else:
             how = How.HELD if freshness is Freshness.FRESH else How.HELD_STALE
-        return _told(held, freshness, how, "stale", failure)
+        return _told(held, freshness, how, self._book.ttl, reason="stale", failure=failure)
 
     def _judge(self, whole: Whole) -> Freshness:
         """Of its oldest block; but a list whose blocks disagree is never fresh."""
@@ -227,9 +229,11 @@ def _told(
     whole: Whole,
     freshness: Freshness,
     how: How,
+    ttl: float,
+    *,
     reason: str,
     failure: BaseException | None = None,
 ) -> Lookup:
     """The lookup as one of its oldest block, which cannot be fresher than the whole."""
     oldest = replace(whole.oldest, lagging=freshness is not Freshness.FRESH)
-    return whole, Served(oldest, freshness, how, reason, failure)
+    return whole, Served(oldest, freshness, how, ttl, reason, failure)

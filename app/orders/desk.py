@@ -49,7 +49,6 @@ class OrdersDesk:
 
     Attributes:
         deadline: seconds that one caller waits at most.
-        ttl: seconds; told in Cache-Status.
         currency: ISO 4217, or empty.
         public_url: origin and prefix of links, or empty for path references.
         code_of: the problem code of an error.
@@ -63,7 +62,6 @@ class OrdersDesk:
     prepared: Prepared
     clock: Clock
     deadline: float
-    ttl: float
     currency: str
     public_url: str
     code_of: Callable[[BaseException], str]
@@ -103,7 +101,7 @@ class OrdersDesk:
         now = self.clock.monotonic()
         exchange = exchange_of(request.scope)
         exchange.waited_seconds = now - asked_at
-        manner = manner_of(served, now=now, ttl=self.ttl, code_of=self.code_of, stored=stored)
+        manner = manner_of(served, now=now, code_of=self.code_of, stored=stored)
         status, headers, body = rendered(
             exchange,
             answer,
@@ -128,7 +126,7 @@ class OrdersDesk:
         now = self.clock.monotonic()
         exchange = exchange_of(request.scope)
         exchange.waited_seconds = now - asked_at
-        manner = manner_of([served], now=now, ttl=self.ttl, code_of=self.code_of)
+        manner = manner_of([served], now=now, code_of=self.code_of)
         headers = headed(exchange, answer, manner, now)
         response: Response
         if none_match(header(request.scope["headers"], b"if-none-match"), answer.etag):

@@ -36,14 +36,13 @@ def manner_of(
     served: Sequence[Served[Any]],
     *,
     now: float,
-    ttl: float,
     code_of: Callable[[BaseException], str],
     stored: bool = True,
 ) -> Manner:
     """What several lookups amount to: of their ways, the last of `How` speaks."""
     speaker = max(served, key=lambda lookup: lookup.how)
     freshness = max((lookup.freshness for lookup in served), key=_BY_GOODNESS.index)
-    left = min(_seconds_left(lookup, now, ttl) for lookup in served)
+    left = min(_seconds_left(lookup, now) for lookup in served)
     status = f"orders-bff; fwd={speaker.reason}"
     match speaker.how:
         case How.HELD:
@@ -60,6 +59,6 @@ def manner_of(
             return Manner(f"{status}; ttl={math.floor(left)}; detail={code}", freshness, "kept")
 
 
-def _seconds_left(lookup: Served[Any], now: float, ttl: float) -> float:
-    left = ttl - (now - lookup.entry.asked)
+def _seconds_left(lookup: Served[Any], now: float) -> float:
+    left = lookup.ttl - (now - lookup.entry.asked)
     return min(left, 0) if lookup.entry.lagging else left

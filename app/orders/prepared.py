@@ -20,6 +20,7 @@ from app.edge.exchange import Exchange, exchange_of
 from app.edge.header_lines import lines_of
 from app.orders.answer import Answer
 from app.orders.asked import header, none_match
+from app.orders.book import OrderBook
 from app.orders.manner import Manner, held_fresh
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -106,11 +107,11 @@ class Prepared:
 class PreparedAnswers:
     """The layer that answers a page from memory, so that a hit need not enter the framework."""
 
-    def __init__(self, app: ASGIApp, prepared: Prepared, clock: Clock, *, ttl: float) -> None:
+    def __init__(self, app: ASGIApp, prepared: Prepared, book: OrderBook, clock: Clock) -> None:
         self._app = app
         self._prepared = prepared
+        self._book = book
         self._clock = clock
-        self._ttl = ttl
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page, asked = None, ("", b"")
@@ -143,7 +144,7 @@ class PreparedAnswers:
         passed = now - page.answer.asked
         condition = exchange.headers.get(b"if-none-match", b"")
         accept = exchange.headers.get(b"accept-encoding", b"")
-        moment = (int(passed), floor(self._ttl - passed), condition, accept)
+        moment = (int(passed), floor(self._book.ttl - passed), condition, accept)
         if page.said is None or page.said[0] != moment:
             coding = coding_for(accept, len(page.answer.body))
             if page.answer.codings.get(coding) is None:
@@ -163,7 +164,7 @@ class PreparedAnswers:
     def _rendered(
         self, exchange: Exchange, page: PreparedPage, now: float, condition: bytes, coding: str
     ) -> Rendered:
-        manner = held_fresh(self._ttl - (now - page.answer.asked))
+        manner = held_fresh(self._book.ttl - (now - page.answer.asked))
         return rendered(exchange, page.answer, manner, now, if_none_match=condition, coding=coding)
 
 

@@ -96,7 +96,7 @@ class SingleOrders:
     def _from_block(
         self, row: Row, entry: Any, how: How, failure: BaseException | None = None
     ) -> Found:
-        return row, Served(entry, self._book.judge(entry), how, "stale", failure)
+        return row, Served(entry, self._book.judge(entry), how, self._book.ttl, "stale", failure)
 
 
 def _found(served: Served[Single]) -> Found:

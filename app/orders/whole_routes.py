@@ -157,7 +157,7 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
             desk.history.since(query.since or cursor),
             latest.sources,
             cursor=cursor,
-            poll_after=_poll_after(served, desk.clock.monotonic(), desk.ttl),
+            poll_after=_poll_after(served, desk.clock.monotonic()),
             currency=desk.currency,
         )
         return await desk.answered(request, answer, [served], asked_at)
@@ -179,8 +179,8 @@ def _compact(as_of: str) -> str:
     return re.sub("[-:]|[.][0-9]+", "", as_of)
 
 
-def _poll_after(served: Served[Any], now: float, ttl: float) -> int:
+def _poll_after(served: Served[Any], now: float) -> int:
     """Seconds until the list is read again; it may be under way."""
     if served.freshness is not Freshness.FRESH:
         return SOON
-    return max(math.ceil(ttl - (now - served.entry.asked)), 1)
+    return max(math.ceil(served.ttl - (now - served.entry.asked)), 1)

@@ -180,7 +180,6 @@ class Log(_Group):
 
 
 IDLE: tuple[tuple[str, str], ...] = (
-    ("upstream", "sweep_rate"),
     ("cache", "url"),
     ("callers", "rate"),
     ("callers", "scan_rate"),

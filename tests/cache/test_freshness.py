@@ -23,3 +23,9 @@ def test_an_answer_is_fresh_then_stale_then_kept_then_gone(age: float, freshness
 
 def test_a_failed_fetch_is_not_tried_again_for_1_s_doubling_to_5():
     assert [pause_after(failures) for failures in (1, 2, 3, 4, 5, 5000)] == [1, 2, 4, 5, 5, 5]
+
+
+def test_a_ttl_is_stretched_and_never_shortened():
+    life = Lifetime(ttl=60, grace=300, keep=1000)
+    assert life.stretched(400) == Lifetime(ttl=400, grace=300, keep=1000)
+    assert life.stretched(5) == life

@@ -172,3 +172,18 @@ async def test_an_upstream_is_left_in_peace_no_longer_than_the_ttl():
         "upstream_unavailable",
         "2",
     )
+
+
+async def test_the_ttl_in_force_is_told_by_every_answer_that_rests_on_it():
+    proxy = Proxy(upstream={"sweep_rate": 0.03})
+    await proxy.get("/v1/orders")
+    await proxy.get("/v1/orders/summary")
+    await proxy.clock.advance(75)
+    for question in ("", "?page=2", "?status=paid", "/summary"):  # some of them were prepared
+        response = await proxy.get(f"/v1/orders{question}")
+        assert members(response.headers["cache-status"]) == "hit; ttl=25"
+        assert response.headers["x-freshness"] == "fresh"
+    number = (await proxy.get("/v1/orders")).json()["data"][0]["order_no"]
+    order = await proxy.get(f"/v1/orders/{number}")
+    assert members(order.headers["cache-status"]) == "hit; ttl=25"
+    assert proxy.calls() == 3

@@ -367,3 +367,24 @@ def test_of_two_rows_with_one_number_the_first_is_the_order():
     block = Block(0, (first, second, row("n2")), 3, "", None, sandbox=False)
     assert block.by_number["n1"] is first
     assert set(block.by_number) == {"n1", "n2"}
+
+
+async def test_a_large_list_is_fresh_for_as_long_as_reading_it_takes_at_the_sweep_rate():
+    bench = BookBench(500, sweep_rate=0.1)
+    assert bench.book.ttl == TTL
+    await bench.book.window(0, 10)
+    assert bench.book.ttl == 100
+    await bench.clock.advance(99)
+    await bench.book.window(0, 10)
+    assert len(bench.list.calls) == 1
+    del bench.list.numbers[100:]
+    await bench.clock.advance(1)
+    await bench.book.window(0, 10)  # stale: refreshed behind
+    await settle()
+    assert bench.book.ttl == TTL
+
+
+async def test_what_is_not_held_is_not_kept_fresh():
+    bench = BookBench(5000, sweep_rate=0.1, max_orders=1000)
+    await bench.book.window(0, 10)
+    assert bench.book.ttl == 200

@@ -114,7 +114,7 @@ class DeafToOnlyIfCached(Cache):
 class NeverRefreshes(Cache):
     def _at_once(self, key: int, entry: Any, freshness: Any, fetch: Any, ask: Any) -> Any:
         if freshness is Freshness.STALE:
-            return Served(entry, freshness, How.HELD_STALE)
+            return Served(entry, freshness, How.HELD_STALE, self.lifetime.ttl)
         return super()._at_once(key, entry, freshness, fetch, ask)
 
 

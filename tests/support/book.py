@@ -45,11 +45,25 @@ class PlainList:
 class BookBench:
     """A book, its clock and its list."""
 
-    def __init__(self, size: int, lifetime: Lifetime = LIFETIME) -> None:
+    def __init__(
+        self,
+        size: int,
+        lifetime: Lifetime = LIFETIME,
+        *,
+        sweep_rate: float = 1000,
+        max_orders: int = 100_000,
+    ) -> None:
         self.clock = ManualClock()
         self.list = PlainList(size)
         self._lifetime = lifetime
-        self.book = OrderBook(self._blocks, self.list.fetch, self.clock, deadline=8)
+        self.book = OrderBook(
+            self._blocks,
+            self.list.fetch,
+            self.clock,
+            deadline=8,
+            sweep_rate=sweep_rate,
+            max_orders=max_orders,
+        )
 
     def _blocks(self, landed: Callable[[int, Entry[Block]], None]) -> GraceCache[int, Block]:
         return GraceCache(
