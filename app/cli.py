@@ -1,6 +1,7 @@
 """The commands, in one file as in one `--help`: reads options, tells people, starts the rooms."""
 
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -222,6 +223,10 @@ async def _serve(
             _say(f"  {name:8} {origin}{path}")
         for name, url in (more or {}).items():
             _say(f"  {name:8} {url}")
+        # What is there at the start stays. Else each full collection looks at all of it again, and
+        # beside a hundred thousand orders that is a stall.
+        gc.collect()
+        gc.freeze()
         await server.serve(sockets=[listener])
 
 

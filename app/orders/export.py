@@ -64,7 +64,7 @@ def ndjson_lines(rows: Sequence[Row], included: Included) -> Lines:
 async def digest_of(lines: Lines, positions: Positions) -> bytes:
     """The SHA-256 of all lines, made in slices."""
     digest = hashlib.sha256()
-    async for some in in_slices(positions):
+    async for some in in_slices(positions, LINES_A_PIECE):
         digest.update(lines(some))
     return digest.digest()
 
