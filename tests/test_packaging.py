@@ -146,3 +146,10 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
 def test_what_a_page_of_the_docs_points_at_is_there(name: str) -> None:
     pointed_at = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text_of(name))
     assert [target for target in pointed_at if not (REPOSITORY / target).exists()] == []
+
+
+def test_each_decision_has_a_number_of_its_own_and_tells_it() -> None:
+    pages = sorted((REPOSITORY / "docs" / "adr").glob("*.md"))
+    told = [page.read_text("utf-8").partition(".")[0] for page in pages]
+    assert told == [f"# {int(page.name[:4])}" for page in pages]
+    assert len(set(told)) == len(told)
