@@ -22,6 +22,8 @@ ANSWERS = (
     "/v1/orders?page=2&limit=30",
     "/v1/orders?page=20&limit=7",
     "/v1/orders?page=4&limit=50",
+    "/v1/orders?status=paid&sort=-actual_amount&include=rev",
+    "/v1/orders/summary?time_zone=Asia/Shanghai",
     f"/v1/orders/{NUMBER}",
     f"/v1/orders/{NUMBER}/payment",
 )
@@ -68,6 +70,16 @@ def lasting(response: httpx.Response) -> tuple[int, dict[str, Any], dict[str, st
 async def test_callers_cannot_tell_which_hand_it_is(of_another: httpx.AsyncClient, path: str):
     async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as of_the_first:
         assert lasting(await of_another.get(path)) == lasting(await of_the_first.get(path))
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson&include=rev"])
+async def test_what_is_taken_away_is_the_same_to_the_byte(of_another: httpx.AsyncClient, form: str):
+    path = f"/v1/orders/export?format={form}"
+    async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as of_the_first:
+        one, other = await of_another.get(path), await of_the_first.get(path)
+    assert one.status_code == 200
+    assert one.content == other.content
+    assert one.headers["etag"] == other.headers["etag"]
 
 
 async def test_an_id_that_stands_in_a_header_alone_is_told_too(of_another: httpx.AsyncClient):

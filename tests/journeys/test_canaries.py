@@ -82,6 +82,11 @@ FAULTS = (
 QUESTIONS = (
     "/v1/orders",
     f"/v1/orders?page={CHOSEN}&{CHOSEN}=1",
+    f"/v1/orders?status=paid&q={CHOSEN}",
+    "/v1/orders?include=raw&include=origin&include=rev",
+    f"/v1/orders/summary?q={CHOSEN}",
+    "/v1/orders/export?format=ndjson",
+    f"/v1/orders/changes?since={CHOSEN}",
     f"/v1/orders/{CHOSEN}",
     f"/v1/orders/{CHOSEN}/payment",
     "/v1/me",
@@ -102,7 +107,7 @@ def settings_of(base_url: str, scheme: Scheme, *, hangs: bool = False) -> Settin
     entry = {
         "name": "dashboard",
         "sha256": hashlib.sha256(KEY.encode()).hexdigest(),
-        "scopes": ["orders:read", "payments:read", "metrics:read"],
+        "scopes": ["orders:read", "orders:raw", "payments:read", "metrics:read"],
     }
     environ = {
         "ORDERS_UPSTREAM__BASE_URL": base_url,
