@@ -58,7 +58,7 @@ simulate: $(DEV_STAMP) ## a million small worlds, each with an order of events o
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--worlds $(WORLDS))
 
 bench: $(DEV_STAMP) ## how fast a hit is, on this machine
-	$(BIN)/python -m bench
+	$(BIN)/python -u -m bench
 
 faults: $(DEV_STAMP) ## try every fault on real processes, and write docs/faults.md
 	$(BIN)/python -m tests.faults --output docs/faults.md
