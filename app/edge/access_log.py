@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import request_id
 from app.clock import Clock
 from app.edge.exchange import Exchange
-from app.edge.logs import RequestRecord
+from app.edge.logs import tell_request
 from app.edge.problem_kinds import PROBLEM_KINDS
 from app.edge.problems import Problem, send_problem
 
@@ -120,7 +120,7 @@ class AccessLog:
                 facts["upstream_answers"] = len(ids)
         if exchange.problem:
             facts["problem"] = exchange.problem
-        _logger.handle(RequestRecord(facts))
+        tell_request(facts)
 
 
 async def _answer_anyway(code: str, exchange: Exchange, scope: Scope, send: Send) -> None:

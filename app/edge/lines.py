@@ -13,7 +13,8 @@ line says.
 import asyncio
 import logging
 import select
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Protocol, TextIO
 
 MOST_HELD = 2 * 1024 * 1024
 """Characters held for a reader who does not read."""
@@ -22,24 +23,47 @@ CHUNK = 4096
 """Characters written at once: a pipe that takes anything takes so many without waiting."""
 
 
-class Lines(logging.Handler):
-    """Writes each record, as its formatter tells it, as one line of ASCII to `stream`."""
+class Layout(Protocol):
+    """How a line is written: one, of ASCII."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+
+    def request(self, facts: Mapping[str, object]) -> str:
+        """The line of a request."""
+
+
+class Lines(logging.Handler):
+    """Writes lines to `stream`, as `layout` has them."""
+
+    def __init__(self, stream: TextIO, layout: Layout) -> None:
         super().__init__()
         self._stream = stream
+        self._layout = layout
         self._held: list[str] = []
         self._size = 0
         self._lost = 0
         self._turn_of: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Take the line of a record."""
+        self._take(self._layout.format(record))
+
+    def request(self, facts: Mapping[str, object]) -> None:
+        """Take the line of a request, without the detour by a record: there are many."""
+        self.acquire()
+        try:
+            self._take(self._layout.request(facts))
+        finally:
+            self.release()
+
+    def _take(self, line: str) -> None:
         """Hold a line until the end of the loop's turn; where no loop runs, write it."""
         if self._size > MOST_HELD:
             self._lost += 1
         else:
             self._tell_what_was_lost()
-            self._hold(record)
+            self._hold(line)
         if self._turn_of is not None and self._turn_of.is_running():
             return
         try:
@@ -66,17 +90,17 @@ class Lines(logging.Handler):
         finally:
             self.release()
 
-    def _hold(self, record: logging.LogRecord) -> None:
-        line = self.format(record) + "\n"
+    def _hold(self, line: str) -> None:
         self._held.append(line)
-        self._size += len(line)
+        self._held.append("\n")
+        self._size += len(line) + 1
 
     def _tell_what_was_lost(self) -> None:
         if self._lost:
             facts = {"lines": self._lost}
             told = {"levelname": "WARNING", "msg": "log_lines_lost", "facts": facts}
             self._lost = 0
-            self._hold(logging.makeLogRecord(told))
+            self._hold(self._layout.format(logging.makeLogRecord(told)))
 
     def _write(self, *, patient: bool) -> None:
         if not (patient or self._takes_more()):

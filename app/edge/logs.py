@@ -25,6 +25,8 @@ _QUIET = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "uvicorn.error", "as
 _FRAMES = 20
 """Frames told of one error, the innermost: an endless recursion has a thousand."""
 
+_ROOT = logging.getLogger()
+
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
 
 
@@ -43,15 +45,13 @@ def configure(
         The handler, for who wants to remove it at the end.
     """
     as_text = layout == "text" or (layout == "auto" and stream.isatty())
-    handler = Lines(stream)
-    handler.setFormatter(_TextLines(clock) if as_text else _JsonLines(clock))
+    handler = Lines(stream, _TextLines(clock) if as_text else _JsonLines(clock))
     # The quiet ones have a level of their own: "error" must hold for them too.
     handler.setLevel(level.upper())
     # Facts that no line of ours tells need not be found out.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.WARNING)
+    _ROOT.addHandler(handler)
+    _ROOT.setLevel(logging.WARNING)
     logging.getLogger(LOGGER).setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -69,18 +69,11 @@ def frames_of(error: BaseException) -> list[str]:
     return frames[-_FRAMES:]
 
 
-class RequestRecord(logging.LogRecord):
-    """The line of one request. There are many: what all share is found out once."""
-
-    facts: Mapping[str, object]
-
-    def __init__(self, facts: Mapping[str, object]) -> None:
-        self.__dict__ = {**_EVERY_REQUEST, "facts": facts}
-
-
-_EVERY_REQUEST = vars(
-    logging.LogRecord(f"{LOGGER}.access", logging.INFO, __file__, 0, "request", (), None)
-)
+def tell_request(facts: Mapping[str, object]) -> None:
+    """Write the line of one request to wherever lines go."""
+    for handler in _ROOT.handlers:
+        if isinstance(handler, Lines):
+            handler.request(facts)
 
 
 class _Lines(logging.Formatter):
@@ -100,8 +93,6 @@ class _Lines(logging.Formatter):
         return f"{self._second_told}.{now.microsecond // 1000:03d}Z"
 
     def _told(self, record: logging.LogRecord) -> dict[str, Any]:
-        if isinstance(record, RequestRecord):
-            return {"time": self._time(), "level": "info", "event": "request", **record.facts}
         told: dict[str, Any] = {
             "time": self._time(),
             "level": record.levelname.lower(),
@@ -119,19 +110,25 @@ class _Lines(logging.Formatter):
 
 class _JsonLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
-        told = self._told(record)
-        try:
-            return to_json(told, ensure_ascii=True, fallback=str).decode("ascii")
-        except ValueError:  # a lone surrogate, from a name that is no UTF-8
-            return _encode(told)
+        return _encode(self._told(record))
+
+    def request(self, facts: Mapping[str, object]) -> str:
+        told = to_json(facts, ensure_ascii=True).decode("ascii")
+        return f'{{"time":"{self._time()}","level":"info","event":"request",{told[1:]}'
 
 
 class _TextLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
         told = self._told(record)
-        time, level, event = told.pop("time"), told.pop("level"), told.pop("event")
-        facts = " ".join(f"{name}={_plain(value)}" for name, value in told.items())
-        return f"{time[11:19]} {level:7} {_plain(event, spaces=True)} {facts}".rstrip()
+        return _as_text(told.pop("time"), told.pop("level"), told.pop("event"), told)
+
+    def request(self, facts: Mapping[str, object]) -> str:
+        return _as_text(self._time(), "info", "request", facts)
+
+
+def _as_text(time: str, level: str, event: str, facts: Mapping[str, object]) -> str:
+    told = " ".join(f"{name}={_plain(value)}" for name, value in facts.items())
+    return f"{time[11:19]} {level:7} {_plain(event, spaces=True)} {told}".rstrip()
 
 
 def _plain(value: object, *, spaces: bool = False) -> str:

@@ -140,7 +140,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = self._in_request = True
         self._head_bytes = 0
         self._since = self._sweep.now
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_url(self, url: bytes) -> None:
         """Keep the target; one that is too long is not worth parsing (RFC 9112 section 3)."""
@@ -163,6 +163,7 @@ class Protocol(HttpToolsProtocol):
         if not self.url.startswith(b"/") or b"#" in self.url:
             self._read_target()
         if not (self._may_go_short() and self._goes_short()):
+            self._make_scope()
             super().on_headers_complete()
         self._in_head = False
         self._ended_a_head = True
@@ -231,6 +232,13 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
 
     # How it is done
+
+    def _make_scope(self) -> None:
+        """Uvicorn does it when a request begins; who goes the short way needs none."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
 
     def _may_go_short(self) -> bool:
         """Whether nobody is before this GET, and nothing is to be done after it."""

@@ -6,7 +6,7 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -49,10 +49,18 @@ def read_all(reader: int) -> str:
     return text.decode("ascii")
 
 
+class Plain(logging.Formatter):
+    """The message, and facts where there are any."""
+
+    def __init__(self) -> None:
+        super().__init__("%(message)s%(facts)s", defaults={"facts": ""})
+
+    def request(self, facts: Mapping[str, object]) -> str:
+        return f"request {facts}"
+
+
 def lines_to(stream: TextIO) -> Lines:
-    handler = Lines(stream)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    return handler
+    return Lines(stream, Plain())
 
 
 def told(text: str) -> logging.LogRecord:
@@ -117,7 +125,6 @@ async def test_who_does_not_read_makes_nobody_wait_and_gets_every_line_later() -
 async def test_a_reader_who_never_reads_costs_bounded_memory_and_learns_what_it_missed() -> None:
     with pipe() as (stream, reader):
         handler = lines_to(stream)
-        handler.setFormatter(logging.Formatter("%(message)s %(facts)s", defaults={"facts": ""}))
         while handler._size <= MOST_HELD:
             handler.handle(told("x" * CHUNK))
             await asyncio.sleep(0)
@@ -133,7 +140,7 @@ async def test_a_reader_who_never_reads_costs_bounded_memory_and_learns_what_it_
 
     assert held < MOST_HELD + 2 * CHUNK
     assert "\nlost" not in got
-    assert got.splitlines()[-1] == "log_lines_lost {'lines': 7}"
+    assert got.splitlines()[-1] == "log_lines_lost{'lines': 7}"
 
 
 async def test_after_a_loss_the_log_goes_on() -> None:
@@ -145,7 +152,7 @@ async def test_after_a_loss_the_log_goes_on() -> None:
     handler.handle(told("found"))
     await settle()
 
-    assert stream.getvalue().splitlines() == ["log_lines_lost", "found"]
+    assert stream.getvalue().splitlines() == ["log_lines_lost{'lines': 1}", "found"]
 
 
 async def test_a_reader_who_is_gone_ends_no_request() -> None:
