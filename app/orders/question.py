@@ -115,6 +115,7 @@ class Filters(BaseModel):
             description="The zone (IANA) of dates without a time, and of months.",
             min_length=1,
             max_length=64,
+            json_schema_extra={"format": "time-zone"},
             examples=["UTC"],
         ),
     ] = "UTC"
@@ -207,7 +208,7 @@ class ExportQuery(SortedFilters):
         Field(
             description="`csv` for spreadsheets, always with the same columns; `ndjson` for "
             "programs, an order a line. `include` goes with `ndjson` alone.",
-            examples=["csv"],
+            examples=["ndjson"],
         ),
     ]
 
