@@ -14,7 +14,7 @@ heals within the ttl.
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from sys import maxsize
@@ -101,7 +101,7 @@ class OrderBook:
         # Ends: each turn has learnt something new (a total, a block), or is the last; and past the
         # deadline nothing new is learnt.
         while True:
-            telling = self._telling_to(gathered)
+            telling = self.telling_to([served.entry for served in gathered.values()])
             wanted = self._wanted(start, stop, telling)
             missing = [index for index in wanted if index not in gathered]
             if missing:
@@ -120,13 +120,23 @@ class OrderBook:
                 break
             if not await self._look_again(lagging, gathered, until, since):
                 break
-        wanted = self._wanted(start, stop, self._telling_to(gathered))
+        telling = self.telling_to([served.entry for served in gathered.values()])
+        wanted = self._wanted(start, stop, telling)
         basis = [gathered[index] for index in wanted if index in gathered]
         return self._cut(start, stop, basis or list(gathered.values()), shifting=True)
 
-    def all_indexes(self) -> list[int]:
-        """The blocks that the whole list needs, as far as is known."""
-        return self._wanted(0, maxsize, self._telling_to({}))
+    def all_indexes(self, gathered: Collection[Entry[Block]] = ()) -> list[int]:
+        """The blocks that the whole list needs, as far as is known to who gathered these."""
+        return self._wanted(0, maxsize, self.telling_to(gathered))
+
+    def telling_to(self, gathered: Collection[Entry[Block]]) -> Entry[Block] | None:
+        """The answer that tells the total to one who gathered these.
+
+        What was gathered stays good for who gathered it: the total that it told, too.
+        """
+        if self.total is not None:
+            return self._telling
+        return newest(tuple(gathered)) if gathered else None
 
     def held(self, index: int) -> Entry[Block] | None:
         """The block that is held, unless it is gone."""
@@ -193,15 +203,6 @@ class OrderBook:
             self._telling = entry
             blocks = -(-min(entry.value.total, self._max_orders) // BLOCK_SIZE)
             self._blocks.lifetime = self._lifetime.stretched(blocks / self._sweep_rate)
-
-    def _telling_to(self, gathered: Mapping[int, Served[Block]]) -> Entry[Block] | None:
-        """The answer that tells one caller the total.
-
-        What was gathered stays good for this caller: the total that it told, too.
-        """
-        if self.total is not None:
-            return self._telling
-        return newest([served.entry for served in gathered.values()]) if gathered else None
 
     @staticmethod
     def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:

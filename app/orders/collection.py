@@ -136,7 +136,9 @@ class Collection:
         """What is shared; else what the blocks that are held happen to tell."""
         if self._whole and self._judge(self._whole) is Freshness.GONE:
             self._whole = None
-        if self._whole is None and self._flights.under_way(LIST) is None:
+        # While blocks are missing nothing is held; who only waits for them to agree has something.
+        loading = self._flights.under_way(LIST) is not None and not self._reading.complete
+        if self._whole is None and not loading:
             self._share(await self._new_reading().held())
         return self._whole
 
@@ -235,5 +237,7 @@ def _told(
     failure: BaseException | None = None,
 ) -> Lookup:
     """The lookup as one of its oldest block, which cannot be fresher than the whole."""
+    if freshness is Freshness.GONE:
+        freshness = Freshness.KEPT  # it was good when it was gathered
     oldest = replace(whole.oldest, lagging=freshness is not Freshness.FRESH)
     return whole, Served(oldest, freshness, how, ttl, reason, failure)

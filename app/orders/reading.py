@@ -52,6 +52,8 @@ class Reading:
         self._weight = 0
         self.asked = 0
         """Blocks that came from the upstream, and not from memory."""
+        self.complete = False
+        """Whether each block was gathered once; what goes on then is to have them agree."""
 
     async def run(self, before: Whole | None) -> Whole:
         """Read to the end; `before` is what was shared until now.
@@ -67,6 +69,7 @@ class Reading:
             if missing:
                 await self._with_hands(missing, self._refresh)
                 continue
+            self.complete = True
             generation = self._book.generation
             entries = [self._newest(index) for index in wanted]
             lagging = await self._lagging(entries, before)
@@ -97,12 +100,12 @@ class Reading:
     @property
     def seconds_left(self) -> float:
         """How long the rest will take, going by what it took so far."""
-        left = len(self._book.all_indexes()) - len(self._gathered)
+        left = len(self._book.all_indexes(self._gathered.values())) - len(self._gathered)
         return left * (self._clock.monotonic() - self._started) / max(self.asked, 1)
 
     def _wanted(self) -> list[int]:
         self._refuse_too_many()
-        return self._book.all_indexes()
+        return self._book.all_indexes(self._gathered.values())
 
     def _refuse_too_many(self) -> None:
         if (self._book.total or 0) > self._max_orders or self._weight > self._max_bytes:
@@ -138,7 +141,8 @@ class Reading:
     async def _lagging(
         self, entries: Sequence[Entry[Block]], before: Whole | None
     ) -> Sequence[int]:
-        total = self._book.total
+        telling = self._book.telling_to(self._gathered.values())
+        total = telling.value.total if telling else None
         outdated = [entry.value.index for entry in entries if entry.value.total != total]
         return outdated or await lagging_in(entries, before)
 

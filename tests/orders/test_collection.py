@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.freshness import Freshness, pause_after
+from app.cache.freshness import Freshness, Lifetime, pause_after
 from app.cache.grace_cache import Ask, How, NotInCache, WaitEnded
 from app.orders.blocks import Block
 from app.orders.collection import Collection, CollectionLoading
@@ -17,15 +17,22 @@ from app.orders.reading import CollectionTooLarge, Reading
 from app.orders.whole import Whole
 from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import TTL, BookBench
+from tests.support.book import LIFETIME, TTL, BookBench
 from tests.support.clock import settle
 
 
 class ListBench(BookBench):
     """A book bench with the whole list over it, whose answers a test can hold back."""
 
-    def __init__(self, size: int, *, max_orders: int = 100_000, max_bytes: int = 10**9) -> None:
-        super().__init__(size)
+    def __init__(
+        self,
+        size: int,
+        lifetime: Lifetime = LIFETIME,
+        *,
+        max_orders: int = 100_000,
+        max_bytes: int = 10**9,
+    ) -> None:
+        super().__init__(size, lifetime)
         self.gate = asyncio.Event()
         self.gate.set()
         self.at_once = 0
@@ -57,6 +64,19 @@ class ListBench(BookBench):
 
     async def whole(self) -> Whole:
         return (await self.collection.whole())[0]
+
+    def hold_back(self, index: int) -> asyncio.Event:
+        """From now on block `index` is asked for when the event is set."""
+        gate = asyncio.Event()
+        fetch = self.book._fetch
+
+        async def held_back(asked: int, awaited: Awaited) -> Block:
+            if asked == index:
+                await gate.wait()
+            return await fetch(asked, awaited)
+
+        self.book._fetch = held_back
+        return gate
 
 
 def numbers(whole: Whole) -> list[str]:
@@ -388,3 +408,30 @@ def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
         assert len(bench.list.calls) <= 2 * (math.ceil(largest / 50) + 1)
 
     asyncio.run(journey())
+
+
+async def test_a_list_that_takes_longer_to_read_than_it_lives_is_whole_all_the_same():
+    bench = ListBench(100, Lifetime(2, 0, 0))
+    gate = bench.hold_back(1)
+    asking = await soon(bench.collection.whole())
+    await bench.clock.advance(5)
+    gate.set()
+    whole, served = await asking
+    assert numbers(whole) == bench.list.numbers
+    assert not whole.shifting
+    assert served.freshness is Freshness.KEPT
+
+
+async def test_who_comes_when_the_blocks_only_have_to_agree_has_something_held():
+    bench = ListBench(100)
+    await bench.book.window(0, 10)
+    bench.list.numbers.insert(0, "newest")
+    await bench.book.window(60, 70)
+    gate = bench.hold_back(0)
+    first = await soon(bench.whole())
+    second = await soon(bench.collection.whole())
+    assert second.done()
+    assert (await second)[0].shifting
+    assert not first.done()
+    gate.set()
+    assert numbers(await first) == bench.list.numbers
