@@ -9,11 +9,12 @@ Longer than most: the contract is one thing, and reads best in one place.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import Ask, How, NotInCache, WaitEnded
-from app.orders.book import Window
+from app.cache.grace_cache import Ask, Entry, NotInCache, WaitEnded
+from app.orders.blocks import Block
+from app.orders.collection import CollectionLoading
 from app.orders.reshape import Row
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamUnavailable
 from tests.simulation.loop import START
@@ -55,6 +56,18 @@ class Fetch:
     version: int = -1
     total: int = 0
     rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller got: rows, the blocks they rest on, and how good each is told to be."""
+
+    rows: tuple[Row, ...]
+    total: int
+    shifting: bool
+    entries: tuple[Entry[Block], ...]
+    claims: tuple[Freshness, ...]
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +165,8 @@ class Oracle:
     _starts: list[float] = field(default_factory=list)
     _in_flight: int = 0
     _waiting: set[int] = field(default_factory=set)
+    _reading: set[int] = field(default_factory=set)
+    """Who asked for the whole list while some of it was asked for already: they share its fate."""
     _departed: float = 0.0
     _renewed_at: float = 0.0
     _breaker: _Breaker = field(init=False)
@@ -292,7 +307,10 @@ class Oracle:
 
     def _waits(self, fetch: Fetch) -> bool:
         """Whether who launched it still waits for it."""
-        return fetch.awaited() and fetch.by is not None and fetch.by.number in self._waiting
+        by = fetch.by
+        return (
+            fetch.awaited() and by is not None and by.number in self._waiting and not by.caller.all
+        )
 
     def _is_good(self, token: str) -> bool:
         life = self.plan.token_life
@@ -314,6 +332,8 @@ class Oracle:
     def came(self, visit: Visit, total: int | None) -> None:
         """A caller asks, and `total` is the one that counts."""
         self._waiting.add(visit.number)
+        if visit.caller.all and self._flying:
+            self._reading.add(visit.number)
         landed = [fetch for fetch in self.fetches if fetch.landed is not None]
         if total not in self._totals_that_count(visit.came, landed):
             self.broken("who was asked last tells the total", f"not {total}")
@@ -329,36 +349,48 @@ class Oracle:
         self._gone(visit)
         self.say(f"caller {visit.number}", "leaves")
 
-    def answered(self, visit: Visit, window: Window) -> None:
-        """A caller got a window."""
+    def answered(self, visit: Visit, answer: Answer) -> None:
+        """A caller got an answer."""
         self._gone(visit)
-        basis = [self.fetches[int(served.entry.value.as_of)] for served in window.served]
+        basis = [self.fetches[int(entry.value.as_of)] for entry in answer.entries]
         self.say(
             f"caller {visit.number}",
-            f"gets {len(window.rows)} of {window.total}"
+            f"gets {len(answer.rows)} of {answer.total}"
             f" from fetches {[fetch.serial for fetch in basis]}"
-            f" {'/'.join(served.freshness.value for served in window.served)}"
-            + (", shifting" if window.shifting else ""),
+            f" {'/'.join(claim.value for claim in answer.claims)}"
+            + (", shifting" if answer.shifting else ""),
         )
-        self._each_once(window.rows)
-        for served, fetch in zip(window.served, basis, strict=True):
-            self._honest(visit, served, fetch)
-            self._not_outdone(visit, fetch)
-        self._back(visit, basis)
-        if visit.caller.start >= window.total and not window.shifting:
-            landed = [fetch for fetch in self.fetches if fetch.landed is not None]
-            before = [fetch for fetch in landed if (fetch.landed or 0.0) < visit.came]
-            since = {fetch.total for fetch in landed if fetch not in before}
-            if window.total not in since | self._totals_that_count(visit.came, before):
-                self.broken("who was asked last tells the total", f"not {window.total}")
+        self._each_once(answer.rows)
+        # A reading of the whole list is one flight: who joins it gets what it has gathered.
+        waited = self.time() > visit.came
+        joined = waited or any((fetch.landed or 0.0) >= visit.came for fetch in basis)
+        joined = joined and visit.caller.all
+        for entry, fetch, claim in zip(answer.entries, basis, answer.claims, strict=True):
+            self._true(entry, fetch)
+            self._honest(visit, fetch, claim, joined=joined)
+            if not visit.caller.all or claim is Freshness.FRESH:
+                self._not_outdone(visit, fetch)
+            if visit.caller.ask is Ask.NO_CACHE and not visit.caller.all:
+                self._asked_again(visit, fetch, failed=answer.failed)
         newest = max(fetch.asked for fetch in basis)
-        if window.total not in {fetch.total for fetch in basis if fetch.asked == newest}:
-            self.broken("the newest total", f"told {window.total}")
-        if window.shifting:
-            self._shifting(visit, window.rows, basis)
+        if answer.total not in {fetch.total for fetch in basis if fetch.asked == newest}:
+            self.broken("the newest total", f"told {answer.total}")
+        self._back(visit, basis)
+        if answer.shifting:
+            self._shifting(visit, answer.rows, basis)
         else:
-            self._coherent(visit.caller, window.rows, window.total, basis)
+            if visit.caller.start >= answer.total and not visit.caller.all:
+                self._past_the_end(visit, answer.total)
+            self._coherent(visit.caller, answer.rows, answer.total, basis)
         self._in_time(visit)
+
+    def _past_the_end(self, visit: Visit, total: int) -> None:
+        """It rests on the total that counts, or that counted while the caller waited."""
+        landed = [fetch for fetch in self.fetches if fetch.landed is not None]
+        before = [fetch for fetch in landed if (fetch.landed or 0.0) < visit.came]
+        since = {fetch.total for fetch in landed if fetch not in before}
+        if total not in since | self._totals_that_count(visit.came, before):
+            self.broken("who was asked last tells the total", f"not {total}")
 
     def _gone(self, visit: Visit) -> None:
         self._waiting.discard(visit.number)
@@ -382,7 +414,7 @@ class Oracle:
             if visit.caller.ask is not Ask.ONLY_IF_CACHED or whole:
                 self.broken("only-if-cached serves what is held", "but there was an error")
             return
-        if isinstance(error, WaitEnded):
+        if isinstance(error, (WaitEnded, CollectionLoading)):
             if self.time() < visit.came + self.plan.knobs.deadline:
                 self.broken("who waits is waited with", "gave up before the deadline")
         elif not isinstance(error, UpstreamError):
@@ -397,31 +429,34 @@ class Oracle:
         if len(set(numbers)) != len(numbers):
             self.broken("each order once", f"{numbers}")
 
-    def _honest(self, visit: Visit, served: Any, fetch: Fetch) -> None:
-        """What is told of one block is true of it."""
-        knobs = self.plan.knobs
-        block = served.entry.value
-        if block.rows != fetch.rows or block.total != fetch.total:
+    def _true(self, entry: Entry[Block], fetch: Fetch) -> None:
+        """What is held is what was said, when it was asked for."""
+        if entry.value.rows != fetch.rows or entry.value.total != fetch.total:
             self.broken("what is held is what was said", f"block {fetch.index}")
-        if served.entry.asked != fetch.asked:
+        if entry.asked != fetch.asked:
             self.broken("age counts from the asking", f"block {fetch.index}")
+
+    def _honest(self, visit: Visit, fetch: Fetch, claim: Freshness, *, joined: bool) -> None:
+        """How good it is told to be is how good it was when the caller asked."""
+        knobs = self.plan.knobs
         assert fetch.landed is not None
         if fetch.landed >= visit.came:
             return  # waited for
         age = visit.came - fetch.asked
-        if age >= knobs.life:
+        if age >= knobs.life and not joined:
             self.broken("never older than ttl + grace + keep", f"age {age:g}")
-        if served.freshness is Freshness.FRESH and age >= knobs.ttl:
+        if claim is Freshness.FRESH and age >= knobs.ttl:
             self.broken("fresh is younger than the ttl", f"age {age:g}")
-        if served.freshness is Freshness.STALE and age >= knobs.ttl + knobs.grace:
+        if claim is Freshness.STALE and age >= knobs.ttl + knobs.grace:
             self.broken("stale is younger than ttl + grace", f"age {age:g}")
-        if (
-            visit.caller.ask is Ask.NO_CACHE
-            and age >= knobs.min_age
-            and served.how is not How.FAILED
-            and fetch.index not in self._failures
-        ):
-            self.broken("no-cache asks again", f"age {age:g}, {served.how.name}")
+
+    def _asked_again(self, visit: Visit, fetch: Fetch, *, failed: bool) -> None:
+        """For `no-cache`, unless it is young, or that failed."""
+        age = visit.came - fetch.asked
+        waited_for = fetch.landed is not None and fetch.landed >= visit.came
+        excused = waited_for or failed or fetch.index in self._failures
+        if age >= self.plan.knobs.min_age and not excused:
+            self.broken("no-cache asks again", f"age {age:g}")
 
     def _not_outdone(self, visit: Visit, fetch: Fetch) -> None:
         """Nothing asked for later was held already."""
@@ -495,7 +530,7 @@ class Oracle:
 
     def _whole_held(self, visit: Visit) -> bool:
         """Whether all that the caller asked for was held all the while, whatever total counts."""
-        if not self.plan.roomy:
+        if not self.plan.roomy or visit.number in self._reading:
             return False
         held = self._held(self.time(), since=visit.came)
         if not held:
@@ -508,9 +543,9 @@ class Oracle:
             if fetch.landed is not None and fetch.landed >= visit.came
         }
         return all(
-            position // BLOCK in held
+            index in held
             for total in totals
-            for position in range(visit.caller.start, min(visit.caller.stop, total))
+            for index in _blocks_between(visit.caller.start, min(visit.caller.stop, total))
         )
 
     # When all is over.
@@ -532,13 +567,13 @@ class Oracle:
                 self.broken("bounded calls", f"more than {bound} within {self.plan.knobs.ttl:g} s")
                 return
 
-    def converged(self, visit: Visit, window: Window, truth: tuple[Row, ...]) -> None:
+    def converged(self, visit: Visit, answer: Answer, truth: tuple[Row, ...]) -> None:
         """The upstream is well and still for long: an answer is fresh, whole and true."""
-        if window.shifting:
+        if answer.shifting:
             self.broken("it heals", "still shifting")
-        if any(served.freshness is not Freshness.FRESH for served in window.served):
+        if any(claim is not Freshness.FRESH for claim in answer.claims):
             self.broken("it heals", "not fresh")
-        if window.rows != truth[visit.caller.start : visit.caller.stop]:
+        if answer.rows != truth[visit.caller.start : visit.caller.stop]:
             self.broken("it heals", "not the list as it is")
 
 
@@ -555,3 +590,7 @@ def _numbers(rows: Sequence[Row]) -> str:
 
 def _key_of(token: str) -> str:
     return token.partition("-")[0]
+
+
+def _blocks_between(start: int, stop: int) -> range:
+    return range(start // BLOCK, -(-stop // BLOCK)) if start < stop else range(0)

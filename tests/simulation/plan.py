@@ -11,6 +11,7 @@ from random import Random
 from app.cache.grace_cache import Ask
 
 BLOCK = 50
+ALL = (0, 10**6)
 GRID = 0.25
 HOUR = 3600
 TRANSPORT_EACH = 20
@@ -82,13 +83,21 @@ class Knobs:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone who asks for positions `start` to `stop`, and may leave before the answer."""
+    """Someone who asks for positions `start` to `stop`, and may leave before the answer.
+
+    Who asks for `ALL` of them asks for the whole list, of which nothing may be missing.
+    """
 
     at: float
     start: int
     stop: int
     ask: Ask = Ask.NORMAL
     leaves_after: float | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether the whole list is asked for."""
+        return (self.start, self.stop) == ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +217,8 @@ def _outage(seed: int, seam: Seam, rng: Random) -> Plan:
     returns = began + 600.0
     ends = returns + 2 * knobs.ttl
     callers = tuple(
-        Caller(at + GRID * rng.randrange(8), start, start + BLOCK)
-        for start in range(0, size, BLOCK)
+        Caller(at + GRID * rng.randrange(8), start, stop)
+        for start, stop in (*((start, start + BLOCK) for start in range(0, size, BLOCK)), ALL)
         for at in (0.0, *range(3, int(ends), 8))
     )
     return Plan(
@@ -265,7 +274,7 @@ def _callers(
 ) -> tuple[Caller, ...]:
     leaving = rng.random() < 0.4
     odd = rng.random() < 0.4
-    windows = _windows(rng, size)
+    windows = _windows(rng, size) + (ALL,) * rng.choice((0, 0, 1, 2))
     callers = []
     for _ in range(rng.randrange(4, 16)):
         ask = rng.choice((Ask.NO_CACHE, Ask.ONLY_IF_CACHED, Ask.NORMAL)) if odd else Ask.NORMAL

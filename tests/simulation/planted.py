@@ -22,7 +22,7 @@ from app.upstream.token import Token
 from tests.simulation.plan import Seam
 from tests.simulation.world import Parts
 
-WITHIN = 4000
+WITHIN = 6000
 """Worlds in which each has to be found; most are in the first hundred."""
 
 

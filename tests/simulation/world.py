@@ -15,9 +15,11 @@ from pydantic import SecretStr
 
 from app import main
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import Ask, Entry, GraceCache
+from app.cache.grace_cache import Ask, Entry, GraceCache, How
 from app.orders.blocks import Block
-from app.orders.book import OrderBook, Window
+from app.orders.book import OrderBook
+from app.orders.collection import Collection
+from app.orders.reading import Reading
 from app.orders.reshape import Row
 from app.single_flight import Awaited
 from app.upstream.client import UpstreamClient, open_upstream
@@ -26,8 +28,8 @@ from app.upstream.errors import UpstreamNotFound
 from app.upstream.rotation import Rotation
 from app.upstream.wire import OrdersAnswer
 from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
-from tests.simulation.oracle import Oracle, Violation, Visit
-from tests.simulation.plan import Caller, Plan, Seam
+from tests.simulation.oracle import Answer, Oracle, Violation, Visit
+from tests.simulation.plan import ALL, Caller, Plan, Seam
 from tests.simulation.upstream import (
     BLOCK,
     FIRST_KEY,
@@ -48,6 +50,8 @@ class Parts:
     lifetime: Callable[[float, float, float], Lifetime] = Lifetime
     cache: Callable[..., GraceCache[int, Block]] = GraceCache
     book: Callable[..., OrderBook] = OrderBook
+    collection: Callable[..., Collection] = Collection
+    reading: Callable[..., Reading] = Reading
     client: Callable[..., UpstreamClient] = open_upstream
     pause: Callable[[Exception, int], float] = main._pause
 
@@ -109,8 +113,17 @@ class _World:
         self._book = parts.book(
             partial(self._memory, parts), self._fetch, self._clock, deadline=plan.knobs.deadline
         )
+        self._collection = parts.collection(
+            self._book,
+            self._clock,
+            partial(self._reading, parts),
+            deadline=plan.knobs.deadline,
+            wait=plan.knobs.wait,
+            pause=parts.pause,
+            told_later=main._told_later,
+        )
         self._callers: list[asyncio.Task[None]] = []
-        self._prepared: dict[tuple[int, int], Window] = {}
+        self._prepared: dict[tuple[int, int], Answer] = {}
 
     def _open(self, parts: Parts, rng: Random) -> UpstreamClient:
         knobs = self._plan.knobs
@@ -142,6 +155,11 @@ class _World:
             state=lambda: self._upstream.configured,
             read=lambda: _key(self._upstream.configured),
             deadline=self._plan.knobs.deadline,
+        )
+
+    def _reading(self, parts: Parts) -> Reading:
+        return parts.reading(
+            self._book, self._clock, concurrency=2, max_orders=100_000, max_bytes=10**9
         )
 
     def _memory(
@@ -225,48 +243,67 @@ class _World:
         _visiting.set(visit)
         oracle, caller = self._oracle, visit.caller
         oracle.came(visit, self._book.total)
-        asked = (caller.start, caller.stop)
-        prepared = self._prepared.get(asked)
-        if prepared and caller.ask is Ask.NORMAL and self._is_current(prepared):
-            oracle.answered(visit, prepared)
-            return
         try:
-            window = await self._book.window(*asked, caller.ask)
+            answer = await (self._whole(caller.ask) if caller.all else self._page(caller))
         except asyncio.CancelledError:
             oracle.left(visit)
         except Exception as error:  # noqa: BLE001  whatever it is, the oracle judges it
             oracle.refused_caller(visit, error)
         else:
-            oracle.answered(visit, window)
-            if not window.shifting:
-                fresh = [replace(each, freshness=Freshness.FRESH) for each in window.served]
-                self._prepared[asked] = replace(window, served=tuple(fresh))
+            oracle.answered(visit, answer)
 
-    def _is_current(self, window: Window) -> bool:
-        """Whether an answer that was composed before may be sent again, as prepared ones are."""
-        entries = [served.entry for served in window.served]
-        return self._book.is_current(entries, window.total)
+    async def _page(self, caller: Caller) -> Answer:
+        """A window; sent again as it was composed before, as long as that is good."""
+        asked = (caller.start, caller.stop)
+        prepared = self._prepared.get(asked)
+        plain = caller.ask is Ask.NORMAL
+        if plain and prepared and self._book.is_current(prepared.entries, prepared.total):
+            return replace(prepared, claims=(Freshness.FRESH,) * len(prepared.entries))
+        window = await self._book.window(*asked, caller.ask)
+        answer = Answer(
+            window.rows,
+            window.total,
+            window.shifting,
+            tuple(served.entry for served in window.served),
+            tuple(served.freshness for served in window.served),
+            any(served.how is How.FAILED for served in window.served),
+        )
+        if not answer.shifting:
+            self._prepared[asked] = answer
+        return answer
+
+    async def _whole(self, ask: Ask) -> Answer:
+        """The whole list, which is as good as its oldest block."""
+        whole, served = await self._collection.whole(ask)
+        total = max(whole.entries, key=lambda entry: entry.ordinal).value.total
+        claims = (served.freshness,) * len(whole.entries)
+        return Answer(whole.content.rows, total, whole.shifting, whole.entries, claims)
 
     async def _heal(self, *, judged: bool) -> None:
         truth = self._upstream.now.orders
         starts = range(0, len(truth) + 1, BLOCK)
-        await asyncio.gather(*(self._look(start, truth, judged=judged) for start in starts))
+        windows = [(start, start + BLOCK) for start in starts]
+        if any(caller.all for caller in self._plan.callers):
+            windows.append(ALL)
+        looks = (Caller(0.0, *window) for window in windows)
+        await asyncio.gather(*(self._look(caller, truth, judged=judged) for caller in looks))
 
-    async def _look(self, start: int, truth: tuple[Row, ...], *, judged: bool) -> None:
-        visit = Visit(900 + start, Caller(0.0, start, start + BLOCK), self._loop.time())
+    async def _look(self, caller: Caller, truth: tuple[Row, ...], *, judged: bool) -> None:
+        visit = Visit(900 + caller.start, caller, self._loop.time())
         self._oracle.came(visit, self._book.total)
         try:
-            window = await self._book.window(start, start + BLOCK)
+            answer = await (self._whole(caller.ask) if caller.all else self._page(caller))
         except Exception as error:  # noqa: BLE001  whatever it is, it should not be
             self._oracle.broken("it heals", repr(error))
             return
-        self._oracle.answered(visit, window)
+        self._oracle.answered(visit, answer)
         if judged:
-            self._oracle.converged(visit, window, truth)
+            self._oracle.converged(visit, answer, truth)
 
     async def _close(self) -> None:
         """Leave, and look whether anything stays."""
         self._oracle.calling_off = True
+        await self._collection.close(5.0)
         await self._book.close(5.0)
         if self._cache is not None and len(self._cache._flights):
             self._oracle.broken("nothing is left behind", "a flight")
