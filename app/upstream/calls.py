@@ -1,7 +1,7 @@
 """One HTTP call upstream, within its bounds. Built from nothing: no caller's header goes along."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from app.upstream.http import (
     TimeoutException,
 )
 from app.upstream.lines import Lines
+from app.upstream.pace import Start
 from app.upstream.retries import Retries, Tries
 
 FAIR = 0.5
@@ -99,24 +100,30 @@ class Calls:
         Raises:
             UpstreamError: the one of its subclasses that says why not.
         """
-        async with self._guard.place(deadline, awaited):
-            reply = await self._send(question, deadline)
+        async with self._guard.place(deadline, awaited) as start:
+            reply = await self._send(question, start, deadline)
             return open_envelope(reply, self._clock.now(), unknown=unknown)
 
     async def look(self, path: str, *, deadline: float) -> Reply:
         """Whatever comes back from `path`, envelope or not; for who examines the upstream."""
-        async with self._guard.place(deadline):
-            return await self._send(Question("GET", path), deadline)
+        async with self._guard.place(deadline) as start:
+            return await self._send(Question("GET", path), start, deadline)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._lines.aclose()
 
-    async def _send(self, question: Question, deadline: float) -> Reply:
-        return await self._lines.through(lambda http: self._send_by(http, question, deadline))
+    async def _send(self, question: Question, start: Start, deadline: float) -> Reply:
+        def send(http: AsyncClient) -> Coroutine[Any, Any, Reply]:
+            return self._send_by(http, question, start, deadline)
 
-    async def _send_by(self, http: AsyncClient, question: Question, deadline: float) -> Reply:
-        left = deadline - self._clock.monotonic()
+        return await self._lines.through(send)
+
+    async def _send_by(
+        self, http: AsyncClient, question: Question, start: Start, deadline: float
+    ) -> Reply:
+        start.at = self._clock.monotonic()
+        left = deadline - start.at
         if left <= 0:
             raise OutOfTime("no time was left for the call")
         # Its own timeouts end the call, never a cancelling: that leaks its place in the
@@ -125,7 +132,7 @@ class Calls:
         timeout = Timeout(
             connect=min(self._connect_timeout, left), read=patience, write=patience, pool=left
         )
-        connection = _Connection()
+        connection = _Connection(start, self._clock)
         try:
             async with http.stream(
                 question.method,
@@ -159,8 +166,10 @@ class Calls:
 class _Connection(AnswerAfterQuestion):
     """What is known of the connection that one call uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Start, clock: Clock) -> None:
         super().__init__()
+        self._start = start
+        self._clock = clock
         self.answers = False
         self._kept: bool | None = None
 
@@ -168,6 +177,8 @@ class _Connection(AnswerAfterQuestion):
         """Told by the library of each step: the first of a new connection is to connect."""
         if self._kept is None:
             self._kept = not event.startswith("connection.")
+        if event.endswith("send_request_headers.started"):
+            self._start.at = self._clock.monotonic()
         await super().__call__(event, info)
 
     def broke(self, error: Exception) -> UpstreamError:

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from app.clock import Clock
 from app.single_flight import Awaited, always_awaited
 from app.upstream.errors import OutOfTime, UpstreamError, UpstreamThrottled, UpstreamUnavailable
-from app.upstream.pace import Pace
+from app.upstream.pace import Pace, Start
 
 MAX_QUEUE = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A call in the queue. Its turn brings None, or the error that it is sent away with."""
+    """A call in the queue. Its turn brings its start, or the error that it is sent away with."""
 
-    turn: "asyncio.Future[UpstreamError | None]"
+    turn: "asyncio.Future[Start | UpstreamError]"
     awaited: Awaited
     deadline: float
 
@@ -62,8 +62,10 @@ class Governor:
         """Calls a second, as it is now."""
         return self._pace.rate(self._clock.monotonic())
 
-    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> None:
+    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> Start:
         """Wait for a place for one call; `give` it back when the call has ended.
+
+        Returns its start, to be set anew when the call goes out.
 
         Raises:
             OutOfTime: there is none before the moment `deadline`.
@@ -76,13 +78,12 @@ class Governor:
         if self._pace.paused_until >= deadline:
             raise _asked_to_wait(self._pace.paused_until - now)
         if not self._waiting and self._may_start(now):
-            self._start(now)
-            return
+            return self._start(now)
         self._make_room(awaited)
         waiting = _Waiting(asyncio.get_running_loop().create_future(), awaited, deadline)
         self._waiting.append(waiting)
         self._let_go()
-        await self._turn_of(waiting, deadline - now)
+        return await self._turn_of(waiting, deadline - now)
 
     def give(self) -> None:
         """A call has ended: its place is the next one's."""
@@ -102,14 +103,14 @@ class Governor:
         """Send everybody in the queue away with `error`."""
         self._dismiss(list(self._waiting), error)
 
-    async def _turn_of(self, waiting: _Waiting, seconds: float) -> None:
+    async def _turn_of(self, waiting: _Waiting, seconds: float) -> Start:
         turn = waiting.turn
         patience = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
             await asyncio.wait((turn, patience), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             # The turn may have come in the very moment of the cancelling: hand it on.
-            if turn.done() and turn.result() is None:
+            if turn.done() and isinstance(turn.result(), Start):
                 self.give()
             raise
         finally:
@@ -119,9 +120,10 @@ class Governor:
                 self._set_timer()
         if not turn.done():
             raise OutOfTime("no call could go out in time")
-        sent_away = turn.result()
-        if sent_away:
-            raise sent_away
+        brought = turn.result()
+        if isinstance(brought, UpstreamError):
+            raise brought
+        return brought
 
     def _make_room(self, awaited: Awaited) -> None:
         """Room for one more; a refresh behind leaves for who is waited for."""
@@ -140,9 +142,9 @@ class Governor:
     def _may_start(self, now: float) -> bool:
         return self._free > 0 and self._pace.next_start(now) <= now
 
-    def _start(self, now: float) -> None:
+    def _start(self, now: float) -> Start:
         self._free -= 1
-        self._pace.started(now)
+        return self._pace.started(now)
 
     def _let_go(self) -> None:
         """Give whoever may start now its turn."""
@@ -150,8 +152,7 @@ class Governor:
         while self._waiting and self._may_start(now):
             first = next((one for one in self._waiting if one.awaited()), self._waiting[0])
             self._waiting.remove(first)
-            self._start(now)
-            first.turn.set_result(None)
+            first.turn.set_result(self._start(now))
         self._set_timer()
 
     def _set_timer(self) -> None:

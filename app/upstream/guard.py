@@ -21,6 +21,7 @@ from app.upstream.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.governor import Governor
+from app.upstream.pace import Start
 
 _logger = logging.getLogger("orders_bff.upstream")
 
@@ -47,8 +48,10 @@ class Guard:
     @asynccontextmanager
     async def place(
         self, deadline: float, awaited: Awaited = always_awaited
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Start]:
         """One call's place; what is raised within says how the upstream is.
+
+        Gives its start, to be set anew when the call goes out.
 
         Raises:
             UpstreamUnavailable: the breaker is open, or the queue is full.
@@ -59,19 +62,18 @@ class Guard:
             raise _in_peace(refused_for)
         turn = self._breaker.enter()
         try:
-            await self._governor.take(deadline, awaited)
+            start = await self._governor.take(deadline, awaited)
         except BaseException:
             self._note(turn, Health.UNTOLD)
             raise
-        started = self._clock.monotonic()
         health = Health.UNTOLD
         try:
-            yield
+            yield start
             health = Health.WELL
         except UpstreamError as error:
             health = health_told_by(error)
             if isinstance(error, UpstreamThrottled):
-                self._governor.throttled(started, error.retry_after)
+                self._governor.throttled(start.at, error.retry_after)
             raise
         finally:
             # In this order: who is given the place must not be the next to fail.

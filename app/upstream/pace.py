@@ -6,6 +6,7 @@ counted: a full bucket at its border allows no more than an even second does. Re
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 SECOND = 1.0
 BURST = 0.2
@@ -21,6 +22,16 @@ PAUSE = 1.0
 """Seconds without a call after a throttling that names no time."""
 
 
+@dataclass(slots=True, eq=False)
+class Start:
+    """When a call starts: first when it may, then, set anew, when it really goes out.
+
+    On a busy loop that is later; counted from when they might have, more would go out in a second.
+    """
+
+    at: float
+
+
 class Pace:
     """The moments at which calls may start. Moments are of one monotonic clock, in seconds.
 
@@ -30,7 +41,7 @@ class Pace:
 
     def __init__(self, max_rate: int) -> None:
         self._max_rate = max_rate
-        self._starts: deque[float] = deque(maxlen=max_rate)
+        self._starts: deque[Start] = deque(maxlen=max_rate)
         self._filled_at = float("-inf")  # when the bucket is full again
         self._rate_then = float(max_rate)
         self._since = float("-inf")
@@ -48,13 +59,15 @@ class Pace:
         saved_up = max(rate * BURST - 1.0, 0.0) / rate
         earliest = max(self.paused_until, self._filled_at - saved_up)
         if len(self._starts) == self._max_rate:
-            earliest = max(earliest, self._starts[0] + SECOND)
+            earliest = max(earliest, self._starts[0].at + SECOND)
         return earliest
 
-    def started(self, now: float) -> None:
+    def started(self, now: float) -> Start:
         """A call starts now."""
-        self._starts.append(now)
+        start = Start(now)
+        self._starts.append(start)
         self._filled_at = max(self._filled_at, now) + 1.0 / self.rate(now)
+        return start
 
     def throttled(self, started: float, now: float, retry_after: float | None) -> None:
         """A call that started at `started` was answered `too many calls`.

@@ -18,6 +18,7 @@ from app.upstream.client import UpstreamClient, open_upstream
 from app.upstream.credential import AccessKey, Pass, TokenCredential
 from app.upstream.errors import OutOfTime
 from app.upstream.governor import Governor
+from app.upstream.pace import Start
 from app.upstream.token import Token
 from tests.simulation.plan import Seam
 from tests.simulation.world import Parts
@@ -292,15 +293,15 @@ class DeafToThrottling(Governor):
 
 
 class FirstComeFirstServed(Governor):
-    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> None:
+    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> Start:
         del awaited
-        await super().take(deadline)
+        return await super().take(deadline)
 
 
 class KeepsAPlaceForLeavers(Governor):
-    async def _turn_of(self, waiting: Any, seconds: float) -> None:
+    async def _turn_of(self, waiting: Any, seconds: float) -> Start:
         try:
-            await super()._turn_of(waiting, seconds)
+            return await super()._turn_of(waiting, seconds)
         except OutOfTime:
             self._waiting.append(waiting)
             raise

@@ -233,6 +233,29 @@ async def test_no_call_goes_out_when_the_wait_for_its_turn_took_all_the_time():
     assert len(bench.upstream.asked_for(ORDERS_PATH)) == 1
 
 
+async def test_a_call_counts_from_when_it_went_out_and_not_from_when_it_might_have():
+    bench = Bench()
+    sent: list[float] = []
+
+    async def connecting(request: httpx.Request) -> httpx.Response:
+        if not sent:
+            await bench.clock.sleep(0.6)
+            await request.extensions["trace"]("connection.connect_tcp.started", {})
+        await request.extensions["trace"]("http11.send_request_headers.started", {})
+        sent.append(bench.clock.monotonic() - 1000)
+        answer: httpx.Response = await bench.upstream.transport.handler(request)  # type: ignore[misc]
+        return answer
+
+    knobs = {"scheme": "signature", "transport": httpx.MockTransport(connecting), "max_rate": 1}
+    client = client_of(bench.upstream, bench.clock, **knobs)
+    asks = [asyncio.create_task(client.orders(1, deadline=bench.deadline)) for _ in range(2)]
+    await bench.clock.advance(1.5)
+    assert sent == pytest.approx([0.6])
+    await bench.clock.advance(0.5)
+    await asyncio.gather(*asks)
+    assert sent == pytest.approx([0.6, 1.6])
+
+
 async def test_no_more_calls_are_in_flight_than_may():
     bench = Bench(max_concurrency=2)
     await bench.client.orders(1, deadline=bench.deadline)

@@ -49,3 +49,11 @@ def test_however_calls_come_no_second_sees_more_than_is_allowed(max_rate: int, g
         starts.append(now)
     for first, one_too_many in zip(starts, starts[max_rate:], strict=False):
         assert one_too_many - first >= 1 - 1e-9
+
+
+def test_a_call_that_goes_out_late_counts_from_when_it_went_out():
+    pace = Pace(1)
+    start = pace.started(10)
+    assert pace.next_start(10) == 11
+    start.at = 10.75
+    assert pace.next_start(10.75) == 11.75
