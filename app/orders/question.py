@@ -21,10 +21,16 @@ SORTS = ("created_at", "actual_amount", "order_no")
 Status = Annotated[str, OneOf((*STATUSES, "unknown"))]
 Type = Annotated[str, OneOf((*TYPES, "unknown"))]
 Source = Annotated[str, OneOf((*SOURCES, "unknown"))]
-Include = Annotated[str, OneOf(("raw", "rev", "origin"))]
+INCLUDES = ("raw", "rev", "origin")
+Include = Annotated[str, OneOf(INCLUDES)]
 Sort = Annotated[str, OneOf(tuple(f"{minus}{key}" for key in SORTS for minus in ("", "-")))]
 
-_MOMENT = {"anyOf": [{"type": "string", "format": form} for form in ("date-time", "date")]}
+_MOMENT = {
+    "anyOf": [
+        {"type": "string", "format": "date-time", "maxLength": 35},
+        {"type": "string", "format": "date", "maxLength": 10},
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +87,27 @@ class Filters(BaseModel):
 
     status: Annotated[
         tuple[Status, ...],
-        Field(description="Only these statuses. May be repeated.", examples=[["paid"]]),
+        Field(
+            description="Only these statuses. May be repeated.",
+            max_length=len(STATUSES) + 1,
+            examples=[["paid"]],
+        ),
     ] = ()
     type: Annotated[
         tuple[Type, ...],
-        Field(description="Only these types. May be repeated.", examples=[["renewal"]]),
+        Field(
+            description="Only these types. May be repeated.",
+            max_length=len(TYPES) + 1,
+            examples=[["renewal"]],
+        ),
     ] = ()
     source: Annotated[
         tuple[Source, ...],
-        Field(description="Only these sources. May be repeated.", examples=[["self_service"]]),
+        Field(
+            description="Only these sources. May be repeated.",
+            max_length=len(SOURCES) + 1,
+            examples=[["self_service"]],
+        ),
     ] = ()
     order_no: Annotated[
         tuple[OrderNumber, ...],
@@ -113,7 +131,6 @@ class Filters(BaseModel):
         str,
         Field(
             description="The zone (IANA) of dates without a time, and of months.",
-            min_length=1,
             max_length=64,
             json_schema_extra={"format": "time-zone"},
             examples=["UTC"],
@@ -194,6 +211,7 @@ class SortedFilters(Filters):
             description="What else is told of each order: `rev`, its fingerprint; `origin`, the "
             "upstream answer it comes from; `raw`, the upstream's row as it was sent (needs the "
             "scope `orders:raw`). May be repeated.",
+            max_length=len(INCLUDES),
             examples=[["rev"]],
         ),
     ] = ()
@@ -231,6 +249,7 @@ class ChangesQuery(BaseModel):
             description="The `meta.cursor` of an earlier answer. Without it there is no data, "
             "but the cursor of the present state.",
             pattern="^[0-9a-f]{32}$",
+            json_schema_extra={"maxLength": 32},
             examples=["5f0c9be2a0d54c7e8d3f1c0a9b7e5264"],
         ),
     ] = None

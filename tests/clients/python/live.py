@@ -20,7 +20,7 @@ assert len(page.data) == page.meta.limit == 3
 
 order = get_order.sync(page.data[0].order_no, client=client)
 assert isinstance(order, SingleOrder), order
-assert order.data == page.data[0]
+assert order.data.to_dict() == page.data[0].to_dict()
 
 refused = list_orders.sync(client=client, limit=51)
 assert isinstance(refused, Problem), refused
