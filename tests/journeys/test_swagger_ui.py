@@ -1,85 +1,31 @@
 """A person opens the docs in a browser, says who they are and asks for an order."""
 
-import asyncio
 import json
-import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import ConsoleMessage, Page, Route, async_playwright, expect
+from playwright.async_api import async_playwright, expect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import SystemClock
 from app.edge.callers import digest_of
-from app.edge.leaving import Leaving
-from app.edge.server import open_server
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import load
+from tests.support.browser import ARGUMENTS, CHROMIUM, MISSING, Visit, is_missing, served
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 KEY = "obff_a-key-for-the-docs-0123456789"
 
-if not Path(CHROMIUM).exists() and os.environ.get("CI") != "true":
-    pytest.skip(
-        f"there is no {CHROMIUM}: apt-get install chromium",
-        allow_module_level=True,
-    )
+if is_missing():
+    pytest.skip(MISSING, allow_module_level=True)
 
 
-@dataclass
-class Visit:
-    """One browser on one page, and all that it complained about."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    async def watch(self) -> None:
-        """Note complaints, and let nothing leave this machine."""
-        self.page.on("pageerror", lambda error: self._complain(str(error)))
-        self.page.on("console", self._heard)
-        await self.page.expose_function("complain", self._complain)
-        await self.page.add_init_script(
-            "addEventListener('securitypolicyviolation', e => "
-            "complain(`${e.violatedDirective}: ${e.blockedURI}`))"
-        )
-        await self.page.route("**/*", self._let_through)
-
-    def _complain(self, text: str) -> None:
-        self.complaints.append(text)
-
-    def _heard(self, said: ConsoleMessage) -> None:
-        # Chromium writes a line for each answer that is no success; the 401 is what we want.
-        wanted = "the server responded with a status of 401" in said.text
-        if said.type in {"error", "warning"} and not wanted:
-            self._complain(said.text)
-
-    async def _let_through(self, route: Route) -> None:
-        address = route.request.url
-        self.asked.append(address)
-        if urlsplit(address).hostname == "127.0.0.1":
-            await route.continue_()
-        else:
-            self._complain(f"wanted {address}")
-            await route.abort()
+class Docs(Visit):
+    """Somebody in front of Swagger UI."""
 
     async def authorize(self, key: str) -> None:
         """Say who asks, as the Authorize button lets a person do it."""
@@ -119,7 +65,7 @@ async def proxy(prefix: str) -> AsyncIterator[str]:
             },
             dotenv=Path("/nowhere"),
         )
-        async with _served(_under(prefix, create_app(settings))) as origin:
+        async with served(_under(prefix, create_app(settings))) as origin:
             yield origin + prefix
 
 
@@ -136,30 +82,15 @@ def _under(prefix: str, app: ASGIApp) -> ASGIApp:
 
 
 @asynccontextmanager
-async def _served(app: ASGIApp) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    host, port = listener.getsockname()
-    clock = SystemClock()
-    leaving = Leaving(clock, delay=0, drain=1)
-    server = open_server(app, host=host, port=port, clock=clock, leaving=leaving)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.should_exit = True
-        await serving
-
-
-@asynccontextmanager
-async def browser(profile: Path) -> AsyncIterator[Visit]:
+async def browser(profile: Path) -> AsyncIterator[Docs]:
     """A fresh browser."""
-    assert shutil.which(CHROMIUM), f"there is no {CHROMIUM}: apt-get install chromium"
+    assert shutil.which(CHROMIUM), MISSING
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             profile, executable_path=CHROMIUM, args=ARGUMENTS, headless=True
         )
         context.set_default_timeout(15_000)
-        visit = Visit(context.pages[0])
+        visit = Docs(context.pages[0], wanted={401})
         await visit.watch()
         yield visit
         await context.close()
