@@ -14,6 +14,7 @@ and beside them:
     doctor      asks the upstream in the operator's name
     settings    every knob; the only reader of the environment
     sandbox/    an upstream to try it with
+    dashboard/  a page to look at orders, the first client of the API
     single_flight, request_id, clock   what the rooms share
 
 Imports point downwards only; pyproject.toml's import contracts hold them to it.

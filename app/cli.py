@@ -216,13 +216,14 @@ async def _serve(
             trusted_proxies=knobs.trusted_proxies,
             at_once=app.at_once,
         )
-        pages = {"docs": "/docs"} if settings.docs.enabled else {}
+        pages = {"dashboard": "/dashboard"} if settings.sandbox else {}
+        pages |= {"docs": "/docs"} if settings.docs.enabled else {}
         origin = knobs.public_url or _origin(knobs.host, listener.getsockname()[1])
         _say(f"orders-bff is at {origin}/")
         for name, path in (pages | {"orders": "/v1/orders", "ready": "/readyz"}).items():
-            _say(f"  {name:8} {origin}{path}")
+            _say(f"  {name:9} {origin}{path}")
         for name, url in (more or {}).items():
-            _say(f"  {name:8} {url}")
+            _say(f"  {name:9} {url}")
         # What is there at the start stays. Else each full collection looks at all of it again, and
         # beside a hundred thousand orders that is a stall.
         gc.collect()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.cache.freshness import Lifetime, pause_after
 from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitEnded
 from app.clock import Clock, SystemClock
+from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
 from app.edge.at_once import ShortWay
 from app.edge.callers import Callers, Forbidden, Key, KeyRing, somebody_can_enter
@@ -22,6 +23,7 @@ from app.edge.docs import docs_router
 from app.edge.document import describe
 from app.edge.head import Head
 from app.edge.health import router as health_router
+from app.edge.hearing import Hearing
 from app.edge.hosts import Hosts
 from app.edge.leaving import Leaving
 from app.edge.limits import Limits
@@ -161,9 +163,10 @@ def create_app(
         zone=ZoneInfo(settings.upstream.timezone),
         deadline=settings.upstream.deadline,
     )
+    hearing = Hearing(clock, upstream.UpstreamError, lambda error: code_of(error, PROBLEM_OF))
     book = OrderBook(
         lambda landed: _blocks(settings, clock, landed),
-        fetch.block,
+        hearing.of(fetch.block),
         clock,
         deadline=settings.upstream.deadline,
         sweep_rate=settings.upstream.sweep_rate,
@@ -218,7 +221,7 @@ def create_app(
     api.include_router(
         health_router(ready=_Readiness(book), table=PROBLEM_OF, leaving=lambda: leaving.begun)
     )
-    openapi = _pages(settings, api, client)
+    openapi = _pages(settings, api, client, hearing)
     behind = PreparedAnswers(api, prepared, book, clock)
     limits = _limits(settings)
     door, at_once = _door(settings, behind, clock, limits)
@@ -374,7 +377,7 @@ def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: Fetch) ->
 
 
 def _pages(
-    settings: Settings, api: FastAPI, client: UpstreamClient
+    settings: Settings, api: FastAPI, client: UpstreamClient, hearing: Hearing
 ) -> Callable[[], dict[str, Any]]:
     """The pages for people; gives what writes the document."""
 
@@ -384,7 +387,16 @@ def _pages(
     def openapi() -> dict[str, Any]:
         return describe(api)
 
-    api.include_router(pages_router(docs_enabled=settings.docs.enabled, is_sandbox=is_sandbox))
+    if settings.sandbox:
+        api.include_router(dashboard_router())
+    api.include_router(
+        pages_router(
+            docs_enabled=settings.docs.enabled,
+            dashboard=settings.sandbox,
+            is_sandbox=is_sandbox,
+            heard=hearing.now,
+        )
+    )
     if settings.docs.enabled:
         api.include_router(docs_router(document=openapi, is_sandbox=is_sandbox))
     return openapi

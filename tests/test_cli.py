@@ -120,6 +120,7 @@ def test_a_sandbox_needs_no_configuration_and_no_key() -> None:
         origin = told[0].removeprefix("orders-bff is at ").removesuffix("/")
         urls = dict(line.split() for line in told[1:])
         assert urls == {
+            "dashboard": f"{origin}/dashboard",
             "docs": f"{origin}/docs",
             "orders": f"{origin}/v1/orders",
             "ready": f"{origin}/readyz",
@@ -129,6 +130,7 @@ def test_a_sandbox_needs_no_configuration_and_no_key() -> None:
         assert (status, body["meta"]["total"]) == (200, 137)
         assert len(fetch(f"{origin}/v1/me")[1]["data"]["scopes"]) == 5
         assert fetch(urls["docs"])[0] == 200
+        assert fetch(urls["dashboard"])[0] == 200
         assert fetch(urls["sandbox"]) == (200, {"faults": []})
 
 

@@ -66,7 +66,8 @@ def test_the_wheel_holds_the_pages_and_the_licence_and_no_tests(wheel: zipfile.P
     assert folders == {"app", next(name for name in folders if name.endswith(".dist-info"))}
     static = {
         path.relative_to(REPOSITORY).as_posix()
-        for path in (REPOSITORY / "app" / "edge" / "static").rglob("*")
+        for room in ("edge", "dashboard")
+        for path in (REPOSITORY / "app" / room / "static").rglob("*")
         if path.is_file()
     }
     assert static <= set(names)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.edge.hearing import Heard
 from app.edge.problem_kinds import PROBLEM_KINDS
 
 STATIC = Path(__file__).parent / "static"
@@ -19,17 +20,25 @@ _REVALIDATED = {"Cache-Control": "no-cache"}
 _BANNER = '<p class="banner" role="status">Sandbox: these orders are invented.</p>'
 
 
-def pages_router(*, docs_enabled: bool, is_sandbox: Callable[[], bool]) -> APIRouter:
+def pages_router(
+    *,
+    docs_enabled: bool,
+    dashboard: bool,
+    is_sandbox: Callable[[], bool],
+    heard: Callable[[], Heard],
+) -> APIRouter:
     """`/`, `/problems`, `/problems/{code}` and the stylesheet they share.
 
-    `is_sandbox` is asked at each page: only answers tell what the upstream is.
+    `is_sandbox` is asked at each page: only answers tell what the upstream is. `heard` tells what
+    this process knows of the upstream: a page that is looked at asks it nothing.
     """
     routes = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
 
     @routes.get("/")
     async def index() -> Response:
-        return page("orders-bff", _index(docs_enabled=docs_enabled), sandbox=is_sandbox())
+        ways = _ways(docs_enabled=docs_enabled, dashboard=dashboard)
+        return page("orders-bff", _index(ways, heard()), sandbox=is_sandbox())
 
     @routes.get("/problems")
     async def problems() -> Response:
@@ -82,23 +91,63 @@ def page(
     return HTMLResponse(html, headers=_REVALIDATED)
 
 
-def _index(*, docs_enabled: bool) -> str:
-    docs = """<tr><th scope="row"><a href="docs">docs</a></th>
-<td>Read about every route and try it out.</td></tr>
-<tr><th scope="row"><a href="openapi.json">openapi.json</a></th>
-<td>The same as an OpenAPI document, for programs.</td></tr>
-"""
+def _index(ways: str, heard: Heard) -> str:
     return f"""<h1>orders-bff</h1>
-<p>A caching proxy in front of one order list. Callers ask it with a key of their own;
+<p class="lead">A caching proxy in front of one order list. Callers ask it with a key of their own;
 the credential of the upstream stays on the server.</p>
-<table>
-{docs if docs_enabled else ""}<tr><th scope="row"><a href="problems">problems</a></th>
-<td>What each error means, and what to do.</td></tr>
-<tr><th scope="row"><a href="livez">livez</a></th>
-<td>Whether the process lives.</td></tr>
-<tr><th scope="row"><a href="readyz">readyz</a></th>
-<td>Whether it can serve.</td></tr>
-</table>"""
+{_health(heard)}
+<nav aria-label="Where to go">
+<ul class="ways">
+{ways}</ul>
+</nav>"""
+
+
+def _ways(*, docs_enabled: bool, dashboard: bool) -> str:
+    """Where one can go from here, the likeliest first."""
+    ways = [
+        ("dashboard", "Look at the orders: filters, totals, plots, live.", dashboard),
+        ("docs", "Read about every route and try it out.", docs_enabled),
+        ("openapi.json", "The same as an OpenAPI document, for programs.", docs_enabled),
+        ("problems", "What each error means, and what to do.", True),
+        ("livez", "Whether the process lives.", True),
+        ("readyz", "Whether it can serve. Asks the upstream, until it once has answered.", True),
+    ]
+    return "".join(
+        f'<li><a href="{path}">{path}</a> <span>{told}</span></li>\n'
+        for path, told, offered in ways
+        if offered
+    )
+
+
+def _health(heard: Heard) -> str:
+    """Whether it is well, as far as this process knows without asking."""
+    answered = "" if heard.answered is None else f"The upstream answered {_ago(heard.answered)}."
+    if heard.failure is not None and heard.failed is not None:
+        title = escape(PROBLEM_KINDS[heard.failure].title)
+        why = f'<a href="problems/{escape(heard.failure)}">{title}</a>'
+        held = "What was read before is still served." if answered else "Nothing is held yet."
+        told = f"The upstream failed {_ago(heard.failed)}: {why}. {answered} {held}"
+        return _standing("failing", "The upstream fails", told)
+    if answered:
+        return _standing("well", "It is well", answered)
+    told = "Nobody has asked for the list yet, and so neither have we asked the upstream."
+    return _standing("unasked", "It has not been asked", told)
+
+
+def _standing(kind: str, title: str, told: str) -> str:
+    return f"""<section class="standing {kind}" aria-labelledby="standing">
+<h2 id="standing">{title}</h2>
+<p>{told}</p>
+</section>"""
+
+
+def _ago(seconds: float) -> str:
+    """An age in its largest unit: pages are for people."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
 
 
 def _problems() -> str:

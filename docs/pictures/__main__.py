@@ -26,6 +26,7 @@ from app.settings import load_for_sandbox
 FOLDER = Path(__file__).parent
 CHROMIUM = "/usr/bin/chromium"
 SIZE = ViewportSize(width=1000, height=900)
+DASHBOARD_SIZE = ViewportSize(width=1280, height=1400)
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOWHERE = Path("/nowhere/.env")
 
@@ -52,7 +53,33 @@ async def swagger_ui(page: Page) -> Locator:
     return operation
 
 
-PICTURES: dict[str, Callable[[Page], Awaitable[Locator]]] = {"swagger-ui": swagger_ui}
+async def dashboard(page: Page) -> Locator:
+    """The dashboard, from its top to the first orders."""
+    # The age of an answer is told to the second.
+    await page.clock.set_fixed_time(NOON)
+    await page.set_viewport_size(DASHBOARD_SIZE)
+    await page.goto("/dashboard?limit=10")
+    await page.locator("#figures svg[role=img]").nth(1).wait_for()
+    await page.locator("#table tbody tr:not(.skeleton)").first.wait_for()
+    await page.locator("#live[data-pulse=live]").wait_for()
+    await page.evaluate(_CUT_AT, DASHBOARD_SIZE["height"])
+    return page.locator("body")
+
+
+async def dashboard_dark(page: Page) -> Locator:
+    """The same, for who prefers the dark, in Chinese."""
+    await page.emulate_media(color_scheme="dark")
+    await page.add_init_script(
+        "Object.defineProperty(navigator, 'language', {get: () => 'zh-Hans'})"
+    )
+    return await dashboard(page)
+
+
+PICTURES: dict[str, Callable[[Page], Awaitable[Locator]]] = {
+    "swagger-ui": swagger_ui,
+    "dashboard": dashboard,
+    "dashboard-dark": dashboard_dark,
+}
 
 
 class _StillClock(SystemClock):
@@ -124,6 +151,8 @@ _CUT_BELOW = """
   }
 }
 """
+
+_CUT_AT = "height => document.body.style.cssText = `height: ${height}px; overflow: hidden`"
 
 _SAY_INSTEAD = """
 pairs => {

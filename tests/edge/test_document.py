@@ -13,6 +13,7 @@ from app.edge.docs import docs_router
 from app.edge.document import asks_upstream, describe
 from app.edge.document_parts import HEADERS
 from app.edge.health import router as health_router
+from app.edge.hearing import Heard
 from app.edge.pages import pages_router
 from app.edge.parameters import documented_order_number
 from app.edge.problem_kinds import PROBLEM_KINDS
@@ -46,7 +47,14 @@ def things() -> FastAPI:
     @api.get("/open/{name}")
     async def get_open(name: str) -> None: ...
 
-    api.include_router(pages_router(docs_enabled=True, is_sandbox=bool))
+    api.include_router(
+        pages_router(
+            docs_enabled=True,
+            dashboard=False,
+            is_sandbox=bool,
+            heard=lambda: Heard(None, None, None),
+        )
+    )
     api.include_router(docs_router(document=dict, is_sandbox=bool))
     api.include_router(health_router(ready=ready, table={}))
     return api

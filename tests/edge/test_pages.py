@@ -7,8 +7,10 @@ from urllib.parse import urljoin
 
 import pytest
 
+from app.dashboard.router import dashboard_router
 from app.edge.docs import docs_router
 from app.edge.health import router as health_router
+from app.edge.hearing import Heard
 from app.edge.pages import page, pages_router
 from app.edge.problem_handlers import install
 from app.edge.problem_kinds import PROBLEM_KINDS
@@ -18,19 +20,37 @@ from tests.support.doorway import Doorway, bare_api
 async def ready() -> None: ...
 
 
-def pages(*, docs_enabled: bool = True, sandbox: bool = False) -> Doorway:
+NOTHING_HEARD = Heard(None, None, None)
+
+
+def pages(
+    *,
+    docs_enabled: bool = True,
+    dashboard: bool = False,
+    sandbox: bool = False,
+    heard: Heard = NOTHING_HEARD,
+) -> Doorway:
     api = bare_api()
     install(api, {})
-    api.include_router(pages_router(docs_enabled=docs_enabled, is_sandbox=lambda: sandbox))
+    routes = pages_router(
+        docs_enabled=docs_enabled,
+        dashboard=dashboard,
+        is_sandbox=lambda: sandbox,
+        heard=lambda: heard,
+    )
+    api.include_router(routes)
+    if dashboard:
+        api.include_router(dashboard_router())
     api.include_router(health_router(ready=ready, table={}))
     if docs_enabled:
         api.include_router(docs_router(document=dict, is_sandbox=lambda: sandbox))
     return Doorway(api)
 
 
-@pytest.mark.parametrize("docs_enabled", [True, False])
-async def test_every_link_of_every_page_leads_somewhere(docs_enabled: bool) -> None:
-    doorway = pages(docs_enabled=docs_enabled)
+@pytest.mark.parametrize("offered", [True, False])
+async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
+    failing = Heard(None, 1.0, "upstream_timeout")
+    doorway = pages(docs_enabled=offered, dashboard=offered, heard=failing)
     to_see, seen = ["/"], set[str]()
     while to_see:
         path = to_see.pop()
@@ -38,14 +58,36 @@ async def test_every_link_of_every_page_leads_somewhere(docs_enabled: bool) -> N
         assert answer.status_code == 200, path
         seen.add(path)
         if answer.headers["content-type"].startswith("text/html"):
-            links = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+            links = re.findall(r'(?:src|href)="([^"#]+)"', answer.text)
             assert not [link for link in links if link.startswith("/")]
             found = {normpath(urljoin(path, link)) for link in links if link != "data:,"}
             to_see += found - seen - set(to_see)
 
     assert {f"/problems/{code}" for code in PROBLEM_KINDS} <= seen
     assert {"/livez", "/readyz", "/static/pages.css"} <= seen
-    assert ("/docs" in seen) is docs_enabled
+    assert ("/docs" in seen) is offered
+    assert ("/dashboard" in seen) is offered
+
+
+@pytest.mark.parametrize(
+    ("heard", "told"),
+    [
+        (NOTHING_HEARD, ["Nobody has asked", "unasked"]),
+        (Heard(0.2, None, None), ["It is well", "answered just now"]),
+        (Heard(1.9, 86_400.0, None), ["It is well", "answered 1 second ago"]),
+        (Heard(59.0, None, None), ["answered 59 seconds ago"]),
+        (Heard(7_300.0, None, None), ["answered 2 hours ago"]),
+        (
+            Heard(200_000.0, 60.0, "upstream_timeout"),
+            ["failed 1 minute ago", "problems/upstream_timeout", "2 days ago", "still served"],
+        ),
+        (Heard(None, 3.0, "upstream_unreachable"), ["failed 3 seconds ago", "Nothing is held"]),
+    ],
+)
+async def test_the_first_page_tells_whether_it_is_well(heard: Heard, told: list[str]) -> None:
+    text = (await pages(heard=heard).ask("/")).text
+
+    assert [part for part in told if part not in text] == []
 
 
 @pytest.mark.parametrize("code", PROBLEM_KINDS)

@@ -1,0 +1,77 @@
+"""What is served of the dashboard, and where."""
+
+import re
+
+import pytest
+
+from app.dashboard.router import STATIC, dashboard_router
+from app.edge.problem_handlers import install
+from tests.support.doorway import Doorway, bare_api
+from tests.support.proxy import Proxy
+
+
+@pytest.fixture
+def doorway() -> Doorway:
+    api = bare_api()
+    install(api, {})
+    api.include_router(dashboard_router())
+    return Doorway(api)
+
+
+async def test_the_page_and_all_that_it_loads_are_served_and_asked_for_again_cheaply(
+    doorway: Doorway,
+) -> None:
+    loaded = [f"/dashboard/{file.name}" for file in (STATIC / "dashboard").iterdir()]
+    for path in ("/dashboard", *loaded):
+        answer = await doorway.ask(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["cache-control"] == "no-cache"
+        again = await doorway.ask(path, headers={"If-None-Match": answer.headers["etag"]})
+        assert again.status_code == 304
+    assert (
+        (await doorway.ask("/dashboard/main.js"))
+        .headers["content-type"]
+        .startswith("text/javascript")
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/dashboard/", "/dashboard/none.js", "/dashboard/..%2findex.html"]
+)
+async def test_nothing_else_is_served(doorway: Doorway, path: str) -> None:
+    assert (await doorway.ask(path)).status_code == 404
+
+
+def test_the_page_names_only_files_beside_it_and_holds_nothing_inline() -> None:
+    page = (STATIC / "index.html").read_text("utf-8")
+    named = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert [name for name in named if name != "data:," and not (STATIC / name).is_file()] == []
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! type=\"module\" src)", page)
+
+
+def test_no_module_turns_data_into_markup_or_keeps_anything() -> None:
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|\.style\b"
+        r"|localStorage|sessionStorage|indexedDB|document\.cookie|parseFloat"
+    )
+    for module in (STATIC / "dashboard").glob("*.js"):
+        assert forbidden.findall(module.read_text("utf-8")) == [], module.name
+
+
+async def test_only_a_sandbox_serves_it() -> None:
+    assert (await Proxy().get("/dashboard")).status_code == 404
+    assert "dashboard" not in (await Proxy().get("/")).text
+    sandbox = Proxy(sandbox=True)
+    assert (await sandbox.get("/dashboard")).status_code == 200
+    assert 'href="dashboard"' in (await sandbox.get("/")).text
+
+
+async def test_the_first_page_knows_what_was_heard_of_the_upstream() -> None:
+    proxy = Proxy()
+    assert "Nobody has asked" in (await proxy.get("/")).text
+    await proxy.get("/v1/orders")
+    await proxy.clock.advance(61)
+    assert "answered 1 minute ago" in (await proxy.get("/")).text
+    proxy.sandbox.break_with("status=500")
+    await proxy.get("/v1/orders", Cache_Control="no-cache")
+    assert "problems/upstream_failed" in (await proxy.get("/")).text
