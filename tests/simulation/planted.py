@@ -12,6 +12,9 @@ from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Ask, Entry, GraceCache, How, Served
 from app.orders.blocks import Block, blocks_of, cut
 from app.orders.book import OrderBook, Window
+from app.orders.collection import Collection
+from app.orders.reading import Reading
+from app.orders.whole import Whole
 from app.single_flight import Awaited, Flight, SingleFlight, always_awaited
 from app.upstream.breaker import Breaker, Health
 from app.upstream.client import UpstreamClient, open_upstream
@@ -231,6 +234,20 @@ class NoDeadline(OrderBook):
         super().__init__(*args, deadline=deadline + 3600)
 
 
+# The whole list.
+
+
+class ReadsWhateverComes(Reading):
+    async def _lagging(self, *_: Any) -> list[int]:
+        return []
+
+
+class KeepsAGoneList(Collection):
+    def _judge(self, whole: Whole) -> Freshness:
+        found = super()._judge(whole)
+        return Freshness.KEPT if found is Freshness.GONE else found
+
+
 # The way out.
 
 
@@ -383,14 +400,13 @@ def _client(make: Callable[..., UpstreamClient]) -> Parts:
 BAD_ANSWER = ("coherent, or it says so", "none is lost", "the right window, in order")
 WAIT = "who could be served waits no longer than WAIT"
 LEFT = "nothing is left behind"
+TOO_OLD = "never older than ttl + grace + keep"
 
 PLANTED = (
     Planted(
         "fresh a moment too long", Parts(lifetime=FreshAtTheTtl), "fresh is younger than the ttl"
     ),
-    Planted(
-        "nothing is ever gone", Parts(lifetime=NeverGone), "never older than ttl + grace + keep"
-    ),
+    Planted("nothing is ever gone", Parts(lifetime=NeverGone), TOO_OLD),
     Planted(
         "no pause after a failure", Parts(pause=lambda *_: 0.0), "a failed fetch is left in peace"
     ),
@@ -421,6 +437,8 @@ PLANTED = (
     Planted("shows an order twice", _book(ShowsTwice), "each order once"),
     Planted("the oldest total", _book(OldestTotal), "the newest total"),
     Planted("no deadline", _book(NoDeadline), "no one waits past the deadline"),
+    Planted("reads whatever comes", Parts(reading=ReadsWhateverComes), *BAD_ANSWER),
+    Planted("keeps a gone list", Parts(collection=KeepsAGoneList), TOO_OLD),
     Planted("one call too many", _client(one_too_many), "no more calls in flight than allowed"),
     Planted("too fast", _client(too_fast), "no more calls a second than allowed"),
     Planted("too many tries", _client(too_many_tries), "a question is tried a few times"),

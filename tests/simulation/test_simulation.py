@@ -12,7 +12,7 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.world import run
 
 ROOT = Path(__file__).parents[2]
-WORLDS = 4_000
+WORLDS = 8_000
 
 
 def simulate(*options: str, hash_seed: str = "random") -> subprocess.CompletedProcess[str]:
