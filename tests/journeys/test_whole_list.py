@@ -1,6 +1,7 @@
 """What a caller gets who asks for more than a page: filters, sums, and what stands behind them."""
 
 import asyncio
+import hashlib
 import json
 import math
 from typing import Any
@@ -122,6 +123,25 @@ async def test_the_upstream_s_rows_are_for_those_alone_who_have_the_scope():
     assert (refused.status_code, problem(refused)["code"]) == (403, "forbidden")
     assert stranger.all_calls == 0
     assert (await stranger.get("/v1/orders?include=rev")).status_code == 200
+
+
+async def test_the_upstream_s_rows_that_one_caller_got_are_not_sent_to_another():
+    keys = {"full": ["orders:read", "orders:raw"], "plain": ["orders:read"]}
+    entries = [
+        {"name": name, "sha256": hashlib.sha256(_key(name)).hexdigest(), "scopes": scopes}
+        for name, scopes in keys.items()
+    ]
+    proxy = Proxy(environ={"ORDERS_CALLERS__API_KEYS": json.dumps(entries)})
+    for path in ("/v1/orders?include=raw", "/v1/orders?status=paid&include=raw"):
+        for _ in range(2):
+            full = await proxy.get(path, X_API_Key=_key("full").decode())
+            assert "raw" in full.json()["data"][0]
+            plain = await proxy.get(path, X_API_Key=_key("plain").decode())
+            assert problem(plain)["code"] == "forbidden"
+
+
+def _key(name: str) -> bytes:
+    return f"a-key-for-tests-called-{name}".encode()
 
 
 async def test_no_cache_is_not_heard_where_the_whole_list_is_asked_for(proxy: Proxy):
@@ -299,3 +319,14 @@ async def test_another_replica_that_saw_the_state_knows_its_cursor():
     await other.get("/v1/orders/summary")
     told = await other.get(f"/v1/orders/changes?since={cursor}")
     assert (told.status_code, told.json()["data"]) == (200, [])
+
+
+async def test_a_state_that_was_read_for_another_question_was_seen(proxy: Proxy):
+    cursor = (await Proxy(sandbox=True).get("/v1/orders/changes")).json()["meta"]["cursor"]
+    await proxy.get("/v1/orders/summary")
+    proxy.sandbox.break_with("arrivals=1,times=1")
+    await proxy.clock.advance(400)
+    await proxy.get("/v1/orders/summary")
+    await settle()
+    told = await proxy.get(f"/v1/orders/changes?since={cursor}")
+    assert [one["change"] for one in told.json()["data"]] == ["created"]

@@ -359,6 +359,17 @@ async def test_a_list_is_current_until_any_block_is_another_or_the_oldest_is_sta
     assert not is_current()
 
 
+async def test_a_total_that_a_block_past_the_new_end_told_counts_too():
+    bench = ListBench(150)
+    await bench.whole()
+    await bench.clock.advance(10)
+    del bench.list.numbers[:60]
+    await bench.book.window(100, 110, Ask.NO_CACHE)
+    whole = await bench.whole()
+    assert numbers(whole) == bench.list.numbers
+    assert not whole.shifting
+
+
 async def test_each_row_knows_the_block_that_it_came_in():
     bench = ListBench(120)
     whole = await bench.whole()
