@@ -1,9 +1,8 @@
-"""Where log lines go: together, at the end of the loop's turn, and never waiting for their reader.
+"""Where log lines go: together, a moment later, and never waiting for their reader.
 
-A system call for each line would cost a request more than the line itself. So lines are held until
-the loop has run what was ready, and then written at once. Who ends the process in the midst of a
-turn (SIGKILL, a crash of the interpreter) loses the lines of that turn, and no others: at any other
-exit what is held is written.
+A system call for each line would cost a request more than the line itself. So lines are held for a
+moment, and then written at once. A process that is killed (SIGKILL, a crash of the interpreter)
+loses the lines of its last moment, and no others: at any other exit what is held is written.
 
 A reader who does not read (a full pipe, a stopped terminal) stops no request: lines are held for
 it, at most `MOST_HELD`, and the log says how many it has not got. Knows no request, and not what a
@@ -18,6 +17,9 @@ from typing import Protocol, TextIO
 
 MOST_HELD = 2 * 1024 * 1024
 """Characters held for a reader who does not read."""
+
+MOMENT = 0.02
+"""Seconds for which a line is held. The loop's own timer, not the clock's: it decides nothing."""
 
 CHUNK = 4096
 """Characters written at once: a pipe that takes anything takes so many without waiting."""
@@ -34,16 +36,17 @@ class Layout(Protocol):
 
 
 class Lines(logging.Handler):
-    """Writes lines to `stream`, as `layout` has them."""
+    """Writes lines to `stream`, as `layout` has them, `moment` seconds later."""
 
-    def __init__(self, stream: TextIO, layout: Layout) -> None:
+    def __init__(self, stream: TextIO, layout: Layout, moment: float = MOMENT) -> None:
         super().__init__()
+        self._moment = moment
         self._stream = stream
         self._layout = layout
         self._held: list[str] = []
         self._size = 0
         self._lost = 0
-        self._turn_of: asyncio.AbstractEventLoop | None = None
+        self._held_by: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take the line of a record."""
@@ -58,20 +61,20 @@ class Lines(logging.Handler):
             self.release()
 
     def _take(self, line: str) -> None:
-        """Hold a line until the end of the loop's turn; where no loop runs, write it."""
+        """Hold a line for a moment; where no loop runs, write it."""
         if self._size > MOST_HELD:
             self._lost += 1
         else:
             self._tell_what_was_lost()
             self._hold(line)
-        if self._turn_of is not None and self._turn_of.is_running():
+        if self._held_by is not None and self._held_by.is_running():
             return
         try:
-            self._turn_of = asyncio.get_running_loop()
+            self._held_by = asyncio.get_running_loop()
         except RuntimeError:
             self._write(patient=False)
         else:
-            self._turn_of.call_soon(self._turn_ended)
+            self._held_by.call_later(self._moment, self._moment_passed)
 
     def flush(self) -> None:
         """Write all that is held, however long its reader takes; called at the exit."""
@@ -82,10 +85,10 @@ class Lines(logging.Handler):
         finally:
             self.release()
 
-    def _turn_ended(self) -> None:
+    def _moment_passed(self) -> None:
         self.acquire()
         try:
-            self._turn_of = None
+            self._held_by = None
             self._write(patient=False)
         finally:
             self.release()

@@ -58,7 +58,7 @@ class Lines:
         self._handler = handler
 
     def text(self) -> str:
-        """As it stands in the stream at the end of the loop's turn."""
+        """As it stands in the stream a moment later."""
         self._handler.flush()
         return self._stream.getvalue()
 

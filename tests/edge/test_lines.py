@@ -60,14 +60,14 @@ class Plain(logging.Formatter):
 
 
 def lines_to(stream: TextIO) -> Lines:
-    return Lines(stream, Plain())
+    return Lines(stream, Plain(), 0)
 
 
 def told(text: str) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": text, "levelname": "INFO"})
 
 
-async def test_the_lines_of_one_turn_of_the_loop_are_written_at_once() -> None:
+async def test_the_lines_of_one_moment_are_written_at_once() -> None:
     stream = Counted()
     handler = lines_to(stream)
     for at in range(20):
