@@ -40,7 +40,7 @@ sandbox behind it and a wire between them that breaks what passes: real sockets,
   `reason`, `drift` what is new and where; after several failures comes `upstream_ill`, and at their
   end `upstream_well`.
 
-The upstream …
+What the upstream does, and what becomes of it:
 """
 
 

@@ -112,7 +112,7 @@ class WoundClock:
 class Here(_Caller):
     """The proxy in this process; its clock is wound."""
 
-    step = 1.0
+    step = 5.0
 
     def __init__(self, origin: str, clock: WoundClock, log: Lines) -> None:
         super().__init__(origin)

@@ -17,8 +17,8 @@ REJECTED_PAUSE = 10.0
 LATE = 1.2
 """Seconds: later than WAIT, and before every timeout."""
 
-LATER = 15
-"""Seconds: later than any deadline."""
+LATER = 60
+"""Seconds: later than any deadline, and the longest that the proxy keeps to."""
 
 WAITING = frozenset({"WAIT"})
 EVERY_TIME = frozenset({"WAIT", "CONNECT_TIMEOUT", "READ_TIMEOUT", "DEADLINE"})
@@ -214,7 +214,7 @@ ROWS: Mapping[str, Row] = {
     "status-429": _throttled("statusCode 429, HTTP 200", f"status=429,{_LIST}"),
     "http-429": _throttled("HTTP 429, without Retry-After", f"throttle,{_LIST}"),
     "http-429-later": _told(
-        f"HTTP 429, Retry-After: {LATER}", _THROTTLED, f"throttle={LATER},{_LIST}"
+        f"HTTP 429, Retry-After: {LATER}", _THROTTLED, f"throttle={LATER},{_LIST}", pause=LATER
     ),
     # Our credential.
     "status-401": _told("statusCode 401", _REJECTED, f"status=401,{_LIST}", pause=REJECTED_PAUSE),

@@ -25,16 +25,16 @@ SHORT = {
 """Seconds that are soon over."""
 
 LONG = {
-    "CONNECT_TIMEOUT": 6.0,
-    "READ_TIMEOUT": 12.0,
-    "DEADLINE": 14.0,
-    "WAIT": 6.0,
+    "CONNECT_TIMEOUT": 20.0,
+    "READ_TIMEOUT": 40.0,
+    "DEADLINE": 50.0,
+    "WAIT": 20.0,
     "TTL": 60.0,
     "GRACE": 300.0,
 }
 """Seconds that are not over by themselves, however busy the machine is."""
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds after which it will not be over any more."""
 
 
