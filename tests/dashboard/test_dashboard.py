@@ -386,6 +386,14 @@ async def test_no_page_is_wider_than_its_window(looker: Looker, shop: Shop) -> N
 # Elsewhere
 
 
+async def test_it_finds_the_api_behind_a_prefix_and_needs_nothing_else(looker: Looker) -> None:
+    async with open_shop(prefix="/shop/orders") as shop:
+        await looker.open(shop)
+        await expect(looker.page.locator("#live")).to_have_text("Live")
+        assert all(asked.startswith((f"{shop.origin}/", "data:")) for asked in looker.asked)
+        await looker.rest()
+
+
 def a_copy() -> Starlette:
     """The folder on a web server of somebody's own."""
     return Starlette(routes=[Mount("/", StaticFiles(directory=STATIC, html=True))])

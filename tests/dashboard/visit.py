@@ -18,7 +18,7 @@ from app.sandbox.app import Sandbox
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, load, load_for_sandbox
-from tests.support.browser import Visit, served
+from tests.support.browser import Visit, served, under
 
 KEY = "obff_a-key-for-the-dashboard-0123456789"
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
@@ -109,13 +109,13 @@ class Street:
 
 @asynccontextmanager
 async def open_shop(
-    orders: int = 137, *, cache: Mapping[str, Any] = SHORT, **environ: str
+    orders: int = 137, *, cache: Mapping[str, Any] = SHORT, prefix: str = "", **environ: str
 ) -> AsyncIterator[Shop]:
-    """`serve --sandbox`, with the times of the cache in `cache`."""
+    """`serve --sandbox` as a person behind `prefix` sees it, with the times of the cache."""
     async with SandboxServer(Options(orders=orders), clock=SystemClock()) as upstream:
         made = load_for_sandbox(_at(upstream), environ, dotenv=NOWHERE, cache=dict(cache))
-        async with served(create_app(made.settings)) as origin:
-            yield Shop(origin, upstream.sandbox)
+        async with served(under(prefix, create_app(made.settings))) as origin:
+            yield Shop(origin + prefix, upstream.sandbox)
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import async_playwright, expect
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import SystemClock
 from app.edge.callers import digest_of
@@ -16,7 +15,7 @@ from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import load
-from tests.support.browser import ARGUMENTS, CHROMIUM, MISSING, Visit, is_missing, served
+from tests.support.browser import ARGUMENTS, CHROMIUM, MISSING, Visit, is_missing, served, under
 
 KEY = "obff_a-key-for-the-docs-0123456789"
 
@@ -65,20 +64,8 @@ async def proxy(prefix: str) -> AsyncIterator[str]:
             },
             dotenv=Path("/nowhere"),
         )
-        async with served(_under(prefix, create_app(settings))) as origin:
+        async with served(under(prefix, create_app(settings))) as origin:
             yield origin + prefix
-
-
-def _under(prefix: str, app: ASGIApp) -> ASGIApp:
-    """`app` behind a reverse proxy that cuts `prefix` off and tells nobody."""
-
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            assert scope["path"].startswith(prefix), scope["path"]
-            scope = dict(scope, path=scope["path"].removeprefix(prefix))
-        await app(scope, receive, send)
-
-    return behind
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.async_api import ConsoleMessage, Page, Request
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import SystemClock
 from app.edge.leaving import Leaving
@@ -77,6 +77,18 @@ class Visit:
         self.asked.append(request.url)
         if urlsplit(request.url).hostname not in {"127.0.0.1", None}:
             self.complain(f"wanted {request.url}")
+
+
+def under(prefix: str, app: ASGIApp) -> ASGIApp:
+    """`app` behind a reverse proxy that cuts `prefix` off and tells nobody."""
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            assert scope["path"].startswith(prefix), scope["path"]
+            scope = dict(scope, path=scope["path"].removeprefix(prefix))
+        await app(scope, receive, send)
+
+    return behind
 
 
 @asynccontextmanager
