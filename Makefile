@@ -25,7 +25,7 @@ run: $(RUN_STAMP) ## run the proxy with an embedded upstream: nothing to configu
 
 test: $(DEV_STAMP) ## run every test; each branch of app/ has to be run
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@told=$$($(BIN)/coverage report 2>&1) || { echo "$$told"; exit 1; }
 
