@@ -344,9 +344,10 @@ def _collection(settings: Settings, clock: Clock, book: OrderBook, history: Hist
     return Collection(
         book,
         clock,
-        lambda: Reading(
+        lambda awaited: Reading(
             book,
             clock,
+            awaited,
             concurrency=settings.upstream.max_concurrency,
             max_orders=settings.cache.max_orders,
             max_bytes=BLOCK_BYTES,

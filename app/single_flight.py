@@ -8,6 +8,7 @@ log lines carry; those who joined say `collapsed` in their own.
 import asyncio
 import heapq
 import math
+from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -49,11 +50,19 @@ class Flight(Generic[V]):
         self._waiting: list[_Waiter] = []
         self._timer: asyncio.Task[None] | None = None
         self._rings_at = math.inf
+        self._waits: Counter[Awaited] = Counter()
         self.waiters = 0
         task.add_done_callback(self._land)
 
-    async def landed_within(self, seconds: float) -> bool:
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for it, or for work that does."""
+        return any(awaited() for awaited in self._waits)
+
+    async def landed_within(self, seconds: float, awaited: Awaited = always_awaited) -> bool:
         """Wait at most `seconds`; True once the flight has landed, well or not.
+
+        Work behind the callers tells by `awaited` whether any of them waits for it.
 
         Raises:
             TooManyWaiters: as many callers wait as may.
@@ -64,6 +73,7 @@ class Flight(Generic[V]):
             raise TooManyWaiters
         woken = asyncio.get_running_loop().create_future()
         self.waiters += 1
+        self._waits[awaited] += 1
         self._forget_leavers()
         heapq.heappush(self._waiting, (self._clock.monotonic() + seconds, next(self._came), woken))
         self._set_timer()
@@ -71,11 +81,16 @@ class Flight(Generic[V]):
             await woken
         finally:
             self.waiters -= 1
+            self._leave(awaited)
         return self._task.done()
 
-    async def landed(self) -> None:
-        """Wait for as long as it takes, for work that nobody waits for: it is no caller."""
-        await asyncio.wait((self._task,))
+    async def landed(self, awaited: Awaited) -> None:
+        """Wait for as long as it takes, for work behind the callers: it is none itself."""
+        self._waits[awaited] += 1
+        try:
+            await asyncio.wait((self._task,))
+        finally:
+            self._leave(awaited)
 
     def failure(self) -> BaseException | None:
         """What the landed flight raised, if it raised."""
@@ -84,6 +99,11 @@ class Flight(Generic[V]):
     def result(self) -> V:
         """What the landed flight brought, or its error raised."""
         return self._task.result()
+
+    def _leave(self, awaited: Awaited) -> None:
+        self._waits[awaited] -= 1
+        if not self._waits[awaited]:
+            del self._waits[awaited]
 
     def _land(self, _task: asyncio.Task[V]) -> None:
         landed, self._waiting = self._waiting, []
@@ -140,7 +160,7 @@ class SingleFlight(Generic[K, V]):
     def awaited(self, key: K) -> bool:
         """Whether anybody waits for the flight of `key`."""
         held = self._flights.get(key)
-        return held is not None and held[1].waiters > 0
+        return held is not None and held[1].awaited
 
     def launch(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> Flight[V]:
         """Start `work` for `key`, for which nothing may be under way."""

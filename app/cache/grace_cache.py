@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from app.cache.bounded import Bounded
 from app.cache.freshness import Freshness, Lifetime
 from app.clock import Clock
-from app.single_flight import Awaited, Flight, SingleFlight, TooManyWaiters
+from app.single_flight import Awaited, Flight, SingleFlight, TooManyWaiters, always_awaited
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -216,8 +216,11 @@ class GraceCache(Generic[K, V]):
         *,
         until: float,
         since: float | None = None,
+        awaited: Awaited = always_awaited,
     ) -> Served[V]:
         """Fetch again what was found lagging, early at most once a ttl, and wait as in `serve`.
+
+        Work behind the callers tells by `awaited` whether any of them waits for it.
 
         Returns what is served in its place: `entry` itself where it may not be fetched, or
         where that failed or lasted.
@@ -233,12 +236,13 @@ class GraceCache(Generic[K, V]):
         if not self._may_refresh(key, entry):
             return self._served(entry, freshness, How.HELD_STALE)
         held_back = self._served(entry, freshness, How.FAILED, "stale")
-        return await self._ask_or_serve(key, held_back, fetch, until, since)
+        return await self._ask_or_serve(key, held_back, fetch, until, since, awaited=awaited)
 
-    async def refreshed(self, key: K, fetch: Fetch[V]) -> Served[V]:
+    async def refreshed(self, key: K, fetch: Fetch[V], awaited: Awaited) -> Served[V]:
         """What is fresh, or may not be fetched again yet; else what is fetched now.
 
-        For work behind the callers: it waits for as long as the fetch takes.
+        For work behind the callers: it waits for as long as the fetch takes, and `awaited` tells
+        whether any of them waits for it.
 
         Raises:
             Exception: the fetch raised this, or did so a moment ago.
@@ -253,7 +257,7 @@ class GraceCache(Generic[K, V]):
         if entry and freshness is not Freshness.GONE and not self._may_refresh(key, entry):
             return self._served(entry, freshness, How.HELD_STALE)
         flight, how = self._join_or_launch(key, fetch)
-        await flight.landed()
+        await flight.landed(awaited)
         reason = "stale" if entry else "uri-miss"
         failure = flight.failure()
         if failure:
@@ -287,14 +291,21 @@ class GraceCache(Generic[K, V]):
         return held
 
     async def _ask_or_serve(
-        self, key: K, held: Served[V], fetch: Fetch[V], until: float, since: float | None
+        self,
+        key: K,
+        held: Served[V],
+        fetch: Fetch[V],
+        until: float,
+        since: float | None,
+        *,
+        awaited: Awaited = always_awaited,
     ) -> Served[V]:
         """Ask and wait, at most `wait`; if that fails or lasts, serve what is held."""
         flight, how = self._join_or_launch(key, fetch)
         now = self._clock.monotonic()
         patience = min((now if since is None else since) + self._wait, until) - now
         try:
-            landed = await flight.landed_within(patience)
+            landed = await flight.landed_within(patience, awaited)
         except TooManyWaiters as too_many:
             return replace(held, failure=too_many)
         if not landed:

@@ -25,7 +25,7 @@ from app.cache.grace_cache import Ask, Entry, GraceCache, Served
 from app.clock import Clock
 from app.orders.blocks import Block, blocks_of, cut, laggards, newest
 from app.orders.reshape import Row
-from app.single_flight import Awaited
+from app.single_flight import Awaited, always_awaited
 from app.upstream.wire import BLOCK_SIZE
 
 PROBE = 0
@@ -143,21 +143,31 @@ class OrderBook:
         entry = self._blocks.held(index)
         return entry if entry and self.judge(entry) is not Freshness.GONE else None
 
-    async def refreshed(self, index: int) -> Served[Block]:
-        """The block, fresh if it can be; for work behind the callers.
+    async def refreshed(self, index: int, awaited: Awaited) -> Served[Block]:
+        """The block, fresh if it can be; for work behind the callers that `awaited` tells of.
 
         Raises:
             UpstreamError: the upstream did not give it, now or a moment ago.
         """
-        return await self._blocks.refreshed(index, partial(self._read, index))
+        return await self._blocks.refreshed(index, partial(self._read, index), awaited)
 
     async def renewed(
-        self, entry: Entry[Block], *, until: float, since: float | None = None
+        self,
+        entry: Entry[Block],
+        *,
+        until: float,
+        since: float | None = None,
+        awaited: Awaited = always_awaited,
     ) -> Served[Block]:
         """What is served in the place of a block that was found lagging."""
         index = entry.value.index
         return await self._blocks.renew(
-            index, entry, partial(self._read, index), until=until, since=since
+            index,
+            entry,
+            partial(self._read, index),
+            until=until,
+            since=since,
+            awaited=awaited,
         )
 
     def fresh_row(self, order_no: str) -> tuple[Row, Entry[Block]] | None:

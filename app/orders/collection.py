@@ -18,7 +18,7 @@ from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.reading import Reading
 from app.orders.whole import Whole
-from app.single_flight import Flight, SingleFlight
+from app.single_flight import Awaited, Flight, SingleFlight
 
 LIST = "list"
 SHIFT_PAUSE = 1.0
@@ -66,7 +66,7 @@ class Collection:
     Args:
         book: the blocks.
         clock: the only source of time.
-        new_reading: begins a reading.
+        new_reading: begins a reading, which can look whether anybody waits for the list.
         deadline: seconds that one caller waits at most.
         wait: seconds that a caller waits at most for whom something is held.
         pause: seconds not to read again, from the error and the failures in a row.
@@ -79,7 +79,7 @@ class Collection:
         self,
         book: OrderBook,
         clock: Clock,
-        new_reading: Callable[[], Reading],
+        new_reading: Callable[[Awaited], Reading],
         *,
         deadline: float,
         wait: float,
@@ -98,9 +98,9 @@ class Collection:
         self._seen = seen
         self._told_later = told_later
         self._whole: Whole | None = None
-        self._reading = new_reading()
-        self._pause = _Pause()
         self._flights: SingleFlight[str, tuple[Whole, bool]] = SingleFlight(clock)
+        self._reading = self._begun()
+        self._pause = _Pause()
 
     async def whole(self, ask: Ask = Ask.NORMAL) -> Lookup:
         """The list. `no-cache` asks for nothing more here: it would cost a call a block.
@@ -139,8 +139,11 @@ class Collection:
         # While blocks are missing nothing is held; who only waits for them to agree has something.
         loading = self._flights.under_way(LIST) is not None and not self._reading.complete
         if self._whole is None and not loading:
-            self._share(await self._new_reading().held())
+            self._share(await self._begun().held())
         return self._whole
+
+    def _begun(self) -> Reading:
+        return self._new_reading(partial(self._flights.awaited, LIST))
 
     def _share(self, found: Whole | None) -> None:
         # A reading may have come to its end while we looked.
@@ -204,7 +207,7 @@ class Collection:
         under_way = self._flights.under_way(LIST)
         if under_way:
             return under_way, How.JOINED
-        self._reading = self._new_reading()
+        self._reading = self._begun()
         return self._flights.launch(LIST, partial(self._read, self._reading)), How.FETCHED
 
     async def _read(self, reading: Reading) -> tuple[Whole, bool]:

@@ -1,6 +1,7 @@
 """One reading of the whole list: the blocks that are not fresh, a few at a time, until they agree.
 
-It asks behind the callers: whoever asks for a page goes first.
+Its calls are awaited while anybody waits for the list, and few at a time: whoever asks for a page
+is soon next. While nobody waits they go behind all that are awaited.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.whole import Whole, assemble, lagging_in
+from app.single_flight import Awaited
 
 LOOKS = 3
 """How often what lags is read again before the list is told as one that shifts."""
@@ -28,6 +30,7 @@ class Reading:
     Args:
         book: the blocks.
         clock: the only source of time.
+        awaited: whether anybody waits for the list.
         concurrency: blocks that are asked for at once.
         max_orders: how many there may be.
         max_bytes: how much their blocks may weigh.
@@ -37,6 +40,7 @@ class Reading:
         self,
         book: OrderBook,
         clock: Clock,
+        awaited: Awaited,
         *,
         concurrency: int,
         max_orders: int,
@@ -44,6 +48,7 @@ class Reading:
     ) -> None:
         self._book = book
         self._clock = clock
+        self._awaited = awaited
         self._concurrency = concurrency
         self._max_orders = max_orders
         self._max_bytes = max_bytes
@@ -112,7 +117,7 @@ class Reading:
             raise CollectionTooLarge
 
     async def _refresh(self, index: int) -> None:
-        served = await self._book.refreshed(index)
+        served = await self._book.refreshed(index, self._awaited)
         self._weight += served.entry.value.weight
         self._keep(served)
         self._refuse_too_many()
@@ -122,7 +127,8 @@ class Reading:
         before = {index: self._gathered[index].ordinal for index in lagging}
 
         async def renew(index: int) -> None:
-            self._keep(await self._book.renewed(self._gathered[index], until=math.inf))
+            entry = self._gathered[index]
+            self._keep(await self._book.renewed(entry, until=math.inf, awaited=self._awaited))
 
         await self._with_hands(lagging, renew)
         return any(self._gathered[index].ordinal > ordinal for index, ordinal in before.items())

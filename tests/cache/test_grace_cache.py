@@ -66,6 +66,11 @@ class Bench:
         return asyncio.ensure_future(self.cache.renew("k", entry, self.source, until=until))
 
 
+def nobody() -> bool:
+    """Work for which nobody waits."""
+    return False
+
+
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
@@ -360,17 +365,35 @@ async def test_closing_waits_for_the_flights(bench: Bench):
 async def test_work_behind_gets_what_is_fresh_without_asking_and_else_waits_for_the_answer(
     bench: Bench,
 ):
-    first = await bench.cache.refreshed("k", bench.source)
+    first = await bench.cache.refreshed("k", bench.source, nobody)
     assert told(first) == ("answer 1", Freshness.FRESH, How.FETCHED)
-    assert told(await bench.cache.refreshed("k", bench.source))[2] is How.HELD
+    assert told(await bench.cache.refreshed("k", bench.source, nobody))[2] is How.HELD
     await bench.clock.advance(60)
     bench.source.open.clear()
-    waiting = asyncio.ensure_future(bench.cache.refreshed("k", bench.source))
+    waiting = asyncio.ensure_future(bench.cache.refreshed("k", bench.source, nobody))
     await bench.clock.advance(100)
     assert not waiting.done()
     bench.source.open.set()
     served = await waiting
     assert (served.entry.value, served.reason) == ("answer 2", "stale")
+
+
+async def test_a_fetch_for_work_behind_is_awaited_while_somebody_waits_for_the_work(bench: Bench):
+    waiting_for_the_work = False
+    bench.source.open.clear()
+    work = asyncio.ensure_future(
+        bench.cache.refreshed("k", bench.source, lambda: waiting_for_the_work)
+    )
+    await settle()
+    assert not bench.source.is_awaited()
+    waiting_for_the_work = True
+    assert bench.source.is_awaited()
+    waiting_for_the_work = False
+    caller = bench.ask()
+    await settle()
+    assert bench.source.is_awaited()
+    bench.source.open.set()
+    await asyncio.gather(work, caller)
 
 
 async def test_work_behind_is_told_of_a_failure_and_leaves_the_key_in_peace_after_it(bench: Bench):
@@ -379,7 +402,7 @@ async def test_work_behind_is_told_of_a_failure_and_leaves_the_key_in_peace_afte
     bench.source.error = RuntimeError("down")
     for _ in range(3):
         with pytest.raises(RuntimeError):
-            await bench.cache.refreshed("k", bench.source)
+            await bench.cache.refreshed("k", bench.source, nobody)
     assert bench.source.asked == 2
 
 
@@ -388,7 +411,7 @@ async def test_work_behind_takes_what_was_fetched_early_as_it_is(bench: Bench):
     await bench.clock.advance(10)
     early = (await bench.renew(entry)).entry
     lagging = (await bench.renew(early)).entry
-    served = await bench.cache.refreshed("k", bench.source)
+    served = await bench.cache.refreshed("k", bench.source, nobody)
     assert (served.entry, served.how) == (lagging, How.HELD_STALE)
     assert bench.source.asked == 2
 

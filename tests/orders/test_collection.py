@@ -37,10 +37,12 @@ class ListBench(BookBench):
         self.gate.set()
         self.at_once = 0
         self.most_at_once = 0
+        self.awaited: dict[int, Awaited] = {}
         fetch = self.list.fetch
 
         async def held_back(index: int, awaited: Awaited) -> Block:
             self.at_once += 1
+            self.awaited[index] = awaited
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:
                 block = await fetch(index, awaited)
@@ -54,8 +56,13 @@ class ListBench(BookBench):
         self.collection = Collection(
             self.book,
             self.clock,
-            lambda: Reading(
-                self.book, self.clock, concurrency=8, max_orders=max_orders, max_bytes=max_bytes
+            lambda awaited: Reading(
+                self.book,
+                self.clock,
+                awaited,
+                concurrency=8,
+                max_orders=max_orders,
+                max_bytes=max_bytes,
             ),
             deadline=8,
             wait=2,
@@ -71,6 +78,7 @@ class ListBench(BookBench):
         fetch = self.book._fetch
 
         async def held_back(asked: int, awaited: Awaited) -> Block:
+            self.awaited[asked] = awaited
             if asked == index:
                 await gate.wait()
             return await fetch(asked, awaited)
@@ -172,6 +180,58 @@ async def test_a_kept_list_is_asked_for_again_and_served_if_that_fails_or_lasts(
     bench.gate.set()
     await settle()
     assert (await bench.collection.whole())[1].freshness is Freshness.FRESH
+
+
+async def test_the_calls_of_a_reading_are_awaited_while_anybody_waits_for_the_list():
+    bench = ListBench(100)
+    bench.gate.clear()
+    first, second = [await soon(bench.collection.whole()) for _ in range(2)]
+    assert bench.awaited[0]()
+    first.cancel()
+    await settle()
+    assert bench.awaited[0]()
+    second.cancel()
+    await settle()
+    assert not bench.awaited[0]()
+    third = await soon(bench.collection.whole())
+    assert bench.awaited[0]()
+    bench.gate.set()
+    await third
+
+
+async def test_what_is_read_again_behind_a_list_that_is_served_is_awaited_by_nobody():
+    bench = ListBench(150)
+    await bench.whole()
+    await bench.clock.advance(TTL)
+    bench.awaited.clear()
+    bench.list.numbers.insert(0, "another")
+    bench.gate.clear()
+    await bench.whole()
+    await settle()
+    assert sorted(bench.awaited) == [0, 1, 2]
+    assert not any(awaited() for awaited in bench.awaited.values())
+    page = await soon(bench.book.window(100, 110, Ask.NO_CACHE))
+    assert [bench.awaited[index]() for index in range(3)] == [False, False, True]
+    bench.gate.set()
+    await page
+
+
+async def test_a_block_that_lags_is_read_again_in_the_name_of_those_who_wait_for_the_list():
+    bench = ListBench(100)
+    later = bench.hold_back(1)
+    waiting = await soon(bench.collection.whole())
+    bench.list.numbers.insert(0, "another")
+    again = bench.hold_back(0)
+    bench.awaited.clear()
+    later.set()
+    await settle()
+    assert bench.awaited[0]()
+    waiting.cancel()
+    await settle()
+    assert not bench.awaited[0]()
+    again.set()
+    await settle()
+    assert numbers(await bench.whole()) == bench.list.numbers
 
 
 async def test_a_list_that_is_gone_is_read_anew():

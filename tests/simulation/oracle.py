@@ -308,9 +308,10 @@ class Oracle:
     def _waits(self, fetch: Fetch) -> bool:
         """Whether who launched it still waits for it."""
         by = fetch.by
-        return (
-            fetch.awaited() and by is not None and by.number in self._waiting and not by.caller.all
-        )
+        if by is None or by.number not in self._waiting:
+            return False
+        # Who had the list read waits for each of its blocks.
+        return by.caller.all or fetch.awaited()
 
     def _is_good(self, token: str) -> bool:
         life = self.plan.token_life

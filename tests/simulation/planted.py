@@ -10,6 +10,7 @@ from typing import Any
 
 from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Ask, Entry, GraceCache, How, Served
+from app.clock import Clock
 from app.orders.blocks import Block, blocks_of, cut
 from app.orders.book import OrderBook, Window
 from app.orders.collection import Collection
@@ -31,13 +32,16 @@ WITHIN = 6000
 
 
 class Planted:
-    """One bug: what it is, the parts that have it, and the rules of which one has to tell."""
+    """One bug: what it is, the parts that have it, and the rules of which one has to tell.
 
-    def __init__(self, what: str, parts: Parts, *rules: str) -> None:
+    It is looked for in worlds of the shortest seam that shows it, unless `seam` says where.
+    """
+
+    def __init__(self, what: str, parts: Parts, *rules: str, seam: Seam | None = None) -> None:
         self.what = what
         self.parts = parts
         self.rules = frozenset(rules)
-        self.seam = Seam.FETCH if parts.client is open_upstream else Seam.TRANSPORT
+        self.seam = seam or (Seam.FETCH if parts.client is open_upstream else Seam.TRANSPORT)
 
 
 # Freshness.
@@ -126,9 +130,9 @@ class NeverRefreshes(Cache):
 
 
 class _Owned(Flight[Entry[Block]]):
-    async def landed_within(self, seconds: float) -> bool:
+    async def landed_within(self, seconds: float, awaited: Awaited = always_awaited) -> bool:
         try:
-            return await super().landed_within(seconds)
+            return await super().landed_within(seconds, awaited)
         except asyncio.CancelledError:
             self._task.cancel()
             raise
@@ -240,6 +244,12 @@ class NoDeadline(OrderBook):
 class ReadsWhateverComes(Reading):
     async def _lagging(self, *_: Any) -> list[int]:
         return []
+
+
+class ReadsBehindThoseWhoWait(Reading):
+    def __init__(self, book: OrderBook, clock: Clock, awaited: Awaited, **knobs: Any) -> None:
+        del awaited
+        super().__init__(book, clock, lambda: False, **knobs)
 
 
 class KeepsAGoneList(Collection):
@@ -438,6 +448,12 @@ PLANTED = (
     Planted("the oldest total", _book(OldestTotal), "the newest total"),
     Planted("no deadline", _book(NoDeadline), "no one waits past the deadline"),
     Planted("reads whatever comes", Parts(reading=ReadsWhateverComes), *BAD_ANSWER),
+    Planted(
+        "reads behind those who wait",
+        Parts(reading=ReadsBehindThoseWhoWait),
+        "callers go first",
+        seam=Seam.TRANSPORT,
+    ),
     Planted("keeps a gone list", Parts(collection=KeepsAGoneList), TOO_OLD),
     Planted("one call too many", _client(one_too_many), "no more calls in flight than allowed"),
     Planted("too fast", _client(too_fast), "no more calls a second than allowed"),

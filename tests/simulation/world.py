@@ -157,9 +157,9 @@ class _World:
             deadline=self._plan.knobs.deadline,
         )
 
-    def _reading(self, parts: Parts) -> Reading:
+    def _reading(self, parts: Parts, awaited: Awaited) -> Reading:
         return parts.reading(
-            self._book, self._clock, concurrency=2, max_orders=100_000, max_bytes=10**9
+            self._book, self._clock, awaited, concurrency=2, max_orders=100_000, max_bytes=10**9
         )
 
     def _memory(
