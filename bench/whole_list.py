@@ -1,7 +1,8 @@
-"""`python -m bench.whole_list`: questions over 100,000 held orders, and for how long others wait.
+"""`python -m bench.whole_list`: 100,000 held orders, and for how long others wait.
 
-The proxy and the embedded upstream in one process, without sockets. A stall is the CPU time that
-passes between two turns of the event loop: on a shared machine the wall clock tells of others.
+The proxy in this process, called without a socket; the embedded upstream in another, behind one. A
+stall is the CPU time that passes between two turns of the event loop: on a shared machine the wall
+clock tells of others.
 """
 
 import asyncio
@@ -13,15 +14,19 @@ from contextlib import contextmanager
 
 import httpx
 from starlette.types import Message
+from uvicorn.loops.auto import auto_loop_factory
 
 from app.clock import SystemClock
 from app.main import App, create_app
-from app.sandbox.app import create_sandbox
 from app.sandbox.options import Options
 from app.settings import load
 from bench.load import resident_mib
+from bench.servers import server
 
 ORDERS = 100_000
+PORT = 8707
+TTL = 3600
+FILTERED = "?status=paid"
 QUESTIONS = (
     "?sort=-created_at&limit=50",
     "?sort=actual_amount&limit=50",
@@ -34,6 +39,16 @@ QUESTIONS = (
     "/export?format=csv",
     "/export?format=ndjson&include=rev",
 )
+
+
+class Ahead(SystemClock):
+    """The machine's clock, put forward."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        """Later than it is."""
+        return super().monotonic() + self.seconds
 
 
 class Heartbeat:
@@ -62,48 +77,75 @@ class Heartbeat:
 
 
 async def bench(orders: int) -> None:
-    """All questions, each twice."""
-    options = Options(orders=orders, max_calls_per_second=0)
-    sandbox = create_sandbox(options, clock=SystemClock())
-    settings = load(
-        {"ORDERS_CALLERS__ANONYMOUS": "true"},
-        upstream={
-            "base_url": "http://127.0.0.1:9",
-            "access_key_id": options.access_key_id,
-            "access_key_secret": options.access_key_secret,
-            "max_rate": 100_000,
-            "deadline": 600,
-        },
-        cache={"ttl": 3600},
-    )
-    app = create_app(settings, transport=httpx.ASGITransport(sandbox))
-    await app_answers(app, "?limit=1")
-    gc.collect()
-    gc.freeze()  # as the server does at its start
-    before = resident_mib(os.getpid())
-    heart = Heartbeat()
-    await asyncio.sleep(0)
-    with heart.watched() as took:
-        await app_answers(app, "?status=paid")
-    started = time.thread_time()
-    gc.collect()
-    collected = time.thread_time() - started
-    per_order = (resident_mib(os.getpid()) - before) * 1024 * 1024 / orders
-    print(f"{orders} orders are held, {per_order:.0f} bytes each (resident memory);")
-    print(f"  while they were read, the upstream here as well: {took[0] * 1000:.1f} ms")
-    print(f"  one full collection of garbage: {collected * 1000:.1f} ms")
-    print("question: longest stall and all CPU time, in ms; then the same for asking it again")
-    for question in QUESTIONS:
-        told = []
-        for _ in range(2):
-            with heart.watched() as took:
-                await app_answers(app, question)
-            told.append(f"{took[0] * 1000:6.1f} {took[1] * 1000:7.1f}")
-        print(f"  {question:64} {told[0]}   {told[1]}")
+    """Read the list, ask all questions, each twice, and read it again."""
+    options = Options()
+    upstream = f"http://127.0.0.1:{PORT}"
+    sandbox = ["app", "sandbox", "--port", str(PORT), "--orders", str(orders)]
+    with server([*sandbox, "--max-calls-per-second", "0"], PORT):
+        clock = Ahead()
+        settings = load(
+            {"ORDERS_CALLERS__ANONYMOUS": "true"},
+            upstream={
+                "base_url": upstream,
+                "access_key_id": options.access_key_id,
+                "access_key_secret": options.access_key_secret,
+                "max_rate": 100_000,
+                "deadline": 600,
+            },
+            cache={"ttl": TTL, "max_orders": orders + 1},
+        )
+        app = create_app(settings, clock=clock)
+        await freshness(app, "?limit=1")
+        gc.collect()
+        gc.freeze()  # as the server does at its start
+        before = resident_mib(os.getpid())
+        heart = Heartbeat()
+        await asyncio.sleep(0)
+        with heart.watched() as reading:
+            await freshness(app, FILTERED)
+        per_order = (resident_mib(os.getpid()) - before) * 1024 * 1024 / orders
+        print(f"{orders:,} orders are held, {per_order:.0f} bytes each (resident memory)")
+        print(f"{'longest stall and all CPU time, in ms':66} {'asked':>14}   {'asked again':>14}")
+        _tell("the list is read for the first time", reading)
+        for question in QUESTIONS:
+            told = []
+            for _ in range(2):
+                with heart.watched() as took:
+                    await freshness(app, question)
+                told.append(took)
+            _tell(question, *told)
+        with heart.watched() as took:
+            await refreshed(app, clock)
+        _tell("every block is read again, and says the same", took)
+        async with httpx.AsyncClient() as client:
+            body = {"faults": ["arrivals=1,times=1"]}
+            (await client.put(f"{upstream}/sandbox/faults", json=body)).raise_for_status()
+        with heart.watched() as took:
+            await refreshed(app, clock)
+        _tell("every block is read again, and each has moved", took)
+        started = time.thread_time()
+        gc.collect()
+        took = [time.thread_time() - started] * 2
+        _tell("one full collection of garbage", took)
 
 
-async def app_answers(app: App, question: str) -> None:
-    """Ask, and read the answer as it comes."""
+def _tell(what: str, *took: list[float]) -> None:
+    times = "   ".join(f"{longest * 1000:6.1f} {cpu * 1000:7.1f}" for longest, cpu in took)
+    print(f"  {what:64} {times}", flush=True)
+
+
+async def refreshed(app: App, clock: Ahead) -> None:
+    """Let all be stale, ask, and see it read again behind."""
+    clock.seconds += TTL
+    for _ in range(500):
+        if await freshness(app, FILTERED) == b"fresh":
+            return
+        await asyncio.sleep(0.2)
+    raise SystemExit("the list was not read again")
+
+
+async def freshness(app: App, question: str) -> bytes:
+    """Ask, read the answer as it comes, and give what its X-Freshness says."""
     path, _, query = f"/v1/orders{question}".partition("?")
     scope = {
         "type": "http",
@@ -119,7 +161,8 @@ async def app_answers(app: App, question: str) -> None:
         "server": ("127.0.0.1", 80),
         "state": {},
     }
-    statuses = []
+    statuses: list[int] = []
+    headers: dict[bytes, bytes] = {}
 
     async def receive() -> Message:
         await asyncio.Event().wait()
@@ -128,11 +171,14 @@ async def app_answers(app: App, question: str) -> None:
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
+            headers.update(message["headers"])
 
     await app(scope, receive, send)
     if statuses != [200]:
         raise SystemExit(f"{question} was answered {statuses}")
+    return headers[b"x-freshness"]
 
 
 if __name__ == "__main__":
-    asyncio.run(bench(ORDERS))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(bench(ORDERS))
