@@ -15,7 +15,7 @@ NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 MADE := build/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clients judge fuzz simulate bench openapi pictures image lock clean
+.PHONY: help run test check clients judge fuzz simulate bench faults soak openapi pictures image lock clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -64,7 +64,6 @@ faults: $(DEV_STAMP) ## try every fault on real processes, and write docs/faults
 	$(BIN)/python -m tests.faults --output docs/faults.md
 
 MINUTES ?= 10
-
 soak: $(DEV_STAMP) ## minutes of load while the upstream breaks and is away: what was wrong (MINUTES=10)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 

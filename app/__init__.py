@@ -2,7 +2,7 @@
 
 The rooms, in the order a request meets them:
 
-    edge/       the door: request ids, access log, CORS, callers, problems, docs
+    edge/       the door: connections, request ids, access log, CORS, callers, problems, docs
     orders/     the resource: routes, contract, the order book, reshape
     cache/      the memory: fresh, stale, kept, gone
     upstream/   the other side: client, credential, envelope, errors
