@@ -74,7 +74,8 @@ class SingleOrders:
                 raise
             if isinstance(failure, NotInCache):
                 return self._from_block(*in_block, How.HELD_STALE)
-            return self._from_block(*in_block, How.FAILED, failure)
+            reason = "request" if ask is Ask.NO_CACHE else "stale"
+            return self._from_block(*in_block, How.FAILED, reason, failure)
         return _found(served)
 
     async def payment(self, order_no: str, ask: Ask) -> Found:
@@ -94,9 +95,14 @@ class SingleOrders:
         await self._payments.close(seconds)
 
     def _from_block(
-        self, row: Row, entry: Any, how: How, failure: BaseException | None = None
+        self,
+        row: Row,
+        entry: Any,
+        how: How,
+        reason: str = "",
+        failure: BaseException | None = None,
     ) -> Found:
-        return row, Served(entry, self._book.judge(entry), how, self._book.ttl, "stale", failure)
+        return row, Served(entry, self._book.judge(entry), how, self._book.ttl, reason, failure)
 
 
 def _found(served: Served[Single]) -> Found:

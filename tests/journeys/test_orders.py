@@ -170,7 +170,10 @@ async def test_one_order_of_an_old_block_is_served_when_the_detail_cannot_be_ask
     proxy.sandbox.break_with("status=500")
     response = await proxy.get(f"/v1/orders/{number}")
     assert response.status_code == 200
-    assert members(response.headers["cache-status"]).endswith("detail=upstream_failed")
+    assert members(response.headers["cache-status"]) == "fwd=stale; ttl=-40; detail=upstream_failed"
+    await proxy.clock.advance(2)
+    wanted = await proxy.get(f"/v1/orders/{number}", Cache_Control="no-cache")
+    assert members(wanted.headers["cache-status"]) == "fwd=request; ttl=-42; detail=upstream_failed"
     unknown = await proxy.get("/v1/orders/NEVER-1", Cache_Control="only-if-cached")
     assert problem(unknown)["code"] == "not_in_cache"
 
