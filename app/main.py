@@ -1,4 +1,4 @@
-"""The one place that constructs: settings in, the whole proxy out."""
+"""The one place that constructs, hence a long file: settings in, the whole proxy out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,7 +22,7 @@ from app.edge.cors import Cors
 from app.edge.docs import docs_router
 from app.edge.document import describe
 from app.edge.head import Head
-from app.edge.health import router as health_router
+from app.edge.health import health_router
 from app.edge.hearing import Hearing
 from app.edge.hosts import Hosts
 from app.edge.leaving import Leaving
@@ -53,7 +53,7 @@ from app.settings import (
 from app.single_flight import TooManyWaiters
 from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient, open_upstream
-from app.upstream.credential import AccessKey
+from app.upstream.credential import REJECTED_PAUSE, AccessKey
 from app.upstream.http import AsyncBaseTransport
 from app.upstream.retries import Chance
 from app.upstream.rotation import Rotation
@@ -89,9 +89,6 @@ TAGS = [
     {"name": "orders", "description": "The order list, one order, its payment."},
 ]
 LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
-
-REJECTED_PAUSE = 10.0
-"""Seconds not to ask again with a credential that was rejected."""
 
 LONGEST_PAUSE = 60.0
 """Seconds: a failing upstream that asks for more is looked at again after that."""

@@ -1,7 +1,8 @@
-"""Serve fresh; serve stale and refresh behind; otherwise fetch and wait. Knows no HTTP, no orders.
+"""Serve fresh; serve stale and refresh behind; else fetch and wait: one rule, hence one long file.
 
 What is held is judged once, when a caller asks for it. An error never replaces a good answer
 and never lengthens its life; a landing answer replaces a held one only if it was asked for later.
+Knows no HTTP and no orders.
 """
 
 from collections.abc import Callable, Coroutine, Hashable

@@ -14,7 +14,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _LEAVING = "This proxy is about to stop, and takes nobody more in."
 
 
-def router(
+def health_router(
     *,
     ready: Callable[[], Awaitable[None]],
     table: Mapping[type[Exception], str],

@@ -1,6 +1,6 @@
-"""Every problem we can answer with, and what it means to whom. Knows no request, no exception.
+"""Every problem that we answer with, one entry a code and all in one place: hence a long file.
 
-One entry a code, all in one place: hence longer than other files.
+Knows no request and no exception.
 """
 
 from collections.abc import Mapping

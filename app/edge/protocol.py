@@ -1,33 +1,28 @@
-"""One connection: uvicorn's protocol, with bounds, and its own answers in our words.
+"""One connection: uvicorn's protocol with bounds, in one long class since uvicorn has it in one.
 
-It reads HTTP/1.1 as RFC 9112 says and answers what never becomes a request of ours. No timer runs
+It reads HTTP/1.1 as RFC 9112 says and refuses what never becomes a request of ours. No timer runs
 for a connection: a sweep looks at all of them once a second, so that a hit sets none. Knows no
 route.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import httptools
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
-from app import request_id
 from app.clock import Clock
-from app.edge.access_log import VARY, is_versioned
 from app.edge.at_once import Whole
 from app.edge.header_lines import lines_of
 from app.edge.limits import Limits
-from app.edge.problem_kinds import PROBLEM_KINDS
-from app.edge.problems import MEDIA_TYPE, Problem, body_of, headers_of
+from app.edge.refusals import overloaded, refusal
 
 PIECE: Final = 4 * 1024
 """Bytes parsed at once: a read holds thousands of pipelined requests, and each costs far more."""
@@ -37,8 +32,6 @@ LINGER: Final = 2.0
 
 AtOnce = Callable[[bytes, list[tuple[bytes, bytes]]], Whole | None]
 """Gives the whole answer to a GET, by its target and headers, if that needs no waiting."""
-
-_logger = logging.getLogger("orders_bff.server")
 
 
 class Sweep:
@@ -351,7 +344,7 @@ class Protocol(HttpToolsProtocol):
             self._say_refusal()
 
     def _say_refusal(self) -> None:
-        status, headers, body = _answer(self._refusal)
+        status, headers, body = refusal(self._refusal)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         headers = [*self.server_state.default_headers, *headers]
         lines += [name + b": " + value for name, value in headers]
@@ -388,30 +381,4 @@ class Protocol(HttpToolsProtocol):
         self._has_asked = True
         # Who was here before is served, whoever came since.
         too_many = self._came_too_many and len(self.connections) > self._limits.connections
-        super()._start_asgi_task(cycle, cast("Any", _overloaded) if too_many else app)
-
-
-def _answer(code: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A problem for a request that never got as far as our own layers."""
-    problem = Problem(code, PROBLEM_KINDS[code].detail)
-    own = request_id.adopt_or_mint(None)
-    body = body_of(problem, own)
-    headers = headers_of(problem) | {
-        "Content-Type": MEDIA_TYPE,
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        "X-Request-Id": own,
-    }
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    status = problem.kind.status
-    facts = {"request_id": own, "route": "unmatched", "status": status, "problem": code}
-    _logger.info("request", extra={"facts": facts})
-    return status, raw, body
-
-
-async def _overloaded(scope: Scope, _receive: Receive, send: Send) -> None:
-    status, headers, body = _answer("overloaded")
-    if is_versioned(scope["path"]):
-        headers.append(VARY)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        super()._start_asgi_task(cycle, cast("Any", overloaded) if too_many else app)

@@ -1,4 +1,4 @@
-"""The order book: the upstream's list held as blocks, and windows cut from them. Knows no HTTP.
+"""The order book, one idea in one file: the list held as blocks, windows cut from them. No HTTP.
 
 The list is one sequence. Whatever page, size or filter is asked, the same blocks answer it:
 

@@ -1,4 +1,4 @@
-"""Our promised schema: what callers may ask and what they get. Knows nothing of the upstream.
+"""All that we promise of bodies, in one file to be read as one. Knows nothing of the upstream.
 
 The bodies are typed dicts and not models, because what is not known is left out: a key that is
 absent says so, and the document shows no `null`. Enums are open: clients treat a value that they

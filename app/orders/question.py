@@ -1,4 +1,4 @@
-"""What may be asked of the whole list: the parameters, and the question that they make.
+"""What may be asked of the list: every parameter, in one file, and the question that they make.
 
 Knows no route and no list.
 """

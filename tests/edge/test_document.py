@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from app.edge.docs import docs_router
 from app.edge.document import asks_upstream, describe
 from app.edge.document_parts import HEADERS
-from app.edge.health import router as health_router
+from app.edge.health import health_router
 from app.edge.hearing import Heard
 from app.edge.pages import pages_router
 from app.edge.parameters import documented_order_number

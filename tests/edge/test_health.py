@@ -1,6 +1,6 @@
 """Whether the process lives, and whether it can serve."""
 
-from app.edge.health import router
+from app.edge.health import health_router
 from app.edge.problem_handlers import install
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError
 from tests.support.doorway import Doorway, bare_api
@@ -15,7 +15,7 @@ def health(error: Exception | None = None, *, leaving: bool = False) -> Doorway:
 
     api = bare_api()
     install(api, TABLE)
-    api.include_router(router(ready=ready, table=TABLE, leaving=lambda: leaving))
+    api.include_router(health_router(ready=ready, table=TABLE, leaving=lambda: leaving))
     return Doorway(api)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.dashboard.router import dashboard_router
 from app.edge.docs import docs_router
-from app.edge.health import router as health_router
+from app.edge.health import health_router
 from app.edge.hearing import Heard
 from app.edge.pages import page, pages_router
 from app.edge.problem_handlers import install
