@@ -86,7 +86,7 @@ PROBLEM_OF: dict[type[Exception], str] = {
 
 TAGS = [
     {"name": "callers", "description": "Who asks."},
-    {"name": "orders", "description": "The order list, one order, its payment."},
+    {"name": "orders", "description": "The list, its totals and changes; one order, its payment."},
 ]
 LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 

@@ -51,6 +51,11 @@ def asks_upstream(*problems: str, headers: tuple[str, ...] = ()) -> dict[str, An
     }
 
 
+def shown_by(example: Any) -> dict[str, Any]:
+    """An example of a route's answer, to be merged into its `openapi_extra`."""
+    return {"responses": {"200": {"content": {"application/json": {"example": example}}}}}
+
+
 def describe(api: FastAPI) -> dict[str, Any]:
     """The document of `api`; made once, and the same at every start."""
     if api.openapi_schema is None:
@@ -78,6 +83,8 @@ def _describe(api: FastAPI) -> dict[str, Any]:
     components["headers"] = HEADERS
     components["securitySchemes"] = SECURITY_SCHEMES
     _size_integers(document)
+    # Routes stand in the order in which they are matched, which tells a reader nothing.
+    document["paths"] = dict(sorted(document["paths"].items()))
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _complete(operation, guarded=path.startswith(_GUARDED))

@@ -43,9 +43,10 @@ _KINDS = {
         status=400,
         title="The request cannot be read",
         retryable=False,
-        detail="The request cannot be read.",
+        detail="The request cannot be read. In a URL, what is not ASCII has to be percent-encoded.",
         meaning="The request is not well-formed HTTP, or says something that makes no sense.",
-        caller="Look at how the request is built. The same request will fail again.",
+        caller="Look at how the request is built: in a URL, what is not ASCII is percent-encoded. "
+        "The same request will fail again.",
         operator="If many callers see it, look at the proxies in front of this one.",
     ),
     "not_found": ProblemKind(

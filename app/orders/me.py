@@ -5,9 +5,11 @@ from typing import cast
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
+from app.edge.document import shown_by
 from app.edge.exchange import Caller, exchange_of
 from app.edge.parameters import NoParameters, read
 from app.orders.contract import Me, MeAnswer
+from app.orders.examples import ME
 
 
 def me_router() -> APIRouter:
@@ -15,7 +17,11 @@ def me_router() -> APIRouter:
     router = APIRouter(tags=["callers"])
 
     @router.get(
-        "/v1/me", operation_id="getMe", summary="Who the caller is", response_model=MeAnswer
+        "/v1/me",
+        operation_id="getMe",
+        summary="Who the caller is",
+        response_model=MeAnswer,
+        openapi_extra=shown_by(ME),
     )
     async def get_me(request: Request) -> Response:
         """Any caller may ask; it costs nothing upstream."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app.cache.grace_cache import Ask, Served
 from app.edge.callers import requires
-from app.edge.document import asks_upstream
+from app.edge.document import asks_upstream, shown_by
 from app.edge.parameters import (
     NoParameters,
     documented,
@@ -16,6 +16,7 @@ from app.edge.parameters import (
     order_number,
     read,
 )
+from app.orders import examples
 from app.orders.answer import Answer, Source, compose_page, compose_single, links_of
 from app.orders.blocks import Block
 from app.orders.contract import OrderPage, SingleOrder, SinglePayment
@@ -59,6 +60,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         response_model=OrderPage,
         dependencies=[Depends(requires("orders:read"))],
         openapi_extra={"parameters": documented(OrdersQuery)}
+        | shown_by(examples.PAGE)
         | asks_upstream(
             "collection_loading",
             "collection_too_large",
@@ -92,6 +94,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         response_model=SingleOrder,
         dependencies=[Depends(requires("orders:read"))],
         openapi_extra={"parameters": [documented_order_number()]}
+        | shown_by(examples.ORDER)
         | asks_upstream("order_not_found", headers=("ETag",)),
     )
     async def get_order(request: Request, order_no: str) -> Response:
@@ -108,6 +111,7 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         response_model=SinglePayment,
         dependencies=[Depends(requires("payments:read"))],
         openapi_extra={"parameters": [documented_order_number()]}
+        | shown_by(examples.PAYMENT)
         | asks_upstream("payment_not_found"),
     )
     async def get_order_payment(request: Request, order_no: str) -> Response:

@@ -11,9 +11,10 @@ from fastapi.responses import StreamingResponse
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Served
 from app.edge.callers import requires
-from app.edge.document import asks_upstream
+from app.edge.document import asks_upstream, shown_by
 from app.edge.exchange import exchange_of
 from app.edge.parameters import documented, read
+from app.orders import examples
 from app.orders.answer import compose_changes, compose_export, compose_summary
 from app.orders.collection import CollectionLoading
 from app.orders.contract import OrderChanges, Summary
@@ -39,7 +40,8 @@ SOON = 2
 EXPORTS: dict[str, Any] = {
     "description": "The file.",
     "content": {
-        kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/x-ndjson")
+        "text/csv": {"schema": {"type": "string"}, "example": examples.CSV},
+        "application/x-ndjson": {"schema": {"type": "string"}, "example": examples.NDJSON},
     },
 }
 
@@ -57,6 +59,7 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
         response_model=Summary,
         dependencies=[Depends(requires("orders:read"))],
         openapi_extra={"parameters": documented(Filters)}
+        | shown_by(examples.SUMMARY)
         | asks_upstream(*WHOLE_LIST_PROBLEMS, headers=("ETag",)),
     )
     async def summarize_orders(request: Request) -> Response:
@@ -137,6 +140,7 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
         response_model=OrderChanges,
         dependencies=[Depends(requires("orders:read"))],
         openapi_extra={"parameters": documented(ChangesQuery)}
+        | shown_by(examples.CHANGES)
         | asks_upstream(*WHOLE_LIST_PROBLEMS, "cursor_gone", headers=("ETag",)),
     )
     async def list_order_changes(request: Request) -> Response:

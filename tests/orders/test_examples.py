@@ -1,0 +1,42 @@
+"""What the document shows is what a caller may get."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from app.orders import examples
+from app.orders.contract import (
+    ListedOrder,
+    MeAnswer,
+    OrderChanges,
+    OrderPage,
+    SingleOrder,
+    SinglePayment,
+    Summary,
+)
+from app.orders.export import COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [
+        (OrderPage, examples.PAGE),
+        (SingleOrder, examples.ORDER),
+        (SinglePayment, examples.PAYMENT),
+        (Summary, examples.SUMMARY),
+        (OrderChanges, examples.CHANGES),
+        (MeAnswer, examples.ME),
+        (ListedOrder, json.loads(examples.NDJSON)),
+    ],
+)
+def test_an_example_keeps_the_contract_and_says_no_more(kind: Any, example: Any) -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    assert adapter.validate_python(example, extra="forbid") == example
+
+
+def test_the_example_of_a_table_has_its_columns() -> None:
+    head, line, _ = examples.CSV.split("\r\n")
+    assert head == ",".join(COLUMNS)
+    assert len(line.split(",")) == len(COLUMNS)
