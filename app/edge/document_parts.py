@@ -26,8 +26,11 @@ that explains it; quote `request_id` when you ask for help.
 **Freshness.** `as_of` and `Age` tell how old an answer is, `X-Freshness` whether it is `fresh`,
 `stale` (served at once, with a refresh behind) or `kept` (served while the upstream is silent).
 Send `Cache-Control: no-cache` for a younger one, `only-if-cached` for one that costs nothing.
-Poll with `If-None-Match`: an unchanged answer is an empty 304. With `Accept-Encoding: zstd` or
-`gzip` a page has a sixth of its size; its `ETag` is the same in every coding.
+Poll with `If-None-Match`: an unchanged answer is an empty 304. It confirms what the orders say, and
+its headers are current: go by `Age` then. `as_of`, `upstream_request_ids` and the `origin` of a row
+are in no `ETag`, so a body that was confirmed tells when, and from which upstream answers, it was
+first read. With `Accept-Encoding: zstd` or `gzip` a page has a sixth of its size; its `ETag` is the
+same in every coding.
 
 **A list that changes.** Where the list shifts while it is read, the answer has each order once and
 says `meta.shifting`. An order that shifts in neither total nor number heals within the ttl.

@@ -121,15 +121,15 @@ def _ways(*, docs_enabled: bool, dashboard: bool) -> str:
 
 def _health(heard: Heard) -> str:
     """Whether it is well, as far as this process knows without asking."""
-    answered = "" if heard.answered is None else f"The upstream answered {_ago(heard.answered)}."
+    answered = "" if heard.answered is None else f"answered {_ago(heard.answered)}."
     if heard.failure is not None and heard.failed is not None:
         title = escape(PROBLEM_KINDS[heard.failure].title)
         why = f'<a href="problems/{escape(heard.failure)}">{title}</a>'
-        held = "What was read before is still served." if answered else "Nothing is held yet."
-        told = f"The upstream failed {_ago(heard.failed)}: {why}. {answered} {held}"
+        last = f"It last {answered} What was read before is still served."
+        told = f"{why}, {_ago(heard.failed)}. {last if answered else 'Nothing is held yet.'}"
         return _standing("failing", "The upstream fails", told)
     if answered:
-        return _standing("well", "It is well", answered)
+        return _standing("well", "It is well", f"The upstream {answered}")
     told = "Nobody has asked for the list yet, and so neither have we asked the upstream."
     return _standing("unasked", "It has not been asked", told)
 

@@ -1,9 +1,8 @@
 """An answer, composed once and sent many times: its body, its ETag, its headers. Pure."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,8 +16,6 @@ from app.orders.reshape import Row
 IDS_IN_BODY = 200
 IDS_IN_HEADER = 10
 WARNINGS = 100
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -113,9 +110,8 @@ def compose_changes(
         currency if any(row.has_amount for _, row in present) else "",
     )
     data = b"[" + b",".join(map(_change, changes)) + b"]"
-    return _compose(
-        data, {"cursor": cursor, **told}, sources, (), passing={"poll_after": poll_after}
-    )
+    # Part of the tag: a cache that confirmed an old body would go on telling an old `poll_after`.
+    return _compose(data, {"cursor": cursor, "poll_after": poll_after, **told}, sources, ())
 
 
 def compose_export(digest: bytes, sources: Sequence[Source], count: int) -> Answer:
@@ -179,16 +175,15 @@ def _compose(
     extra: Headers,
     *,
     lasting: bytes | None = None,
-    passing: Mapping[str, Any] = NOTHING,
 ) -> Answer:
     """Body and headers; the ETag leaves out what a refresh that changed nothing would change.
 
-    `lasting` is the data without that, where it is not all of the data; `passing` is meta of that.
+    `lasting` is the data without that, where it is not all of the data.
     """
     oldest = min(sources, key=lambda source: source.asked)
     ids = tuple(source.request_id for source in sources if source.request_id is not None)
     etag = etag_of((data if lasting is None else lasting) + to_json(meta))
-    meta |= {**passing, "as_of": oldest.as_of, "upstream_request_ids": ids[:IDS_IN_BODY]}
+    meta |= {"as_of": oldest.as_of, "upstream_request_ids": ids[:IDS_IN_BODY]}
     if len(ids) > IDS_IN_BODY:
         meta["upstream_answers"] = len(sources)
     body = b'{"data":' + data + b',"meta":' + to_json(meta) + b"}"

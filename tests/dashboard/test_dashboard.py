@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Page, async_playwright, expect
@@ -29,6 +30,14 @@ if is_missing():
     pytest.skip(MISSING, allow_module_level=True)
 
 ALL = 137
+
+TURN_AWAY = """
+away => {
+  Object.defineProperty(document, "hidden", {configurable: true, get: () => away});
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+"""
+"""A window without a screen is always looked at, so the page is told that it is not."""
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +208,25 @@ async def test_an_order_that_arrives_appears_and_is_marked(ailing: Shop, looker:
     await expect(looker.count).to_have_text(f"{ALL + 1} orders")
     await expect(looker.rows.first).to_have_class("created")
     await expect(looker.rows.first).to_contain_text("new")
+
+
+async def test_a_tab_that_is_not_looked_at_asks_nothing_until_it_is(
+    looker: Looker, shop: Shop
+) -> None:
+    page = looker.page
+    await page.clock.install()
+    await looker.open(shop)
+    await expect(page.locator("#live")).to_have_text("Live")
+    await expect(page.locator("#figures svg[role=img]")).to_have_count(2)
+    await page.evaluate(TURN_AWAY, True)
+    asked = len(looker.asked)
+    for _ in range(3):
+        await page.clock.fast_forward("10:00")
+        await page.evaluate("fetch('livez').then(answer => answer.text())")
+    assert {urlsplit(url).path for url in looker.asked[asked:]} == {"/livez"}
+
+    async with page.expect_request("**/v1/orders/changes?since=*"):
+        await page.evaluate(TURN_AWAY, False)
 
 
 async def test_one_order_is_shown_with_its_payment_and_where_it_came_from(

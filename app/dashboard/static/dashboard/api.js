@@ -45,7 +45,9 @@ export class Problem extends Error {
     super(told.detail || told.title || told.code);
     this.code = String(told.code);
     this.title = String(told.title ?? "");
-    this.detail = [told.detail, ...(told.errors ?? []).map(faultOf)].filter(Boolean).join(" ");
+    const faults = (told.errors ?? []).map(faultOf).join(" ");
+    /** What is wrong in particular; of parameters the title says already that they are. */
+    this.detail = faults || String(told.detail ?? "");
     this.requestId = String(told.request_id ?? "");
     this.upstreamId = String(told.upstream?.request_id ?? "");
     this.retryable = told.retryable === true;

@@ -118,8 +118,8 @@ async function answer(list, asked, show) {
 }
 
 /**
- * Which upstream answer the list has the order from. Asked for one order alone: in a page of many
- * it would change with each refresh, and no poll would be a cheap 304 any more.
+ * Which upstream answer the list has the order from. Asked for when somebody looks: a 304 to a page
+ * of many would confirm the origins that were first read.
  * @param {HTMLElement} text
  * @param {import("./api.js").Api} api
  * @param {string} number

@@ -57,7 +57,9 @@ export class ProvenanceLine {
     const { asOf, failure, freshness } = this.#shown;
     const seconds = Math.max(0, (Date.now() - asOf.getTime()) / 1000);
     const parts = [say("asof", { time: timeOfDay(asOf) }), say("asof.age", { age: age(seconds) })];
-    parts.push(failure ? `${say(freshness)}, ${reason(failure)}` : say(freshness));
+    // Kept without a word why: it failed a moment ago, and was not asked again for this answer.
+    const failing = failure || freshness === "kept";
+    parts.push(failing ? `${say(freshness)}, ${reason(failure)}` : say(freshness));
     const text = parts.join(" \u00b7 ");
     if (this.#text.textContent !== text) this.#text.textContent = text;
   }
