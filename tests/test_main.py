@@ -1,8 +1,10 @@
 """The whole, as it is put together."""
 
 import hashlib
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,24 +12,37 @@ from pathlib import Path
 import pytest
 from openapi_spec_validator import validate
 
+import app
 from app.edge.problem_kinds import PROBLEM_KINDS
 from app.main import PROBLEM_OF, create_app
 from app.settings import Settings, load
-from app.upstream import errors
 from tests.support.proxy import Proxy
 
 DOCUMENT = Path(__file__).parent.parent / "openapi" / "openapi.json"
 
 
-def leaves(kind: type[Exception]) -> list[type[Exception]]:
-    """The concrete classes of a tree of errors."""
-    below = kind.__subclasses__()
-    return [leaf for each in below for leaf in leaves(each)] if below else [kind]
+ROOMS_BEHIND_THE_DOOR = ("cache", "orders", "single_flight", "upstream")
 
 
-def test_every_error_of_the_upstream_has_its_problem():
-    for leaf in leaves(errors.UpstreamError):
-        assert PROBLEM_OF[leaf] in PROBLEM_KINDS
+def errors_of_the_rooms() -> set[type[Exception]]:
+    """The concrete errors that a room behind the door declares."""
+    found: set[type[Exception]] = set()
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if module.name.split(".")[1] in ROOMS_BEHIND_THE_DOOR:
+            declared = vars(importlib.import_module(module.name)).values()
+            found |= {one for one in declared if isinstance(one, type) and is_error(one)}
+    return {error for error in found if not found & set(error.__subclasses__())}
+
+
+def is_error(one: type) -> bool:
+    """Whether it is an error of ours."""
+    return issubclass(one, Exception) and one.__module__.startswith("app.")
+
+
+def test_every_error_of_every_room_has_its_problem():
+    assert len(errors_of_the_rooms()) > 15
+    for error in errors_of_the_rooms():
+        assert PROBLEM_OF.get(error) in PROBLEM_KINDS, error
 
 
 def test_every_problem_that_an_error_leads_to_exists():
