@@ -225,7 +225,7 @@ async def _serve(
         for name, url in (more or {}).items():
             _say(f"  {name:9} {url}")
         # What is there at the start stays. Else each full collection looks at all of it again, and
-        # beside a hundred thousand orders that is a stall.
+        # that is a stall. What comes later is not frozen: a cycle among it would never be freed.
         gc.collect()
         gc.freeze()
         await server.serve(sockets=[listener])

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from app.cache.grace_cache import Ask
 from app.orders.answer import (
@@ -102,15 +103,17 @@ def test_what_comes_from_a_sandbox_says_so():
 
 def test_currency_is_told_where_there_are_amounts():
     assert meta(page(currency="CNY"))["currency"] == "CNY"
-    assert "currency" not in meta(page(currency="CNY", rows=[replace(ROW, has_amount=False)]))
+    assert "currency" not in meta(
+        page(currency="CNY", rows=[structs.replace(ROW, has_amount=False)])
+    )
     assert "currency" not in meta(page())
     assert meta(compose_single(ROW, SOURCE, currency="CNY"))["currency"] == "CNY"
-    bare = compose_single(replace(ROW, has_amount=False), SOURCE, currency="CNY")
+    bare = compose_single(structs.replace(ROW, has_amount=False), SOURCE, currency="CNY")
     assert "currency" not in meta(bare)
 
 
 def test_warnings_point_to_their_place_and_are_at_most_a_hundred():
-    odd = replace(ROW, unread=(Unread("quantity", "two"), Unread("order_no", None)))
+    odd = structs.replace(ROW, unread=(Unread("quantity", "two"), Unread("order_no", None)))
     told = meta(page(rows=[ROW] + [odd] * 60))
     assert told["warnings"][0] == {
         "pointer": "/data/1/quantity",
@@ -188,7 +191,7 @@ def test_if_none_match_is_compared_weakly(condition: bytes, matches: bool):
 
 
 def test_changes_tell_the_row_of_what_is_there_and_the_number_of_what_is_not():
-    odd = replace(ROW, unread=(Unread("quantity", "two"),))
+    odd = structs.replace(ROW, unread=(Unread("quantity", "two"),))
     changes = [Change("removed", "n2", None), Change("updated", "n1", odd)]
     answer = compose_changes(changes, [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
     told = json.loads(answer.body)

@@ -1,6 +1,7 @@
 """The whole list: read once for all, served as long as it may be, never a part of it."""
 
 import asyncio
+import gc
 import math
 from collections.abc import Coroutine
 from typing import Any
@@ -107,6 +108,16 @@ async def test_all_who_ask_at_once_share_one_reading_a_few_blocks_at_a_time():
     assert [served.how for _, served in wholes].count(How.FETCHED) == 1
     again, served = await bench.collection.whole()
     assert (again, served.how) == (wholes[0][0], How.HELD)
+
+
+async def test_a_full_collection_walks_the_blocks_that_are_held_and_not_the_orders():
+    bench = ListBench(5000)
+    gc.collect()
+    before = len(gc.get_objects())
+    whole = await bench.whole()
+    gc.collect()
+    assert len(whole.content.rows) == 5000
+    assert len(gc.get_objects()) - before < 2500
 
 
 async def test_blocks_that_pages_have_paid_for_are_not_read_again():

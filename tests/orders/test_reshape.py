@@ -1,5 +1,6 @@
 """Wire to contract: nothing that can be read is lost, nothing unreadable costs a row."""
 
+import gc
 import json
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -234,3 +235,8 @@ def test_new_words_and_values_that_cannot_be_read_are_drift_by_field_and_without
         Kind("new word", "order", "source"),
         Kind("unread value", "order", "quantity"),
     }
+
+
+@pytest.mark.parametrize("sent", [{"orderNo": "1", "goodsName": "企业版"}, {"status": "odd"}, None])
+def test_a_row_is_nothing_that_the_collector_of_cycles_has_to_walk(sent: Any):
+    assert not gc.is_tracked(order_row(sent, SHANGHAI))
