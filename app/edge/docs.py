@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter
@@ -35,6 +36,11 @@ def docs_router(
     routes = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
 
+    @cache
+    def written() -> bytes:
+        # Once: it takes milliseconds, and anybody may ask.
+        return json.dumps(document(), ensure_ascii=False).encode()
+
     @routes.get("/docs")
     async def docs() -> Response:
         return page("orders-bff: docs", _MAIN, head=_HEAD, kind="docs", sandbox=is_sandbox())
@@ -47,8 +53,7 @@ def docs_router(
 
     @routes.get("/openapi.json")
     async def openapi() -> Response:
-        body = json.dumps(document(), ensure_ascii=False)
         headers = {"Cache-Control": "no-cache"}
-        return Response(body, media_type="application/json", headers=headers)
+        return Response(written(), media_type="application/json", headers=headers)
 
     return routes
