@@ -39,6 +39,15 @@ away => {
 """
 """A window without a screen is always looked at, so the page is told that it is not."""
 
+PLOT_ODD_ORDERS = """
+async () => {
+  const { plot } = await import("./dashboard/plots.js");
+  const told = [["1970-01", "paid", 100], ["2026-10", "paid", 100], ["2026-10", "expired", -60]];
+  const parts = told.map(([month, status, size]) => ({ month, status, size, text: `${size}` }));
+  document.getElementById("figures").append(plot("Odd orders", parts, ["paid", "expired"]));
+}
+"""
+
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
@@ -193,6 +202,21 @@ async def test_totals_and_plots_are_exact_and_can_be_read_as_tables(
     renewals = [order for order in orders if order["type"] == "renewal"]
     await expect(looker.count).to_have_text(f"{len(renewals)} orders")
     await expect(values.first).to_have_text(str(len(renewals)))
+
+
+async def test_a_plot_stays_in_its_frame_whatever_the_orders_say(
+    looker: Looker, shop: Shop
+) -> None:
+    await looker.open(shop)
+    await looker.page.evaluate(PLOT_ODD_ORDERS)
+    figure = looker.page.locator("figure", has_text="Odd orders")
+    await expect(figure.locator(".column")).to_have_count(120)
+    await expect(figure).to_contain_text("Earlier months stand in the table.")
+    await expect(figure.locator("tbody tr")).to_have_count(121)
+    drawn = figure.locator("rect.fill")
+    await expect(drawn).to_have_count(1)
+    frame = await figure.locator("rect.reach").first.get_attribute("y")
+    assert float(await drawn.get_attribute("y") or 0) >= float(frame or 0)
 
 
 # Looking

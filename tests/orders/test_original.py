@@ -48,3 +48,11 @@ def test_the_fingerprint_changes_with_each_field_that_we_know(field: str):
     sent = wire_order(7)
     assert rev_of({**sent, field: f"{sent[field]}0"}) != rev_of(sent)
     assert rev_of({**sent, field: True}) != rev_of(sent)
+
+
+def test_what_nests_deeper_than_can_be_written_costs_no_other_row():
+    deep: dict[str, Any] = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+    assert raw_of(deep) == b"null"
+    assert raw_of({"a": {"b": [Number("1.0")]}}) == b'{"a":{"b":[1.0]}}'

@@ -13,6 +13,8 @@ const HEIGHT = 210;
 const MARGIN = { top: 10, right: 4, bottom: 24, left: 46 };
 const WIDEST_COLUMN = 44;
 const FEWEST_MONTHS = 6;
+/** One order with a date of long ago must not press all others into a corner. */
+const MOST_MONTHS = 120;
 const LABEL_WIDTH = 74;
 
 /**
@@ -22,7 +24,8 @@ const LABEL_WIDTH = 74;
  * @param {string[]} statuses the lowest first
  */
 export function plot(title, parts, statuses) {
-  const months = span(parts.map((part) => part.month));
+  const named = parts.map((part) => part.month);
+  const months = span(named);
   const readout = make("p", { class: "readout", "aria-hidden": "true" }, say("plot.hint"));
   const stage = make("div", { class: "stage" });
   const figure = make("figure", { class: "card plot" }, make("figcaption", {}, title), stage);
@@ -52,7 +55,10 @@ export function plot(title, parts, statuses) {
     drawn = width;
     stage.replaceChildren(columns({ width, months, parts, statuses, label, read }));
   }).observe(stage);
-  figure.append(readout, legend(parts, statuses), alternative(title, months, parts, statuses));
+  const all = [...new Set([...named, ...months])].sort();
+  const earlier = all.length > months.length && make("p", { class: "quiet" }, say("plot.earlier"));
+  if (earlier) figure.append(earlier);
+  figure.append(readout, legend(parts, statuses), alternative(title, all, parts, statuses));
   return figure;
 }
 
@@ -70,14 +76,15 @@ export function ticks(most) {
 }
 
 /**
- * Every month from the first to the last, and some before if they are few.
+ * Every month from the first to the last, and some before if they are few; of too many the last.
  * @param {string[]} named
  */
 export function span(named) {
   const sorted = [...new Set(named)].sort();
   if (sorted.length === 0) return [];
   const last = numberOf(sorted[sorted.length - 1]);
-  const first = Math.min(numberOf(sorted[0]), last - FEWEST_MONTHS + 1);
+  const few = Math.min(numberOf(sorted[0]), last - FEWEST_MONTHS + 1);
+  const first = Math.max(few, last - MOST_MONTHS + 1);
   return Array.from({ length: last - first + 1 }, (_, index) => {
     const year = String(Math.floor((first + index) / 12)).padStart(4, "0");
     return `${year}-${String(((first + index) % 12) + 1).padStart(2, "0")}`;
@@ -100,7 +107,11 @@ function columns({ width, months, parts, statuses, label, read }) {
   const band = inner / months.length;
   const thick = Math.max(1, Math.min(band * 0.72, WIDEST_COLUMN));
   const heights = new Map(months.map((month) => [month, 0]));
-  for (const part of parts) heights.set(part.month, (heights.get(part.month) ?? 0) + part.size);
+  for (const { month, size } of parts) {
+    const below = heights.get(month);
+    // What is less than nothing has no height: it is read, and not drawn.
+    if (below !== undefined) heights.set(month, below + Math.max(size, 0));
+  }
   const marks = ticks(Math.max(...heights.values()));
   const most = marks[marks.length - 1];
   const up = (/** @type {number} */ size) => (size / most) * room;

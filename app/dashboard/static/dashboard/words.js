@@ -52,6 +52,7 @@ const WORDS = {
   "plot.table": ["Show as a table", "以表格显示"],
   "plot.none": ["Nothing to draw.", "没有可绘制的内容。"],
   "plot.undated": ["{count} without a date are not drawn.", "{count} 笔没有日期的订单未绘出。"],
+  "plot.earlier": ["Earlier months stand in the table.", "更早的月份见表格。"],
   "plot.hint": ["Point at a month to read it.", "将指针移到某月上即可读数。"],
   month: ["Month", "月份"],
   "month.unknown": ["no date", "无日期"],
