@@ -2,7 +2,8 @@
 
 One proxy stands in the weather: faults and outages that come and go between it and its upstream.
 The upstream of the other is away the whole time. Callers of every kind check each answer against
-the sandbox's ledger. Exit 1 where something was wrong.
+the sandbox's ledger. Exit 1 where something was wrong. On a busy machine times are told and not
+judged: they say more of it than of the proxy.
 """
 
 import asyncio
@@ -22,9 +23,16 @@ RATE_SLACK = 2
 
 SHOWN = 10
 
+LOOKS = 30
+"""How often, a second apart, to look whether a task has ended: a leaked one never does."""
 
-async def soak(minutes: float) -> int:
-    """Run it; how many kinds of wrong there were."""
+
+Held = tuple[int, list[str]]
+"""How many sockets, and which tasks."""
+
+
+async def soak(minutes: float, *, busy: bool) -> int:
+    """Run it; how many kinds of wrong there were, late ones only where the machine is not busy."""
     async with stand(1) as stormy, stand(2) as alone:
         stands = (stormy, alone)
         before = [(each.sockets(), await each.tasks()) for each in stands]
@@ -48,8 +56,18 @@ async def soak(minutes: float) -> int:
         took = time.monotonic() - started
         # The longest that anything under way may take, and the idle connections after it.
         await asyncio.sleep(2 * DEADLINE)
+        after = await _at_rest(stands, before)
+        return _report(stands, before, after, took, busy=busy)
+
+
+async def _at_rest(stands: Sequence[Stand], before: list[Held]) -> list[Held]:
+    """What they hold once no task is left; what they hold after a while, if some are."""
+    for _ in range(LOOKS):
         after = [(each.sockets(), await each.tasks()) for each in stands]
-        return _report(stands, before, after, took)
+        if not _left(before, after):
+            break
+        await asyncio.sleep(1)
+    return after
 
 
 async def _sleep_unless(whole: "asyncio.Future[list[None]]", seconds: float) -> None:
@@ -59,10 +77,15 @@ async def _sleep_unless(whole: "asyncio.Future[list[None]]", seconds: float) -> 
         whole.result()
 
 
-Held = tuple[int, list[str]]
+def _left(before: list[Held], after: list[Held]) -> list[str]:
+    """The tasks that there are more of than before."""
+    pairs = zip(before, after, strict=True)
+    return [f"task left: {task}" for (_, was), (_, now) in pairs for task in now[len(was) :]]
 
 
-def _report(stands: Sequence[Stand], before: list[Held], after: list[Held], took: float) -> int:
+def _report(
+    stands: Sequence[Stand], before: list[Held], after: list[Held], took: float, *, busy: bool
+) -> int:
     tallies = [each.crowd.tally for each in stands]
     rates = [most_within(each.wire.asked, 1.0) for each in stands]
     recoveries = [max(each.weather.recoveries, default=0.0) for each in stands]
@@ -91,22 +114,16 @@ def _report(stands: Sequence[Stand], before: list[Held], after: list[Held], took
     told = [line for tally in tallies for line in (*tally.wrong, *tally.refused)]
     for line in told[:SHOWN]:
         print(f"  {line}")
-    leaks = [
-        f"task left: {task}"
-        for (_, was), (_, now) in zip(before, after, strict=True)
-        for task in now[len(was) :]
-    ]
+    leaks = _left(before, after)
     for line in leaks[:SHOWN]:
         print(f"  {line}")
-    wrongs = (
-        told,
+    late = (
         [late for tally in tallies for late in tally.late],
         [each for each in recoveries if each > TTL],
         [rate for rate in rates if rate > MAX_RATE + RATE_SLACK],
-        [each for each in errors if each],
-        leaks,
     )
-    return sum(map(bool, wrongs))
+    wrongs = (told, [each for each in errors if each], leaks)
+    return sum(map(bool, wrongs if busy else wrongs + late))
 
 
 def _row(name: str, values: Sequence[str]) -> None:
@@ -122,7 +139,9 @@ def main() -> int:
     """Run it for as many minutes as are asked for."""
     parser = ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--minutes", type=float, default=10.0)
-    return asyncio.run(soak(parser.parse_args().minutes))
+    parser.add_argument("--busy", action="store_true", help="judge no times: the machine is busy")
+    given = parser.parse_args()
+    return asyncio.run(soak(given.minutes, busy=given.busy))
 
 
 if __name__ == "__main__":

@@ -167,8 +167,8 @@ class Crowd:
     ) -> None:
         """A failure is none of ours where nothing was held: ask for what is held alone, and see."""
         held = await caller.get(path, ONLY_IF_CACHED)
-        # What was asked for before a deadline ago had landed, or never would.
-        before = begun - timedelta(seconds=self._deadline + LATENESS)
+        # What was asked for two deadlines ago had landed, or never would, on a busy machine too.
+        before = begun - timedelta(seconds=2 * self._deadline + LATENESS)
         was_held = held.status == 200 and as_of(held) < before
         code = answer.json()["code"]
         # A page that was there once stays: it hangs on blocks, and no block is ever let go.
