@@ -1,6 +1,7 @@
 """Run many worlds, or one of them to read: `python -m tests.simulation --help`."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import count
 
-from tests.simulation.plan import Seam, draw, seam_of
+from tests.simulation.plan import SMALL, Seam, draw, seam_of
 from tests.simulation.planted import PLANTED, WITHIN
 from tests.simulation.world import Told, run
 
@@ -94,6 +95,7 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--worlds", type=int, default=10_000, help="how many (10000)")
+    parser.add_argument("--small", type=int, default=0, help="so many small ones beside them (0)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="one a core")
     parser.add_argument("--seed", type=int, help="only this one, replayed exactly")
@@ -105,18 +107,17 @@ def main() -> int:
         print(f"seed {given.seed}: {'BROKEN' if told.violations else 'every rule held'}")
         return 1 if told.violations else 0
     if given.planted:
-        with ProcessPoolExecutor(given.processes) as pool:
+        with _pool(given.processes) as pool:
             found = list(pool.map(hunt, range(len(PLANTED))))
         print(*found, sep="\n")
         return int(any("NOT FOUND" in one for one in found))
-    last = given.first + given.worlds
-    chunks = [range(at, min(at + AT_ONCE, last)) for at in range(given.first, last, AT_ONCE)]
-    with ProcessPoolExecutor(given.processes) as pool:
+    chunks = [*_chunks(given.first, given.worlds), *_chunks(SMALL + given.first, given.small)]
+    with _pool(given.processes) as pool:
         total = reduce(Tally.__add__, pool.map(simulate, chunks), Tally())
     print(
-        f"{total.worlds:,} worlds ({total.whole:,} with the whole way to the upstream), each with"
-        f" an order of events of its own: {total.callers:,} callers, {total.fetches:,} fetches,"
-        f" {total.steps:,} steps in {total.cpu:.1f} s of CPU"
+        f"{total.worlds:,} worlds ({given.small:,} small, {total.whole:,} with the whole way to the"
+        f" upstream), each with an order of events of its own: {total.callers:,} callers,"
+        f" {total.fetches:,} fetches, {total.steps:,} steps in {total.cpu:.1f} s of CPU"
     )
     if total.failed is None:
         print("every rule held")
@@ -124,6 +125,16 @@ def main() -> int:
     replay(total.failed, verbose=True)
     print(f"BROKEN: replay it by `make simulate SEED={total.failed}`")
     return 1
+
+
+def _chunks(first: int, worlds: int) -> list[range]:
+    last = first + worlds
+    return [range(at, min(at + AT_ONCE, last)) for at in range(first, last, AT_ONCE)]
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    """Processes that do not search for garbage in what was imported, over and over."""
+    return ProcessPoolExecutor(processes, initializer=gc.freeze)
 
 
 def _be_quiet() -> None:

@@ -19,6 +19,9 @@ OUTAGE_EACH = 250
 SIZES = (0, 1, 49, 50, 51, 51, 75, 99, 100, 100, 101, 101, 130, 150, 151, 180, 180)
 LIMITS = (10, 25, 30, 40, 49, 50)
 
+SMALL = 10**9
+"""Seeds from here on draw small worlds: few callers, one or two things that happen to them."""
+
 
 class Seam(Enum):
     """Where the simulated upstream stands in."""
@@ -174,7 +177,9 @@ class Plan:
 
 
 def seam_of(seed: int) -> Seam:
-    """One world in twenty has the whole way out; it costs several times as much."""
+    """One world in twenty has the whole way out; it costs several times as much. No small one."""
+    if seed >= SMALL:
+        return Seam.FETCH
     whole = seed % TRANSPORT_EACH == 0 or seed % (2 * OUTAGE_EACH) == 1
     return Seam.TRANSPORT if whole else Seam.FETCH
 
@@ -183,6 +188,8 @@ def draw(seed: int) -> Plan:
     """The world of `seed`."""
     rng = Random(seed)  # noqa: S311  a world, not a secret
     seam = seam_of(seed)
+    if seed >= SMALL:
+        return _small(seed, rng)
     if seed % OUTAGE_EACH == 1:
         return _outage(seed, seam, rng)
     knobs = _knobs(rng, seam)
@@ -206,6 +213,28 @@ def draw(seed: int) -> Plan:
         token_life=rng.choice((5, 10, 30, 7200)),
         ends=ends,
         heals=rng.random() < 0.3,
+    )
+
+
+def _small(seed: int, rng: Random) -> Plan:
+    """Two to four callers around three moments: a race of a few needs no more. Costs a third."""
+    knobs = _knobs(rng, Seam.FETCH)
+    size = rng.choice((1, 51, 75, 101))
+    second = rng.choice((0.0, GRID, 1.0, knobs.ttl, knobs.ttl + knobs.grace))
+    moments = (0.0, second, second + rng.choice((0.0, GRID, 1.0)))
+    ends = max(moments) + 2.0
+    callers = rng.sample(_callers(rng, knobs, size, moments), rng.randrange(2, 5))
+    return Plan(
+        seed=seed,
+        seam=Seam.FETCH,
+        unfair=rng.random() < 0.5,
+        knobs=knobs,
+        size=size,
+        latencies=(0.0, 0.25, 0.5, 1.0) if rng.random() < 0.7 else (0.0, 0.5, 2.0, 7.75, 9.0),
+        callers=tuple(sorted(callers, key=lambda caller: caller.at)),
+        shifts=_shifts(rng, size, moments)[:2] if rng.random() < 0.6 else (),
+        spells=_spells(rng, moments, ends)[:1] if rng.random() < 0.4 else (),
+        ends=ends,
     )
 
 
