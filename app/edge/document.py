@@ -36,7 +36,14 @@ _UPSTREAM_PROBLEMS = (
     "overloaded",
     "not_in_cache",
 )
-_UPSTREAM_HEADERS = ("X-Upstream-Request-Id", "X-Freshness", "Age", "Cache-Control", "Cache-Status")
+_UPSTREAM_HEADERS = (
+    "X-Upstream-Request-Id",
+    "X-Freshness",
+    "Age",
+    "Cache-Control",
+    "Cache-Status",
+    "X-Sandbox",
+)
 
 
 def asks_upstream(*problems: str, headers: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -85,6 +85,9 @@ HEADERS = {
     "X-Total-Count": _header(
         "Orders in the whole list, or that the filters let through.", 137, minimum=0
     ),
+    "X-Sandbox": _header(
+        "`true` where the upstream is a sandbox: its orders are invented. Absent elsewhere.", "true"
+    ),
     "Content-Disposition": _header(
         "The name to save the file under.",
         'attachment; filename="orders-20261123T080000Z.csv"',

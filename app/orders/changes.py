@@ -56,6 +56,8 @@ class History:
         async with self._turn:
             if whole.shifting or whole is self.latest:
                 return
+            if self.latest and whole.generation < self.latest.generation:
+                return  # A newer one was read while somebody waited for their turn with this one.
             if self.latest is None or self.latest.content is not whole.content:
                 rows, cursor = await _state_of(whole.content.rows)
                 if self.latest and cursor != self.cursor:

@@ -64,6 +64,15 @@ def test_the_same_orders_have_the_same_cursor_wherever_they_stand_and_whoever_sa
     assert first == second != third
 
 
+def test_a_list_that_was_overtaken_while_somebody_waited_with_it_is_not_the_present_one():
+    old, new = whole({"a": "1"}), whole({"a": "1", "b": "1"})
+    history = History()
+    for one in (old, new, old):
+        run(history.record(one))
+    assert history.latest is new
+    assert history.since(history.cursor) == ()
+
+
 def test_orders_without_a_number_are_no_change():
     history, (first, _) = seen({"a": "1"}, {"a": "1", "": "2"})
     assert history.since(first) == ()
@@ -87,7 +96,7 @@ def test_a_list_that_says_the_same_again_is_the_same_state():
     history, (cursor,) = seen({"a": "1"})
     latest = history.latest
     assert latest is not None
-    again = Whole(latest.content, (ENTRY,), (), ENTRY, shifting=False, generation=99)
+    again = Whole(latest.content, (ENTRY,), (), ENTRY, shifting=False, generation=latest.generation)
     run(history.record(again))
     run(history.record(again))
     assert (history.latest, history.cursor) == (again, cursor)

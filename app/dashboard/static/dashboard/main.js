@@ -218,7 +218,9 @@ class Dashboard {
   /** What is in the way of the orders is in the way of the totals too: it is told once. */
   #tellTrouble() {
     const code = this.#orders.trouble?.problem.code;
-    if (this.#orders.trouble && code !== this.#told) this.#tell(titleOf(this.#orders.trouble.problem));
+    // Seen in its place, it needs to be said to those alone who listen.
+    if (this.#orders.trouble && code !== this.#told)
+      this.#tell(titleOf(this.#orders.trouble.problem), { seen: false });
     this.#told = code;
     this.#totals.showTrouble(code);
   }
@@ -251,9 +253,13 @@ class Dashboard {
     byId("live-text").textContent = say(pulse === "live" ? "live.on" : `live.${pulse}`);
   }
 
-  /** @param {string} text */
-  #tell(text) {
+  /**
+   * @param {string} text
+   * @param {{seen?: boolean}} [manner]
+   */
+  #tell(text, { seen = true } = {}) {
     clearTimeout(this.#note);
+    byId("told").className = seen ? "told" : "unseen";
     byId("told").textContent = text;
     this.#note = setTimeout(() => byId("told").replaceChildren(), NOTE_MS);
   }
