@@ -139,6 +139,8 @@ async def refreshed(app: App, clock: Ahead) -> None:
     clock.seconds += TTL
     for _ in range(500):
         if await freshness(app, FILTERED) == b"fresh":
+            # What changed is looked for then, and the list that was is let go.
+            await freshness(app, "/changes")
             return
         await asyncio.sleep(0.2)
     raise SystemExit("the list was not read again")

@@ -53,6 +53,7 @@ class History:
 
     async def record(self, whole: Whole) -> None:
         """`whole` is the present state; unless its blocks disagree: then it is none."""
+        before: dict[str, Row] = {}
         async with self._turn:
             if whole.shifting or whole is self.latest:
                 return
@@ -62,8 +63,9 @@ class History:
                 rows, cursor = await _state_of(whole.content.rows)
                 if self.latest and cursor != self.cursor:
                     self._step(await _replaced(self._rows, rows))
-                self._rows, self.cursor = rows, cursor
+                before, self._rows, self.cursor = self._rows, rows, cursor
             self.latest = whole
+        await _let_go(before)
 
     def since(self, cursor: str) -> Sequence[Change]:
         """What is different from the state that `cursor` names.
@@ -117,6 +119,13 @@ async def _state_of(rows: Sequence[Row]) -> tuple[dict[str, Row], str]:
                 told = f"{row.order_no}\0{row.rev}".encode()
                 total += int.from_bytes(hashlib.sha256(told).digest()[:16])
     return by_number, f"{total % 2**128:032x}"
+
+
+async def _let_go(rows: dict[str, Row]) -> None:
+    """Nobody else has them by now, and to free them all at once is a stall."""
+    async for some in in_slices(list(rows)):
+        for order_no in some:
+            del rows[order_no]
 
 
 async def _replaced(old: dict[str, Row], new: dict[str, Row]) -> Replaced:

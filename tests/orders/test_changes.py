@@ -1,5 +1,6 @@
 """What changed since a state that was seen, against two plain lists."""
 
+import asyncio
 from collections.abc import Sequence
 from itertools import count
 
@@ -11,6 +12,7 @@ from app.cache.grace_cache import Entry
 from app.orders.blocks import Block
 from app.orders.changed import Change
 from app.orders.changes import MAX_CHANGES, MAX_REPLACED, MAX_STEPS, CursorGone, History
+from app.orders.slices import SLICE
 from app.orders.whole import Content, Whole
 from tests.support.book import row
 from tests.support.run import run
@@ -20,8 +22,8 @@ ENTRY = Entry(Block(0, (), 0, "", None, sandbox=False), 0.0, 1)
 generations = count()
 
 
-def whole(state: State, *, shifting: bool = False) -> Whole:
-    rows = tuple(row(number, rev=rev) for number, rev in state.items())
+def whole(state: State, *, shifting: bool = False, status: type[str] = str) -> Whole:
+    rows = tuple(row(number, rev=rev, status=status("paid")) for number, rev in state.items())
     return Whole(Content(rows, (0,)), (ENTRY,), (), ENTRY, shifting, next(generations))
 
 
@@ -55,6 +57,29 @@ def test_from_each_state_that_was_seen_the_changes_lead_to_the_present_one(state
         }
         assert told(history.since(cursor)) == expected
     assert (len(set(cursors)) == 1) == all(state == states[0] for state in states)
+
+
+async def test_the_orders_of_the_state_before_are_let_go_a_few_at_a_time():
+    freed: list[int] = [0]
+
+    class Status(str):
+        __slots__ = ()
+
+        def __del__(self) -> None:
+            freed[-1] += 1
+
+    async def count_turns() -> None:
+        while True:
+            await asyncio.sleep(0)
+            freed.append(0)
+
+    history = History()
+    await history.record(whole({str(at): "1" for at in range(3 * SLICE)}, status=Status))
+    others = asyncio.ensure_future(count_turns())
+    await history.record(whole({"another": "1"}))
+    others.cancel()
+    assert sum(freed) == 3 * SLICE
+    assert max(freed) == SLICE
 
 
 def test_the_same_orders_have_the_same_cursor_wherever_they_stand_and_whoever_saw_them():
