@@ -160,7 +160,12 @@ class Calls:
     def _too_late(self, patience: float) -> UpstreamTimeout:
         if patience < self._read_timeout * FAIR:
             return OutOfTime("too little time was left for the call")
-        return UpstreamTimeout("the upstream did not answer in time")
+        return too_slow()
+
+
+def too_slow() -> UpstreamTimeout:
+    """The upstream was given a fair time, and did not answer."""
+    return UpstreamTimeout("the upstream did not answer in time")
 
 
 class _Connection(AnswerAfterQuestion):

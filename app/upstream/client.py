@@ -11,16 +11,18 @@ from app.clock import Clock
 from app.single_flight import Awaited, always_awaited
 from app.upstream.answers import read_object, read_orders
 from app.upstream.breaker import Breaker
-from app.upstream.calls import Calls, Question
+from app.upstream.calls import Calls, Question, too_slow
 from app.upstream.credential import AccessKey, Credential, Pass, Scheme, credential_maker
 from app.upstream.drift import Drift
 from app.upstream.envelope import NOT_SIGNED_IN, Envelope
 from app.upstream.errors import (
     OrderNotFound,
+    OutOfTime,
     PaymentNotFound,
     UpstreamCredentialRejected,
     UpstreamError,
     UpstreamNotFound,
+    UpstreamTimeout,
 )
 from app.upstream.governor import Governor
 from app.upstream.guard import Guard
@@ -139,7 +141,11 @@ class UpstreamClient:
                     raise
 
     async def _ask_as(self, credential: Credential, asking: _Asking, tries: Tries) -> Envelope:
-        """Ask, and try again where that may help."""
+        """Ask, and try again where that may help.
+
+        Where the upstream was slow once, that is told, and not that the last try came too late.
+        """
+        was_slow = False
         while True:
             # Outside: a token that cannot be had was tried for already.
             admitted = await credential.admit(asking.path, asking.params, deadline=asking.deadline)
@@ -147,7 +153,10 @@ class UpstreamClient:
                 return await self._ask_once(credential, admitted, asking)
             except UpstreamError as failure:
                 if not await tries.another(failure, asking.deadline):
+                    if was_slow and isinstance(failure, OutOfTime):
+                        raise too_slow() from None
                     raise
+                was_slow = was_slow or type(failure) is UpstreamTimeout
 
     async def _ask_once(self, credential: Credential, first: Pass, asking: _Asking) -> Envelope:
         """Ask; and once more, with another pass, where the pass was refused."""

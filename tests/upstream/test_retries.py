@@ -196,3 +196,17 @@ async def test_an_upstream_that_always_fails_costs_no_more_than_the_budget():
             await bench.ask()
         await bench.clock.advance(0.1)
     assert bench.cost[1] - 1 - 50 <= 3 * 5 + 3
+
+
+async def test_a_silent_upstream_is_called_silent_though_the_last_try_came_too_late():
+    bench = Bench(chance=0.5, read_timeout=5)
+    await bench.ask()
+    bench.upstream.fail_next(error=httpx.ReadTimeout("x"), times=3)
+    asking = bench.ask(within=2.55)  # of five seconds 2.55 are fair, 2.45 and 2.25 are not
+    await settle()
+    await bench.clock.advance(0.1)
+    await bench.clock.advance(0.2)
+    with pytest.raises(errors.UpstreamTimeout) as told:
+        await asking
+    assert bench.cost == (1, 4)
+    assert not isinstance(told.value, errors.OutOfTime)
