@@ -225,7 +225,8 @@ def open_upstream(
         Retries(guard, Budget(), clock, chance, tries),
         clock,
         connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
+        # No call may take longer: one that was given all of the deadline was given a fair chance.
+        read_timeout=min(read_timeout, deadline),
     )
     make_credential = credential_maker(
         calls, clock, scheme=scheme, brand=brand, pool_id=pool_id, deadline=deadline

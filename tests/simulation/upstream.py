@@ -34,8 +34,8 @@ from tests.simulation.plan import Change, Exchange, Plan, Shift, Trouble
 
 BLOCK = 50
 FIRST_KEY = "first"
-FAIR_PATIENCE = 2.5
-"""Seconds: who waited less for an answer learns nothing from its not coming."""
+LONGEST_PATIENCE = 5.0
+"""Seconds, or the deadline: who waited less than half of it learns nothing from no answer."""
 
 fetching: ContextVar[Fetch | None] = ContextVar("fetching", default=None)
 """For which flight a call goes out."""
@@ -86,6 +86,7 @@ class SimulatedUpstream:
         self._well = False
         self._serials = count(1)
         self._numbers = plan.size
+        self._fair = min(LONGEST_PATIENCE, plan.knobs.deadline) / 2
         self._tokens: dict[str, tuple[str, float]] = {}
         self._keys = {FIRST_KEY}
         self.configured = FIRST_KEY
@@ -173,7 +174,7 @@ class SimulatedUpstream:
         """Wait for something; too long a silence ends the call, and tells of illness if fair."""
         await self._pass(min(silence, patience))
         if silence >= patience:
-            call.health = Health.ILL if patience >= FAIR_PATIENCE else Health.UNTOLD
+            call.health = Health.ILL if patience >= self._fair else Health.UNTOLD
             raise httpx.ReadTimeout("silent")
 
     def _answer(
@@ -241,7 +242,7 @@ class SimulatedUpstream:
         await self._listen(after, patience["read"], call)
         if self._clock.monotonic() >= call.began + patience["pool"]:
             # The deadline: what comes now comes too late for who asked.
-            call.health = Health.ILL if patience["read"] >= FAIR_PATIENCE else Health.UNTOLD
+            call.health = Health.ILL if patience["read"] >= self._fair else Health.UNTOLD
         yield body[10:]
 
 

@@ -19,6 +19,7 @@ from app.upstream.errors import (
     UpstreamMalformed,
     UpstreamRejected,
     UpstreamTimeout,
+    UpstreamUnavailable,
     UpstreamUnreachable,
 )
 from tests.support.clock import ManualClock, settle
@@ -208,6 +209,18 @@ async def test_an_upstream_that_our_deadline_gave_too_little_time_is_not_called_
         with pytest.raises(UpstreamTimeout) as raised:
             await bench.client.orders(1, deadline=bench.clock.monotonic() + left)
         assert type(raised.value) is kind
+
+
+async def test_a_silent_upstream_is_called_slow_however_short_our_deadline_is():
+    bench = Bench(read_timeout=5, deadline=2)
+    await bench.client.orders(1, deadline=bench.deadline)
+    bench.upstream.fail_next(error=httpx.ReadTimeout("x"), times=9)
+    kinds = []
+    for _ in range(6):
+        with pytest.raises(UpstreamError) as raised:
+            await bench.client.orders(1, deadline=bench.clock.monotonic() + 2)
+        kinds.append(type(raised.value))
+    assert kinds == [UpstreamTimeout] * 5 + [UpstreamUnavailable]
 
 
 async def test_no_call_goes_out_when_no_time_is_left():
