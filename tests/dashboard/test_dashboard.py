@@ -44,7 +44,19 @@ async () => {
   const { plot } = await import("./dashboard/plots.js");
   const told = [["1970-01", "paid", 100], ["2026-10", "paid", 100], ["2026-10", "expired", -60]];
   const parts = told.map(([month, status, size]) => ({ month, status, size, text: `${size}` }));
-  document.getElementById("figures").append(plot("Odd orders", parts, ["paid", "expired"]));
+  document.getElementById("main").append(plot("Odd orders", parts, ["paid", "expired"]));
+}
+"""
+
+TOTAL_A_NEW_STATUS = """
+async () => {
+  const { showTotals } = await import("./dashboard/totals.js");
+  const { PLAIN } = await import("./dashboard/address.js");
+  const sum = { status: "refunded", count: 1, actual_amount: "5" };
+  const by_month = [{ month: "2026-10", ...sum }];
+  const by = { by_status: [sum], by_type: [], by_source: [], by_month };
+  const totals = document.getElementById("main").appendChild(document.createElement("div"));
+  showTotals(totals, PLAIN, { count: 1, actual_amount: "5", amounts_unknown: 0, ...by }, undefined);
 }
 """
 
@@ -217,6 +229,14 @@ async def test_a_plot_stays_in_its_frame_whatever_the_orders_say(
     await expect(drawn).to_have_count(1)
     frame = await figure.locator("rect.reach").first.get_attribute("y")
     assert float(await drawn.get_attribute("y") or 0) >= float(frame or 0)
+
+
+async def test_a_status_that_is_newer_than_the_page_is_drawn_too(
+    looker: Looker, shop: Shop
+) -> None:
+    await looker.open(shop)
+    await looker.page.evaluate(TOTAL_A_NEW_STATUS)
+    await expect(looker.page.locator(".column rect.refunded")).to_have_count(2)
 
 
 # Looking

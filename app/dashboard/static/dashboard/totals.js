@@ -30,7 +30,8 @@ export function showTotals(container, view, summary, currency) {
   const dated = summary.by_month.filter(({ month }) => month !== UNDATED);
   const undated = summary.by_month.filter(({ month }) => month === UNDATED);
   const missing = undated.reduce((sum, row) => sum + row.count, 0);
-  const statuses = [...STATUSES, UNKNOWN];
+  // A status that is newer than this page is drawn too, or columns and total would not agree.
+  const statuses = [...new Set([...STATUSES, UNKNOWN, ...summary.by_status.map(({ status }) => status)])];
   const counts = dated.map((row) => ({ ...row, size: row.count, text: count(row.count) }));
   // Rounding does not show in a drawing; what is read is the text.
   const amounts = dated.map((row) => ({
