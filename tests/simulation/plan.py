@@ -1,5 +1,7 @@
 """What happens in one world, drawn whole from its seed: plain data, so that a failure can be read.
 
+Long because every kind of event is drawn here, in one order, from one seed.
+
 Nearly all times lie on a grid of a quarter of a second, and many on the very bounds of a life (ttl,
 ttl + grace, ...), so that things meet in one moment: that is where the order of events matters.
 """

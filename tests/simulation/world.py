@@ -28,7 +28,7 @@ from app.upstream.errors import UpstreamNotFound
 from app.upstream.rotation import Rotation
 from app.upstream.wire import OrdersAnswer
 from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
-from tests.simulation.oracle import Answer, Oracle, Violation, Visit
+from tests.simulation.oracle import BETWEEN_LOOKS, Answer, Oracle, Violation, Visit
 from tests.simulation.plan import ALL, Caller, Plan, Seam
 from tests.simulation.upstream import (
     BLOCK,
@@ -226,7 +226,7 @@ class _World:
         if plan.heals:
             for judged in (False, False, True):
                 await self._heal(judged=judged)
-                await self._clock.sleep(3.0 if plan.knobs.tight else 0.5)
+                await self._clock.sleep(BETWEEN_LOOKS if plan.knobs.tight else 0.5)
         if looking:
             looking.cancel()
         await self._close()
