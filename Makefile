@@ -23,9 +23,10 @@ help: ## what can be made
 run: $(RUN_STAMP) ## run the proxy with an embedded upstream: nothing to configure
 	$(BIN)/python -m app serve --sandbox
 
+# Three at once: browsers and sockets make tests wait.
 test: $(DEV_STAMP) ## run every test; each branch of app/ has to be run
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@told=$$($(BIN)/coverage report 2>&1) || { echo "$$told"; exit 1; }
 

@@ -34,14 +34,18 @@ WITHIN = 6000
 class Planted:
     """One bug: what it is, the parts that have it, and the rules of which one has to tell.
 
-    It is looked for in worlds of the shortest seam that shows it, unless `seam` says where.
+    It is looked for in worlds of the shortest seam that shows it, unless `seam` says where, and
+    from seed `near` on: that saves the worlds that did not show it when this was written.
     """
 
-    def __init__(self, what: str, parts: Parts, *rules: str, seam: Seam | None = None) -> None:
+    def __init__(
+        self, what: str, parts: Parts, *rules: str, seam: Seam | None = None, near: int = 0
+    ) -> None:
         self.what = what
         self.parts = parts
         self.rules = frozenset(rules)
         self.seam = seam or (Seam.FETCH if parts.client is open_upstream else Seam.TRANSPORT)
+        self.near = near
 
 
 # Freshness.
@@ -423,7 +427,7 @@ PLANTED = (
     Planted("age from the landing", _cache(AgeFromTheLanding), "age counts from the asking"),
     Planted("errors forget", _cache(ErrorsForget), "an error never replaces a good answer"),
     Planted("errors lengthen life", _cache(ErrorsLengthenLife), "age counts from the asking"),
-    Planted("early whenever it lags", _cache(EarlyWheneverItLags), "bounded calls"),
+    Planted("early whenever it lags", _cache(EarlyWheneverItLags), "bounded calls", near=2080),
     Planted("renews what failed", _cache(RenewsWhatFailed), "a failed fetch is left in peace"),
     Planted("every look waits anew", _cache(EveryLookWaitsAnew), WAIT),
     Planted("waits as long as it takes", _cache(WaitsAsLongAsItTakes), WAIT),
@@ -441,7 +445,9 @@ PLANTED = (
     Planted("who comes last tells", _book(LastComeTells), "who was asked last tells the total"),
     Planted("trusts neighbours", _book(TrustsNeighbours), *BAD_ANSWER),
     Planted("looks at totals only", _book(LooksAtTotalsOnly), *BAD_ANSWER),
-    Planted("stops at the total that counts", _book(StopsAtTheTotalThatCounts), *BAD_ANSWER),
+    Planted(
+        "stops at the total that counts", _book(StopsAtTheTotalThatCounts), *BAD_ANSWER, near=760
+    ),
     Planted("never says that it shifts", _book(NeverSaysThatItShifts), *BAD_ANSWER),
     Planted("cries shift", _book(CriesShift), "a list that stands still does not shift"),
     Planted("shows an order twice", _book(ShowsTwice), "each order once"),
@@ -458,14 +464,18 @@ PLANTED = (
     Planted("one call too many", _client(one_too_many), "no more calls in flight than allowed"),
     Planted("too fast", _client(too_fast), "no more calls a second than allowed"),
     Planted("too many tries", _client(too_many_tries), "a question is tried a few times"),
-    Planted("drops any token", _credential(DropsAnyToken), "a token is used while it is good"),
+    Planted(
+        "drops any token", _credential(DropsAnyToken), "a token is used while it is good", near=4060
+    ),
     Planted("renews for each", _credential(RenewsForEach), "one renewal at a time"),
     Planted("keeps the refused token", _credential(KeepsTheRefused), "it heals"),
     Planted("never opens", _breaker(NeverOpens), "an ill upstream is left in peace"),
-    Planted("probes in a crowd", _breaker(ProbesInACrowd), "one probe at a time"),
+    Planted("probes in a crowd", _breaker(ProbesInACrowd), "one probe at a time", near=10500),
     Planted("stays open", _breaker(StaysOpen), "it heals"),
     Planted("deaf to throttling", _governor(DeafToThrottling), "who is asked to wait waits"),
-    Planted("first come, first served", _governor(FirstComeFirstServed), "callers go first"),
+    Planted(
+        "first come, first served", _governor(FirstComeFirstServed), "callers go first", near=6500
+    ),
     Planted("a place for those who left", _governor(KeepsAPlaceForLeavers), LEFT),
     Planted("places never given back", _governor(NeverGivesBack), LEFT),
 )
