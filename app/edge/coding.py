@@ -1,8 +1,8 @@
-"""Which content coding an answer is sent in, and how it is made (RFC 9110 sections 8.4 and 12.5.3).
+"""Content codings: negotiation and gzip compression (RFC 9110 sections 8.4 and 12.5.3).
 
-A body is coded once, by the first who wants it so, and then held beside the plain one. Knows no
-resource. What of an answer may not be coded is for whoever answers to know: an attacker who can put
-text beside a secret, and sees the length of both together, learns the secret (BREACH).
+A body is compressed once, for the first caller that accepts it, and cached beside the plain one.
+Callers of this module decide which responses may be compressed: if an attacker can put text beside
+a secret and see the compressed length, the secret leaks (BREACH).
 """
 
 import asyncio
@@ -11,21 +11,18 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-import zstandard
-
-CODINGS = ("zstd", "gzip")
-"""The codings that are made, the better first: zstd is as small and costs half."""
+GZIP = "gzip"
 
 IDENTITY = "identity"
 
 SMALLEST = 1024
-"""Bytes of a body that is worth coding: below, a header more and a packet all the same."""
+"""Smallest body that is compressed, in bytes: below this it fits one packet either way."""
 
 IN_PLACE = 64 * 1024
-"""Bytes of a body that is coded where it is asked for, within a millisecond; else in a thread."""
+"""Largest body compressed on the event loop (under a millisecond), in bytes; others in a thread."""
 
 _REMEMBERED = 256
-"""Longest Accept-Encoding that is remembered once it is read; there are only so many that occur."""
+"""Longest Accept-Encoding whose parsed form is cached, in bytes."""
 
 _MEMBER = re.compile(
     rb"[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*"
@@ -35,21 +32,19 @@ _MEMBER = re.compile(
 
 
 def coding_for(accept_encoding: bytes, size: int) -> str:
-    """The coding for a body of `size` bytes: of what is acceptable, what the caller likes best.
+    """Return the coding for a body of `size` bytes: `GZIP` or `IDENTITY`, by the header's weights.
 
-    A caller who does not say gets identity. So does one who accepts nothing that we have: the
-    standard lets a server disregard that (RFC 9110 section 12.4.1), and bytes serve better than a
-    refusal.
+    Without the header, and if neither is acceptable, it is `IDENTITY`: a server may disregard the
+    header (RFC 9110 section 12.4.1), and a plain body is of more use than a 406.
     """
     short = len(accept_encoding) <= _REMEMBERED
     weights = (_remembered if short else _weights)(accept_encoding)
     others = weights.get("*")
-    best = max(CODINGS, key=lambda name: weights.get(name, others or 0))
-    worth = weights.get(best, others or 0)
-    plain = weights.get(IDENTITY, others)  # unless it is named, it is acceptable and not asked for
-    if worth == 0 or plain == 0:
-        return best if worth else IDENTITY
-    return IDENTITY if size < SMALLEST or (plain or 0) > worth else best
+    compressed = weights.get(GZIP, others or 0)
+    plain = weights.get(IDENTITY, others)  # acceptable without a preference unless listed
+    if compressed == 0 or plain == 0:
+        return GZIP if compressed else IDENTITY
+    return IDENTITY if size < SMALLEST or (plain or 0) > compressed else GZIP
 
 
 def _weights(accept_encoding: bytes) -> Mapping[str, float]:
@@ -64,10 +59,8 @@ def _weights(accept_encoding: bytes) -> Mapping[str, float]:
 _remembered = lru_cache(maxsize=128)(_weights)
 
 
-def encode(body: bytes, coding: str) -> bytes:
-    """`body` in one of `CODINGS`: the same bytes for the same body, always."""
-    if coding == "zstd":
-        return zstandard.ZstdCompressor(level=6).compress(body)
+def compress(body: bytes) -> bytes:
+    """Return `body` compressed with gzip. Without a timestamp, so equal bodies give equal bytes."""
     return gzip.compress(body, 6, mtime=0)
 
 
@@ -92,16 +85,14 @@ class Codings:
         body = self._bodies.get(coding)
         if body is None:
             plain = self._bodies[IDENTITY]
-            body = (
-                encode(plain, coding) if len(plain) <= IN_PLACE else await self._elsewhere(coding)
-            )
+            body = compress(plain) if len(plain) <= IN_PLACE else await self._elsewhere(coding)
             self._bodies[coding] = body
         return body
 
     async def _elsewhere(self, coding: str) -> bytes:
         making = self._making.get(coding)
         if making is None:
-            work = asyncio.to_thread(encode, self._bodies[IDENTITY], coding)
+            work = asyncio.to_thread(compress, self._bodies[IDENTITY])
             self._making[coding] = making = asyncio.create_task(work)
         # It belongs to all who wait: one who leaves ends nothing.
         return await asyncio.shield(making)

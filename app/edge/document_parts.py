@@ -29,7 +29,7 @@ Send `Cache-Control: no-cache` for a younger one, `only-if-cached` for one that 
 Poll with `If-None-Match`: an unchanged answer is an empty 304. It confirms what the orders say, and
 its headers are current: go by `Age` then. `as_of`, `upstream_request_ids` and the `origin` of a row
 are in no `ETag`, so a body that was confirmed tells when, and from which upstream answers, it was
-first read. With `Accept-Encoding: zstd` or `gzip` a page has a sixth of its size; its `ETag` is the
+first read. With `Accept-Encoding: gzip` a page has a sixth of its size; its `ETag` is the
 same in every coding.
 
 **A list that changes.** Where the list shifts while it is read, the answer has each order once and

@@ -92,7 +92,7 @@ QUESTIONS = [
     (question(), True),
     (question(WITH_KEY + "If-None-Match: *\r\n"), True),
     (question(WITH_KEY + 'If-None-Match: W/"another"\r\n'), True),
-    (question(WITH_KEY + "Accept-Encoding: gzip, zstd\r\n"), True),
+    (question(WITH_KEY + "Accept-Encoding: gzip, br\r\n"), True),
     (question(WITH_KEY + "Accept-Encoding: br\r\n"), True),
     (question(WITH_KEY.replace("X-API-Key: ", "Authorization: Bearer ")), True),
     (question(WITH_KEY, f"GET http://localhost{TARGET} HTTP/1.1"), True),
@@ -184,14 +184,14 @@ async def test_a_coding_that_nobody_has_wanted_yet_is_made_on_the_long_way_once(
     here = proxy()
     await here.get(TARGET, x_api_key=KEY, accept_encoding="identity")
     way = Counted(here)
-    said = question(WITH_KEY + "Accept-Encoding: zstd\r\n")
+    said = question(WITH_KEY + "Accept-Encoding: gzip\r\n")
     async with serving(here, at_once=way) as server:
         connection = await server.connect()
         first, second = [await answer(connection, said) for _ in range(2)]
 
     assert way.answered == 1
     assert first == second
-    assert first.headers["content-encoding"] == "zstd"
+    assert first.headers["content-encoding"] == "gzip"
 
 
 async def test_who_went_the_short_way_is_kept_as_long_as_any_caller() -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from app.edge.coding import Codings
 from app.orders.answer import Answer
 from app.orders.prepared import Basis, Prepared
@@ -32,17 +30,16 @@ async def test_a_page_that_was_read_again_is_composed_again() -> None:
     assert second.json()["meta"]["as_of"] > first.json()["meta"]["as_of"]
 
 
-@pytest.mark.parametrize("coding", ["gzip", "zstd"])
-async def test_a_coded_page_is_the_same_page_from_the_first_answer_on(coding: str) -> None:
+async def test_a_compressed_page_is_the_same_page_from_the_first_answer_on() -> None:
     proxy = Proxy()
-    asked = {"accept_encoding": coding, "x_request_id": "caller-0001"}
+    asked = {"accept_encoding": "gzip", "x_request_id": "caller-0001"}
     miss = await proxy.get(PAGE, **asked)
     hit = await proxy.get(PAGE, **asked)
     plain = await proxy.get(PAGE, accept_encoding="identity")
     head = await proxy.get(PAGE, "HEAD", **asked)
     unchanged = await proxy.get(PAGE, if_none_match=plain.headers["etag"], **asked)
 
-    assert [each.headers.get("content-encoding") for each in (miss, hit, head)] == [coding] * 3
+    assert [each.headers.get("content-encoding") for each in (miss, hit, head)] == ["gzip"] * 3
     assert "content-encoding" not in plain.headers
     assert miss.content == hit.content == plain.content  # httpx has decoded the first two
     assert len({each.headers["etag"] for each in (miss, hit, plain, head, unchanged)}) == 1
