@@ -1,4 +1,4 @@
-"""Leave a connection half-way, reset it, or say nothing on it. Knows no vendor and no fault."""
+"""Connection-level faults: send half a response, reset the connection, or never respond."""
 
 import asyncio
 import socket
@@ -13,44 +13,48 @@ EXTENSION: Final = "sandbox.connection"
 
 
 class SandboxProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also hands the connection to the application."""
+    """uvicorn's protocol, with the transport available to the application as a scope extension."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: {"transport": self.transport}}
 
 
-async def left(receive: Receive) -> None:
-    """Return when the caller, or whoever else, has ended the connection."""
+async def wait_disconnected(receive: Receive) -> None:
+    """Return once either side has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def half(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    """Promise the whole body, send half of it and close."""
+async def send_half(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the headers with the full Content-Length and half of the body, then close."""
     transport = _transport(scope)
     await send(
-        {"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers}
+        {
+            "type": "http.response.start",
+            "status": response.status_code,
+            "headers": response.raw_headers,
+        }
     )
-    body = bytes(answer.body)
+    body = bytes(response.body)
     await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
     transport.close()
-    await left(receive)
+    await wait_disconnected(receive)
 
 
-async def reset(scope: Scope, receive: Receive) -> None:
-    """Send RST where an answer is expected."""
+async def send_reset(scope: Scope, receive: Receive) -> None:
+    """Send a TCP RST in place of a response."""
     transport = _transport(scope)
-    # To linger for no time turns the close into a reset.
+    # With a linger time of 0, closing the socket sends RST in place of FIN.
     sock: socket.socket = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-    await left(receive)
+    await wait_disconnected(receive)
 
 
 def _transport(scope: Scope) -> asyncio.Transport:
     extension = scope.get("extensions", {}).get(EXTENSION)
     if extension is None:
-        raise RuntimeError("a connection can only be broken by a SandboxServer")
+        raise RuntimeError("connection faults require a SandboxServer")
     transport: asyncio.Transport = extension["transport"]
     return transport

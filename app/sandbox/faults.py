@@ -1,84 +1,99 @@
-"""Faults on demand: what can be ordered, and which of it hits a call. Breaks nothing itself.
+"""Injected faults: their kinds, their syntax, and the matching of faults to calls.
 
-A fault is written `kind[=value][,api_code=N][,times=N][,path=P]`, or as the same names in JSON.
+The syntax is `kind[=value][,api_code=N][,times=N][,path=P]`, or a JSON object with these keys.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-GRANT: Final = "/api/v3/get-management-token"
+TOKEN: Final = "/api/v3/get-management-token"  # noqa: S105 - a path
 ORDERS: Final = "/api/v3/get-orders"
 DETAIL: Final = "/api/v3/get-order-detail"
 PAYMENT: Final = "/api/v3/get-order-pay-detail"
-EVERYWHERE: Final = (GRANT, ORDERS, DETAIL, PAYMENT)
+ALL_PATHS: Final = (TOKEN, ORDERS, DETAIL, PAYMENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What a kind of fault does. One that `answers` leaves the call to no fault behind it."""
+class FaultKind:
+    """A kind of fault.
 
-    does: str
-    answers: bool = False
-    paths: tuple[str, ...] = EVERYWHERE
-    value: str = ""
+    Attributes:
+        description: what the fault does.
+        terminal: whether the fault ends the call, so that no later fault applies to it.
+        paths: the paths it can apply to.
+        value_name: what the value means; empty if the kind takes none.
+        default: the value if none is given.
+        minimum: the least value, inclusive.
+        maximum: the greatest value, inclusive.
+    """
+
+    description: str
+    terminal: bool = False
+    paths: tuple[str, ...] = ALL_PATHS
+    value_name: str = ""
     default: float | None = None
-    least: float = 0
-    most: float = 0
+    minimum: float = 0
+    maximum: float = 0
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "latency": Kind(does="waits first", value="seconds", default=1, most=86_400),
-    "revoke_tokens": Kind(does="makes all tokens issued so far invalid"),
-    "arrivals": Kind(
-        does="puts a new order in front",
+KINDS: Final[Mapping[str, FaultKind]] = {
+    "latency": FaultKind(
+        description="delays the response", value_name="seconds", default=1, maximum=86_400
+    ),
+    "revoke_tokens": FaultKind(description="invalidates all tokens issued so far"),
+    "arrivals": FaultKind(
+        description="adds a new order at the start of the list",
         paths=(ORDERS,),
-        value="at every Nth call",
+        value_name="at every Nth call",
         default=1,
-        least=1,
-        most=1_000_000,
+        minimum=1,
+        maximum=1_000_000,
     ),
-    "odd_rows": Kind(does="sends rows that cannot be read as documented", paths=(ORDERS,)),
-    "list_object": Kind(does="sends `list` as an object", paths=(ORDERS,)),
-    "status": Kind(
-        does="answers a statusCode in the envelope",
-        answers=True,
-        value="statusCode",
+    "odd_rows": FaultKind(description="sends malformed rows", paths=(ORDERS,)),
+    "list_object": FaultKind(description="sends `list` as an object", paths=(ORDERS,)),
+    "status": FaultKind(
+        description="responds with a statusCode in the envelope",
+        terminal=True,
+        value_name="statusCode",
         default=500,
-        least=100,
-        most=999,
+        minimum=100,
+        maximum=999,
     ),
-    "throttle": Kind(
-        does="answers HTTP 429, with Retry-After if there is a value",
-        answers=True,
-        value="seconds",
-        most=86_400,
+    "throttle": FaultKind(
+        description="responds with HTTP 429, and with Retry-After if there is a value",
+        terminal=True,
+        value_name="seconds",
+        maximum=86_400,
     ),
-    "html": Kind(
-        does="answers the HTML page of a gateway",
-        answers=True,
-        value="HTTP status",
+    "html": FaultKind(
+        description="responds with the HTML page of a gateway",
+        terminal=True,
+        value_name="HTTP status",
         default=502,
-        least=200,
-        most=599,
+        minimum=200,
+        maximum=599,
     ),
-    "half_body": Kind(does="closes the connection within the body", answers=True),
-    "reset": Kind(does="resets the connection instead of an answer", answers=True),
-    "hang": Kind(does="never answers", answers=True),
+    "half_body": FaultKind(description="closes the connection within the body", terminal=True),
+    "reset": FaultKind(description="resets the connection", terminal=True),
+    "hang": FaultKind(description="never responds", terminal=True),
 }
 
 
 class Fault(BaseModel):
-    """One fault as ordered; what makes no sense is a `ValueError`.
+    """One injected fault.
 
     Attributes:
-        kind: one of `KINDS`.
-        value: what it means, its bounds and its default stand in `KINDS`.
-        api_code: for `status` alone.
-        times: how many calls it hits; None is until it is cleared.
-        path: the one path it hits; None is all that its kind can hit.
+        kind: a key of `KINDS`.
+        value: its meaning, bounds and default are in `KINDS`.
+        api_code: `apiCode` of the envelope; only for the kind `status`.
+        times: the number of calls it applies to; None means until it is cleared.
+        path: the only path it applies to; None means all paths of its kind.
+
+    Raises:
+        ValueError: the fault is invalid.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,92 +106,111 @@ class Fault(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        kind, path = KINDS.get(str(given.get("kind"))), given.get("path")
-        filled = dict(given)
-        if kind and given.get("value") is None:
-            filled["value"] = kind.default
+    def _apply_defaults(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        kind, path = KINDS.get(str(data.get("kind"))), data.get("path")
+        completed = dict(data)
+        if kind and data.get("value") is None:
+            completed["value"] = kind.default
         if isinstance(path, str) and not path.startswith("/"):
-            filled["path"] = f"/api/v3/{path}"
-        return filled
+            completed["path"] = f"/api/v3/{path}"
+        return completed
 
     @model_validator(mode="after")
-    def _make_sense(self) -> Self:
+    def _check_kind(self) -> Self:
         kind = KINDS.get(self.kind)
         if kind is None:
             raise ValueError(f"{self.kind!r} is not one of {', '.join(KINDS)}")
-        if self.value is not None and not kind.value:
-            raise ValueError(f"{self.kind} takes no value")
-        if self.value is not None and not kind.least <= self.value <= kind.most:
-            raise ValueError(f"{self.kind} takes {kind.least:g} to {kind.most:g} ({kind.value})")
-        if self.value is not None and self.kind != "latency" and self.value % 1:
-            raise ValueError(f"{self.kind} takes a whole number ({kind.value})")
+        if self.value is not None:
+            if not kind.value_name:
+                raise ValueError(f"{self.kind} takes no value")
+            if not kind.minimum <= self.value <= kind.maximum:
+                bounds = f"{kind.minimum:g} to {kind.maximum:g}"
+                raise ValueError(f"the value of {self.kind} must be {bounds} ({kind.value_name})")
+            if self.kind != "latency" and self.value % 1:
+                raise ValueError(f"the value of {self.kind} must be an integer ({kind.value_name})")
         if self.api_code is not None and self.kind != "status":
             raise ValueError(f"{self.kind} takes no api_code")
         if self.path is not None and self.path not in kind.paths:
-            raise ValueError(f"{self.kind} hits {', '.join(kind.paths)}, not {self.path!r}")
+            raise ValueError(f"{self.kind} applies to {', '.join(kind.paths)}, not {self.path!r}")
         return self
 
     @classmethod
-    def read(cls, given: object) -> Self:
-        """Read a fault, from a text or an object; what cannot be read is told in one line."""
-        parts = given.split(",") if isinstance(given, str) else []
+    def parse(cls, source: object) -> Self:
+        """Return the fault that a string or a JSON object describes.
+
+        Raises:
+            ValueError: the fault is invalid; the message is one line.
+        """
+        parts = source.split(",") if isinstance(source, str) else []
         pairs = [part.strip().partition("=")[::2] for part in parts]
         if pairs:
-            (kind, value), *more = pairs
-            pairs = [("kind", kind), *([("value", value)] if value else []), *more]
+            (kind, value), *rest = pairs
+            pairs = [("kind", kind), *([("value", value)] if value else []), *rest]
         if len(dict(pairs)) < len(pairs):
-            raise ValueError(f"fault {given!r} says one thing twice")
+            raise ValueError(f"fault {source!r}: a key is repeated")
         try:
-            return cls.model_validate(dict(pairs) if pairs else given)
+            return cls.model_validate(dict(pairs) if pairs else source)
         except ValidationError as error:
-            told = [
-                ": ".join([*map(str, found["loc"]), found["msg"].removeprefix("Value error, ")])
-                for found in error.errors()
+            messages = [
+                ": ".join([*map(str, one["loc"]), one["msg"].removeprefix("Value error, ")])
+                for one in error.errors()
             ]
-            raise ValueError(f"fault {given!r}: {'; '.join(told)}") from None
+            raise ValueError(f"fault {source!r}: {'; '.join(messages)}") from None
 
     @property
-    def number(self) -> int:
-        """The value of a kind that has one, as the whole number it is."""
+    def int_value(self) -> int:
+        """The value as an integer; 0 if there is none."""
         return int(self.value or 0)
 
 
+class Hit(NamedTuple):
+    """A fault that applies to a call; `number` counts the hits of this fault, from 1."""
+
+    fault: Fault
+    number: int
+
+
 @dataclass(slots=True)
-class _Standing:
+class _ActiveFault:
     fault: Fault
     hits: int = 0
 
-    def is_over(self) -> bool:
-        return self.fault.times is not None and self.hits >= self.fault.times
+    def matches(self, path: str) -> bool:
+        if self.fault.times is not None and self.hits >= self.fault.times:
+            return False
+        if self.fault.path is not None:
+            return path == self.fault.path
+        return path in KINDS[self.fault.kind].paths
 
 
-class FaultDesk:
-    """Which faults stand, and how often each has hit."""
+class FaultRegistry:
+    """The active faults, and how many calls each has hit."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self._standing: tuple[_Standing, ...] = ()
-        self.order(faults)
+        self._faults: tuple[_ActiveFault, ...] = ()
+        self.replace(faults)
 
-    def order(self, faults: Iterable[Fault]) -> None:
-        """Let these faults stand and no other; counting begins anew."""
-        self._standing = tuple(_Standing(fault) for fault in faults)
+    def replace(self, faults: Iterable[Fault]) -> None:
+        """Replace all faults, and reset the hit counts."""
+        self._faults = tuple(_ActiveFault(fault) for fault in faults)
 
-    def listing(self) -> list[dict[str, object]]:
-        """What stands, spent ones included, in the order in which it hits."""
-        return [{**one.fault.model_dump(), "hits": one.hits} for one in self._standing]
+    def to_dicts(self) -> list[dict[str, object]]:
+        """Return all faults with their hits, exhausted ones included, in order of application."""
+        return [{**active.fault.model_dump(), "hits": active.hits} for active in self._faults]
 
-    def take(self, path: str) -> list[tuple[Fault, int]]:
-        """The faults that hit this call of `path`, each with which of its hits it is, from 1."""
-        taken = []
-        for one in self._standing:
-            kind = KINDS[one.fault.kind]
-            if one.is_over() or path not in ((one.fault.path,) if one.fault.path else kind.paths):
+    def match(self, path: str) -> list[Hit]:
+        """Return the faults that apply to a call of `path`, and count the hits.
+
+        A terminal fault is always the last of the list.
+        """
+        hits = []
+        for active in self._faults:
+            if not active.matches(path):
                 continue
-            one.hits += 1
-            taken.append((one.fault, one.hits))
-            if kind.answers:
+            active.hits += 1
+            hits.append(Hit(active.fault, active.hits))
+            if KINDS[active.fault.kind].terminal:
                 break
-        return taken
+        return hits

@@ -1,4 +1,4 @@
-"""The sandbox on a socket, in a loop that runs already. Touches no signal and no logging set-up."""
+"""Serves a sandbox on a socket, within a running event loop."""
 
 import socket
 from types import TracebackType
@@ -7,17 +7,18 @@ from typing import Final, Self
 import uvicorn
 
 from app.clock import Clock
-from app.sandbox.app import Sandbox, create_sandbox
+from app.sandbox.app import Sandbox
 from app.sandbox.connection import SandboxProtocol
 from app.sandbox.options import Options
 
-_GRACE_SECONDS: Final = 1
+_SHUTDOWN_SECONDS: Final = 1
 
 
 class SandboxServer:
-    """A sandbox that answers on `host` and `port`; port 0 is one that is free.
+    """A sandbox that listens on `host` and `port`; with port 0 the system chooses a free one.
 
-    Stopped and started again it keeps its port, its orders and its counts.
+    A restart keeps the port, the orders and the call counts. Signal handlers and the logging
+    configuration of the process stay as they are.
 
     async with SandboxServer(Options(orders=3), clock=SystemClock()) as server:
         ...  # server.base_url
@@ -27,18 +28,22 @@ class SandboxServer:
         self, options: Options, *, clock: Clock, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         self.options = options
-        self.sandbox: Sandbox = create_sandbox(options, clock=clock)
+        self.sandbox = Sandbox(options, clock=clock)
         self._host, self._port = host, port
         self._running: tuple[uvicorn.Server, socket.socket] | None = None
 
     @property
     def base_url(self) -> str:
-        """Where it answers once it is started."""
+        """The origin; with port 0 it is known after the start."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen; an address that is taken is an `OSError`."""
+        """Start to listen.
+
+        Raises:
+            OSError: the address is in use.
+        """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.create_server((self._host, self._port), family=family)
         self._port = listener.getsockname()[1]
@@ -52,17 +57,17 @@ class SandboxServer:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
         config.load()
-        # Not `serve()`: it takes the process's signals, which belong to whoever started us.
+        # Not `serve()`: it would replace the signal handlers of the process.
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.startup(sockets=[listener])
         self._running = server, listener
 
     async def stop(self) -> None:
-        """Stop listening and end every connection, hanging ones too."""
+        """Stop listening and abort every connection, those of hanging calls included."""
         if self._running is None:
             return
         server, listener = self._running
@@ -77,8 +82,8 @@ class SandboxServer:
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.stop()

@@ -1,4 +1,4 @@
-"""The vendor's four operations, and the faults that hit them. Knows no route but theirs."""
+"""The vendor's four API operations, and the faults injected into them."""
 
 import asyncio
 import json
@@ -12,34 +12,35 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.clock import Clock
-from app.sandbox import answers, connection
-from app.sandbox.answers import Refusal, Refused
-from app.sandbox.faults import DETAIL, EVERYWHERE, GRANT, ORDERS, PAYMENT, Fault, FaultDesk
-from app.sandbox.gate import Gate
-from app.sandbox.ledger import Ledger
-from app.sandbox.oddities import odd
-from app.sandbox.options import Options, UnknownOrder
+from app.sandbox import connection, envelope
+from app.sandbox.authentication import Authenticator
+from app.sandbox.envelope import ErrorReply, VendorError
+from app.sandbox.faults import ALL_PATHS, DETAIL, ORDERS, PAYMENT, TOKEN, FaultRegistry, Hit
+from app.sandbox.malformed_rows import malformed
+from app.sandbox.options import Options
+from app.sandbox.order_store import OrderStore
 
-MOST_ROWS: Final = 50
-_COUNT: Final = re.compile(r"[0-9]{1,9}")
-_METHODS: Final = {GRANT: "POST", ORDERS: "GET", DETAIL: "GET", PAYMENT: "GET"}
+MAX_ROWS: Final = 50
+_INTEGER: Final = re.compile(r"[0-9]{1,9}")
+_METHODS: Final = {TOKEN: "POST", ORDERS: "GET", DETAIL: "GET", PAYMENT: "GET"}
 
 
 class Vendor:
-    """The vendor, as an ASGI application.
+    """The vendor's API, as an ASGI application.
 
     Attributes:
-        calls: how often each of the four paths was called, whatever came of it.
-        desk: the faults that stand.
+        calls: the number of calls per path, failed ones included.
+        faults: the active faults.
+        orders: the orders that it serves.
     """
 
     def __init__(self, options: Options, clock: Clock) -> None:
-        self.calls = Counter(dict.fromkeys(EVERYWHERE, 0))
-        self.desk = FaultDesk(options.standing_faults())
+        self.calls = Counter(dict.fromkeys(ALL_PATHS, 0))
+        self.faults = FaultRegistry(options.parse_faults())
+        self.orders = OrderStore(orders=options.orders, seed=options.seed, clock=clock)
         self._options = options
         self._clock = clock
-        self._gate = Gate(options, clock)
-        self._ledger = Ledger(orders=options.orders, seed=options.seed, clock=clock)
+        self._authenticator = Authenticator(options, clock)
         self._second = 0
         self._calls_this_second = 0
 
@@ -48,120 +49,121 @@ class Vendor:
         body = await request.body()
         path = request.url.path
         if _METHODS.get(path) != request.method:
-            await self._refuse(answers.NO_SUCH_API, request)(scope, receive, send)
+            await _failure(envelope.UNKNOWN_API, request)(scope, receive, send)
             return
         self.calls[path] += 1
-        if self._is_over_rate():
-            await answers.throttled(None)(scope, receive, send)
+        if self._is_rate_exceeded():
+            await envelope.throttled(None)(scope, receive, send)
             return
-        hits = self.desk.take(path)
-        self._happen(hits)
-        seconds = sum(fault.value or 0 for fault, _ in hits if fault.kind == "latency")
-        if seconds and await self._left_within(seconds, receive):
+        hits = self.faults.match(path)
+        self._apply_side_effects(hits)
+        delay = sum(hit.fault.value or 0 for hit in hits if hit.fault.kind == "latency")
+        if delay and await self._disconnects_within(delay, receive):
             return
-        match hits[-1][0].kind if hits else "":
+        match hits[-1].fault.kind if hits else "":
             case "hang":
-                await connection.left(receive)
+                await connection.wait_disconnected(receive)
             case "reset":
-                await connection.reset(scope, receive)
+                await connection.send_reset(scope, receive)
             case "half_body":
-                answer = self._answer(request, body, hits)
-                await connection.half(answer, scope, receive, send)
+                response = self._respond(request, body, hits)
+                await connection.send_half(response, scope, receive, send)
             case _:
-                await self._answer(request, body, hits)(scope, receive, send)
+                await self._respond(request, body, hits)(scope, receive, send)
 
-    def _is_over_rate(self) -> bool:
+    def _is_rate_exceeded(self) -> bool:
         second = int(self._clock.monotonic())
         if second != self._second:
             self._second, self._calls_this_second = second, 0
         self._calls_this_second += 1
         return 0 < self._options.max_calls_per_second < self._calls_this_second
 
-    def _happen(self, hits: list[tuple[Fault, int]]) -> None:
-        for fault, ordinal in hits:
+    def _apply_side_effects(self, hits: list[Hit]) -> None:
+        for fault, number in hits:
             if fault.kind == "revoke_tokens":
-                self._gate.revoke_tokens()
-            elif fault.kind == "arrivals" and ordinal % fault.number == 0:
-                self._ledger.arrive()
+                self._authenticator.revoke_tokens()
+            elif fault.kind == "arrivals" and number % fault.int_value == 0:
+                self.orders.add_order()
 
-    async def _left_within(self, seconds: float, receive: Receive) -> bool:
-        """Wait, and say whether the caller left meanwhile: nobody waits for one who has gone."""
-        pause = asyncio.ensure_future(self._clock.sleep(seconds))
-        leave = asyncio.ensure_future(connection.left(receive))
+    async def _disconnects_within(self, seconds: float, receive: Receive) -> bool:
+        """Wait at most `seconds`, and return whether the client has disconnected meanwhile."""
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        disconnected = asyncio.ensure_future(connection.wait_disconnected(receive))
         try:
-            await asyncio.wait((pause, leave), return_when=asyncio.FIRST_COMPLETED)
-            return leave.done()
+            await asyncio.wait((timer, disconnected), return_when=asyncio.FIRST_COMPLETED)
+            return disconnected.done()
         finally:
-            pause.cancel()
-            leave.cancel()
+            timer.cancel()
+            disconnected.cancel()
 
-    def _answer(self, request: Request, body: bytes, hits: list[tuple[Fault, int]]) -> Response:
-        # One that answers is the last to hit.
-        last = hits[-1][0] if hits else None
+    def _respond(self, request: Request, body: bytes, hits: list[Hit]) -> Response:
+        # A terminal fault is always the last hit.
+        last = hits[-1].fault if hits else None
         if last and last.kind == "status":
-            refusal = Refusal(last.number, last.api_code, "沙箱故障", "A fault of the sandbox")
-            return self._refuse(refusal, request)
+            reply = ErrorReply(last.int_value, last.api_code, "沙箱故障", "Injected by the sandbox")
+            return _failure(reply, request)
         if last and last.kind == "throttle":
-            return answers.throttled(None if last.value is None else last.number)
+            return envelope.throttled(None if last.value is None else last.int_value)
         if last and last.kind == "html":
-            return answers.html_page(last.number)
+            return envelope.html_page(last.int_value)
         try:
-            data = self._operate(request, body)
-        except Refused as refused:
-            return self._refuse(refused.refusal, request)
-        kinds = {fault.kind for fault, _ in hits}
-        if isinstance(data, dict) and "odd_rows" in kinds:
-            data["list"] = odd(data["list"])
-        if isinstance(data, dict) and "list_object" in kinds:
+            data = self._dispatch(request, body)
+        except VendorError as error:
+            return _failure(error.reply, request)
+        kinds = {hit.fault.kind for hit in hits}
+        if data and "odd_rows" in kinds:
+            data["list"] = malformed(data["list"])
+        if data and "list_object" in kinds:
             data["list"] = next(iter(data["list"]), {})
-        return answers.success(data, english=_speaks_english(request.headers))
+        return envelope.success(data, english=_wants_english(request.headers))
 
-    def _operate(self, request: Request, body: bytes) -> dict[str, Any] | None:
+    def _dispatch(self, request: Request, body: bytes) -> dict[str, Any] | None:
         path, params = request.url.path, request.query_params
-        if path == GRANT:
-            return self._gate.issue(_json(body))
-        self._gate.admit(request.method, path, params, request.headers)
+        if path == TOKEN:
+            return self._authenticator.issue_token(_parse_json(body))
+        self._authenticator.authenticate(request.method, path, params, request.headers)
         if path == ORDERS:
-            page = _count(params, "page", 1, None)
-            limit = _count(params, "limit", 10, MOST_ROWS)
-            rows = self._ledger.rows((page - 1) * limit, limit)
-            return {"totalCount": str(self._ledger.total), "list": rows}
+            page = _int_param(params, "page", default=1)
+            limit = _int_param(params, "limit", default=10, maximum=MAX_ROWS)
+            rows = self.orders.rows((page - 1) * limit, limit)
+            return {"totalCount": str(self.orders.total), "list": rows}
         order_no = params.get("orderNo")
         if not order_no:
-            raise Refused(answers.bad_argument("orderNo 必填", "orderNo is required"))
-        found = self._ledger.find(order_no) if path == DETAIL else self._ledger.payment(order_no)
-        return found if found is not None else _absent(self._options.unknown_order)
+            raise VendorError(envelope.bad_request("orderNo 必填", "orderNo is required"))
+        find = self.orders.find if path == DETAIL else self.orders.find_payment
+        return find(order_no) or self._not_found()
 
-    @staticmethod
-    def _refuse(refusal: Refusal, request: Request) -> Response:
-        return answers.failure(refusal, english=_speaks_english(request.headers))
-
-
-def _absent(unknown_order: UnknownOrder) -> dict[str, Any] | None:
-    if unknown_order == "404":
-        raise Refused(answers.ORDER_ABSENT)
-    if unknown_order == "422":
-        raise Refused(answers.ORDER_INVALID)
-    return {} if unknown_order == "empty" else None
+    def _not_found(self) -> dict[str, Any] | None:
+        if self._options.unknown_order == "404":
+            raise VendorError(envelope.ORDER_NOT_FOUND)
+        if self._options.unknown_order == "422":
+            raise VendorError(envelope.ORDER_INVALID)
+        return {} if self._options.unknown_order == "empty" else None
 
 
-def _count(params: Mapping[str, str], name: str, default: int, most: int | None) -> int:
+def _failure(reply: ErrorReply, request: Request) -> Response:
+    return envelope.failure(reply, english=_wants_english(request.headers))
+
+
+def _int_param(
+    params: Mapping[str, str], name: str, *, default: int, maximum: int | None = None
+) -> int:
     text = params.get(name, str(default))
-    number = int(text) if _COUNT.fullmatch(text) else 0
-    if number < 1 or (most is not None and number > most):
-        span = "大于等于 1" if most is None else f"1 到 {most}"
-        to = "at least 1" if most is None else f"1 to {most}"
-        raise Refused(answers.bad_argument(f"{name} 必须{span}", f"{name} must be {to}"))
+    number = int(text) if _INTEGER.fullmatch(text) else 0
+    if number < 1 or (maximum is not None and number > maximum):
+        zh = "大于等于 1" if maximum is None else f"1 到 {maximum}"
+        en = "at least 1" if maximum is None else f"1 to {maximum}"
+        raise VendorError(envelope.bad_request(f"{name} 必须{zh}", f"{name} must be {en}"))
     return number
 
 
-def _json(body: bytes) -> object:
+def _parse_json(body: bytes) -> object:
     try:
         return json.loads(body)
     except ValueError:
-        raise Refused(answers.bad_argument("请求体不是 JSON", "The body is not JSON")) from None
+        raise VendorError(envelope.bad_request("请求体不是 JSON", "The body is not JSON")) from None
 
 
-def _speaks_english(headers: Mapping[str, str]) -> bool:
+def _wants_english(headers: Mapping[str, str]) -> bool:
     language = headers.get("x-authing-lang") or headers.get("x-genauth-lang") or "zh-CN"
     return language.lower().startswith("en")

@@ -246,7 +246,7 @@ async def test_an_order_that_arrives_appears_and_is_marked(ailing: Shop, looker:
     page = looker.page
     await looker.open(ailing)
     await expect(page.locator("#live")).to_have_text("Live")
-    ailing.sandbox.break_with("arrivals,times=1")
+    ailing.sandbox.inject("arrivals,times=1")
 
     await expect(page.get_by_role("status")).to_have_text("1 order changed.")
     await expect(looker.count).to_have_text(f"{ALL + 1} orders")
@@ -339,11 +339,11 @@ async def test_an_outage_is_told_with_the_age_of_what_is_shown(
     await looker.page.get_by_text("upstream answers").first.click()
     await expect(looker.page.locator(".provenance code").first).to_be_visible()
 
-    ailing.sandbox.break_with("status=500")
+    ailing.sandbox.inject("status=500")
     await expect(looker.age).to_contain_text(re.compile("kept, upstream (failing|not available)"))
     await expect(looker.rows).to_have_count(20)
 
-    ailing.sandbox.break_with()
+    ailing.sandbox.inject()
     await expect(looker.age).to_contain_text("fresh")
 
 
@@ -351,7 +351,7 @@ async def test_a_problem_is_told_with_what_helps_to_find_it_and_goes_by_itself(
     ailing: Shop, troubled: Looker
 ) -> None:
     page = troubled.page
-    ailing.sandbox.break_with("status=500")
+    ailing.sandbox.inject("status=500")
     await page.goto(f"{ailing.origin}/dashboard")
     trouble = page.locator(".trouble")
     await expect(trouble).to_have_count(1)
@@ -362,7 +362,7 @@ async def test_a_problem_is_told_with_what_helps_to_find_it_and_goes_by_itself(
     leads_to = re.compile(f"^{ailing.origin}/problems/upstream_(failed|unavailable)$")
     await expect(meaning).to_have_attribute("href", leads_to)
 
-    ailing.sandbox.break_with()
+    ailing.sandbox.inject()
     await expect(troubled.count).to_have_text(f"{ALL} orders")
     await expect(trouble).to_have_count(0)
 
@@ -377,12 +377,12 @@ async def test_a_filter_that_the_api_refuses_is_told_in_its_words(
 async def test_a_list_that_is_still_being_read_shows_how_far_it_is(troubled: Looker) -> None:
     slow = {"ORDERS_UPSTREAM__DEADLINE": "0.6", "ORDERS_UPSTREAM__MAX_CONCURRENCY": "1"}
     async with open_shop(400, cache={"ttl": 60}, **slow) as shop:
-        shop.sandbox.break_with("latency=0.2,path=get-orders")
+        shop.sandbox.inject("latency=0.2,path=get-orders")
         await troubled.page.goto(f"{shop.origin}/dashboard?status=paid")
         reading = troubled.page.locator(".reading").first
         await expect(reading).to_contain_text("of 400 orders so far")
         await expect(reading.get_by_role("progressbar")).to_be_visible()
-        shop.sandbox.break_with()
+        shop.sandbox.inject()
         await expect(troubled.count).to_contain_text("orders")
         await expect(troubled.page.locator(".reading")).to_have_count(0)
         await troubled.rest()
@@ -437,7 +437,7 @@ async def test_nothing_keeps_anybody_out(street: Street, shop: Shop) -> None:
     assert await looker.faults() == []
 
     async with open_shop() as broken:
-        broken.sandbox.break_with("status=500")
+        broken.sandbox.inject("status=500")
         await page.goto(f"{broken.origin}/dashboard?lang=zh")
         await expect(page.locator(".trouble")).to_be_visible()
         assert await looker.faults() == []

@@ -72,6 +72,6 @@ async def test_the_first_page_knows_what_was_heard_of_the_upstream() -> None:
     await proxy.get("/v1/orders")
     await proxy.clock.advance(61)
     assert "answered 1 minute ago" in (await proxy.get("/")).text
-    proxy.sandbox.break_with("status=500")
+    proxy.sandbox.inject("status=500")
     await proxy.get("/v1/orders", Cache_Control="no-cache")
     assert "problems/upstream_failed" in (await proxy.get("/")).text

@@ -129,14 +129,14 @@ class Trial:
         return await self.place.ask(PAGE, f"fault-{self.name}-{when}")
 
     async def _break(self) -> None:
-        self.upstream.sandbox.break_with(*self.row.faults)
+        self.upstream.sandbox.inject(*self.row.faults)
         self.wire.damage = self.row.damage or whole
         if self.row.cut:
             await self.row.cut(self.wire, self.papers)
 
     async def _mend(self) -> float | None:
         """End the fault; the seconds that pass until the answer is fresh, None if they do not."""
-        self.upstream.sandbox.break_with()
+        self.upstream.sandbox.inject()
         self.wire.damage = whole
         if self.row.cut:
             await self.wire.up()

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from app.clock import SystemClock
-from app.sandbox.ledger import Ledger
 from app.sandbox.options import Options
+from app.sandbox.order_store import OrderStore
 from tests.support.served import KEY, REPOSITORY, served
 
 FOLDER = Path(__file__).parent
@@ -38,8 +38,8 @@ def main(schemathesis: str) -> int:
 
 def _order_numbers() -> list[str]:
     options = Options()
-    ledger = Ledger(orders=options.orders, seed=options.seed, clock=SystemClock())
-    return [row["orderNo"] for row in ledger.rows(0, 50)]
+    store = OrderStore(orders=options.orders, seed=options.seed, clock=SystemClock())
+    return [row["orderNo"] for row in store.rows(0, 50)]
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from app.cli import program
 from app.clock import SystemClock
 from app.doctor import Examination
 from app.main import create_app
-from app.sandbox import answers
-from app.sandbox.answers import Refusal
-from app.sandbox.faults import GRANT, KINDS
+from app.sandbox import envelope
+from app.sandbox.envelope import ErrorReply
+from app.sandbox.faults import KINDS, TOKEN
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, SettingsError, load
@@ -43,12 +43,12 @@ NOWHERE = Path("/nowhere/.env")
 SECRETS = (OPTIONS.access_key_id, OPTIONS.access_key_secret, "eyJ", "Bearer e", KEY)
 UPSTREAM_WORDS = (
     "沙箱故障",
-    "A fault of the sandbox",
+    "Injected by the sandbox",
     "duplicate key value",
     *(
         text
-        for one in vars(answers).values()
-        if isinstance(one, Refusal)
+        for one in vars(envelope).values()
+        if isinstance(one, ErrorReply)
         for text in (one.zh, one.en)
     ),
 )
@@ -161,11 +161,11 @@ def test_every_fault_of_the_sandbox_is_tried() -> None:
 async def test_under_no_fault_is_anything_told(scheme: Scheme, logged: Logged) -> None:
     async def under(*faults: str) -> None:
         async with SandboxServer(OPTIONS, clock=SystemClock()) as upstream:
-            upstream.sandbox.break_with(*faults)
+            upstream.sandbox.inject(*faults)
             hangs = any("hang" in fault for fault in faults)
             told = await answered(settings_of(upstream.base_url, scheme, hangs=hangs))
-            for fault in upstream.sandbox.faults.listing():
-                assert fault["hits"] or (scheme == "signature" and fault["path"] == GRANT), faults
+            for fault in upstream.sandbox.faults.to_dicts():
+                assert fault["hits"] or (scheme == "signature" and fault["path"] == TOKEN), faults
             assert [one for one in (*SECRETS, *UPSTREAM_WORDS) if one in told] == [], faults
 
     await asyncio.gather(under(), *(under(fault) for fault in FAULTS))
@@ -227,7 +227,7 @@ def test_a_start_that_is_refused_repeats_no_value() -> None:
 async def test_the_doctor_shows_no_secret(scheme: Scheme, logged: Logged) -> None:
     async def under(fault: str) -> None:
         async with SandboxServer(OPTIONS, clock=SystemClock()) as upstream:
-            upstream.sandbox.break_with(fault)
+            upstream.sandbox.inject(fault)
             settings = settings_of(upstream.base_url, scheme, hangs="hang" in fault)
             examination = Examination(settings, SystemClock())
             told = str([finding async for finding in examination.findings()])

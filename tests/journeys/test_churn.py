@@ -157,7 +157,7 @@ async def test_callers_who_hang_up_leave_nothing_behind(caplog: pytest.LogCaptur
         assert proxy.files() <= files
 
         # Every slot to the upstream is back: each of these calls needs one of its own.
-        proxy.upstream.sandbox.break_with("latency=0.01")
+        proxy.upstream.sandbox.inject("latency=0.01")
         numbers = [f"/v1/orders/20990101{at:07d}" for at in range(100)]
         assert set(await asyncio.gather(*map(proxy.call, numbers))) == {404}
         pages = [f"/v1/orders?page={at % 10 + 1}&limit=50" for at in range(100)]

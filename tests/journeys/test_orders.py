@@ -61,7 +61,7 @@ async def test_a_stale_page_is_served_at_once_and_refreshed_behind(proxy: Proxy)
 async def test_a_kept_page_is_served_while_the_upstream_is_down(proxy: Proxy):
     await proxy.get("/v1/orders")
     await proxy.clock.advance(960)
-    proxy.sandbox.break_with("status=500")
+    proxy.sandbox.inject("status=500")
     response = await proxy.get("/v1/orders")
     assert response.status_code == 200
     assert response.headers["x-freshness"] == "kept"
@@ -81,7 +81,7 @@ async def test_a_thousand_callers_on_a_cold_page_cost_one_call(proxy: Proxy):
 
 
 async def test_a_caller_waits_no_longer_than_the_deadline(proxy: Proxy):
-    proxy.sandbox.break_with("latency=20")
+    proxy.sandbox.inject("latency=20")
     asking = asyncio.ensure_future(proxy.get("/v1/orders"))
     await proxy.clock.advance(7.9)
     assert not asking.done()
@@ -167,7 +167,7 @@ async def test_one_order_of_an_old_block_is_served_when_the_detail_cannot_be_ask
     await proxy.clock.advance(100)
     held = await proxy.get(f"/v1/orders/{number}", Cache_Control="only-if-cached")
     assert held.headers["x-freshness"] == "stale"
-    proxy.sandbox.break_with("status=500")
+    proxy.sandbox.inject("status=500")
     response = await proxy.get(f"/v1/orders/{number}")
     assert response.status_code == 200
     assert members(response.headers["cache-status"]) == "fwd=stale; ttl=-40; detail=upstream_failed"
@@ -276,7 +276,7 @@ async def test_under_v1_nothing_is_told_to_strangers_not_even_what_is_not_there(
 async def test_each_failure_of_the_upstream_has_its_problem(
     proxy: Proxy, fault: str, status: int, code: str, retryable: bool
 ):
-    proxy.sandbox.break_with(f"{fault},path=get-orders")
+    proxy.sandbox.inject(f"{fault},path=get-orders")
     asking = asyncio.ensure_future(proxy.get("/v1/orders"))
     await proxy.clock.advance(3)  # a throttling is waited out before another try
     response = await asking
@@ -286,13 +286,13 @@ async def test_each_failure_of_the_upstream_has_its_problem(
 
 
 async def test_ready_once_the_upstream_has_answered_and_from_then_on(proxy: Proxy):
-    proxy.sandbox.break_with("status=500")
+    proxy.sandbox.inject("status=500")
     assert (await proxy.get("/readyz")).status_code == 503
     assert (await proxy.get("/livez")).status_code == 200
-    proxy.sandbox.break_with()
+    proxy.sandbox.inject()
     await proxy.clock.advance(2)
     assert (await proxy.get("/readyz")).status_code == 200
-    proxy.sandbox.break_with("status=500")
+    proxy.sandbox.inject("status=500")
     assert (await proxy.get("/readyz")).status_code == 200
 
 
@@ -307,7 +307,7 @@ async def test_a_token_that_ended_is_renewed_without_anyone_noticing():
 async def test_a_revoked_token_is_renewed_once_and_the_call_repeated(proxy: Proxy):
     await proxy.get("/v1/orders")
     await proxy.clock.advance(10)
-    proxy.sandbox.break_with("revoke_tokens,times=1")
+    proxy.sandbox.inject("revoke_tokens,times=1")
     response = await proxy.get("/v1/orders", Cache_Control="no-cache")
     assert members(response.headers["cache-status"]) == "fwd=request; stored"
     assert proxy.calls(TOKEN) == 2
@@ -321,7 +321,7 @@ async def test_the_signature_scheme_reads_the_same_orders():
 
 
 async def test_orders_that_arrive_while_they_are_read_come_once_or_the_answer_says_so(proxy: Proxy):
-    proxy.sandbox.break_with("arrivals=1")
+    proxy.sandbox.inject("arrivals=1")
     for page in range(1, 6):
         answer = (await proxy.get(f"/v1/orders?page={page}&limit=30")).json()
         numbers = [order["order_no"] for order in answer["data"]]
@@ -329,14 +329,14 @@ async def test_orders_that_arrive_while_they_are_read_come_once_or_the_answer_sa
 
 
 async def test_odd_rows_are_served_with_warnings(proxy: Proxy):
-    proxy.sandbox.break_with("odd_rows")
+    proxy.sandbox.inject("odd_rows")
     answer = (await proxy.get("/v1/orders?limit=50")).json()
     assert len(answer["data"]) == 50
     assert answer["meta"]["warnings"]
 
 
 async def test_a_list_that_is_an_object_is_a_list_of_one(proxy: Proxy):
-    proxy.sandbox.break_with("list_object")
+    proxy.sandbox.inject("list_object")
     answer = (await proxy.get("/v1/orders")).json()
     assert len(answer["data"]) == 1
 

@@ -72,9 +72,9 @@ async def test_whatever_fails_in_turn_what_is_held_is_served(proxy: Proxy):
     paths = await everything_held(proxy)
     faults = ("html=502", "status=500", "throttle=30", "status=403", "revoke_tokens", "html=200")
     for at, _ in enumerate(OUTAGE):
-        proxy.sandbox.break_with(faults[at % len(faults)])
+        proxy.sandbox.inject(faults[at % len(faults)])
         answers = await ask_all(proxy, paths)
         assert {answer.status_code for answer in answers} == {200}
         await proxy.clock.advance(STEP)
-    proxy.sandbox.break_with()
+    proxy.sandbox.inject()
     assert await fresh_after(proxy, paths) <= TTL

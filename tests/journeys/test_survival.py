@@ -29,7 +29,7 @@ async def answered(proxy: Proxy, asking: Coroutine[None, None, httpx.Response]) 
 
 
 async def test_retry_after_tells_when_we_ask_again(proxy: Proxy):
-    proxy.sandbox.break_with("html=502,path=get-orders")
+    proxy.sandbox.inject("html=502,path=get-orders")
     told = []
     for pause in (0, 0.5, 0.5, 0.5, 1.5):
         await proxy.clock.advance(pause)
@@ -47,7 +47,7 @@ async def test_retry_after_tells_when_we_ask_again(proxy: Proxy):
 async def test_a_throttling_upstream_is_not_called_before_it_said(proxy: Proxy):
     await proxy.get("/v1/orders")
     await proxy.clock.advance(6)
-    proxy.sandbox.break_with("throttle=20,path=get-orders")
+    proxy.sandbox.inject("throttle=20,path=get-orders")
     held = await proxy.get("/v1/orders", Cache_Control="no-cache")
     assert members(held.headers["cache-status"]).endswith("detail=upstream_throttled")
     assert proxy.calls() == 2
@@ -62,7 +62,7 @@ async def test_while_the_upstream_is_left_in_peace_what_is_held_is_served_at_onc
     for page in (1, 2):
         await proxy.get(f"/v1/orders?page={page}&limit=50")
     await proxy.clock.advance(400)
-    proxy.sandbox.break_with("html=502")
+    proxy.sandbox.inject("html=502")
     assert (await proxy.get("/v1/orders?page=1&limit=50")).headers["x-freshness"] == "kept"
     await proxy.get("/v1/orders/A1")
     calls = proxy.all_calls
@@ -77,7 +77,7 @@ async def test_while_the_upstream_is_left_in_peace_what_is_held_is_served_at_onc
 async def test_ten_minutes_of_outage_cost_no_answer_that_is_held_and_end_within_a_ttl(proxy: Proxy):
     for page in (1, 2):
         await proxy.get(f"/v1/orders?page={page}&limit=50")
-    proxy.sandbox.break_with("html=503")
+    proxy.sandbox.inject("html=503")
     for _ in range(120):
         await proxy.clock.advance(5)
         for page in (1, 2):
@@ -85,7 +85,7 @@ async def test_ten_minutes_of_outage_cost_no_answer_that_is_held_and_end_within_
             assert held.status_code == 200
     during = proxy.all_calls
     assert during < 120 * 2 + 20
-    proxy.sandbox.break_with()
+    proxy.sandbox.inject()
     for _ in range(12):
         await proxy.clock.advance(5)
         for page in (1, 2):
@@ -107,13 +107,13 @@ SLOW = {
 @pytest.mark.parametrize("case", SLOW)
 async def test_no_answer_begins_later_than_the_deadline(proxy: Proxy, case: str):
     path, *faults = SLOW[case]
-    proxy.sandbox.break_with(*faults)
+    proxy.sandbox.inject(*faults)
     assert (await answered(proxy, proxy.get(path))).status_code in (502, 503, 504)
 
 
 async def test_a_window_that_needs_several_turns_has_one_deadline(proxy: Proxy):
     """Token, probe, then two blocks more, each of them slow: a caller waits once, not thrice."""
-    proxy.sandbox.break_with("latency=3")
+    proxy.sandbox.inject("latency=3")
     response = await answered(proxy, proxy.get("/v1/orders?page=4&limit=30"))
     assert problem(response)["code"] == "upstream_timeout"
 
@@ -121,9 +121,9 @@ async def test_a_window_that_needs_several_turns_has_one_deadline(proxy: Proxy):
 async def test_a_shifted_window_that_cannot_be_read_again_in_time_says_so(proxy: Proxy):
     await proxy.get("/v1/orders?page=1&limit=50")
     await proxy.clock.advance(30)
-    proxy.sandbox.break_with("arrivals=1,times=1")
+    proxy.sandbox.inject("arrivals=1,times=1")
     await proxy.get("/v1/orders?page=2&limit=50")
-    proxy.sandbox.break_with("latency=30")
+    proxy.sandbox.inject("latency=30")
     response = await answered(proxy, proxy.get("/v1/orders?page=2&limit=30"))
     assert response.status_code == 200
     assert response.json()["meta"]["shifting"]
@@ -132,7 +132,7 @@ async def test_a_shifted_window_that_cannot_be_read_again_in_time_says_so(proxy:
 async def test_what_is_outside_of_what_we_know_is_served_and_told_once(
     proxy: Proxy, caplog: pytest.LogCaptureFixture
 ):
-    proxy.sandbox.break_with("odd_rows")
+    proxy.sandbox.inject("odd_rows")
     with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
         for pause in (0, 60):
             await proxy.clock.advance(pause)
@@ -148,7 +148,7 @@ async def test_a_refresh_behind_lets_a_caller_in_front_go_first():
     for page in (1, 2):
         await proxy.get(f"/v1/orders?page={page}&limit=50")
     await proxy.clock.advance(70)
-    proxy.sandbox.break_with("latency=1")
+    proxy.sandbox.inject("latency=1")
     asking = [asyncio.ensure_future(proxy.get("/v1/orders?page=3&limit=50"))]
     await settle()
     for page in (1, 2):  # stale: served at once, and refreshed behind
@@ -164,7 +164,7 @@ async def test_a_refresh_behind_lets_a_caller_in_front_go_first():
 
 async def test_an_upstream_is_left_in_peace_no_longer_than_the_ttl():
     proxy = Proxy(cache={"ttl": 2})
-    proxy.sandbox.break_with("html=502,path=get-order-detail")
+    proxy.sandbox.inject("html=502,path=get-order-detail")
     for number in ("A1", "A2"):
         await proxy.get(f"/v1/orders/{number}")
     refused = await proxy.get("/v1/orders/A3")

@@ -175,13 +175,13 @@ async def test_a_summary_of_amounts_says_what_they_are_in():
 async def test_a_whole_list_that_takes_longer_than_the_deadline_says_how_far_it_is():
     proxy = Proxy()
     await proxy.get("/v1/orders")
-    proxy.sandbox.break_with("latency=5,path=get-orders")
+    proxy.sandbox.inject("latency=5,path=get-orders")
     asking = asyncio.ensure_future(Proxy.get(proxy, "/v1/orders/summary"))
     await proxy.clock.advance(8)
     assert (await asking).status_code == 200
 
     slow = Proxy(Options(orders=1000), upstream={"max_concurrency": 1})
-    slow.sandbox.break_with("latency=1,path=get-orders")
+    slow.sandbox.inject("latency=1,path=get-orders")
     asking = asyncio.ensure_future(slow.get("/v1/orders?status=paid"))
     await slow.clock.advance(8.5)
     response = await asking
@@ -202,7 +202,7 @@ async def test_a_list_of_more_orders_than_may_be_held_still_has_pages():
 
 
 async def test_a_list_that_shifts_while_it_is_read_says_so(proxy: Proxy):
-    proxy.sandbox.break_with("arrivals=1")
+    proxy.sandbox.inject("arrivals=1")
     for path in ("/v1/orders?sort=order_no&limit=50", "/v1/orders/summary"):
         told = (await proxy.get(path)).json()
         assert told["meta"]["shifting"] is True
@@ -267,7 +267,7 @@ async def test_an_unchanged_export_is_a_304_until_a_row_changes(proxy: Proxy):
         await proxy.clock.advance(60)
         await proxy.get(path)
         await settle()
-    proxy.sandbox.break_with("arrivals=1,times=1")
+    proxy.sandbox.inject("arrivals=1,times=1")
     await proxy.clock.advance(400)
     await proxy.get(path)
     await settle()
@@ -282,7 +282,7 @@ async def test_an_export_is_never_half_a_file_nor_one_of_two_states(proxy: Proxy
         assert problem(refused)["code"] == "invalid_request"
     stranger = await Proxy().get("/v1/orders/export?format=ndjson&include=raw")
     assert problem(stranger)["code"] == "forbidden"
-    proxy.sandbox.break_with("arrivals=1")
+    proxy.sandbox.inject("arrivals=1")
     for path in ("/v1/orders/export?format=csv", "/v1/orders/changes"):
         shifting = await proxy.get(path)
         assert (shifting.status_code, problem(shifting)["code"]) == (503, "collection_loading")
@@ -296,7 +296,7 @@ async def test_changes_tell_what_became_of_the_list_since_a_cursor(proxy: Proxy)
     await proxy.clock.advance(10)
     nothing = await proxy.get(f"/v1/orders/changes?since={cursor}")
     assert (nothing.json()["data"], nothing.json()["meta"]["poll_after"]) == ([], 50)
-    proxy.sandbox.break_with("arrivals=1,times=1")
+    proxy.sandbox.inject("arrivals=1,times=1")
     await proxy.clock.advance(50)
     behind = await proxy.get(f"/v1/orders/changes?since={cursor}")
     assert (behind.json()["data"], behind.json()["meta"]["poll_after"]) == ([], 2)
@@ -324,7 +324,7 @@ async def test_another_replica_that_saw_the_state_knows_its_cursor():
 async def test_a_state_that_was_read_for_another_question_was_seen(proxy: Proxy):
     cursor = (await Proxy(sandbox=True).get("/v1/orders/changes")).json()["meta"]["cursor"]
     await proxy.get("/v1/orders/summary")
-    proxy.sandbox.break_with("arrivals=1,times=1")
+    proxy.sandbox.inject("arrivals=1,times=1")
     await proxy.clock.advance(400)
     await proxy.get("/v1/orders/summary")
     await settle()

@@ -1,9 +1,9 @@
-"""A sandbox on a clock that stands still, and one who may ask it."""
+"""A manual clock, and a client that is logged in to a sandbox on that clock."""
 
 import pytest
 
 from app.sandbox import Options
-from tests.sandbox.asker import Asker
+from tests.sandbox.client import SandboxClient
 from tests.support.clock import ManualClock
 
 
@@ -13,5 +13,5 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def asker(clock: ManualClock) -> Asker:
-    return await Asker.admitted(Options(), clock)
+async def client(clock: ManualClock) -> SandboxClient:
+    return await SandboxClient.logged_in(Options(), clock)

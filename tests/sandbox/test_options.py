@@ -1,4 +1,4 @@
-"""What a sandbox may be asked to be."""
+"""Validation of the options."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from app.sandbox import Options
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("options", "message"),
     [
         ({"orders": -1}, "orders"),
         ({"orders": 100_001}, "orders"),
@@ -19,17 +19,15 @@ from app.sandbox import Options
         ({"faults": ("hang", "earthquake")}, "earthquake"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused_by_name(
-    given: dict[str, object], named: str
-) -> None:
-    with pytest.raises(ValueError, match=named):
-        Options(**given)  # type: ignore[arg-type]  # wrong on purpose
+def test_an_invalid_option_is_rejected_by_name(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Options(**options)  # type: ignore[arg-type]  # invalid on purpose
 
 
 @pytest.mark.parametrize("orders", [0, 100_000])
-def test_the_number_of_orders_has_inclusive_bounds(orders: int) -> None:
+def test_the_bounds_of_the_number_of_orders_are_inclusive(orders: int) -> None:
     assert Options(orders=orders).orders == orders
 
 
-def test_the_pool_is_not_the_access_key() -> None:
+def test_the_pool_id_differs_from_the_access_key_id() -> None:
     assert Options().pool_id != Options().access_key_id

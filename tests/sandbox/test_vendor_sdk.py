@@ -1,4 +1,4 @@
-"""The vendor's own SDKs find in the sandbox what they expect of the vendor."""
+"""The vendor's own SDKs work with the sandbox."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ import pytest
 
 from app.clock import SystemClock
 from app.sandbox import Options, SandboxServer
-from app.sandbox.faults import GRANT
+from app.sandbox.faults import TOKEN
 
-NODE_FOLDER = Path(__file__).parent / "node"
-MENDED_BY = "npm ci --prefix tests/sandbox/node"
+NODE_DIR = Path(__file__).parent / "node"
+INSTALL_COMMAND = "npm ci --prefix tests/sandbox/node"
 
-ASK = """
+PYTHON_PROGRAM = """
 import json, sys
 from genauth import ManagementClient
 from genauth.GenAuthException import GenAuthException
@@ -26,17 +26,17 @@ from genauth.GenAuthException import GenAuthException
 host, key_id, secret = sys.argv[1:]
 client = ManagementClient(key_id, secret, host=host)
 orders = client.get_orders(page=1, limit=50)
-chosen = [o for o in orders["data"]["list"] if (o["source"], o["status"]) == ("SelfHelp", "3")]
-order_no = chosen[0]["orderNo"]
+paid = [o for o in orders["data"]["list"] if (o["source"], o["status"]) == ("SelfHelp", "3")]
+order_no = paid[0]["orderNo"]
 try:
-    wrong = ManagementClient(key_id, "wrong", host=host).get_orders()
-except GenAuthException as refused:
-    wrong = vars(refused)
+    rejected = ManagementClient(key_id, "wrong", host=host).get_orders()
+except GenAuthException as error:
+    rejected = vars(error)
 print(json.dumps({
     "orders": orders,
     "detail": client.get_order_detail(order_no),
     "payment": client.get_order_pay_detail(order_no),
-    "wrong": wrong,
+    "rejected": rejected,
 }))
 """
 
@@ -47,47 +47,47 @@ async def server() -> AsyncIterator[SandboxServer]:
         yield started
 
 
-async def told_by(server: SandboxServer, *command: str | Path) -> dict[str, Any]:
-    """What a program prints that is given the sandbox's address and credential."""
+async def run_program(server: SandboxServer, *command: str | Path) -> dict[str, Any]:
+    """Run a program with the sandbox's address and credential, and return the JSON it prints."""
     options = server.options
-    program = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *command,
         *(server.base_url, options.access_key_id, options.access_key_secret),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # Loopback is asked directly, whatever proxy the machine is set up with.
+        # Loopback is called directly, even if the environment configures a proxy.
         env={**os.environ, "NO_PROXY": "*", "no_proxy": "*"},
     )
-    out, err = await program.communicate()
-    assert program.returncode == 0, err.decode()
-    told: dict[str, Any] = json.loads(out)
-    return told
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    output: dict[str, Any] = json.loads(out)
+    return output
 
 
-def assert_at_home(told: dict[str, Any]) -> None:
-    """The SDK read a page, one of its orders, and that order's payment."""
-    assert [told[name]["statusCode"] for name in ("orders", "detail", "payment")] == [200] * 3
-    assert told["orders"]["data"]["totalCount"] == "137"
-    assert len(told["orders"]["data"]["list"]) == 50
-    assert told["detail"]["data"] in told["orders"]["data"]["list"]
-    assert told["payment"]["data"]["orderNo"] == told["detail"]["data"]["orderNo"]
+def assert_all_calls_succeeded(output: dict[str, Any]) -> None:
+    """Assert that the SDK read a page, one of its orders, and the payment of that order."""
+    assert [output[name]["statusCode"] for name in ("orders", "detail", "payment")] == [200] * 3
+    assert output["orders"]["data"]["totalCount"] == "137"
+    assert len(output["orders"]["data"]["list"]) == 50
+    assert output["detail"]["data"] in output["orders"]["data"]["list"]
+    assert output["payment"]["data"]["orderNo"] == output["detail"]["data"]["orderNo"]
 
 
-async def test_the_vendors_python_sdk_is_at_home_with_a_token(server: SandboxServer) -> None:
-    told = await told_by(server, sys.executable, "-c", ASK)
-    assert_at_home(told)
-    assert told["wrong"]["apiCode"] == 2333
-    assert server.sandbox.calls[GRANT] == 2
+async def test_the_vendors_python_sdk_works_with_a_token(server: SandboxServer) -> None:
+    output = await run_program(server, sys.executable, "-c", PYTHON_PROGRAM)
+    assert_all_calls_succeeded(output)
+    assert output["rejected"]["apiCode"] == 2333
+    assert server.sandbox.calls[TOKEN] == 2
 
 
-async def test_the_vendors_node_sdk_is_at_home_with_a_signature(server: SandboxServer) -> None:
+async def test_the_vendors_node_sdk_works_with_a_signature(server: SandboxServer) -> None:
     node = shutil.which("node")
-    if node is None or not (NODE_FOLDER / "node_modules" / "authing-node-sdk").is_dir():
-        reason = f"the vendor's Node SDK is not here; with Node installed: {MENDED_BY}"
+    if node is None or not (NODE_DIR / "node_modules" / "authing-node-sdk").is_dir():
+        reason = f"the vendor's Node SDK is not installed; run {INSTALL_COMMAND}"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    told = await told_by(server, node, NODE_FOLDER / "ask.mjs")
-    assert_at_home(told)
-    assert told["wrong"]["apiCode"] == 1300
-    assert server.sandbox.calls[GRANT] == 0
+    output = await run_program(server, node, NODE_DIR / "call_api.mjs")
+    assert_all_calls_succeeded(output)
+    assert output["rejected"]["apiCode"] == 1300
+    assert server.sandbox.calls[TOKEN] == 0

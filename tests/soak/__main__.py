@@ -2,7 +2,7 @@
 
 One proxy stands in the weather: faults and outages that come and go between it and its upstream.
 The upstream of the other is away the whole time. Callers of every kind check each answer against
-the sandbox's ledger. Exit 1 where something was wrong. On a busy machine times are told and not
+the sandbox's orders. Exit 1 where something was wrong. On a busy machine times are told and not
 judged: they say more of it than of the proxy.
 """
 

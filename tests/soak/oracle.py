@@ -1,4 +1,4 @@
-"""What is right: the sandbox's own ledger, in our contract's words, written a second time. Pure.
+"""What is right: the sandbox's own orders, in our contract's words, written a second time. Pure.
 
 Orders only arrive, and only in front: the list that had `total` orders is the last `total` of all.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.sandbox.ledger import SHANGHAI, Ledger
+from app.sandbox.order_store import SHANGHAI, OrderStore
 
 Order = dict[str, Any]
 
@@ -31,9 +31,9 @@ _SOURCE = {
 class Oracle:
     """All orders that there ever were, newest first."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._orders = [_order(row) for row in ledger.rows(0, ledger.total)]
+    def __init__(self, store: OrderStore) -> None:
+        self._store = store
+        self._orders = [_order(row) for row in store.rows(0, store.total)]
         self._by_number = {order["order_no"]: order for order in self._orders}
 
     def numbers(self) -> Sequence[str]:
@@ -71,16 +71,16 @@ class Oracle:
         return "" if answer["data"] == self._by_number.get(number) else "this is not that order"
 
     def _all(self) -> list[Order]:
-        arrived = self._ledger.total - len(self._orders)
+        arrived = self._store.total - len(self._orders)
         if arrived:
-            new = [_order(row) for row in self._ledger.rows(0, arrived)]
+            new = [_order(row) for row in self._store.rows(0, arrived)]
             self._orders = new + self._orders
             self._by_number.update((order["order_no"], order) for order in new)
         return self._orders
 
     def _states(self, orders: list[Order], wanted: Mapping[str, str]) -> list[list[Order]]:
         """Every list that there was, of those orders alone that are wanted."""
-        seeded = self._ledger._orders
+        seeded = self._store.seeded
         return [
             [order for order in orders[past:] if wanted.items() <= order.items()]
             for past in range(len(orders) - seeded + 1)

@@ -73,7 +73,7 @@ async def stand(seed: int) -> AsyncIterator[Stand]:
         ):
             place, process = running
             port = int(place.origin.rpartition(":")[2])
-            oracle = Oracle(upstream.sandbox._vendor._ledger)
+            oracle = Oracle(upstream.sandbox.orders)
             crowd = Crowd(port, oracle, deadline=DEADLINE, orders=LOOKED_AT, seed=seed)
             weather = Weather(port, wire, upstream, seed=seed)
             await crowd.warm_up()

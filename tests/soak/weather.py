@@ -99,7 +99,7 @@ class Weather:
         """The ways to be away."""
 
         async def failing() -> None:
-            self._upstream.sandbox.break_with("html=503")
+            self._upstream.sandbox.inject("html=503")
 
         async def silent() -> None:
             self._wire.damage = damage.silence
@@ -125,11 +125,11 @@ class Weather:
         if self._dice.random() < 0.5:
             self._wire.damage = self._dice.choice(DAMAGES)
         else:
-            self._upstream.sandbox.break_with(self._dice.choice(FAULTS))
+            self._upstream.sandbox.inject(self._dice.choice(FAULTS))
 
     def _calm(self) -> None:
         self._wire.damage = whole
-        self._upstream.sandbox.break_with()
+        self._upstream.sandbox.inject()
 
 
 def _span(dice: random.Random, bounds: tuple[float, float], scale: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from app.main import create_app
-from app.sandbox.app import create_sandbox
+from app.sandbox.app import Sandbox
 from app.sandbox.options import Options
 from app.settings import load
 from tests.support.clock import ManualClock
@@ -41,7 +41,7 @@ class Proxy:
     ) -> None:
         self.clock = ManualClock()
         self.options = options or Options()
-        self.sandbox = create_sandbox(self.options, clock=self.clock)
+        self.sandbox = Sandbox(self.options, clock=self.clock)
         self.line = Line(self.sandbox)
         upstream = {
             "base_url": "http://127.0.0.1:9",

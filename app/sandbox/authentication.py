@@ -1,0 +1,142 @@
+"""The vendor's two authentication schemes: management tokens and signed requests."""
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from app.clock import Clock
+from app.sandbox import envelope, signing
+from app.sandbox.envelope import VendorError
+from app.sandbox.options import Options
+
+MAX_SKEW_SECONDS: Final = 300
+"""How far the date of a signed request may differ from the clock, either way."""
+
+_PREFIXES: Final = {"authing": "x-authing-", "GenAuth": "x-genauth-"}
+_UNIX_MS: Final = re.compile(r"[0-9]{12,14}")
+
+
+class Authenticator:
+    """Issues management tokens, and authenticates calls by token or by signature."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._nonces: dict[str, float] = {}
+
+    def issue_token(self, body: object) -> dict[str, object]:
+        """Return a token for the `accessKeyId` and `accessKeySecret` of the body.
+
+        Raises:
+            VendorError: they are missing or wrong.
+        """
+        fields = body if isinstance(body, Mapping) else {}
+        key_id, key_text = fields.get("accessKeyId"), fields.get("accessKeySecret")
+        if not isinstance(key_id, str) or not isinstance(key_text, str):
+            raise VendorError(
+                envelope.bad_request(
+                    "accessKeyId 和 accessKeySecret 必填",
+                    "accessKeyId and accessKeySecret are required",
+                )
+            )
+        options = self._options
+        if key_id != options.access_key_id:
+            raise VendorError(envelope.UNKNOWN_POOL)
+        if not hmac.compare_digest(key_text.encode(), options.access_key_secret.encode()):
+            raise VendorError(envelope.WRONG_SECRET)
+        now = int(self._unix_time())
+        claims = {
+            "token_type": "management_token",
+            "scoped_userpool_id": options.pool_id,
+            "access_key_type": "userpool",
+            "access_key_id": key_id,
+            "iat": now,
+            "exp": now + options.token_lifetime_seconds,
+        }
+        return {
+            "access_token": signing.sign_token(claims, self._key),
+            "expires_in": options.token_lifetime_seconds,
+        }
+
+    def revoke_tokens(self) -> None:
+        """Invalidate all tokens issued so far."""
+        self._key = secrets.token_bytes(32)
+
+    def authenticate(
+        self, method: str, path: str, params: Mapping[str, str], headers: Mapping[str, str]
+    ) -> None:
+        """Verify the credential of a call.
+
+        Raises:
+            VendorError: the credential is missing or invalid.
+        """
+        authorization = headers.get("authorization", "")
+        scheme, _, credential = authorization.partition(" ")
+        prefix = _PREFIXES.get(scheme)
+        if prefix is None:
+            token = credential if scheme.lower() == "bearer" else authorization
+            self._verify_token(token, headers)
+            return
+        key_id, _, signature = credential.partition(":")
+        if key_id != self._options.access_key_id:
+            raise VendorError(envelope.UNKNOWN_POOL)
+        text = signing.string_to_sign(method, path, params, headers, prefix)
+        self._verify_signature(signature, text, headers, prefix)
+
+    def _verify_token(self, token: str, headers: Mapping[str, str]) -> None:
+        claims = signing.verify_token(token, self._key)
+        pools = {headers.get(f"{prefix}userpool-id") for prefix in _PREFIXES.values()} - {None}
+        # A valid signature proves that the claims are our own: only their values need checking.
+        if (
+            claims is None
+            or claims["exp"] <= self._unix_time()
+            or pools != {claims["scoped_userpool_id"]}
+        ):
+            raise VendorError(envelope.NOT_LOGGED_IN)
+
+    def _verify_signature(
+        self, signature: str, text: str, headers: Mapping[str, str], prefix: str
+    ) -> None:
+        if headers.get(f"{prefix}signature-method") != "HMAC-SHA1":
+            raise VendorError(envelope.SIGNATURE_METHOD_MISMATCH)
+        if headers.get(f"{prefix}signature-version") != "1.0":
+            raise VendorError(envelope.SIGNATURE_VERSION_MISMATCH)
+        date = headers.get("date") or headers.get(f"{prefix}date")
+        if not date:
+            raise VendorError(envelope.MISSING_DATE)
+        now = self._unix_time()
+        if abs(_parse_date(date) - now) > MAX_SKEW_SECONDS:
+            raise VendorError(envelope.CLOCK_SKEW)
+        expected = signing.sign(text, self._options.access_key_secret)
+        nonce = headers.get(f"{prefix}signature-nonce")
+        if not nonce or not hmac.compare_digest(signature.encode(), expected.encode()):
+            raise VendorError(envelope.INVALID_SIGNATURE)
+        self._consume_nonce(nonce, now)
+
+    def _consume_nonce(self, nonce: str, now: float) -> None:
+        if self._nonces.get(nonce, now) > now:
+            raise VendorError(envelope.NONCE_REUSED)
+        # All nonces have the same lifetime: the first ones inserted expire first.
+        while self._nonces and next(iter(self._nonces.values())) <= now:
+            del self._nonces[next(iter(self._nonces))]
+        self._nonces[nonce] = now + 2 * MAX_SKEW_SECONDS
+
+    def _unix_time(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _parse_date(date: str) -> float:
+    """Return the Unix time of a date in Unix milliseconds or in the format of RFC 1123."""
+    if _UNIX_MS.fullmatch(date):
+        return int(date) / 1000
+    try:
+        parsed = parsedate_to_datetime(date)
+    except ValueError:
+        raise VendorError(envelope.INVALID_DATE) from None
+    if parsed.tzinfo is None:
+        raise VendorError(envelope.INVALID_DATE)
+    return parsed.timestamp()

@@ -1,0 +1,104 @@
+"""The vendor's responses: its envelope, its errors in Chinese and English, and gateway pages."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """An error as the envelope states it.
+
+    Attributes:
+        status_code: `statusCode` of the envelope; the HTTP status stays 200.
+        api_code: `apiCode`; left out of the envelope if None.
+        zh: the message in Chinese.
+        en: the message in English.
+    """
+
+    status_code: int
+    api_code: int | None
+    zh: str
+    en: str
+
+
+class VendorError(Exception):
+    """Ends a call with an error reply."""
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.en)
+        self.reply = reply
+
+
+NOT_LOGGED_IN: Final = ErrorReply(401, 2020, "未登录或没有权限访问此请求", "Not logged in")
+UNKNOWN_POOL: Final = ErrorReply(403, 2224, "用户池不存在", "The user pool does not exist")
+WRONG_SECRET: Final = ErrorReply(
+    403, 2333, "账号不存在或密码错误", "Account not exists or password is incorrect."
+)
+INVALID_SIGNATURE: Final = ErrorReply(403, 1300, "签名无效", "The signature is invalid")
+SIGNATURE_METHOD_MISMATCH: Final = ErrorReply(
+    403, 1301, "签名方法不匹配", "Signature method mismatch"
+)
+SIGNATURE_VERSION_MISMATCH: Final = ErrorReply(
+    403, 1302, "签名版本不匹配", "Signature version mismatch"
+)
+INVALID_DATE: Final = ErrorReply(403, 1303, "时间戳格式错误", "The timestamp cannot be read")
+MISSING_DATE: Final = ErrorReply(403, 1304, "缺少 date 请求头", "The date header is missing")
+CLOCK_SKEW: Final = ErrorReply(403, 1305, "时间偏差过大", "The clock skew is too large")
+NONCE_REUSED: Final = ErrorReply(403, 1306, "随机数已被使用", "The nonce is consumed already")
+UNKNOWN_API: Final = ErrorReply(404, None, "接口不存在", "No such API")
+ORDER_NOT_FOUND: Final = ErrorReply(404, None, "订单不存在", "The order does not exist")
+ORDER_INVALID: Final = ErrorReply(422, 4004, "订单不存在", "The order does not exist")
+
+THROTTLED_ZH: Final = "您的请求已超过最大数量限制\N{FULLWIDTH COMMA}请稍后重试"
+
+
+def bad_request(zh: str, en: str) -> ErrorReply:
+    return ErrorReply(400, None, zh, en)
+
+
+def success(data: object, *, english: bool) -> Response:
+    return _json_response(
+        {
+            "statusCode": 200,
+            "message": "Success" if english else "操作成功",
+            "requestId": str(uuid.uuid4()),
+            "data": data,
+        }
+    )
+
+
+def failure(reply: ErrorReply, *, english: bool) -> Response:
+    code = {} if reply.api_code is None else {"apiCode": reply.api_code}
+    return _json_response(
+        {
+            "statusCode": reply.status_code,
+            **code,
+            "message": reply.en if english else reply.zh,
+            "requestId": str(uuid.uuid4()),
+        }
+    )
+
+
+def throttled(retry_after: int | None) -> Response:
+    """HTTP 429: the one error with an HTTP status of its own, without `apiCode` and `requestId`."""
+    response = _json_response({"statusCode": 429, "message": THROTTLED_ZH}, http_status=429)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def html_page(http_status: int) -> Response:
+    """The error page of a gateway in front of the vendor."""
+    page = (
+        f"<html><head><title>{http_status}</title></head><body><h1>{http_status}</h1></body></html>"
+    )
+    return Response(page, status_code=http_status, media_type="text/html")
+
+
+def _json_response(body: dict[str, object], *, http_status: int = 200) -> Response:
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(content, status_code=http_status, media_type="application/json; charset=utf-8")
