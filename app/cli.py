@@ -17,13 +17,13 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from app.clock import SystemClock
 from app.doctor import Examination, Finding
-from app.edge import logs
-from app.edge.callers import digest_of, new_key
-from app.edge.open_files import fitted
-from app.edge.server import open_server
+from app.edge.auth import digest_of, new_key
+from app.logging import setup
 from app.main import create_app, key_ring
 from app.sandbox.options import Options, UnknownOrder
 from app.sandbox.server import SandboxServer
+from app.server.open_files import fitted
+from app.server.server import open_server
 from app.settings import (
     SCOPES,
     CredentialSources,
@@ -200,7 +200,7 @@ async def _serve(
     if credential_sources and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.read_credential_again)
     with _listening(knobs.host, knobs.port) as listener:
-        logs.configure(settings.log.level, settings.log.format, sys.stdout, clock)
+        setup.configure(settings.log.level, settings.log.format, sys.stdout, clock)
         # The embedded upstream has both ends of its connections here.
         limits = fitted(app.limits, others=2 * settings.upstream.max_concurrency)
         if limits != app.limits:
@@ -214,7 +214,6 @@ async def _serve(
             leaving=app.leaving,
             limits=limits,
             trusted_proxies=knobs.trusted_proxies,
-            at_once=app.at_once,
         )
         pages = {"dashboard": "/dashboard"} if settings.sandbox else {}
         pages |= {"docs": "/docs"} if settings.docs.enabled else {}

@@ -14,18 +14,18 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from app.clock import Clock
+from app.http import open_client
 from app.settings import Settings
 from app.upstream import errors
+from app.upstream.admission import Guard
 from app.upstream.breaker import Breaker
-from app.upstream.calls import Calls
 from app.upstream.client import LOST_AFTER, ORDERS_PATH, UpstreamClient
-from app.upstream.credential import AccessKey, credential_maker
+from app.upstream.client_pool import Lines
+from app.upstream.credentials import AccessKey, credential_maker
 from app.upstream.drift import Drift
-from app.upstream.governor import Governor
-from app.upstream.guard import Guard
-from app.upstream.http import open_client
-from app.upstream.lines import Lines
-from app.upstream.retries import Budget, Retries
+from app.upstream.limiter import Governor
+from app.upstream.retry import Budget, Retries
+from app.upstream.transport import Calls
 
 SKEW_SECONDS = 60
 """Clocks further apart than this make signatures fail, and ages look odd."""

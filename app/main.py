@@ -16,32 +16,31 @@ from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitEnded
 from app.clock import Clock, SystemClock
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
-from app.edge.at_once import ShortWay
-from app.edge.callers import Callers, Forbidden, Key, KeyRing, somebody_can_enter
+from app.edge.auth import Callers, Forbidden, Key, KeyRing, somebody_can_enter
 from app.edge.cors import Cors
 from app.edge.docs import docs_router
-from app.edge.document import describe
+from app.edge.exception_handlers import code_of, install
 from app.edge.head import Head
 from app.edge.health import health_router
-from app.edge.hearing import Hearing
-from app.edge.hosts import Hosts
-from app.edge.leaving import Leaving
-from app.edge.limits import Limits
+from app.edge.host_check import Hosts
+from app.edge.me import me_router
+from app.edge.openapi import describe
 from app.edge.pages import pages_router
-from app.edge.problem_handlers import code_of, install
+from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.changes import CursorGone, History
-from app.orders.collection import Collection, CollectionLoading
-from app.orders.desk import OrdersDesk
-from app.orders.fetch import Fetch, Single
-from app.orders.me import me_router
-from app.orders.prepared import Prepared, PreparedAnswers
-from app.orders.reading import CollectionTooLarge, Reading
+from app.orders.collection_routes import whole_router
+from app.orders.compute import TooMuchWork, Workings
+from app.orders.dependencies import OrdersDesk
+from app.orders.lookup import SingleOrders
+from app.orders.response_cache import Prepared, PreparedAnswers
 from app.orders.routes import orders_router
-from app.orders.singles import SingleOrders
-from app.orders.whole_routes import whole_router
-from app.orders.workings import TooMuchWork, Workings
+from app.orders.snapshot_cache import Collection, CollectionLoading
+from app.orders.snapshot_loader import CollectionTooLarge, Reading
+from app.orders.source import Fetch, Single
+from app.server.limits import Limits
+from app.server.shutdown import Leaving
 from app.settings import (
     CredentialSources,
     KeyEntry,
@@ -53,10 +52,10 @@ from app.settings import (
 from app.single_flight import TooManyWaiters
 from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient, open_upstream
-from app.upstream.credential import REJECTED_PAUSE, AccessKey
-from app.upstream.http import AsyncBaseTransport
-from app.upstream.retries import Chance
-from app.upstream.rotation import Rotation
+from app.upstream.credential_rotation import Rotation
+from app.upstream.credentials import REJECTED_PAUSE, AccessKey
+from app.upstream.retry import Chance
+from app.upstream.status import Hearing
 from app.upstream.wire import BLOCK_SIZE
 
 PROBLEM_OF: dict[type[Exception], str] = {
@@ -112,14 +111,12 @@ class App:
         api: FastAPI,
         door: ASGIApp,
         *,
-        at_once: ShortWay,
         openapi: Callable[[], dict[str, Any]],
         read_credential_again: Callable[[], None],
         leaving: Leaving,
         limits: Limits,
     ) -> None:
         self.api = api
-        self.at_once = at_once
         self.openapi = openapi
         self.read_credential_again = read_credential_again
         self.leaving = leaving
@@ -221,11 +218,10 @@ def create_app(
     openapi = _pages(settings, api, client, hearing)
     behind = PreparedAnswers(api, prepared, book, clock)
     limits = _limits(settings)
-    door, at_once = _door(settings, behind, clock, limits)
+    door = _door(settings, behind, clock)
     return App(
         api,
         door,
-        at_once=at_once,
         openapi=openapi,
         read_credential_again=rotation.look_again,
         leaving=leaving,
@@ -414,10 +410,8 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _door(
-    settings: Settings, behind: PreparedAnswers, clock: Clock, limits: Limits
-) -> tuple[ASGIApp, ShortWay]:
-    """What stands in front of the framework, the innermost first; and the short way past it."""
+def _door(settings: Settings, behind: PreparedAnswers, clock: Clock) -> ASGIApp:
+    """The middleware in front of FastAPI."""
     callers = Callers(
         behind, key_ring(settings, clock), anonymous_scopes=settings.anonymous_scopes()
     )
@@ -425,9 +419,7 @@ def _door(
     app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
     public = urlsplit(settings.server.public_url or "").netloc
     loopback = is_loopback(settings.server.host)
-    hosts = Hosts(app, loopback=loopback, also=public, limits=limits)
-    log = AccessLog(hosts, clock)
-    return log, ShortWay(log, hosts, callers, behind.at_once)
+    return AccessLog(Hosts(app, loopback=loopback, also=public), clock)
 
 
 def key_ring(settings: Settings, clock: Clock) -> KeyRing:

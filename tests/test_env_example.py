@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from app.settings import Settings, load
-from app.settings.faults import examples
-from app.settings.load import SECRETS_DIR
+from app.settings.errors import examples
+from app.settings.sources import SECRETS_DIR
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 NAMED = re.compile(r"^#?(ORDERS_[A-Z0-9_]+)=(.*)$", re.MULTILINE)

@@ -13,7 +13,7 @@ import pytest
 from openapi_spec_validator import validate
 
 import app
-from app.edge.problem_kinds import PROBLEM_KINDS
+from app.edge.problem_types import PROBLEM_KINDS
 from app.main import PROBLEM_OF, create_app
 from app.settings import Settings, load
 from tests.support.proxy import Proxy

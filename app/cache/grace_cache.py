@@ -12,8 +12,8 @@ from functools import partial
 from itertools import count
 from typing import Any, Generic, TypeVar
 
-from app.cache.bounded import Bounded
 from app.cache.freshness import Freshness, Lifetime
+from app.cache.lru import Bounded
 from app.clock import Clock
 from app.single_flight import Awaited, Flight, SingleFlight, TooManyWaiters, always_awaited
 

@@ -10,10 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import request_id
 from app.clock import Clock
-from app.edge.exchange import Exchange
-from app.edge.logs import tell_request
-from app.edge.problem_kinds import PROBLEM_KINDS
+from app.edge.context import Exchange
+from app.edge.problem_types import PROBLEM_KINDS
 from app.edge.problems import Problem, send_problem
+from app.logging.setup import tell_request
 
 RawHeaders = list[tuple[bytes, bytes]]
 

@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.edge.exchange import exchange_of
+from app.edge.context import exchange_of
 from app.edge.problems import Problem, send_problem
 
 ASKED_FOR = ("Authorization", "Cache-Control", "If-None-Match", "X-Request-Id")

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.edge.problem_handlers import problem_of
+from app.edge.exception_handlers import problem_of
 from app.edge.problems import Problem, problem_response
 
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.edge.hearing import Heard
-from app.edge.problem_kinds import PROBLEM_KINDS
+from app.edge.problem_types import PROBLEM_KINDS
+from app.upstream.status import Heard
 
 STATIC = Path(__file__).parent / "static"
 

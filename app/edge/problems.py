@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
-from app.edge.exchange import exchange_of
-from app.edge.problem_kinds import PROBLEM_KINDS, ProblemKind
+from app.edge.context import exchange_of
+from app.edge.problem_types import PROBLEM_KINDS, ProblemKind
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from app.cache.grace_cache import Entry
-from app.orders.reshape import Row
+from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
 ROW_OVERHEAD = 400

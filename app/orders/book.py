@@ -24,7 +24,7 @@ from app.cache.freshness import Freshness
 from app.cache.grace_cache import Ask, Entry, GraceCache, Served
 from app.clock import Clock
 from app.orders.blocks import Block, blocks_of, cut, laggards, newest
-from app.orders.reshape import Row
+from app.orders.mapping import Row
 from app.single_flight import Awaited, always_awaited
 from app.upstream.wire import BLOCK_SIZE
 

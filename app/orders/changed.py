@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.orders.reshape import Row
+from app.orders.mapping import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.orders.changed import Change
-from app.orders.reshape import Row
+from app.orders.mapping import Row
 from app.orders.slices import in_slices
-from app.orders.whole import Whole
+from app.orders.snapshot import Whole
 
 MAX_STEPS = 1000
 MAX_REPLACED = 100_000

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from app.orders.contract import ORDER_NO, UPSTREAM_REQUEST_ID
+from app.orders.schema import ORDER_NO, UPSTREAM_REQUEST_ID
 
 _META = {
     "as_of": "2026-11-23T08:00:00.123Z",
@@ -57,10 +57,6 @@ CHANGES: dict[str, Any] = {
         {"change": "removed", "order_no": "202209251234225"},
     ],
     "meta": {"cursor": "5f0c9be2a0d54c7e8d3f1c0a9b7e5264", "poll_after": 41, **_META},
-}
-ME: dict[str, Any] = {
-    "data": {"name": "dashboard", "kind": "key", "scopes": ["orders:read"]},
-    "meta": {},
 }
 CSV = (
     "order_no,package_name_en,package_name_zh,unit_price,quantity,actual_amount,status,type,source,"

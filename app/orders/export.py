@@ -13,10 +13,10 @@ from itertools import chain
 
 from pydantic_core import from_json
 
-from app.orders.contract import Order
-from app.orders.included import Included
-from app.orders.reshape import Row
-from app.orders.select import Positions
+from app.orders.filters import Positions
+from app.orders.mapping import Row
+from app.orders.row_extras import Included
+from app.orders.schema import Order
 from app.orders.slices import in_slices
 
 COLUMNS = (

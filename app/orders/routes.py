@@ -7,9 +7,9 @@ from functools import partial
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.cache.grace_cache import Ask, Served
-from app.edge.callers import requires
-from app.edge.document import asks_upstream, shown_by
-from app.edge.parameters import (
+from app.edge.auth import requires
+from app.edge.openapi import asks_upstream, shown_by
+from app.edge.query_params import (
     NoParameters,
     documented,
     documented_order_number,
@@ -17,16 +17,16 @@ from app.edge.parameters import (
     read,
 )
 from app.orders import examples
-from app.orders.answer import Answer, Source, compose_page, compose_single, links_of
 from app.orders.blocks import Block
-from app.orders.contract import OrderPage, SingleOrder, SinglePayment
-from app.orders.desk import OrdersDesk, ask_in, only_with_scope_for_raw, whole_basis
-from app.orders.included import Included, origin_of
-from app.orders.prepared import LIST_PATH, Basis
-from app.orders.question import OrdersQuery
-from app.orders.reshape import Row
-from app.orders.singles import Found
-from app.orders.whole import source_of
+from app.orders.dependencies import OrdersDesk, ask_in, only_with_scope_for_raw, whole_basis
+from app.orders.lookup import Found
+from app.orders.mapping import Row
+from app.orders.queries import OrdersQuery
+from app.orders.rendering import Answer, Source, compose_page, compose_single, links_of
+from app.orders.response_cache import LIST_PATH, Basis
+from app.orders.row_extras import Included, origin_of
+from app.orders.schema import OrderPage, SingleOrder, SinglePayment
+from app.orders.snapshot import source_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
 
-from app.orders.contract import MonthTally, SourceTally, StatusTally, Totals, TypeTally
-from app.orders.moments import month
-from app.orders.question import Filter
-from app.orders.reshape import Row
+from app.orders.mapping import Row
+from app.orders.queries import Filter
+from app.orders.schema import MonthTally, SourceTally, StatusTally, Totals, TypeTally
 from app.orders.slices import in_slices
+from app.orders.timestamps import month
 
 UNKNOWN = "unknown"
 

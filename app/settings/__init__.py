@@ -10,12 +10,12 @@
 Knows nothing of what the rooms do with a value. Imported by cli and main alone.
 """
 
-from app.settings.faults import SettingsError, variable
-from app.settings.keys import SCOPES, KeyEntry, Scope, read_entries
-from app.settings.knobs import Settings
-from app.settings.load import ForSandbox, load, load_for_sandbox
+from app.settings.api_keys import SCOPES, KeyEntry, Scope, read_entries
+from app.settings.errors import SettingsError, variable
+from app.settings.models import Settings
 from app.settings.rotation import CredentialSources
-from app.settings.values import is_loopback
+from app.settings.sources import ForSandbox, load, load_for_sandbox
+from app.settings.types import is_loopback
 
 __all__ = [
     "SCOPES",

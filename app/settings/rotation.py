@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app.settings.faults import variable
-from app.settings.load import DOTENV, load, secrets_folder
+from app.settings.errors import variable
+from app.settings.sources import DOTENV, load, secrets_folder
 
 FileState = tuple[int, int, int] | None
 """When it was written, its size and its inode; None where there is no file."""

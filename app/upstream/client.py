@@ -8,11 +8,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from app.clock import Clock
+from app.http import AsyncBaseTransport, open_client
 from app.single_flight import Awaited, always_awaited
-from app.upstream.answers import read_object, read_orders
+from app.upstream.admission import Guard
 from app.upstream.breaker import Breaker
-from app.upstream.calls import Calls, Question, too_slow
-from app.upstream.credential import AccessKey, Credential, Pass, Scheme, credential_maker
+from app.upstream.client_pool import Lines
+from app.upstream.credentials import AccessKey, Credential, Pass, Scheme, credential_maker
 from app.upstream.drift import Drift
 from app.upstream.envelope import NOT_SIGNED_IN, Envelope
 from app.upstream.errors import (
@@ -24,12 +25,11 @@ from app.upstream.errors import (
     UpstreamNotFound,
     UpstreamTimeout,
 )
-from app.upstream.governor import Governor
-from app.upstream.guard import Guard
-from app.upstream.http import AsyncBaseTransport, open_client
-from app.upstream.lines import Lines
-from app.upstream.retries import TRIES, Budget, Chance, Retries, Tries
+from app.upstream.limiter import Governor
+from app.upstream.parsing import read_object, read_orders
+from app.upstream.retry import TRIES, Budget, Chance, Retries, Tries
 from app.upstream.signature import Brand
+from app.upstream.transport import Calls, Question, too_slow
 from app.upstream.unanswered import told_if_unanswered
 from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
 

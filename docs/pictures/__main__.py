@@ -17,10 +17,10 @@ from pathlib import Path
 from playwright.async_api import Locator, Page, ViewportSize, async_playwright
 
 from app.clock import SystemClock
-from app.edge.server import open_server
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
+from app.server.server import open_server
 from app.settings import load_for_sandbox
 
 FOLDER = Path(__file__).parent

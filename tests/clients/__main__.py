@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.served import KEY, served
+from tests.support.running_proxy import KEY, served
 
 FOLDER = Path(__file__).parent
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from app.dashboard.router import STATIC, dashboard_router
-from app.edge.problem_handlers import install
-from tests.support.doorway import Doorway, bare_api
+from app.edge.exception_handlers import install
+from tests.support.api_harness import Doorway, bare_api
 from tests.support.proxy import Proxy
 
 

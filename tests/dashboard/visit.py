@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from app.clock import SystemClock
-from app.edge.callers import digest_of
+from app.edge.auth import digest_of
 from app.main import create_app
 from app.sandbox.app import Sandbox
 from app.sandbox.options import Options

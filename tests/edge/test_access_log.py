@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog
-from app.edge.exchange import Caller, exchange_of
+from app.edge.context import Caller, exchange_of
 from app.request_id import current
-from tests.edge.door import Behind, ask, failing, logging_to
+from tests.edge.asgi_harness import Behind, ask, failing, logging_to
 from tests.support.clock import ManualClock
 
 VARY = "Accept-Encoding, Authorization, Cookie, Origin, X-API-Key"
@@ -83,7 +83,7 @@ async def test_a_fault_is_a_problem_and_its_message_goes_nowhere() -> None:
     assert fault["event"] == "unhandled"
     assert fault["error"] == "RuntimeError"
     assert fault["request_id"] == "caller-0001"
-    assert any(frame.startswith("door.py:") for frame in fault["frames"])
+    assert any(frame.startswith("asgi_harness.py:") for frame in fault["frames"])
     assert request["problem"] == "internal_error"
     assert SECRET not in lines.text() + answer.text
 

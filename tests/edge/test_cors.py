@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from app.edge.callers import Callers, KeyRing
+from app.edge.auth import Callers, KeyRing
 from app.edge.cors import Cors
-from tests.edge.door import Behind, ask
+from tests.edge.asgi_harness import Behind, ask
 from tests.support.clock import ManualClock
 
 PAGE = "https://dashboard.example"

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from app.edge.docs import docs_router
+from app.edge.exception_handlers import install
 from app.edge.pages import STATIC
-from app.edge.problem_handlers import install
-from tests.support.doorway import Doorway, bare_api
+from tests.support.api_harness import Doorway, bare_api
 
 
 def docs(*, enabled: bool = True, sandbox: bool = False) -> Doorway:

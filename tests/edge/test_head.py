@@ -4,7 +4,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.head import Head
-from tests.edge.door import Behind, ask, failing, logging_to
+from tests.edge.asgi_harness import Behind, ask, failing, logging_to
 
 
 async def test_head_is_get_without_its_body() -> None:

@@ -1,9 +1,9 @@
 """Whether the process lives, and whether it can serve."""
 
+from app.edge.exception_handlers import install
 from app.edge.health import health_router
-from app.edge.problem_handlers import install
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError
-from tests.support.doorway import Doorway, bare_api
+from tests.support.api_harness import Doorway, bare_api
 
 TABLE: dict[type[Exception], str] = {UpstreamCredentialRejected: "upstream_credential_rejected"}
 

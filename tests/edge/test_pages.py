@@ -9,12 +9,12 @@ import pytest
 
 from app.dashboard.router import dashboard_router
 from app.edge.docs import docs_router
+from app.edge.exception_handlers import install
 from app.edge.health import health_router
-from app.edge.hearing import Heard
 from app.edge.pages import page, pages_router
-from app.edge.problem_handlers import install
-from app.edge.problem_kinds import PROBLEM_KINDS
-from tests.support.doorway import Doorway, bare_api
+from app.edge.problem_types import PROBLEM_KINDS
+from app.upstream.status import Heard
+from tests.support.api_harness import Doorway, bare_api
 
 
 async def ready() -> None: ...

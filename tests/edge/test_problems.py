@@ -7,12 +7,12 @@ from fastapi import Depends
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from app.edge.callers import requires
-from app.edge.exchange import Caller
-from app.edge.parameters import InvalidRequest
-from app.edge.problem_handlers import code_of, install
-from app.edge.problem_kinds import PROBLEM_KINDS
+from app.edge.auth import requires
+from app.edge.context import Caller
+from app.edge.exception_handlers import code_of, install
+from app.edge.problem_types import PROBLEM_KINDS
 from app.edge.problems import ParameterFault, Problem, UpstreamFacts, send_problem
+from app.edge.query_params import InvalidRequest
 from app.upstream.errors import (
     OrderNotFound,
     UpstreamError,
@@ -21,7 +21,7 @@ from app.upstream.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from tests.support.doorway import REQUEST_ID, Doorway, bare_api
+from tests.support.api_harness import REQUEST_ID, Doorway, bare_api
 
 TABLE: dict[type[Exception], str] = {
     UpstreamNotFound: "order_not_found",

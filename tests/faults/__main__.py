@@ -9,7 +9,7 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
-from tests.faults.page import broken_promises, late_answers, page
+from tests.faults.report import broken_promises, late_answers, page
 from tests.faults.run import in_processes
 from tests.faults.table import ROWS
 

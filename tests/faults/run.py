@@ -9,11 +9,11 @@ from pathlib import Path
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
-from tests.edge.door import Lines
-from tests.faults.places import Environ, Place, here, there
+from tests.edge.asgi_harness import Lines
+from tests.faults.environments import Environ, Place, here, there
+from tests.faults.scenario import Seen, Trial, environ_of, times_of
 from tests.faults.table import ROWS, Papers
-from tests.faults.trial import Seen, Trial, environ_of, times_of
-from tests.faults.wire import Wire
+from tests.faults.tcp_proxy import Wire
 
 Open = Callable[[Environ], AbstractAsyncContextManager[Place]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import trustme
 
-from tests.faults import damage
-from tests.faults.wire import Damage, Wire
+from tests.faults import tcp_faults
+from tests.faults.tcp_proxy import Damage, Wire
 
 REJECTED_PAUSE = 10.0
 """Seconds in which a rejected credential is not offered again."""
@@ -153,9 +153,9 @@ ROWS: Mapping[str, Row] = {
         faults=(f"latency={LATE},{_LIST}",),
         about=WAITING,
     ),
-    "drip": _wired("sends its answers byte by byte", _TIMEOUT, damage.drip(0.02)),
-    "silent": _wired("reads the question, never answers", _TIMEOUT, damage.silence),
-    "silent-within": _wired("stops in the midst of an answer", _TIMEOUT, damage.silence_within),
+    "drip": _wired("sends its answers byte by byte", _TIMEOUT, tcp_faults.drip(0.02)),
+    "silent": _wired("reads the question, never answers", _TIMEOUT, tcp_faults.silence),
+    "silent-within": _wired("stops in the midst of an answer", _TIMEOUT, tcp_faults.silence_within),
     "deaf": _cut("accepts the connection, never reads", _be_deaf, _TIMEOUT),
     "no-handshake": _cut("accepts the connection, begins no TLS", _be_deaf, _TIMEOUT, tls=True),
     # Away.
@@ -167,12 +167,14 @@ ROWS: Mapping[str, Row] = {
         comes_back=False,
     ),
     # Broken connections.
-    "closed-before": _wired("closes instead of an answer", _UNREACHABLE, damage.close_before),
-    "closed-idle": _wired("closes a kept connection as it is used again", "200", damage.dies_idle),
-    "half-closed": _wired("ends its side within an answer", _UNREACHABLE, damage.half_close),
-    "reset-before": _wired("resets instead of an answer", _UNREACHABLE, damage.reset_before),
-    "reset-within": _wired("resets within an answer", _UNREACHABLE, damage.reset_within),
-    "reset-after": _wired("resets after each answer", "200", damage.reset_after, ""),
+    "closed-before": _wired("closes instead of an answer", _UNREACHABLE, tcp_faults.close_before),
+    "closed-idle": _wired(
+        "closes a kept connection as it is used again", "200", tcp_faults.dies_idle
+    ),
+    "half-closed": _wired("ends its side within an answer", _UNREACHABLE, tcp_faults.half_close),
+    "reset-before": _wired("resets instead of an answer", _UNREACHABLE, tcp_faults.reset_before),
+    "reset-within": _wired("resets within an answer", _UNREACHABLE, tcp_faults.reset_within),
+    "reset-after": _wired("resets after each answer", "200", tcp_faults.reset_after, ""),
     # TLS.
     "tls": Row(says="has a certificate of a CA that CA_FILE names", cold="200", tls=True),
     "wrong-host": _cut("has the certificate of another host", _of_another_host, tls=True),
@@ -180,30 +182,30 @@ ROWS: Mapping[str, Row] = {
     "unknown-ca": _cut("has a certificate of an unknown CA", _of_an_unknown_ca, tls=True),
     # Wrong bytes.
     "length-too-long": _wired(
-        "promises more bytes than come, stays open", _TIMEOUT, damage.longer_than_it_is
+        "promises more bytes than come, stays open", _TIMEOUT, tcp_faults.longer_than_it_is
     ),
     "length-too-long-closed": _wired(
-        "promises more bytes than come, closes", _UNREACHABLE, damage.longer_and_closed
+        "promises more bytes than come, closes", _UNREACHABLE, tcp_faults.longer_and_closed
     ),
     "length-too-short": _wired(
-        "promises fewer bytes than come", _MALFORMED, damage.shorter_than_it_is
+        "promises fewer bytes than come", _MALFORMED, tcp_faults.shorter_than_it_is
     ),
-    "answered-twice": _wired("sends every answer twice", "200", damage.answered_twice),
-    "gzip-cut": _wired("sends gzip that ends half-way", _UNREACHABLE, damage.gzip_cut),
-    "gzip-garbage": _wired("sends gzip that is none", _MALFORMED, damage.gzip_garbage),
-    "gzip-bomb": _wired("sends 9 KiB of gzip that hold 9 MiB", _MALFORMED, damage.gzip_bomb),
-    "too-large": _wired("sends 9 MiB", _MALFORMED, damage.too_large),
-    "endless-body": _wired("sends a body without end", _MALFORMED, damage.endless_body),
-    "endless-head": _wired("sends headers without end", _UNREACHABLE, damage.endless_head),
-    "no-http": _wired("speaks another protocol", _UNREACHABLE, damage.no_http),
-    "no-json": _wired("sends no JSON", _MALFORMED, damage.instead(b'{"statusCode": 200, "da')),
-    "no-envelope": _wired("sends JSON without its envelope", _MALFORMED, damage.instead(b"[]")),
+    "answered-twice": _wired("sends every answer twice", "200", tcp_faults.answered_twice),
+    "gzip-cut": _wired("sends gzip that ends half-way", _UNREACHABLE, tcp_faults.gzip_cut),
+    "gzip-garbage": _wired("sends gzip that is none", _MALFORMED, tcp_faults.gzip_garbage),
+    "gzip-bomb": _wired("sends 9 KiB of gzip that hold 9 MiB", _MALFORMED, tcp_faults.gzip_bomb),
+    "too-large": _wired("sends 9 MiB", _MALFORMED, tcp_faults.too_large),
+    "endless-body": _wired("sends a body without end", _MALFORMED, tcp_faults.endless_body),
+    "endless-head": _wired("sends headers without end", _UNREACHABLE, tcp_faults.endless_head),
+    "no-http": _wired("speaks another protocol", _UNREACHABLE, tcp_faults.no_http),
+    "no-json": _wired("sends no JSON", _MALFORMED, tcp_faults.instead(b'{"statusCode": 200, "da')),
+    "no-envelope": _wired("sends JSON without its envelope", _MALFORMED, tcp_faults.instead(b"[]")),
     "no-total": _wired(
         "sends a list without a total",
         _MALFORMED,
-        damage.instead(b'{"statusCode": 200, "data": {"list": []}}'),
+        tcp_faults.instead(b'{"statusCode": 200, "data": {"list": []}}'),
     ),
-    "redirect": _wired("sends us elsewhere", _MALFORMED, damage.redirect),
+    "redirect": _wired("sends us elsewhere", _MALFORMED, tcp_faults.redirect),
     "page": _told("sends an HTML page, HTTP 200", _MALFORMED, "html=200"),
     # What it says.
     "http-502": _told("HTTP 502, an HTML page", _FAILED, "html=502"),

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.door import logging_to
-from tests.faults.page import STABLE, broken_promises, cells, stable_cells
+from tests.edge.asgi_harness import logging_to
+from tests.faults.report import STABLE, broken_promises, cells, stable_cells
 from tests.faults.run import in_this_process
+from tests.faults.scenario import Seen
 from tests.faults.table import ROWS
-from tests.faults.trial import Seen
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.order_store import OrderStore
-from tests.support.served import KEY, REPOSITORY, served
+from tests.support.running_proxy import KEY, REPOSITORY, served
 
 FOLDER = Path(__file__).parent
 

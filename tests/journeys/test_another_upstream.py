@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.http import AsyncBaseTransport
 from app.main import create_app
 from app.settings import load
-from app.upstream.http import AsyncBaseTransport
 from tests.support.another_upstream import AnotherUpstream
 from tests.support.proxy import problem
 from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream, wire_order

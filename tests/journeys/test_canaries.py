@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from app.cli import program
 from app.clock import SystemClock
 from app.doctor import Examination
+from app.http import AsyncBaseTransport, Request, Response
 from app.main import create_app
 from app.sandbox import envelope
 from app.sandbox.envelope import ErrorReply
@@ -26,9 +27,8 @@ from app.sandbox.faults import KINDS, TOKEN
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, SettingsError, load
-from app.settings.faults import examples
-from app.upstream.http import AsyncBaseTransport, Request, Response
-from tests.edge.door import logging_to
+from app.settings.errors import examples
+from tests.edge.asgi_harness import logging_to
 from tests.support.upstream import ScriptedUpstream
 
 Scheme = Literal["token", "signature"]

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from app.clock import SystemClock
-from app.edge.server import Server, open_server
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
+from app.server.server import Server, open_server
 from app.settings import load
 
 CALLERS = 700

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import async_playwright, expect
 
 from app.clock import SystemClock
-from app.edge.callers import digest_of
+from app.edge.auth import digest_of
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer

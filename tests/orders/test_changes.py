@@ -13,7 +13,7 @@ from app.orders.blocks import Block
 from app.orders.changed import Change
 from app.orders.changes import MAX_CHANGES, MAX_REPLACED, MAX_STEPS, CursorGone, History
 from app.orders.slices import SLICE
-from app.orders.whole import Content, Whole
+from app.orders.snapshot import Content, Whole
 from tests.support.book import row
 from tests.support.run import run
 

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from app.edge import me
 from app.orders import examples
-from app.orders.contract import (
+from app.orders.export import COLUMNS
+from app.orders.schema import (
     ListedOrder,
-    MeAnswer,
     OrderChanges,
     OrderPage,
     SingleOrder,
     SinglePayment,
     Summary,
 )
-from app.orders.export import COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from app.orders.export import COLUMNS
         (SinglePayment, examples.PAYMENT),
         (Summary, examples.SUMMARY),
         (OrderChanges, examples.CHANGES),
-        (MeAnswer, examples.ME),
+        (me.MeAnswer, me.EXAMPLE),
         (ListedOrder, json.loads(examples.NDJSON)),
     ],
 )

@@ -19,8 +19,8 @@ from app.orders.export import (
     ndjson_lines,
     pieces,
 )
-from app.orders.included import NOTHING_INCLUDED
-from app.orders.reshape import Row, order_row
+from app.orders.mapping import Row, order_row
+from app.orders.row_extras import NOTHING_INCLUDED
 from tests.support.run import run
 from tests.support.upstream import wire_order
 

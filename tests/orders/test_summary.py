@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.orders.moments import nanoseconds
-from app.orders.question import Filter
-from app.orders.reshape import Row
+from app.orders.mapping import Row
+from app.orders.queries import Filter
 from app.orders.summary import add_up
+from app.orders.timestamps import nanoseconds
 from tests.support.book import row
 from tests.support.run import run
 

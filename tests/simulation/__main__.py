@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import count
 
+from tests.simulation.mutants import PLANTED, WITHIN
 from tests.simulation.plan import SMALL, Seam, draw, seam_of
-from tests.simulation.planted import PLANTED, WITHIN
 from tests.simulation.world import Told, run
 
 AT_ONCE = 500

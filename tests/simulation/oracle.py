@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Ask, Entry, NotInCache, WaitEnded
 from app.orders.blocks import Block
-from app.orders.collection import CollectionLoading
-from app.orders.reshape import Row
+from app.orders.mapping import Row
+from app.orders.snapshot_cache import CollectionLoading
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamUnavailable
 from tests.simulation.loop import START
 from tests.simulation.plan import Caller, Plan

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.mutants import PLANTED
 from tests.simulation.plan import SMALL, draw
-from tests.simulation.planted import PLANTED
 from tests.simulation.world import run
 
 ROOT = Path(__file__).parents[2]

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 
 from app.clock import Clock
-from app.orders.reshape import Row
+from app.orders.mapping import Row
 from app.upstream.client import ORDERS_PATH
-from app.upstream.credential import TOKEN_PATH
+from app.upstream.credentials import TOKEN_PATH
 from app.upstream.errors import (
     UpstreamCredentialRejected,
     UpstreamError,

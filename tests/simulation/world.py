@@ -18,14 +18,14 @@ from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Ask, Entry, GraceCache, How
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.collection import Collection
-from app.orders.reading import Reading
-from app.orders.reshape import Row
+from app.orders.mapping import Row
+from app.orders.snapshot_cache import Collection
+from app.orders.snapshot_loader import Reading
 from app.single_flight import Awaited
 from app.upstream.client import UpstreamClient, open_upstream
-from app.upstream.credential import AccessKey
+from app.upstream.credential_rotation import Rotation
+from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
-from app.upstream.rotation import Rotation
 from app.upstream.wire import OrdersAnswer
 from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
 from tests.simulation.oracle import BETWEEN_LOOKS, Answer, Oracle, Violation, Visit

@@ -12,7 +12,7 @@ from argparse import ArgumentParser
 from collections.abc import Awaitable, Sequence
 
 from tests.soak.measure import most_within, slope
-from tests.soak.stand import DEADLINE, MAX_RATE, TTL, Stand, stand
+from tests.soak.rig import DEADLINE, MAX_RATE, TTL, Stand, stand
 
 CALLERS = 16
 WARM_UP = 0.25

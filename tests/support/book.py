@@ -7,7 +7,7 @@ from app.cache.freshness import Lifetime, pause_after
 from app.cache.grace_cache import Entry, GraceCache
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.reshape import Row
+from app.orders.mapping import Row
 from app.single_flight import Awaited, always_awaited
 from app.upstream.errors import UpstreamFailed
 from app.upstream.wire import BLOCK_SIZE

@@ -14,8 +14,8 @@ from playwright.async_api import ConsoleMessage, Page, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import SystemClock
-from app.edge.leaving import Leaving
-from app.edge.server import open_server
+from app.server.server import open_server
+from app.server.shutdown import Leaving
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.clock import Clock
+from app.http import MockTransport, Request, Response
 from app.upstream.client import (
     ORDER_PATH,
     ORDERS_PATH,
@@ -20,8 +21,7 @@ from app.upstream.client import (
     UpstreamClient,
     open_upstream,
 )
-from app.upstream.credential import TOKEN_PATH
-from app.upstream.http import MockTransport, Request, Response
+from app.upstream.credentials import TOKEN_PATH
 from app.upstream.signature import SCHEME_WORD, Brand, authorization, string_to_sign
 
 POOL_ID = "6250f12d5d0000009bcfc784"

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
-from app.upstream.credential import TOKEN_PATH
+from app.upstream.credentials import TOKEN_PATH
 from app.upstream.errors import (
     OrderNotFound,
     OutOfTime,

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from app.upstream.client import PAYMENT_PATH
-from app.upstream.credential import TOKEN_PATH
+from app.upstream.credentials import TOKEN_PATH
 from app.upstream.errors import OrderNotFound, UpstreamError, UpstreamUnavailable
 from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of

@@ -1,0 +1,109 @@
+"""One order, from a fresh block if one holds it, else by one detail call. Knows no HTTP."""
+
+from functools import partial
+from typing import Any
+
+from app.cache.grace_cache import Ask, GraceCache, How, NotInCache, Served, WaitEnded
+from app.clock import Clock
+from app.orders.book import OrderBook
+from app.orders.mapping import Row
+from app.orders.source import Fetch, Single
+from app.single_flight import TooManyWaiters
+from app.upstream.errors import UpstreamError, UpstreamNotFound
+
+Found = tuple[Row, Served[Any]]
+
+
+class SingleOrders:
+    """Orders and payments asked for by number.
+
+    Args:
+        book: where an order may be held already.
+        orders: the memory of orders that were asked for by number.
+        payments: collapses payment calls, and holds none.
+        fetch: asks the upstream.
+        clock: the only source of time.
+        deadline: seconds a caller waits at most.
+        wait: seconds a caller waits at most for whom something is held.
+        min_age: seconds; an order younger than that is new enough for `no-cache`.
+    """
+
+    def __init__(
+        self,
+        book: OrderBook,
+        orders: GraceCache[str, Single],
+        payments: GraceCache[str, Single],
+        fetch: Fetch,
+        clock: Clock,
+        *,
+        deadline: float,
+        wait: float,
+        min_age: float,
+    ) -> None:
+        self._book = book
+        self._orders = orders
+        self._payments = payments
+        self._fetch = fetch
+        self._clock = clock
+        self._deadline = deadline
+        self._wait = wait
+        self._min_age = min_age
+
+    async def order(self, order_no: str, ask: Ask) -> Found:
+        """One order.
+
+        Raises:
+            OrderNotFound: the upstream knows no such order.
+            NotInCache, WaitEnded, TooManyWaiters, UpstreamError: as the cache has it.
+        """
+        now = self._clock.monotonic()
+        fresh = self._book.fresh_row(order_no)
+        if fresh and (ask is not Ask.NO_CACHE or now - fresh[1].asked < self._min_age):
+            return self._from_block(*fresh, How.HELD)
+        in_block = self._book.held_row(order_no)
+        patience = self._wait if in_block else self._deadline
+        try:
+            served = await self._orders.serve(
+                order_no, partial(self._fetch.order, order_no), ask=ask, until=now + patience
+            )
+        except UpstreamNotFound:
+            raise
+        except (NotInCache, WaitEnded, TooManyWaiters, UpstreamError) as failure:
+            # An older answer beats an error: the block's row is one, though not by number.
+            if not in_block:
+                raise
+            if isinstance(failure, NotInCache):
+                return self._from_block(*in_block, How.HELD_STALE)
+            reason = "request" if ask is Ask.NO_CACHE else "stale"
+            return self._from_block(*in_block, How.FAILED, reason, failure)
+        return _found(served)
+
+    async def payment(self, order_no: str, ask: Ask) -> Found:
+        """The payment of one order, asked for anew.
+
+        Raises:
+            PaymentNotFound: the upstream knows no payment of that order.
+            NotInCache, WaitEnded, UpstreamError: as the cache has it.
+        """
+        until = self._clock.monotonic() + self._deadline
+        fetch = partial(self._fetch.payment, order_no)
+        return _found(await self._payments.serve(order_no, fetch, ask=ask, until=until))
+
+    async def close(self, seconds: float) -> None:
+        """Let the flights run out, at most `seconds` each."""
+        await self._orders.close(seconds)
+        await self._payments.close(seconds)
+
+    def _from_block(
+        self,
+        row: Row,
+        entry: Any,
+        how: How,
+        reason: str = "",
+        failure: BaseException | None = None,
+    ) -> Found:
+        return row, Served(entry, self._book.judge(entry), how, self._book.ttl, reason, failure)
+
+
+def _found(served: Served[Single]) -> Found:
+    return served.entry.value.row, served

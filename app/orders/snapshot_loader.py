@@ -1,0 +1,173 @@
+"""One reading of the whole list: the blocks that are not fresh, a few at a time, until they agree.
+
+Its calls are awaited while anybody waits for the list, and few at a time: whoever asks for a page
+is soon next. While nobody waits they go behind all that are awaited.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from app.cache.grace_cache import Entry, How, Served
+from app.clock import Clock
+from app.orders.blocks import Block
+from app.orders.book import OrderBook
+from app.orders.snapshot import Whole, assemble, lagging_in
+from app.single_flight import Awaited
+
+LOOKS = 3
+"""How often what lags is read again before the list is told as one that shifts."""
+
+
+class CollectionTooLarge(Exception):
+    """There are more orders than may be held."""
+
+
+class Reading:
+    """A reading, from its start to its end.
+
+    Args:
+        book: the blocks.
+        clock: the only source of time.
+        awaited: whether anybody waits for the list.
+        concurrency: blocks that are asked for at once.
+        max_orders: how many there may be.
+        max_bytes: how much their blocks may weigh.
+    """
+
+    def __init__(
+        self,
+        book: OrderBook,
+        clock: Clock,
+        awaited: Awaited,
+        *,
+        concurrency: int,
+        max_orders: int,
+        max_bytes: int,
+    ) -> None:
+        self._book = book
+        self._clock = clock
+        self._awaited = awaited
+        self._concurrency = concurrency
+        self._max_orders = max_orders
+        self._max_bytes = max_bytes
+        self._started = clock.monotonic()
+        self._gathered: dict[int, Entry[Block]] = {}
+        self._weight = 0
+        self.asked = 0
+        """Blocks that came from the upstream, and not from memory."""
+        self.complete = False
+        """Whether each block was gathered once; what goes on then is to have them agree."""
+
+    async def run(self, before: Whole | None) -> Whole:
+        """Read to the end; `before` is what was shared until now.
+
+        Raises:
+            CollectionTooLarge: there are more orders than may be held.
+            UpstreamError: the upstream did not give a block.
+        """
+        looks = 0
+        while True:
+            wanted = self._wanted()
+            missing = [index for index in wanted if index not in self._gathered]
+            if missing:
+                await self._with_hands(missing, self._refresh)
+                continue
+            self.complete = True
+            generation = self._book.generation
+            entries = [self._newest(index) for index in wanted]
+            lagging = await self._lagging(entries, before)
+            looks += 1
+            if not lagging or looks > LOOKS or not await self._renew(lagging):
+                return await assemble(
+                    entries, before, shifting=bool(lagging), generation=generation
+                )
+
+    async def held(self) -> Whole | None:
+        """The list as it is held, asking nobody; None where a block is missing."""
+        for index in self._wanted():
+            entry = self._book.held(index)
+            if entry is None:
+                return None
+            self._gathered[index] = entry
+        generation = self._book.generation
+        entries = list(self._gathered.values())
+        lagging = await self._lagging(entries, None)
+        return await assemble(entries, None, shifting=bool(lagging), generation=generation)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Orders that are gathered, and orders that there are, as far as is known."""
+        held = sum(len(entry.value.rows) for entry in self._gathered.values())
+        return held, max(held, self._book.total or 0)
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the rest will take, going by what it took so far."""
+        left = len(self._book.all_indexes(self._gathered.values())) - len(self._gathered)
+        return left * (self._clock.monotonic() - self._started) / max(self.asked, 1)
+
+    def _wanted(self) -> list[int]:
+        self._refuse_too_many()
+        return self._book.all_indexes(self._gathered.values())
+
+    def _refuse_too_many(self) -> None:
+        if (self._book.total or 0) > self._max_orders or self._weight > self._max_bytes:
+            raise CollectionTooLarge
+
+    async def _refresh(self, index: int) -> None:
+        served = await self._book.refreshed(index, self._awaited)
+        self._weight += served.entry.value.weight
+        self._keep(served)
+        self._refuse_too_many()
+
+    async def _renew(self, lagging: Sequence[int]) -> bool:
+        """Read again what lags; whether that brought anything new."""
+        before = {index: self._gathered[index].ordinal for index in lagging}
+
+        async def renew(index: int) -> None:
+            entry = self._gathered[index]
+            self._keep(await self._book.renewed(entry, until=math.inf, awaited=self._awaited))
+
+        await self._with_hands(lagging, renew)
+        return any(self._gathered[index].ordinal > ordinal for index, ordinal in before.items())
+
+    def _keep(self, served: Served[Block]) -> None:
+        self._gathered[served.entry.value.index] = served.entry
+        self.asked += served.how in (How.FETCHED, How.JOINED)
+
+    def _newest(self, index: int) -> Entry[Block]:
+        """What was gathered, or what came for a page since."""
+        gathered, held = self._gathered[index], self._book.held(index)
+        if held and held.ordinal > gathered.ordinal:
+            self._gathered[index] = held
+        return self._gathered[index]
+
+    async def _lagging(
+        self, entries: Sequence[Entry[Block]], before: Whole | None
+    ) -> Sequence[int]:
+        telling = self._book.telling_to(self._gathered.values())
+        total = telling.value.total if telling else None
+        outdated = [entry.value.index for entry in entries if entry.value.total != total]
+        return outdated or await lagging_in(entries, before)
+
+    async def _with_hands(
+        self, indexes: Iterable[int], work: Callable[[int], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Do the work, a few at a time. After an error no more is begun; the first is raised."""
+        pending = iter(indexes)
+        errors: list[Exception] = []
+
+        async def hand() -> None:
+            for index in pending:
+                try:
+                    await work(index)
+                except Exception as error:  # noqa: BLE001  raised below, when every hand is still
+                    errors.append(error)
+                if errors:
+                    return
+
+        await asyncio.gather(*(hand() for _ in range(self._concurrency)))
+        if errors:
+            raise errors[0].with_traceback(None)

@@ -1,0 +1,76 @@
+"""Ask the upstream one question and reshape its answer at once: what is held is what is sent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from app.clock import Clock
+from app.orders.blocks import ROW_OVERHEAD, Block
+from app.orders.mapping import Row, drift_in, order_row, payment_row
+from app.single_flight import Awaited
+from app.upstream.client import UpstreamClient
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One order or payment, asked for by its number."""
+
+    row: Row
+    as_of: str
+    request_id: str | None
+    sandbox: bool
+
+    @property
+    def weight(self) -> int:
+        """Roughly its bytes in memory."""
+        return self.row.weight + 2 * ROW_OVERHEAD
+
+
+class Fetch:
+    """The three questions. What nobody waits for is asked after what somebody does.
+
+    Args:
+        client: the upstream.
+        clock: the only source of time.
+        zone: the zone of upstream times that name none.
+        deadline: seconds that one flight may take.
+    """
+
+    def __init__(
+        self, client: UpstreamClient, clock: Clock, *, zone: ZoneInfo, deadline: float
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._zone = zone
+        self._deadline = deadline
+
+    async def block(self, index: int, awaited: Awaited) -> Block:
+        """The block at `index`, from 0."""
+        as_of = _text(self._clock.now())
+        answer = await self._client.orders(index + 1, deadline=self._until(), awaited=awaited)
+        rows = tuple(order_row(sent, self._zone) for sent in answer.rows)
+        self._client.drift.report(drift_in("order", rows))
+        return Block(index, rows, answer.total, as_of, answer.request_id, answer.sandbox)
+
+    async def order(self, order_no: str, awaited: Awaited) -> Single:
+        """One order, by the upstream's order detail."""
+        as_of = _text(self._clock.now())
+        answer = await self._client.order(order_no, deadline=self._until(), awaited=awaited)
+        row = order_row(answer.data, self._zone)
+        self._client.drift.report(drift_in("order", [row]))
+        return Single(row, as_of, answer.request_id, answer.sandbox)
+
+    async def payment(self, order_no: str, awaited: Awaited) -> Single:
+        """The payment of one order."""
+        as_of = _text(self._clock.now())
+        answer = await self._client.payment(order_no, deadline=self._until(), awaited=awaited)
+        row = payment_row(answer.data, self._zone)
+        self._client.drift.report(drift_in("payment", [row]))
+        return Single(row, as_of, answer.request_id, answer.sandbox)
+
+    def _until(self) -> float:
+        return self._clock.monotonic() + self._deadline
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,1 @@
+"""uvicorn and the sockets: connections, limits, graceful shutdown."""

@@ -1,0 +1,128 @@
+"""Callers who leave before their answer, at every stage within, cost nobody anything in the end."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from random import Random
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from app.cache.freshness import Lifetime, pause_after
+from app.cache.grace_cache import Entry, GraceCache
+from app.orders.blocks import Block
+from app.orders.book import OrderBook, Window
+from app.orders.source import Fetch
+from app.upstream.errors import OutOfTime
+from tests.support.clock import ManualClock, settle
+from tests.support.upstream import ScriptedUpstream, client_of
+
+PLACES = 3
+ORDERS = 1000
+
+
+class Bench:
+    """A book over a real client, whose upstream takes its time and fails now and then."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.failing = 0.05
+        self.random = Random(7)  # noqa: S311  the same leavers in every run
+        self.upstream = ScriptedUpstream(ORDERS)
+        self.client = client_of(
+            self.upstream,
+            self.clock,
+            transport=httpx.MockTransport(self._answer),
+            max_concurrency=PLACES,
+            max_rate=100,
+            tries=3,
+            chance=self.random.random,
+        )
+        fetch = Fetch(self.client, self.clock, zone=ZoneInfo("UTC"), deadline=8)
+        self.book = OrderBook(self._blocks, fetch.block, self.clock, deadline=8)
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        await self.clock.sleep(self.random.choice((0.05, 0.2, 1)))
+        if self.random.random() < self.failing:
+            raise httpx.ReadError("reset")
+        answer: httpx.Response = await self.upstream.transport.handler(request)  # type: ignore[misc]
+        return answer
+
+    def _blocks(self, landed: Callable[[int, Entry[Block]], None]) -> GraceCache[int, Block]:
+        return GraceCache(
+            Lifetime(2, 5, 20),
+            self.clock,
+            min_age=5,
+            wait=2,
+            max_entries=100,
+            max_bytes=10**9,
+            weigh=lambda block: block.weight,
+            pause=lambda _error, in_a_row: pause_after(in_a_row),
+            landed=landed,
+        )
+
+    def caller(self) -> "asyncio.Task[Window]":
+        start = self.random.choice((0, self.random.randrange(ORDERS)))
+        return asyncio.create_task(self.book.window(start, start + 30))
+
+    async def churn(self, callers: int) -> None:
+        """Callers come fifty at a time; most leave, after any number of steps of anybody."""
+        for _ in range(callers // 50):
+            present = [self.caller() for _ in range(50)]
+            for leaver in self.random.sample(present, 45):
+                for _ in range(self.random.choice((0, 0, 0, 1, 2, 5))):
+                    await asyncio.sleep(0)
+                leaver.cancel()
+            await self.clock.advance(self.random.choice((0.01, 0.3, 3)))
+            for stayer in present:
+                stayer.cancel()
+        await self.clock.advance(120)
+
+
+def things() -> int:
+    """What is in memory."""
+    gc.collect()
+    return len(gc.get_objects())
+
+
+async def test_thousands_of_leavers_leave_the_pool_whole_no_task_and_no_memory():
+    bench = Bench()
+    before = asyncio.all_tasks()
+    await bench.churn(500)
+    early = things()
+    await bench.churn(2000)
+    assert things() < early + 2000
+    assert asyncio.all_tasks() == before
+    assert len(bench.book._blocks._flights) == 0
+    governor = bench.client._calls._guard._governor
+    assert (governor._free, governor.queued, governor._timer) == (PLACES, 0, None)
+    assert len(bench.upstream.asked) > 100
+    bench.failing = 0
+    clean = [asyncio.create_task(bench.book.window(at, at + 50)) for at in range(0, ORDERS, 50)]
+    await bench.clock.advance(8)
+    assert sum(len(window.result().rows) for window in clean) == ORDERS
+    await bench.client.aclose(0)
+
+
+async def test_an_upstream_that_holds_every_call_for_ever_takes_no_place_for_ever():
+    clock = ManualClock()
+    upstream = ScriptedUpstream()
+    client = client_of(upstream, clock, max_concurrency=PLACES)
+    await client.orders(1, deadline=clock.monotonic() + 8)
+    await settle()
+    before = asyncio.all_tasks()
+    gate = upstream.hold()
+    deadline = clock.monotonic() + 8
+    held = [asyncio.create_task(client.orders(1, deadline=deadline)) for _ in range(PLACES + 2)]
+    await clock.advance(8)
+    assert gate.held == PLACES
+    await clock.advance(8)
+    for call in held:
+        with pytest.raises(OutOfTime):
+            await call
+    upstream._gates.clear()
+    assert (await client.orders(1, deadline=clock.monotonic() + 8)).total == 137
+    await settle()
+    assert asyncio.all_tasks() == before
+    await client.aclose(0)

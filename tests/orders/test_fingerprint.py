@@ -1,0 +1,58 @@
+"""The upstream's row, as it was sent, and a fingerprint that is the same everywhere and always."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from app.orders.fingerprint import FIELDS, raw_of, rev_of
+from app.upstream.wire import Number
+from tests.support.upstream import wire_order
+
+
+def test_a_row_is_given_back_as_it_was_sent_digit_for_digit():
+    sent = {"b": Number("1.50E+3"), "a": [Number("007"), None, True], "企": {"q": 'x"\n'}, "e": []}
+    assert raw_of(sent).decode() == '{"b":1.50E+3,"a":[007,null,true],"企":{"q":"x\\"\\n"},"e":[]}'
+    assert raw_of("no object") == b'"no object"'
+
+
+def test_the_fingerprint_is_that_of_its_canonical_form():
+    sent = wire_order(7)
+    canonical = json.dumps([sent[field] for field in FIELDS], ensure_ascii=False).replace(
+        '", ', '",'
+    )
+    assert rev_of(sent) == hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    assert rev_of(sent) == "df88e110c3acf379"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"status": Number("3")},
+        {"newField": "x"},
+        {"goodsName": "企业版"},
+    ],
+)
+def test_the_fingerprint_stays_where_nothing_that_we_know_changes(same: dict[str, Any]):
+    sent = wire_order(7)
+    assert rev_of(dict(reversed({**sent, **same}.items()))) == rev_of(sent)
+
+
+def test_absent_and_null_are_the_same_and_nothing_is_a_row_too():
+    assert rev_of({"orderNo": None}) == rev_of({}) == rev_of("no object")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_the_fingerprint_changes_with_each_field_that_we_know(field: str):
+    sent = wire_order(7)
+    assert rev_of({**sent, field: f"{sent[field]}0"}) != rev_of(sent)
+    assert rev_of({**sent, field: True}) != rev_of(sent)
+
+
+def test_what_nests_deeper_than_can_be_written_costs_no_other_row():
+    deep: dict[str, Any] = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+    assert raw_of(deep) == b"null"
+    assert raw_of({"a": {"b": [Number("1.0")]}}) == b'{"a":{"b":[1.0]}}'

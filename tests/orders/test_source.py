@@ -1,0 +1,36 @@
+"""Each question is reshaped at once, and what is new in its answer is noted."""
+
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from app.orders.source import Fetch
+from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
+from tests.support.clock import ManualClock
+from tests.support.upstream import ScriptedUpstream, client_of, success, wire_order, wire_payment
+
+
+async def test_what_cannot_be_read_of_any_answer_is_counted():
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock)
+    fetch = Fetch(client, clock, zone=ZoneInfo("UTC"), deadline=8)
+    odd = {
+        ORDERS_PATH: {"totalCount": "1", "list": [wire_order(1) | {"status": "9"}]},
+        ORDER_PATH: wire_order(1) | {"quantity": "many"},
+        PAYMENT_PATH: wire_payment("1") | {"paidTime": "yesterday"},
+    }
+
+    def script(request: httpx.Request) -> httpx.Response | None:
+        data = odd.get(request.url.path)
+        return success(data) if data else None
+
+    upstream.answer_with(script)
+    for _ in range(2):
+        await fetch.block(0, lambda: True)
+        await fetch.order("1", lambda: True)
+        await fetch.payment("1", lambda: True)
+    assert [(str(kind), count) for kind, count in client.drift.seen] == [
+        ("new word (order): status", 2),
+        ("unread value (order): quantity", 2),
+        ("unread value (payment): paid_at", 2),
+    ]

@@ -1,0 +1,481 @@
+"""Bugs on purpose, each by a part that is wrong: the simulation has to find every one of them.
+
+Longer than most: it is a list.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.cache.freshness import Freshness, Lifetime
+from app.cache.grace_cache import Ask, Entry, GraceCache, How, Served
+from app.clock import Clock
+from app.orders.blocks import Block, blocks_of, cut
+from app.orders.book import OrderBook, Window
+from app.orders.snapshot import Whole
+from app.orders.snapshot_cache import Collection
+from app.orders.snapshot_loader import Reading
+from app.single_flight import Awaited, Flight, SingleFlight, always_awaited
+from app.upstream.breaker import Breaker, Health
+from app.upstream.client import UpstreamClient, open_upstream
+from app.upstream.credentials import AccessKey, Pass, TokenCredential
+from app.upstream.errors import OutOfTime
+from app.upstream.limiter import Governor
+from app.upstream.rate import Start
+from app.upstream.token import Token
+from tests.simulation.plan import Seam
+from tests.simulation.world import Parts
+
+WITHIN = 6000
+"""Worlds in which each has to be found; most are in the first hundred."""
+
+
+class Planted:
+    """One bug: what it is, the parts that have it, and the rules of which one has to tell.
+
+    It is looked for in worlds of the shortest seam that shows it, unless `seam` says where, and
+    from seed `near` on: that saves the worlds that did not show it when this was written.
+    """
+
+    def __init__(
+        self, what: str, parts: Parts, *rules: str, seam: Seam | None = None, near: int = 0
+    ) -> None:
+        self.what = what
+        self.parts = parts
+        self.rules = frozenset(rules)
+        self.seam = seam or (Seam.FETCH if parts.client is open_upstream else Seam.TRANSPORT)
+        self.near = near
+
+
+# Freshness.
+
+
+class FreshAtTheTtl(Lifetime):
+    def judge(self, age: float) -> Freshness:
+        return Freshness.FRESH if age == self.ttl else super().judge(age)
+
+
+class NeverGone(Lifetime):
+    def judge(self, age: float) -> Freshness:
+        found = super().judge(age)
+        return Freshness.KEPT if found is Freshness.GONE else found
+
+
+# The memory.
+
+Cache = GraceCache[int, Block]
+
+
+class AgeFromTheLanding(Cache):
+    async def _fly(self, key: int, fetch: Any, asked: float, ordinal: int) -> Entry[Block]:
+        entry = await super()._fly(key, fetch, asked, ordinal)
+        late = replace(entry, asked=self._clock.monotonic())
+        self._entries.put(key, late)
+        return late
+
+
+class ErrorsForget(Cache):
+    def _remember_failure(self, key: int, error: Exception) -> None:
+        super()._remember_failure(key, error)
+        self._entries.drop(key)
+
+
+class ErrorsLengthenLife(Cache):
+    def _remember_failure(self, key: int, error: Exception) -> None:
+        super()._remember_failure(key, error)
+        entry = self._entries.get(key)
+        if entry:
+            self._entries.put(key, replace(entry, asked=self._clock.monotonic()))
+
+
+class EarlyWheneverItLags(Cache):
+    def _may_refresh(self, key: int, entry: Entry[Block]) -> bool:
+        del entry
+        return not self._paused(key)
+
+
+class RenewsWhatFailed(Cache):
+    def _may_refresh(self, key: int, entry: Entry[Block]) -> bool:
+        del key
+        return not entry.early or self._clock.monotonic() - entry.asked >= self.lifetime.ttl
+
+
+class EveryLookWaitsAnew(Cache):
+    async def renew(self, *args: Any, since: float | None = None, **named: Any) -> Any:
+        del since
+        return await super().renew(*args, **named)
+
+
+class WaitsAsLongAsItTakes(Cache):
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named | {"wait": 3600.0})
+
+
+class DeafToNoCache(Cache):
+    async def serve(self, *args: Any, ask: Ask, **named: Any) -> Any:
+        return await super().serve(*args, ask=Ask.NORMAL if ask is Ask.NO_CACHE else ask, **named)
+
+
+class DeafToOnlyIfCached(Cache):
+    async def serve(self, *args: Any, ask: Ask, **named: Any) -> Any:
+        normal = Ask.NORMAL if ask is Ask.ONLY_IF_CACHED else ask
+        return await super().serve(*args, ask=normal, **named)
+
+
+class NeverRefreshes(Cache):
+    def _at_once(self, key: int, entry: Any, freshness: Any, fetch: Any, ask: Any) -> Any:
+        if freshness is Freshness.STALE:
+            return Served(entry, freshness, How.HELD_STALE, self.lifetime.ttl)
+        return super()._at_once(key, entry, freshness, fetch, ask)
+
+
+# Flights.
+
+
+class _Owned(Flight[Entry[Block]]):
+    async def landed_within(self, seconds: float, awaited: Awaited = always_awaited) -> bool:
+        try:
+            return await super().landed_within(seconds, awaited)
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
+
+
+class FlightsEndWithACaller(Cache):
+    def _join_or_launch(self, key: int, fetch: Any) -> tuple[Flight[Entry[Block]], How]:
+        flight, how = super()._join_or_launch(key, fetch)
+        return _Owned(flight._task, self._clock, 100), how
+
+
+class _EveryoneFlies(SingleFlight[int, Entry[Block]]):
+    def under_way(self, key: int) -> None:
+        del key
+
+
+class NobodyJoins(Cache):
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._flights = _EveryoneFlies(self._clock)
+
+
+class _NeverForgets(SingleFlight[int, Entry[Block]]):
+    def _landed(self, key: int, task: "asyncio.Task[Entry[Block]]") -> None:
+        if task.cancelled() or task.exception():
+            return
+        super()._landed(key, task)
+
+
+class FailedFlightsStay(Cache):
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._flights = _NeverForgets(self._clock)
+
+
+# The book.
+
+
+class NoProbe(OrderBook):
+    @staticmethod
+    def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:
+        if telling is None:
+            return list(blocks_of(start, stop, 10**6))
+        return OrderBook._wanted(start, stop, telling)
+
+
+class LastComeTells(OrderBook):
+    def _landed(self, _index: int, entry: Entry[Block]) -> None:
+        self._telling = entry
+
+
+class TrustsNeighbours(OrderBook):
+    @staticmethod
+    def _lagging(*_: Any) -> list[int]:
+        return []
+
+
+class LooksAtTotalsOnly(OrderBook):
+    @staticmethod
+    def _lagging(basis: Sequence[Served[Block]], *named: Any) -> list[int]:
+        total = basis[0].entry.value.total
+        if all(served.entry.value.total == total for served in basis):
+            return []
+        return OrderBook._lagging(basis, *named)
+
+
+class StopsAtTheTotalThatCounts(OrderBook):
+    @staticmethod
+    def _lagging(
+        basis: Sequence[Served[Block]], start: int, stop: int, telling: Entry[Block] | None
+    ) -> list[int]:
+        found = OrderBook._lagging(basis, start, stop, telling)
+        shorter = telling and basis[-1].entry.value.total > telling.value.total
+        return [] if len(basis) == 1 and shorter else found
+
+
+class NeverSaysThatItShifts(OrderBook):
+    async def window(self, start: int, stop: int, ask: Ask = Ask.NORMAL) -> Window:
+        return replace(await super().window(start, stop, ask), shifting=False)
+
+
+class CriesShift(OrderBook):
+    async def window(self, start: int, stop: int, ask: Ask = Ask.NORMAL) -> Window:
+        return replace(await super().window(start, stop, ask), shifting=True)
+
+
+class ShowsTwice(OrderBook):
+    def _cut(self, start: int, stop: int, basis: Any, *, shifting: bool = False) -> Window:
+        window = super()._cut(start, stop, basis, shifting=shifting)
+        rows = tuple(row for served in basis for row in cut(start, stop, [served.entry.value]))
+        return replace(window, rows=rows)
+
+
+class OldestTotal(OrderBook):
+    def _cut(self, start: int, stop: int, basis: Any, *, shifting: bool = False) -> Window:
+        window = super()._cut(start, stop, basis, shifting=shifting)
+        oldest = min(basis, key=lambda served: served.entry.ordinal)
+        return replace(window, total=oldest.entry.value.total)
+
+
+class NoDeadline(OrderBook):
+    def __init__(self, *args: Any, deadline: float) -> None:
+        super().__init__(*args, deadline=deadline + 3600)
+
+
+# The whole list.
+
+
+class ReadsWhateverComes(Reading):
+    async def _lagging(self, *_: Any) -> list[int]:
+        return []
+
+
+class ReadsBehindThoseWhoWait(Reading):
+    def __init__(self, book: OrderBook, clock: Clock, awaited: Awaited, **knobs: Any) -> None:
+        del awaited
+        super().__init__(book, clock, lambda: False, **knobs)
+
+
+class KeepsAGoneList(Collection):
+    def _judge(self, whole: Whole) -> Freshness:
+        found = super()._judge(whole)
+        return Freshness.KEPT if found is Freshness.GONE else found
+
+
+# The way out.
+
+
+def one_too_many(**knobs: Any) -> UpstreamClient:
+    return open_upstream(**knobs | {"max_concurrency": knobs["max_concurrency"] + 1})
+
+
+def too_fast(**knobs: Any) -> UpstreamClient:
+    return open_upstream(**knobs | {"max_rate": 2 * knobs["max_rate"]})
+
+
+def too_many_tries(**knobs: Any) -> UpstreamClient:
+    return open_upstream(**knobs | {"tries": 50})
+
+
+def _breaker(kind: type[Breaker]) -> Parts:
+    """A client whose breaker is of that kind."""
+
+    def make(**knobs: Any) -> UpstreamClient:
+        client = open_upstream(**knobs)
+        client._calls._guard._breaker = kind(pause=knobs["breaker_pause"])
+        return client
+
+    return Parts(client=make)
+
+
+def _governor(kind: type[Governor]) -> Parts:
+    """A client whose governor is of that kind."""
+
+    def make(**knobs: Any) -> UpstreamClient:
+        client = open_upstream(**knobs)
+        client._calls._guard._governor = kind(
+            knobs["clock"], max_concurrency=knobs["max_concurrency"], max_rate=knobs["max_rate"]
+        )
+        return client
+
+    return Parts(client=make)
+
+
+class NeverOpens(Breaker):
+    def refused_for(self, now: float) -> None:
+        del now
+
+
+class ProbesInACrowd(Breaker):
+    def refused_for(self, now: float) -> float | None:
+        return None if self._probing else super().refused_for(now)
+
+
+class StaysOpen(Breaker):
+    def leave(self, turn: int, health: Health, now: float) -> float | None:
+        if self._probing and health is Health.WELL:
+            health = Health.ILL
+        return super().leave(turn, health, now)
+
+
+class DeafToThrottling(Governor):
+    def throttled(self, started: float, retry_after: float | None) -> None:
+        """Nothing is done."""
+
+
+class FirstComeFirstServed(Governor):
+    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> Start:
+        del awaited
+        return await super().take(deadline)
+
+
+class KeepsAPlaceForLeavers(Governor):
+    async def _turn_of(self, waiting: Any, seconds: float) -> Start:
+        try:
+            return await super()._turn_of(waiting, seconds)
+        except OutOfTime:
+            self._waiting.append(waiting)
+            raise
+
+
+class NeverGivesBack(Governor):
+    def give(self) -> None:
+        if self.queued:
+            super().give()
+
+
+def _credential(kind: type[TokenCredential]) -> Parts:
+    """A client whose credentials are of that kind."""
+
+    def make(**knobs: Any) -> UpstreamClient:
+        client = open_upstream(**knobs)
+
+        def make_credential(key: AccessKey) -> TokenCredential:
+            return kind(
+                client._calls,
+                knobs["clock"],
+                access_key=key,
+                pool_id=knobs["pool_id"],
+                deadline=knobs["deadline"],
+            )
+
+        key = AccessKey(knobs["access_key_id"], knobs["access_key_secret"])
+        client.credential = make_credential(key)
+        client.make_credential = make_credential
+        return client
+
+    return Parts(client=make)
+
+
+class DropsAnyToken(TokenCredential):
+    async def renew(
+        self, refused: Pass, path: str, params: Mapping[str, str], *, deadline: float
+    ) -> Token:
+        del refused
+        self._held = None
+        return await self.admit(path, params, deadline=deadline)
+
+
+class _EachAsks(SingleFlight[None, Token]):
+    def under_way(self, key: None) -> None:
+        del key
+
+    def _landed(self, key: None, task: "asyncio.Task[Token]") -> None:
+        if key in self._flights:
+            super()._landed(key, task)
+
+
+class RenewsForEach(TokenCredential):
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._renewals = _EachAsks(self._clock)
+
+
+class KeepsTheRefused(TokenCredential):
+    async def renew(
+        self, refused: Pass, path: str, params: Mapping[str, str], *, deadline: float
+    ) -> Token:
+        del refused
+        return await self.admit(path, params, deadline=deadline)
+
+
+def _cache(kind: Callable[..., Cache]) -> Parts:
+    return Parts(cache=kind)
+
+
+def _book(kind: Callable[..., OrderBook]) -> Parts:
+    return Parts(book=kind)
+
+
+def _client(make: Callable[..., UpstreamClient]) -> Parts:
+    return Parts(client=make)
+
+
+BAD_ANSWER = ("coherent, or it says so", "none is lost", "the right window, in order")
+WAIT = "who could be served waits no longer than WAIT"
+LEFT = "nothing is left behind"
+TOO_OLD = "never older than ttl + grace + keep"
+
+PLANTED = (
+    Planted(
+        "fresh a moment too long", Parts(lifetime=FreshAtTheTtl), "fresh is younger than the ttl"
+    ),
+    Planted("nothing is ever gone", Parts(lifetime=NeverGone), TOO_OLD),
+    Planted(
+        "no pause after a failure", Parts(pause=lambda *_: 0.0), "a failed fetch is left in peace"
+    ),
+    Planted("age from the landing", _cache(AgeFromTheLanding), "age counts from the asking"),
+    Planted("errors forget", _cache(ErrorsForget), "an error never replaces a good answer"),
+    Planted("errors lengthen life", _cache(ErrorsLengthenLife), "age counts from the asking"),
+    Planted("early whenever it lags", _cache(EarlyWheneverItLags), "bounded calls", near=2080),
+    Planted("renews what failed", _cache(RenewsWhatFailed), "a failed fetch is left in peace"),
+    Planted("every look waits anew", _cache(EveryLookWaitsAnew), WAIT),
+    Planted("waits as long as it takes", _cache(WaitsAsLongAsItTakes), WAIT),
+    Planted("deaf to no-cache", _cache(DeafToNoCache), "no-cache asks again"),
+    Planted(
+        "deaf to only-if-cached", _cache(DeafToOnlyIfCached), "only-if-cached launches nothing"
+    ),
+    Planted("never refreshes behind", _cache(NeverRefreshes), "it heals"),
+    Planted(
+        "a leaver ends the flight", _cache(FlightsEndWithACaller), "a flight belongs to the group"
+    ),
+    Planted("nobody joins", _cache(NobodyJoins), "one flight a key"),
+    Planted("failed flights stay", _cache(FailedFlightsStay), LEFT, "it heals"),
+    Planted("no probe", _book(NoProbe), "bounded calls"),
+    Planted("who comes last tells", _book(LastComeTells), "who was asked last tells the total"),
+    Planted("trusts neighbours", _book(TrustsNeighbours), *BAD_ANSWER),
+    Planted("looks at totals only", _book(LooksAtTotalsOnly), *BAD_ANSWER),
+    Planted(
+        "stops at the total that counts", _book(StopsAtTheTotalThatCounts), *BAD_ANSWER, near=760
+    ),
+    Planted("never says that it shifts", _book(NeverSaysThatItShifts), *BAD_ANSWER),
+    Planted("cries shift", _book(CriesShift), "a list that stands still does not shift"),
+    Planted("shows an order twice", _book(ShowsTwice), "each order once"),
+    Planted("the oldest total", _book(OldestTotal), "the newest total"),
+    Planted("no deadline", _book(NoDeadline), "no one waits past the deadline"),
+    Planted("reads whatever comes", Parts(reading=ReadsWhateverComes), *BAD_ANSWER),
+    Planted(
+        "reads behind those who wait",
+        Parts(reading=ReadsBehindThoseWhoWait),
+        "callers go first",
+        seam=Seam.TRANSPORT,
+    ),
+    Planted("keeps a gone list", Parts(collection=KeepsAGoneList), TOO_OLD),
+    Planted("one call too many", _client(one_too_many), "no more calls in flight than allowed"),
+    Planted("too fast", _client(too_fast), "no more calls a second than allowed"),
+    Planted("too many tries", _client(too_many_tries), "a question is tried a few times"),
+    Planted(
+        "drops any token", _credential(DropsAnyToken), "a token is used while it is good", near=4060
+    ),
+    Planted("renews for each", _credential(RenewsForEach), "one renewal at a time"),
+    Planted("keeps the refused token", _credential(KeepsTheRefused), "it heals"),
+    Planted("never opens", _breaker(NeverOpens), "an ill upstream is left in peace"),
+    Planted("probes in a crowd", _breaker(ProbesInACrowd), "one probe at a time", near=10500),
+    Planted("stays open", _breaker(StaysOpen), "it heals"),
+    Planted("deaf to throttling", _governor(DeafToThrottling), "who is asked to wait waits"),
+    Planted(
+        "first come, first served", _governor(FirstComeFirstServed), "callers go first", near=6500
+    ),
+    Planted("a place for those who left", _governor(KeepsAPlaceForLeavers), LEFT),
+    Planted("places never given back", _governor(NeverGivesBack), LEFT),
+)

@@ -1,0 +1,41 @@
+"""A FastAPI app with the exchange that the outer layers give it, and a client in front of it."""
+
+from dataclasses import dataclass, field
+
+import httpx
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from app.edge.context import Caller, Exchange
+
+REQUEST_ID = "request-0001"
+
+
+def bare_api() -> FastAPI:
+    """FastAPI without the pages of its own, as main makes it."""
+    return FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+
+
+@dataclass
+class Doorway:
+    """Notes an exchange for each request; `caller` is who asks."""
+
+    api: FastAPI
+    caller: Caller | None = None
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            exchange = Exchange(REQUEST_ID, scope["method"], dict(scope["headers"]), 0.0)
+            exchange.caller = self.caller
+            self.exchanges.append(exchange)
+            scope["exchange"] = exchange
+        await self.api(scope, receive, send)
+
+    async def ask(
+        self, path: str, method: str = "GET", headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """The answer to one request."""
+        transport = httpx.ASGITransport(self, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test") as client:
+            return await client.request(method, path, headers=headers)
