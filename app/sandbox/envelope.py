@@ -10,14 +10,7 @@ from starlette.responses import Response
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """An error as the envelope states it.
-
-    Attributes:
-        status_code: `statusCode` of the envelope; the HTTP status stays 200.
-        api_code: `apiCode`; left out of the envelope if None.
-        zh: the message in Chinese.
-        en: the message in English.
-    """
+    """An error in the envelope: its codes, and its message in Chinese and English."""
 
     status_code: int
     api_code: int | None

@@ -4,7 +4,7 @@ The syntax is `kind[=value][,api_code=N][,times=N][,path=P]`, or a JSON object w
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
@@ -16,7 +16,7 @@ PAYMENT: Final = "/api/v3/get-order-pay-detail"
 ALL_PATHS: Final = (TOKEN, ORDERS, DETAIL, PAYMENT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FaultKind:
     """A kind of fault.
 
@@ -26,59 +26,55 @@ class FaultKind:
         paths: the paths it can apply to.
         value_name: what the value means; empty if the kind takes none.
         default: the value if none is given.
-        minimum: the least value, inclusive.
-        maximum: the greatest value, inclusive.
+        bounds: the least and the greatest value, inclusive.
     """
 
     description: str
+    _: KW_ONLY
     terminal: bool = False
     paths: tuple[str, ...] = ALL_PATHS
     value_name: str = ""
     default: float | None = None
-    minimum: float = 0
-    maximum: float = 0
+    bounds: tuple[float, float] = (0, 0)
 
 
 KINDS: Final[Mapping[str, FaultKind]] = {
     "latency": FaultKind(
-        description="delays the response", value_name="seconds", default=1, maximum=86_400
+        "delays the response", value_name="seconds", default=1, bounds=(0, 86_400)
     ),
-    "revoke_tokens": FaultKind(description="invalidates all tokens issued so far"),
+    "revoke_tokens": FaultKind("invalidates all tokens issued so far"),
     "arrivals": FaultKind(
-        description="adds a new order at the start of the list",
+        "adds a new order at the start of the list",
         paths=(ORDERS,),
         value_name="at every Nth call",
         default=1,
-        minimum=1,
-        maximum=1_000_000,
+        bounds=(1, 1_000_000),
     ),
-    "odd_rows": FaultKind(description="sends malformed rows", paths=(ORDERS,)),
-    "list_object": FaultKind(description="sends `list` as an object", paths=(ORDERS,)),
+    "odd_rows": FaultKind("sends malformed rows", paths=(ORDERS,)),
+    "list_object": FaultKind("sends `list` as an object", paths=(ORDERS,)),
     "status": FaultKind(
-        description="responds with a statusCode in the envelope",
+        "responds with a statusCode in the envelope",
         terminal=True,
         value_name="statusCode",
         default=500,
-        minimum=100,
-        maximum=999,
+        bounds=(100, 999),
     ),
     "throttle": FaultKind(
-        description="responds with HTTP 429, and with Retry-After if there is a value",
+        "responds with HTTP 429, and with Retry-After if there is a value",
         terminal=True,
         value_name="seconds",
-        maximum=86_400,
+        bounds=(0, 86_400),
     ),
     "html": FaultKind(
-        description="responds with the HTML page of a gateway",
+        "responds with the HTML page of a gateway",
         terminal=True,
         value_name="HTTP status",
         default=502,
-        minimum=200,
-        maximum=599,
+        bounds=(200, 599),
     ),
-    "half_body": FaultKind(description="closes the connection within the body", terminal=True),
-    "reset": FaultKind(description="resets the connection", terminal=True),
-    "hang": FaultKind(description="never responds", terminal=True),
+    "half_body": FaultKind("closes the connection within the body", terminal=True),
+    "reset": FaultKind("resets the connection", terminal=True),
+    "hang": FaultKind("never responds", terminal=True),
 }
 
 
@@ -125,8 +121,9 @@ class Fault(BaseModel):
         if self.value is not None:
             if not kind.value_name:
                 raise ValueError(f"{self.kind} takes no value")
-            if not kind.minimum <= self.value <= kind.maximum:
-                bounds = f"{kind.minimum:g} to {kind.maximum:g}"
+            least, greatest = kind.bounds
+            if not least <= self.value <= greatest:
+                bounds = f"{least:g} to {greatest:g}"
                 raise ValueError(f"the value of {self.kind} must be {bounds} ({kind.value_name})")
             if self.kind != "latency" and self.value % 1:
                 raise ValueError(f"the value of {self.kind} must be an integer ({kind.value_name})")
