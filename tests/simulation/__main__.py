@@ -2,87 +2,22 @@
 
 import argparse
 import gc
-import logging
 import os
 import sys
-import time
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import reduce
-from itertools import count
 
-from tests.simulation.mutants import PLANTED, WITHIN
-from tests.simulation.plan import SMALL, Seam, draw, seam_of
+from tests.simulation.batch import Tally, hunt, silence_logs, simulate
+from tests.simulation.mutants import PLANTED
+from tests.simulation.plan import SMALL, draw
 from tests.simulation.world import Told, run
 
 AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What some worlds amounted to; `failed` is the first seed that broke a rule."""
-
-    worlds: int = 0
-    whole: int = 0
-    callers: int = 0
-    fetches: int = 0
-    steps: int = 0
-    cpu: float = 0.0
-    failed: int | None = None
-
-    def __add__(self, other: "Tally") -> "Tally":
-        failed = [seed for seed in (self.failed, other.failed) if seed is not None]
-        return Tally(
-            self.worlds + other.worlds,
-            self.whole + other.whole,
-            self.callers + other.callers,
-            self.fetches + other.fetches,
-            self.steps + other.steps,
-            self.cpu + other.cpu,
-            min(failed, default=None),
-        )
-
-
-def simulate(seeds: Iterable[int]) -> Tally:
-    """Run the worlds of `seeds`, until one breaks a rule."""
-    _be_quiet()
-    began = time.process_time()
-    total = Tally()
-    for seed in seeds:
-        told = run(draw(seed))
-        total += Tally(
-            worlds=1,
-            whole=told.plan.seam is Seam.TRANSPORT,
-            callers=len(told.plan.callers),
-            fetches=told.fetches,
-            steps=told.steps,
-            failed=seed if told.violations else None,
-        )
-        if told.violations:
-            break
-    return total + Tally(cpu=time.process_time() - began)
-
-
-def hunt(which: int) -> str:
-    """Look for one of the bugs on purpose; says in how many worlds it was found."""
-    _be_quiet()
-    planted = PLANTED[which]
-    tried = 0
-    for seed in count(planted.near):
-        if seam_of(seed) is planted.seam:
-            tried += 1
-            broken = {one.rule for one in run(draw(seed), planted.parts).violations}
-            if broken & planted.rules:
-                return f"{planted.what}: found in {tried} worlds, by seed {seed}"
-        if tried == WITHIN:
-            break
-    return f"{planted.what}: NOT FOUND in {tried} worlds"
-
-
 def replay(seed: int, *, verbose: bool) -> Told:
     """Run one world again, and print what happened in it: if asked for, or if it broke a rule."""
-    _be_quiet()
+    silence_logs()
     told = run(draw(seed), trace=True)
     if verbose or told.violations:
         print(told.plan, *told.trace, sep="\n")
@@ -135,11 +70,6 @@ def _chunks(first: int, worlds: int) -> list[range]:
 def _pool(processes: int) -> ProcessPoolExecutor:
     """Processes that do not search for garbage in what was imported, over and over."""
     return ProcessPoolExecutor(processes, initializer=gc.freeze)
-
-
-def _be_quiet() -> None:
-    """The logs of a thousand proxies tell nobody anything."""
-    logging.getLogger("orders_bff").setLevel(logging.CRITICAL + 1)
 
 
 if __name__ == "__main__":
