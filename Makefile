@@ -35,6 +35,8 @@ check: $(DEV_STAMP) ## format, lint, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry app
+	$(BIN)/deptry tests bench tools docs --ignore DEP002,DEP004
 	$(BIN)/hadolint Dockerfile
 
 clients: $(DEV_STAMP) $(CLIENTS_STAMP) $(NODE_STAMP) ## make a TypeScript and a Python client, check and use them
