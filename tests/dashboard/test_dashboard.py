@@ -283,7 +283,7 @@ async def test_one_order_is_shown_with_its_payment_and_where_it_came_from(
     await link.click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("Alipay")
-    await expect(dialog).to_contain_text("Read from upstream answer")
+    await expect(dialog.locator(".provenance summary")).to_have_text("1 upstream answer")
     address = page.url
 
     await page.keyboard.press("Escape")

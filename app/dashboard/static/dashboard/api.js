@@ -11,7 +11,6 @@
  * @property {string} type
  * @property {string} source
  * @property {string} [created_at]
- * @property {{upstream_request_id?: string, fetched_at: string}} [origin]
  */
 
 /**

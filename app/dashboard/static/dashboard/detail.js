@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { byId, make } from "./elements.js";
-import { amount, count, dateAndTime, timeOfDay } from "./formats.js";
+import { amount, count, dateAndTime } from "./formats.js";
 import { ProvenanceLine } from "./provenance.js";
 import { packageName, statusMark } from "./table.js";
 import { titleOf } from "./troubles.js";
@@ -59,7 +59,6 @@ export class Detail {
     }
     const { signal } = this.#controller;
     const order = make("dl", { "aria-busy": "true" });
-    const origin = make("p", { class: "quiet" });
     const line = new ProvenanceLine(make("div", { class: "provenance" }));
     const payment = make("dl", { "aria-busy": mayReadPayments });
     const close = make(
@@ -70,7 +69,6 @@ export class Detail {
     this.#dialog.replaceChildren(
       make("header", {}, make("h2", { id: "detail-title" }, say("detail.title", { number })), close),
       order,
-      origin,
       line.container,
       make("h3", {}, say("detail.payment")),
       payment,
@@ -78,7 +76,6 @@ export class Detail {
     if (!this.#dialog.open) this.#dialog.showModal();
     const path = `v1/orders/${encodeURIComponent(number)}`;
     if (listed) showOrder(order, listed);
-    void showOrigin(origin, api, number, signal);
     void answer(order, api.ask(path, undefined, signal), (told) => {
       showOrder(order, told.data);
       line.show(told.provenance);
@@ -115,25 +112,6 @@ async function answer(list, asked, show) {
     );
   }
   list.removeAttribute("aria-busy");
-}
-
-/**
- * Which upstream answer the list has the order from. Asked for when somebody looks: a 304 to a page
- * of many would confirm the origins that were first read.
- * @param {HTMLElement} text
- * @param {import("./api.js").Api} api
- * @param {string} number
- * @param {AbortSignal} signal
- */
-async function showOrigin(text, api, number, signal) {
-  text.hidden = true;
-  const asked = new URLSearchParams({ order_no: number, include: "origin", limit: "1" });
-  const told = await api.ask("v1/orders", asked, signal).catch(() => null);
-  const origin = told?.data[0]?.origin;
-  if (!origin) return;
-  const id = origin.upstream_request_id ?? "\u2014";
-  text.textContent = say("detail.origin", { id, time: timeOfDay(new Date(origin.fetched_at)) });
-  text.hidden = false;
 }
 
 /**

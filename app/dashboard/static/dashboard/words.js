@@ -146,7 +146,6 @@ const WORDS = {
   "detail.payment": ["Payment", "支付"],
   "detail.payment.none": ["No payment is known.", "没有已知的支付。"],
   "detail.payment.forbidden": ["Your key may not read payments.", "您的密钥无权读取支付信息。"],
-  "detail.origin": ["Read from upstream answer {id}, {time}", "来自上游应答 {id}，{time}"],
   channel_order_no: ["Channel order number", "渠道订单号"],
   paid_amount: ["Paid", "支付金额"],
   paid_at: ["Paid at", "支付时间"],
