@@ -299,6 +299,17 @@ async def test_one_order_is_shown_with_its_payment_and_where_it_came_from(
     await expect(page).to_have_url(f"{shop.origin}/dashboard{paid}")
 
 
+async def test_the_age_of_an_open_order_keeps_counting(looker: Looker, shop: Shop) -> None:
+    page = looker.page
+    await page.clock.install()
+    await looker.open(shop)
+    await looker.rows.first.get_by_role("link").click()
+    age = page.get_by_role("dialog").locator(".provenance p")
+    await expect(age).to_contain_text(re.compile(r"\d secs? old"))
+    await page.clock.fast_forward("05:00")
+    await expect(age).to_contain_text(re.compile(r"[56] mins old"))
+
+
 async def test_both_languages_are_spoken_and_marked_as_such(looker: Looker, shop: Shop) -> None:
     page = looker.page
     await looker.open(shop)

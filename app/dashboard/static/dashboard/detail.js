@@ -26,6 +26,8 @@ export class Detail {
   #shown = "";
   #language = "";
   #controller = new AbortController();
+  /** @type {ProvenanceLine | undefined} */
+  #provenance;
 
   /** @param {() => void} closed told when a person closes it */
   constructor(closed) {
@@ -60,6 +62,7 @@ export class Detail {
     const { signal } = this.#controller;
     const order = make("dl", { "aria-busy": "true" });
     const line = new ProvenanceLine(make("div", { class: "provenance" }));
+    this.#provenance = line;
     const payment = make("dl", { "aria-busy": mayReadPayments });
     const close = make(
       "button",
@@ -87,6 +90,11 @@ export class Detail {
     } else {
       payment.replaceChildren(make("dd", { class: "quiet" }, say("detail.payment.forbidden")));
     }
+  }
+
+  /** Update the age that is shown. */
+  tick() {
+    this.#provenance?.tick();
   }
 }
 

@@ -81,6 +81,7 @@ class Dashboard {
       if (document.hidden) return;
       this.#orders.tick();
       this.#totals.tick();
+      this.#detail.tick();
     }, TICK_MS);
     this.#enter(this.#api.base, "");
   }
