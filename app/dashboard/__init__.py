@@ -1,1 +1,1 @@
-"""A PAGE TO LOOK AT ORDERS: the first client of the API, which it knows by HTTP alone."""
+"""The dashboard: static files that use the API over HTTP, and the routes that serve them."""

@@ -1,6 +1,6 @@
-"""Serves the dashboard's files, and nothing else: what they show they ask of the API, over HTTP.
+"""Routes that serve the static files of the dashboard.
 
-The folder `static` is the whole page. It can as well be put on any web server.
+The folder `static` is the whole dashboard. Any other web server can serve it too.
 """
 
 from pathlib import Path
@@ -17,19 +17,19 @@ STATIC = Path(__file__).parent / "static"
 
 
 def dashboard_router() -> APIRouter:
-    """`/dashboard`, and the styles and modules that it loads from below that."""
-    routes = APIRouter(include_in_schema=False)
+    """Routes for `/dashboard` and the styles and modules below it."""
+    router = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
     names = frozenset(file.name for file in (STATIC / "dashboard").iterdir())
 
-    @routes.get("/dashboard")
+    @router.get("/dashboard")
     async def page(request: Request) -> Response:
         return await static_file(files, "index.html", request)
 
-    @routes.get("/dashboard/{name}")
+    @router.get("/dashboard/{name}")
     async def file(name: str, request: Request) -> Response:
         if name not in names:
             raise HTTPException(404)
         return await static_file(files, f"dashboard/{name}", request)
 
-    return routes
+    return router

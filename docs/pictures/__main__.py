@@ -59,9 +59,9 @@ async def dashboard(page: Page) -> Locator:
     await page.clock.set_fixed_time(NOON)
     await page.set_viewport_size(DASHBOARD_SIZE)
     await page.goto("/dashboard?limit=10")
-    await page.locator("#figures svg[role=img]").nth(1).wait_for()
-    await page.locator("#table tbody tr:not(.skeleton)").first.wait_for()
-    await page.locator("#live[data-pulse=live]").wait_for()
+    await page.locator("#summary-cards svg[role=img]").nth(1).wait_for()
+    await page.locator("#table tbody tr:not(.skeleton-row)").first.wait_for()
+    await page.locator("#live[data-status=live]").wait_for()
     await page.evaluate(_CUT_AT, DASHBOARD_SIZE["height"])
     return page.locator("body")
 

@@ -1,4 +1,4 @@
-"""What is served of the dashboard, and where."""
+"""The routes and static files of the dashboard."""
 
 import re
 
@@ -18,16 +18,16 @@ def doorway() -> Doorway:
     return Doorway(api)
 
 
-async def test_the_page_and_all_that_it_loads_are_served_and_asked_for_again_cheaply(
+async def test_the_page_and_its_files_are_served_and_revalidated_with_304(
     doorway: Doorway,
 ) -> None:
-    loaded = [f"/dashboard/{file.name}" for file in (STATIC / "dashboard").iterdir()]
-    for path in ("/dashboard", *loaded):
-        answer = await doorway.ask(path)
-        assert answer.status_code == 200, path
-        assert answer.headers["cache-control"] == "no-cache"
-        again = await doorway.ask(path, headers={"If-None-Match": answer.headers["etag"]})
-        assert again.status_code == 304
+    files = [f"/dashboard/{file.name}" for file in (STATIC / "dashboard").iterdir()]
+    for path in ("/dashboard", *files):
+        response = await doorway.ask(path)
+        assert response.status_code == 200, path
+        assert response.headers["cache-control"] == "no-cache"
+        revalidated = await doorway.ask(path, headers={"If-None-Match": response.headers["etag"]})
+        assert revalidated.status_code == 304
     assert (
         (await doorway.ask("/dashboard/main.js"))
         .headers["content-type"]
@@ -38,18 +38,18 @@ async def test_the_page_and_all_that_it_loads_are_served_and_asked_for_again_che
 @pytest.mark.parametrize(
     "path", ["/dashboard/", "/dashboard/none.js", "/dashboard/..%2findex.html"]
 )
-async def test_nothing_else_is_served(doorway: Doorway, path: str) -> None:
+async def test_other_paths_are_not_found(doorway: Doorway, path: str) -> None:
     assert (await doorway.ask(path)).status_code == 404
 
 
-def test_the_page_names_only_files_beside_it_and_holds_nothing_inline() -> None:
+def test_the_page_links_only_to_existing_files_and_has_no_inline_code() -> None:
     page = (STATIC / "index.html").read_text("utf-8")
-    named = re.findall(r'(?:src|href)="([^"#]+)"', page)
-    assert [name for name in named if name != "data:," and not (STATIC / name).is_file()] == []
+    links = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert [name for name in links if name != "data:," and not (STATIC / name).is_file()] == []
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! type=\"module\" src)", page)
 
 
-def test_no_module_turns_data_into_markup_or_keeps_anything() -> None:
+def test_no_module_writes_markup_or_uses_browser_storage() -> None:
     forbidden = re.compile(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|\.style\b"
         r"|localStorage|sessionStorage|indexedDB|document\.cookie|parseFloat"
@@ -58,7 +58,7 @@ def test_no_module_turns_data_into_markup_or_keeps_anything() -> None:
         assert forbidden.findall(module.read_text("utf-8")) == [], module.name
 
 
-async def test_only_a_sandbox_serves_it() -> None:
+async def test_the_dashboard_is_served_only_with_a_sandbox() -> None:
     assert (await Proxy().get("/dashboard")).status_code == 404
     assert "dashboard" not in (await Proxy().get("/")).text
     sandbox = Proxy(sandbox=True)
@@ -66,7 +66,7 @@ async def test_only_a_sandbox_serves_it() -> None:
     assert 'href="dashboard"' in (await sandbox.get("/")).text
 
 
-async def test_the_first_page_knows_what_was_heard_of_the_upstream() -> None:
+async def test_the_start_page_shows_the_last_upstream_result() -> None:
     proxy = Proxy()
     assert "Nobody has asked" in (await proxy.get("/")).text
     await proxy.get("/v1/orders")

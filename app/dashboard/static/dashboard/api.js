@@ -1,4 +1,4 @@
-/** Asks the API. Knows HTTP and the contract's bodies, and nothing of the page. */
+/** HTTP client of the orders API. */
 
 /**
  * @typedef {object} Order
@@ -14,56 +14,57 @@
  */
 
 /**
- * What an answer rests on. The headers say it, not the body: a body that was confirmed by a 304
- * tells when it was first read.
+ * Age, freshness and origin of a response. Most of it is read from the headers: after a 304 the
+ * browser combines current headers with the stored body.
  * @typedef {object} Provenance
- * @property {Date} asOf when the oldest part of it was asked of the upstream
+ * @property {Date} asOf when the oldest part was requested from the upstream
  * @property {string} freshness `fresh`, `stale` or `kept`
- * @property {string} failure why it could not be read anew: a problem's code, or empty
- * @property {string[]} upstreamIds the upstream's request ids, ten at most
- * @property {number} answers how many upstream answers there are
- * @property {boolean} shifting
- * @property {number} warnings values that could not be read
- * @property {boolean} sandbox
+ * @property {string} failure the problem code of the last failed refresh, or empty
+ * @property {string[]} upstreamRequestIds at most ten
+ * @property {number} upstreamResponses the number of upstream responses used
+ * @property {boolean} inconsistent
+ * @property {number} warnings the number of values that could not be read
+ * @property {boolean} isSandbox
  */
 
 /**
- * @typedef {object} Answer
+ * @typedef {object} ApiResponse
  * @property {any} data
  * @property {any} meta
  * @property {Provenance} provenance
  */
 
-/** Something went wrong, in the words of RFC 9457 where the API told it. */
+/** A failed request, with the members of the API's problem document (RFC 9457) if it sent one. */
 export class Problem extends Error {
   /**
-   * @param {Record<string, any>} told the problem's members
+   * @param {Record<string, any>} members
    * @param {Headers} [headers]
    */
-  constructor(told, headers) {
-    super(told.detail || told.title || told.code);
-    this.code = String(told.code);
-    this.title = String(told.title ?? "");
-    const faults = (told.errors ?? []).map(faultOf).join(" ");
-    /** What is wrong in particular; of parameters the title says already that they are. */
-    this.detail = faults || String(told.detail ?? "");
-    this.requestId = String(told.request_id ?? "");
-    this.upstreamId = String(told.upstream?.request_id ?? "");
-    this.retryable = told.retryable === true;
-    /** What it means, below the base; empty where that is not a page of ours. */
-    this.page = /^\/problems\/[a-z_]+$/.test(told.type) ? told.type.slice(1) : "";
+  constructor(members, headers) {
+    super(members.detail || members.title || members.code);
+    this.code = String(members.code);
+    this.title = String(members.title ?? "");
+    // For invalid parameters `detail` repeats the title, so their own messages replace it.
+    const parameterErrors = (members.errors ?? []).map(formatParameterError).join(" ");
+    this.detail = parameterErrors || String(members.detail ?? "");
+    this.requestId = String(members.request_id ?? "");
+    this.upstreamRequestId = String(members.upstream?.request_id ?? "");
+    this.retryable = members.retryable === true;
+    /** The page that explains the problem, relative to the API's URL; empty if there is none. */
+    this.page = /^\/problems\/[a-z_]+$/.test(members.type) ? members.type.slice(1) : "";
+    /** Seconds. */
     this.retryAfter = Number(headers?.get("retry-after")) || 5;
     /** @type {{held: number, of: number} | undefined} */
-    this.progress = told.progress;
+    this.progress = members.progress;
   }
 }
 
-export class Api {
-  #key = "";
+export class ApiClient {
+  #key;
 
   /**
-   * @param {string} base where the API is: absolute, ending in a slash
-   * @param {string} [key] kept here and nowhere else
+   * @param {string} base the API's URL: absolute, ending in a slash
+   * @param {string} [key] the API key; stored only in this object
    */
   constructor(base, key = "") {
     this.base = base;
@@ -75,55 +76,55 @@ export class Api {
   }
 
   /**
-   * @param {string} path below the base, without a slash in front
-   * @param {URLSearchParams} [parameters]
+   * The absolute URL of a resource.
+   * @param {string} path relative to the base, without a leading slash
+   * @param {URLSearchParams} [params]
    */
-  address(path, parameters) {
-    const asked = parameters?.toString();
-    return new URL(path + (asked ? `?${asked}` : ""), this.base).href;
+  url(path, params) {
+    const query = params?.toString();
+    return new URL(path + (query ? `?${query}` : ""), this.base).href;
   }
 
   /**
-   * One answer.
    * @param {string} path
-   * @param {URLSearchParams} [parameters]
+   * @param {URLSearchParams} [params]
    * @param {AbortSignal} [signal]
-   * @returns {Promise<Answer>}
+   * @returns {Promise<ApiResponse>}
    * @throws {Problem}
    */
-  async ask(path, parameters, signal) {
-    const response = await this.#fetch(path, parameters, signal);
+  async get(path, params, signal) {
+    const response = await this.#fetch(path, params, signal);
     const body = await response.json().catch(rethrowAbort);
-    if (!body || typeof body !== "object" || !("data" in body)) throw foreign();
+    if (!body || typeof body !== "object" || !("data" in body)) throw notOrdersApi();
     const meta = body.meta ?? {};
     return { data: body.data, meta, provenance: provenanceOf(response.headers, meta) };
   }
 
   /**
-   * A whole file, and its name.
+   * A file and its suggested name.
    * @param {string} path
-   * @param {URLSearchParams} [parameters]
+   * @param {URLSearchParams} [params]
    * @returns {Promise<{content: Blob, name: string}>}
    * @throws {Problem}
    */
-  async file(path, parameters) {
-    const response = await this.#fetch(path, parameters);
-    const named = response.headers.get("content-disposition") ?? "";
-    return { content: await response.blob(), name: /filename="([\w.-]+)"/.exec(named)?.[1] ?? "" };
+  async download(path, params) {
+    const response = await this.#fetch(path, params);
+    const disposition = response.headers.get("content-disposition") ?? "";
+    return { content: await response.blob(), name: /filename="([\w.-]+)"/.exec(disposition)?.[1] ?? "" };
   }
 
   /**
    * @param {string} path
-   * @param {URLSearchParams} [parameters]
+   * @param {URLSearchParams} [params]
    * @param {AbortSignal} [signal]
    */
-  async #fetch(path, parameters, signal) {
+  async #fetch(path, params, signal) {
     const headers = this.#key ? { "X-API-Key": this.#key } : undefined;
-    const sent = { headers, signal, credentials: /** @type {const} */ ("same-origin") };
-    const response = await fetch(this.address(path, parameters), sent).catch(unreachable);
+    const options = { headers, signal, credentials: /** @type {const} */ ("same-origin") };
+    const response = await fetch(this.url(path, params), options).catch(throwNetworkProblem);
     if (response.ok) return response;
-    const told = await response.json().catch(rethrowAbort);
-    throw told?.code ? new Problem(told, response.headers) : foreign();
+    const members = await response.json().catch(rethrowAbort);
+    throw members?.code ? new Problem(members, response.headers) : notOrdersApi();
   }
 }
 
@@ -138,11 +139,11 @@ function provenanceOf(headers, meta) {
     asOf: new Date(Date.now() - Number(headers.get("age") ?? 0) * 1000),
     freshness: headers.get("x-freshness") ?? "fresh",
     failure: /;\s*detail=([\w-]+)/.exec(headers.get("cache-status") ?? "")?.[1] ?? "",
-    upstreamIds: ids,
-    answers: meta.upstream_answers ?? Math.max(ids.length, meta.upstream_request_ids?.length ?? 0),
-    shifting: meta.shifting === true,
+    upstreamRequestIds: ids,
+    upstreamResponses: meta.upstream_answers ?? Math.max(ids.length, meta.upstream_request_ids?.length ?? 0),
+    inconsistent: meta.shifting === true,
     warnings: (meta.warnings?.length ?? 0) + (meta.warnings_omitted ?? 0),
-    sandbox: headers.get("x-sandbox") === "true",
+    isSandbox: headers.get("x-sandbox") === "true",
   };
 }
 
@@ -159,16 +160,16 @@ function rethrowAbort(error) {
  * @param {unknown} error
  * @returns {never}
  */
-function unreachable(error) {
+function throwNetworkProblem(error) {
   rethrowAbort(error);
   throw new Problem({ code: "network", retryable: true });
 }
 
-function foreign() {
-  return new Problem({ code: "foreign" });
+function notOrdersApi() {
+  return new Problem({ code: "not_orders_api" });
 }
 
-/** @param {{parameter: string, message: string}} fault */
-function faultOf(fault) {
-  return `${fault.parameter} ${fault.message}.`;
+/** @param {{parameter: string, message: string}} error */
+function formatParameterError(error) {
+  return `${error.parameter} ${error.message}.`;
 }

@@ -1,17 +1,18 @@
-/** One order alone, with its payment where the caller may read it. */
+/** The dialog with one order, and its payment if the caller may read it. */
 
 import { Problem } from "./api.js";
-import { byId, make } from "./elements.js";
-import { amount, count, dateAndTime } from "./formats.js";
+import { byId, el } from "./dom.js";
+import { formatAmount, formatCount, formatDateTime } from "./format.js";
+import { t, tEnum } from "./i18n.js";
+import { problemTitle } from "./problem_view.js";
 import { ProvenanceLine } from "./provenance.js";
-import { packageName, statusMark } from "./table.js";
-import { titleOf } from "./troubles.js";
-import { say, sayValue } from "./words.js";
+import { packageName, statusLabel } from "./table.js";
 
+/** @typedef {import("./api.js").ApiResponse} ApiResponse */
 /** @typedef {import("./api.js").Order} Order */
-/** @typedef {import("./elements.js").Child} Child */
+/** @typedef {import("./dom.js").Child} Child */
 
-const PAYMENT = [
+const PAYMENT_FIELDS = [
   "paid_amount",
   "paid_at",
   "method",
@@ -21,19 +22,19 @@ const PAYMENT = [
   "created_at",
 ];
 
-export class Detail {
+export class OrderDetail {
   #dialog = /** @type {HTMLDialogElement} */ (byId("detail"));
-  #shown = "";
+  #orderNo = "";
   #language = "";
   #controller = new AbortController();
   /** @type {ProvenanceLine | undefined} */
   #provenance;
 
-  /** @param {() => void} closed told when a person closes it */
-  constructor(closed) {
+  /** @param {() => void} onClose called when the user closes the dialog */
+  constructor(onClose) {
     this.#dialog.addEventListener("close", () => {
-      if (this.#shown) closed();
-      this.#shown = "";
+      if (this.#orderNo) onClose();
+      this.#orderNo = "";
     });
     this.#dialog.addEventListener("click", (event) => {
       if (event.target === this.#dialog) this.#dialog.close();
@@ -41,54 +42,54 @@ export class Detail {
   }
 
   /**
-   * Show the order of this number; an empty one closes.
-   * @param {string} number
-   * @param {object} ways
-   * @param {string} ways.language
-   * @param {import("./api.js").Api} ways.api
-   * @param {boolean} ways.mayReadPayments
-   * @param {Order | undefined} ways.listed the row that was read with the list
+   * Show the order with this number, or close the dialog if it is empty.
+   * @param {string} orderNo
+   * @param {object} options
+   * @param {string} options.language
+   * @param {import("./api.js").ApiClient} options.api
+   * @param {boolean} options.mayReadPayments
+   * @param {Order | undefined} options.listed the row of the list, shown until the order is loaded
    */
-  show(number, { language, api, mayReadPayments, listed }) {
-    if (number === this.#shown && language === this.#language) return;
+  show(orderNo, { language, api, mayReadPayments, listed }) {
+    if (orderNo === this.#orderNo && language === this.#language) return;
     this.#language = language;
     this.#controller.abort();
     this.#controller = new AbortController();
-    this.#shown = number;
-    if (!number) {
+    this.#orderNo = orderNo;
+    if (!orderNo) {
       this.#dialog.close();
       return;
     }
     const { signal } = this.#controller;
-    const order = make("dl", { "aria-busy": "true" });
-    const line = new ProvenanceLine(make("div", { class: "provenance" }));
-    this.#provenance = line;
-    const payment = make("dl", { "aria-busy": mayReadPayments });
-    const close = make(
+    const order = el("dl", { "aria-busy": "true" });
+    const provenance = new ProvenanceLine(el("div", { class: "provenance" }));
+    this.#provenance = provenance;
+    const payment = el("dl", { "aria-busy": mayReadPayments });
+    const close = el(
       "button",
       { type: "button", class: "plain", click: () => this.#dialog.close() },
-      say("detail.close"),
+      t("detail.close"),
     );
     this.#dialog.replaceChildren(
-      make("header", {}, make("h2", { id: "detail-title" }, say("detail.title", { number })), close),
+      el("header", {}, el("h2", { id: "detail-title" }, t("detail.title", { number: orderNo })), close),
       order,
-      line.container,
-      make("h3", {}, say("detail.payment")),
+      provenance.container,
+      el("h3", {}, t("detail.payment")),
       payment,
     );
     if (!this.#dialog.open) this.#dialog.showModal();
-    const path = `v1/orders/${encodeURIComponent(number)}`;
+    const path = `v1/orders/${encodeURIComponent(orderNo)}`;
     if (listed) showOrder(order, listed);
-    void answer(order, api.ask(path, undefined, signal), (told) => {
-      showOrder(order, told.data);
-      line.show(told.provenance);
+    void showResponse(order, api.get(path, undefined, signal), (response) => {
+      showOrder(order, response.data);
+      provenance.show(response.provenance);
     });
     if (mayReadPayments) {
-      void answer(payment, api.ask(`${path}/payment`, undefined, signal), (told) =>
-        showPayment(payment, told.data),
+      void showResponse(payment, api.get(`${path}/payment`, undefined, signal), (response) =>
+        showPayment(payment, response.data),
       );
     } else {
-      payment.replaceChildren(make("dd", { class: "quiet" }, say("detail.payment.forbidden")));
+      payment.replaceChildren(el("dd", { class: "muted" }, t("detail.payment.forbidden")));
     }
   }
 
@@ -100,22 +101,22 @@ export class Detail {
 
 /**
  * @param {HTMLElement} list
- * @param {Promise<import("./api.js").Answer>} asked
- * @param {(answer: import("./api.js").Answer) => void} show
+ * @param {Promise<ApiResponse>} pending
+ * @param {(response: ApiResponse) => void} show
  */
-async function answer(list, asked, show) {
+async function showResponse(list, pending, show) {
   try {
-    show(await asked);
+    show(await pending);
   } catch (error) {
     if (!(error instanceof Problem)) return;
-    const none = error.code === "payment_not_found";
-    const text = none ? say("detail.payment.none") : `${titleOf(error)} (${error.code})`;
+    const isMissing = error.code === "payment_not_found";
+    const text = isMissing ? t("detail.payment.none") : `${problemTitle(error)} (${error.code})`;
     list.replaceChildren(
-      make(
+      el(
         "div",
-        { class: none ? "quiet" : "fault" },
-        make("dt", { class: "unseen" }, say("status")),
-        make("dd", {}, text),
+        { class: isMissing ? "muted" : "error" },
+        el("dt", { class: "visually-hidden" }, t("status")),
+        el("dd", {}, text),
       ),
     );
   }
@@ -128,14 +129,14 @@ async function answer(list, asked, show) {
  */
 function showOrder(list, order) {
   list.replaceChildren(
-    term("package_name", packageName(order)),
-    term("status", statusMark(order.status)),
-    term("type", sayValue(order.type)),
-    term("source", sayValue(order.source)),
-    term("created_at", order.created_at && dateAndTime(order.created_at)),
-    term("quantity", order.quantity === undefined ? "" : count(order.quantity)),
-    term("unit_price", order.unit_price && amount(order.unit_price)),
-    term("actual_amount", order.actual_amount && amount(order.actual_amount)),
+    field("package_name", packageName(order)),
+    field("status", statusLabel(order.status)),
+    field("type", tEnum(order.type)),
+    field("source", tEnum(order.source)),
+    field("created_at", order.created_at && formatDateTime(order.created_at)),
+    field("quantity", order.quantity === undefined ? "" : formatCount(order.quantity)),
+    field("unit_price", order.unit_price && formatAmount(order.unit_price)),
+    field("actual_amount", order.actual_amount && formatAmount(order.actual_amount)),
   );
 }
 
@@ -144,23 +145,23 @@ function showOrder(list, order) {
  * @param {Record<string, string>} payment
  */
 function showPayment(list, payment) {
-  const shown = PAYMENT.filter((name) => payment[name] !== undefined);
-  list.replaceChildren(...shown.map((name) => term(name, inWords(name, payment[name]))));
+  const present = PAYMENT_FIELDS.filter((name) => payment[name] !== undefined);
+  list.replaceChildren(...present.map((name) => field(name, formatField(name, payment[name]))));
 }
 
 /**
  * @param {string} name
  * @param {string} value
  */
-function inWords(name, value) {
-  if (name.endsWith("_at")) return dateAndTime(value);
-  return name === "paid_amount" ? amount(value) : value;
+function formatField(name, value) {
+  if (name.endsWith("_at")) return formatDateTime(value);
+  return name === "paid_amount" ? formatAmount(value) : value;
 }
 
 /**
- * @param {string} word
+ * @param {string} name
  * @param {Child} value
  */
-function term(word, value) {
-  return make("div", {}, make("dt", {}, say(word)), make("dd", {}, value || "\u2014"));
+function field(name, value) {
+  return el("div", {}, el("dt", {}, t(name)), el("dd", {}, value || "\u2014"));
 }

@@ -1,50 +1,50 @@
-/** Takes the orders that match away as a file. */
+/** Downloads of the orders that match the filters. */
 
 import { Problem } from "./api.js";
-import { make, renew } from "./elements.js";
-import { titleOf } from "./troubles.js";
-import { say } from "./words.js";
+import { el, replaceContent } from "./dom.js";
+import { t } from "./i18n.js";
+import { problemTitle } from "./problem_view.js";
 
 const FORMATS = ["csv", "ndjson"];
-const FORGET_MS = 60_000;
+const REVOKE_AFTER_MS = 60_000;
 
 /**
- * A link where none needs to know who asks: the browser streams it to the disk. With a key the
- * page has to ask itself, because a link can send none.
+ * Without an API key the downloads are links, so the browser streams them to disk. A link cannot
+ * send a key, so with a key the page fetches the file itself.
  * @param {HTMLElement} container
- * @param {import("./api.js").Api} api
- * @param {URLSearchParams} sorted the filters, and by what to sort
- * @param {(text: string) => void} tell
+ * @param {import("./api.js").ApiClient} api
+ * @param {URLSearchParams} params filters and sort order
+ * @param {(text: string) => void} notify
  */
-export function showDownloads(container, api, sorted, tell) {
-  const ways = FORMATS.map((format) => {
-    const asked = new URLSearchParams([["format", format], ...sorted]);
-    const word = say(`download.${format}`);
+export function showDownloads(container, api, params, notify) {
+  const controls = FORMATS.map((format) => {
+    const query = new URLSearchParams([["format", format], ...params]);
+    const label = t(`download.${format}`);
     if (!api.hasKey) {
-      const href = api.address("v1/orders/export", asked);
-      return make("a", { href, download: true, class: "button", "data-key": format }, word);
+      const href = api.url("v1/orders/export", query);
+      return el("a", { href, download: true, class: "button", "data-key": format }, label);
     }
-    const take = () => void fetchFile(api, asked, tell);
-    return make("button", { type: "button", "data-key": format, click: take }, word);
+    const click = () => void saveFile(api, query, notify);
+    return el("button", { type: "button", "data-key": format, click }, label);
   });
-  renew(container, ...ways);
+  replaceContent(container, ...controls);
 }
 
 /**
- * @param {import("./api.js").Api} api
- * @param {URLSearchParams} asked
- * @param {(text: string) => void} tell
+ * @param {import("./api.js").ApiClient} api
+ * @param {URLSearchParams} query
+ * @param {(text: string) => void} notify
  */
-async function fetchFile(api, asked, tell) {
-  tell(say("download.busy"));
+async function saveFile(api, query, notify) {
+  notify(t("download.busy"));
   try {
-    const { content, name } = await api.file("v1/orders/export", asked);
-    const address = URL.createObjectURL(content);
-    make("a", { href: address, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(address), FORGET_MS);
-    tell(say("download.done", { name }));
+    const { content, name } = await api.download("v1/orders/export", query);
+    const url = URL.createObjectURL(content);
+    el("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), REVOKE_AFTER_MS);
+    notify(t("download.done", { name }));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    tell(say("download.failed", { why: titleOf(error) }));
+    notify(t("download.failed", { reason: problemTitle(error) }));
   }
 }

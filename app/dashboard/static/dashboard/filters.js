@@ -1,36 +1,36 @@
-/** The form that says which orders: built once a language, then kept in step with the view. */
+/** The filter form: rebuilt when the language changes, updated when the view changes. */
 
-import { CHOICES, PLAIN, isFiltered } from "./address.js";
-import { make } from "./elements.js";
-import { UNKNOWN, VALUES, say, sayValue } from "./words.js";
+import { el } from "./dom.js";
+import { t, tEnum } from "./i18n.js";
+import { DEFAULT_VIEW, ENUM_FILTERS, ENUM_VALUES, UNKNOWN, isFiltered } from "./url_state.js";
 
-/** @typedef {import("./address.js").View} View */
+/** @typedef {import("./url_state.js").View} View */
 
-const PAUSE_MS = 350;
+const DEBOUNCE_MS = 350;
 
 export class Filters {
   #form;
-  #go;
+  #navigate;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #typing;
+  #debounce;
 
   /**
    * @param {HTMLFormElement} form
-   * @param {(patch: Partial<View>, manner?: {replace?: boolean}) => void} go
+   * @param {(patch: Partial<View>, options?: {replace?: boolean}) => void} navigate
    */
-  constructor(form, go) {
+  constructor(form, navigate) {
     this.#form = form;
-    this.#go = go;
+    this.#navigate = navigate;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#ask(false);
+      this.#apply(false);
     });
-    form.addEventListener("change", (event) => this.#ask(isSearch(event.target)));
+    form.addEventListener("change", (event) => this.#apply(isSearch(event.target)));
     form.addEventListener("input", (event) => {
-      // A person who types is not done: no step of the history for each letter.
+      // While the user types, the history entry is replaced: there is no entry for each letter.
       if (!isSearch(event.target)) return;
-      clearTimeout(this.#typing);
-      this.#typing = setTimeout(() => this.#ask(true), PAUSE_MS);
+      clearTimeout(this.#debounce);
+      this.#debounce = setTimeout(() => this.#apply(true), DEBOUNCE_MS);
     });
     form.addEventListener("keydown", closeMenu);
     document.addEventListener("click", (event) => {
@@ -40,42 +40,41 @@ export class Filters {
     });
   }
 
-  /** Build the form in the language that is spoken. */
+  /** Build the form in the current language. */
   build() {
     this.#form.replaceChildren(
-      make(
+      el(
         "label",
         { class: "search" },
-        make("span", {}, say("search")),
-        make("input", {
+        el("span", {}, t("search")),
+        el("input", {
           type: "search",
           name: "q",
           maxlength: 100,
-          placeholder: say("search.hint"),
+          placeholder: t("search.placeholder"),
           autocomplete: "off",
         }),
       ),
-      make("fieldset", { class: "chips" }, make("legend", {}, say("status")), ...boxes("status")),
-      make(
+      el("fieldset", { class: "chips" }, el("legend", {}, t("status")), ...checkboxes("status")),
+      el(
         "div",
         { class: "more" },
         menu("type"),
         menu("source"),
-        make("label", {}, make("span", {}, say("from")), make("input", { type: "date", name: "from" })),
-        make("label", {}, make("span", {}, say("to")), make("input", { type: "date", name: "to" })),
-        make("button", { type: "button", class: "plain clear", click: () => this.#clear() }, say("clear")),
+        el("label", {}, el("span", {}, t("from")), el("input", { type: "date", name: "from" })),
+        el("label", {}, el("span", {}, t("to")), el("input", { type: "date", name: "to" })),
+        el("button", { type: "button", class: "plain clear", click: () => this.#clear() }, t("clear")),
       ),
     );
   }
 
   /** @param {View} view */
   show(view) {
-    for (const name of CHOICES) {
-      for (const box of this.#boxes(name)) box.checked = view[name].includes(box.value);
+    for (const name of ENUM_FILTERS) {
+      for (const box of this.#checkboxes(name)) box.checked = view[name].includes(box.value);
       const summary = this.#form.querySelector(`summary[data-name=${name}]`);
-      const chosen = view[name].length;
-      if (summary)
-        summary.textContent = chosen ? say("chosen", { name: say(name), count: chosen }) : say(name);
+      const count = view[name].length;
+      if (summary) summary.textContent = count ? t("filter.selected", { name: t(name), count }) : t(name);
     }
     for (const name of /** @type {const} */ (["q", "from", "to"])) {
       const input = this.#input(name);
@@ -85,18 +84,18 @@ export class Filters {
     if (clear instanceof HTMLButtonElement) clear.disabled = !isFiltered(view);
   }
 
-  /** @param {boolean} replace */
-  #ask(replace) {
-    clearTimeout(this.#typing);
-    const chosen = (/** @type {"status" | "type" | "source"} */ name) =>
-      this.#boxes(name)
+  /** @param {boolean} replace replace the history entry */
+  #apply(replace) {
+    clearTimeout(this.#debounce);
+    const checked = (/** @type {"status" | "type" | "source"} */ name) =>
+      this.#checkboxes(name)
         .filter((box) => box.checked)
         .map((box) => box.value);
-    this.#go(
+    this.#navigate(
       {
-        status: chosen("status"),
-        type: chosen("type"),
-        source: chosen("source"),
+        status: checked("status"),
+        type: checked("type"),
+        source: checked("source"),
         q: this.#input("q").value,
         from: this.#input("from").value,
         to: this.#input("to").value,
@@ -106,14 +105,14 @@ export class Filters {
   }
 
   #clear() {
-    const { status, type, source, q, from, to } = PLAIN;
+    const { status, type, source, q, from, to } = DEFAULT_VIEW;
     this.#input("q").focus();
     for (const name of /** @type {const} */ (["q", "from", "to"])) this.#input(name).value = "";
-    this.#go({ status, type, source, q, from, to });
+    this.#navigate({ status, type, source, q, from, to });
   }
 
   /** @param {string} name */
-  #boxes(name) {
+  #checkboxes(name) {
     return /** @type {HTMLInputElement[]} */ ([...this.#form.querySelectorAll(`input[name=${name}]`)]);
   }
 
@@ -124,24 +123,24 @@ export class Filters {
 }
 
 /** @param {"status" | "type" | "source"} name */
-function boxes(name) {
-  return [...VALUES[name], UNKNOWN].map((value) =>
-    make(
+function checkboxes(name) {
+  return [...ENUM_VALUES[name], UNKNOWN].map((value) =>
+    el(
       "label",
       { class: `choice ${value}` },
-      make("input", { type: "checkbox", name, value }),
-      make("span", {}, sayValue(value)),
+      el("input", { type: "checkbox", name, value }),
+      el("span", {}, tEnum(value)),
     ),
   );
 }
 
 /** @param {"type" | "source"} name */
 function menu(name) {
-  return make(
+  return el(
     "details",
     { class: "menu" },
-    make("summary", { "data-name": name }, say(name)),
-    make("fieldset", {}, make("legend", { class: "unseen" }, say(name)), ...boxes(name)),
+    el("summary", { "data-name": name }, t(name)),
+    el("fieldset", {}, el("legend", { class: "visually-hidden" }, t(name)), ...checkboxes(name)),
   );
 }
 

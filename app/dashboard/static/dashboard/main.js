@@ -1,268 +1,269 @@
-/** Puts the whole page together, and alone: the address says what to show, the API answers, parts draw. */
+/** Entry point: connects the URL, the API client and the parts of the page. */
 
-import { Api } from "./api.js";
-import { PLAIN, addressOf, pageOf, readAddress, sortedOf, totalsOf } from "./address.js";
-import { Asking } from "./asking.js";
-import { Connect } from "./connect.js";
-import { Detail } from "./detail.js";
+import { ApiClient } from "./api.js";
+import { OrderDetail } from "./detail.js";
+import { byId } from "./dom.js";
 import { showDownloads } from "./downloads.js";
-import { byId } from "./elements.js";
 import { Filters } from "./filters.js";
-import { ZONE } from "./formats.js";
-import { Live } from "./live.js";
+import { ZONE } from "./format.js";
+import { language, setLanguage, t, tCount } from "./i18n.js";
+import { LoginForm } from "./login_form.js";
 import { Panel } from "./panel.js";
-import { showNoOrders, showOrders, showPager, showSkeleton } from "./table.js";
-import { showTotals, showTotalsLoading } from "./totals.js";
-import { showTrouble, titleOf } from "./troubles.js";
-import { say, sayCount, speak, spoken } from "./words.js";
+import { ChangePoller } from "./poller.js";
+import { problemTitle, showProblem } from "./problem_view.js";
+import { RetryingRequest } from "./request.js";
+import { showSummary, showSummarySkeleton } from "./summary.js";
+import { clearOrders, showOrders, showPager, showSkeleton } from "./table.js";
+import { DEFAULT_VIEW, exportParams, pageParams, parseView, summaryParams, viewUrl } from "./url_state.js";
 
-/** @typedef {import("./address.js").View} View */
-/** @typedef {import("./api.js").Answer} Answer */
-/** @typedef {import("./asking.js").Standing} Standing */
+/** @typedef {import("./url_state.js").View} View */
+/** @typedef {import("./api.js").ApiResponse} ApiResponse */
+/** @typedef {import("./request.js").RequestState} RequestState */
 
-const NOTE_MS = 8000;
+const NOTICE_MS = 8000;
 const TICK_MS = 1000;
 
 class Dashboard {
   /** @type {View} */
-  #view = readAddress(location.search);
-  #api = new Api(baseBesideUs());
+  #view = parseView(location.search);
+  #api = new ApiClient(defaultBase());
   /** @type {{name: string, kind: string, scopes: string[]} | undefined} */
-  #me;
-  /** @type {Live | undefined} */
-  #live;
-  /** @type {import("./live.js").Pulse} */
-  #pulse = "off";
-  /** @type {Map<string, string>} */
-  #marks = new Map();
+  #caller;
+  /** @type {ChangePoller | undefined} */
+  #poller;
+  /** @type {import("./poller.js").LiveStatus} */
+  #liveStatus = "off";
+  /** @type {Map<string, string>} recent changes by order number */
+  #changes = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #note;
-  /** @type {string | undefined} the code of the problem that the person was told of */
-  #told;
+  #noticeTimer;
+  /** @type {string | undefined} the code of the problem that was announced last */
+  #announcedCode;
 
   #orders = new Panel({
-    trouble: byId("orders-trouble"),
+    problem: byId("orders-problem"),
     provenance: byId("orders-provenance"),
-    draw: {
+    render: {
       loading: () => showSkeleton(byId("table"), this.#view),
-      answer: (answer) => this.#drawOrders(answer),
-      nothing: (isComing) => this.#drawNoOrders(isComing),
-      problem: () => this.#tellTrouble(),
+      response: (response) => this.#showOrders(response),
+      empty: (isLoading) => this.#showNoOrders(isLoading),
+      problem: () => this.#announceProblem(),
     },
   });
-  #totals = new Panel({
-    trouble: byId("totals-trouble"),
-    provenance: byId("totals-provenance"),
-    draw: {
-      loading: () => showTotalsLoading(byId("figures")),
-      answer: ({ data, meta }) => showTotals(byId("figures"), this.#view, data, meta.currency),
-      nothing: () => byId("figures").replaceChildren(),
-      problem: () => this.#tellTrouble(),
+  #summary = new Panel({
+    problem: byId("summary-problem"),
+    provenance: byId("summary-provenance"),
+    render: {
+      loading: () => showSummarySkeleton(byId("summary-cards")),
+      response: ({ data, meta }) => showSummary(byId("summary-cards"), this.#view, data, meta.currency),
+      empty: () => byId("summary-cards").replaceChildren(),
+      problem: () => this.#announceProblem(),
     },
   });
-  #askMe = new Asking((standing) => this.#showMe(standing));
-  #filters = new Filters(/** @type {HTMLFormElement} */ (byId("filters")), (patch, manner) =>
-    this.#go(patch, manner),
+  #callerRequest = new RetryingRequest((state) => this.#onCallerState(state));
+  #filters = new Filters(/** @type {HTMLFormElement} */ (byId("filters")), (patch, options) =>
+    this.#navigate(patch, options),
   );
-  #detail = new Detail(() => this.#closeOrder());
-  #connect = new Connect((base, key) => this.#enter(base, key));
+  #detail = new OrderDetail(() => this.#closeOrder());
+  #loginForm = new LoginForm((base, key) => this.#connect(base, key));
 
   start() {
-    this.#speak();
+    this.#updateLanguage();
     document.addEventListener("click", (event) => this.#followLink(event));
-    byId("leave").addEventListener("click", () => this.#enter(this.#api.base, ""));
+    byId("sign-out").addEventListener("click", () => this.#connect(this.#api.base, ""));
     for (const button of document.querySelectorAll(".languages button")) {
       button.addEventListener("click", () =>
-        this.#go({ lang: button.getAttribute("value") ?? "" }, { keepPage: true }),
+        this.#navigate({ lang: button.getAttribute("value") ?? "" }, { keepPage: true }),
       );
     }
-    addEventListener("popstate", () => this.#moveTo(readAddress(location.search)));
+    addEventListener("popstate", () => this.#showView(parseView(location.search)));
     setInterval(() => {
       if (document.hidden) return;
       this.#orders.tick();
-      this.#totals.tick();
+      this.#summary.tick();
       this.#detail.tick();
     }, TICK_MS);
-    this.#enter(this.#api.base, "");
+    this.#connect(this.#api.base, "");
   }
 
   /**
-   * Ask as somebody else, from the beginning.
+   * Start over with this API and API key.
    * @param {string} base
-   * @param {string} key
+   * @param {string} key may be empty
    */
-  #enter(base, key) {
-    this.#live?.stop();
-    this.#api = new Api(base, key);
-    this.#me = undefined;
-    this.#feel("off");
-    this.#showWho();
+  #connect(base, key) {
+    this.#poller?.stop();
+    this.#api = new ApiClient(base, key);
+    this.#caller = undefined;
+    this.#setLiveStatus("off");
+    this.#showCaller();
     this.#orders.reset();
-    this.#totals.reset();
-    void this.#askMe.put((signal) => this.#api.ask("v1/me", undefined, signal));
+    this.#summary.reset();
+    void this.#callerRequest.run((signal) => this.#api.get("v1/me", undefined, signal));
   }
 
-  /** @param {Standing} standing */
-  #showMe(standing) {
-    if (standing.kind === "problem") this.#refused(standing);
-    if (standing.kind !== "answer") return;
-    this.#me = standing.answer.data;
-    this.#connect.hide();
-    showTrouble(byId("orders-trouble"), null);
+  /** @param {RequestState} state */
+  #onCallerState(state) {
+    if (state.kind === "problem") this.#onConnectProblem(state);
+    if (state.kind !== "success") return;
+    this.#caller = state.response.data;
+    this.#loginForm.hide();
+    showProblem(byId("orders-problem"), null);
     byId("main").dataset.stage = "orders";
-    this.#showWho();
-    this.#live = new Live({
-      ask: (cursor, signal) =>
-        this.#api.ask("v1/orders/changes", new URLSearchParams(cursor ? { since: cursor } : {}), signal),
-      changed: (changes) => this.#changed(changes),
-      felt: (pulse) => this.#feel(pulse),
+    this.#showCaller();
+    this.#poller = new ChangePoller({
+      fetchChanges: (cursor, signal) =>
+        this.#api.get("v1/orders/changes", new URLSearchParams(cursor ? { since: cursor } : {}), signal),
+      onChanges: (changes) => this.#onChanges(changes),
+      onStatus: (status) => this.#setLiveStatus(status),
     });
-    void this.#live.follow();
+    void this.#poller.run();
     this.#refresh();
   }
 
   /**
-   * Ask the person where something can be had or who they are, if that is what is missing.
-   * @param {Extract<Standing, {kind: "problem"}>} standing
+   * Show the login form if the API's URL or the API key may be wrong, else the problem.
+   * @param {import("./problem_view.js").ProblemState} state
    */
-  #refused(standing) {
-    const { problem } = standing;
-    const isElsewhere = this.#api.base !== baseBesideUs();
-    const missing = problem.code === "unauthenticated" || problem.code === "foreign";
-    if (!missing && !isElsewhere) {
-      this.#drawNoOrders(false);
-      showTrouble(byId("orders-trouble"), standing, { base: this.#api.base, older: false });
+  #onConnectProblem(state) {
+    const { problem } = state;
+    const isDefaultBase = this.#api.base === defaultBase();
+    const needsLogin = problem.code === "unauthenticated" || problem.code === "not_orders_api";
+    if (!needsLogin && isDefaultBase) {
+      this.#showNoOrders(false);
+      showProblem(byId("orders-problem"), state, { base: this.#api.base, hasOlderData: false });
       return;
     }
-    this.#askMe.stop();
-    byId("main").dataset.stage = "connect";
-    this.#connect.ask({ problem, base: this.#api.base, isElsewhere, hadKey: this.#api.hasKey });
+    this.#callerRequest.abort();
+    byId("main").dataset.stage = "login";
+    this.#loginForm.show({ problem, base: this.#api.base, isDefaultBase, hadKey: this.#api.hasKey });
   }
 
-  #showWho() {
-    byId("leave").hidden = !this.#api.hasKey;
-    byId("who").textContent =
-      this.#me === undefined ? "" : this.#me.kind === "anonymous" ? say("who.anonymous") : this.#me.name;
+  #showCaller() {
+    const isAnonymous = this.#caller?.kind === "anonymous";
+    byId("sign-out").hidden = !this.#api.hasKey;
+    byId("caller").textContent = isAnonymous ? t("caller.anonymous") : (this.#caller?.name ?? "");
   }
 
   /**
-   * Look at something else, as a step of the history.
+   * Change the view and add it to the browser's history.
    * @param {Partial<View>} patch
-   * @param {{replace?: boolean, keepPage?: boolean}} [manner]
+   * @param {{replace?: boolean, keepPage?: boolean}} [options]
    */
-  #go(patch, { replace = false, keepPage = false } = {}) {
-    const page = keepPage ? this.#view.page : PLAIN.page;
+  #navigate(patch, { replace = false, keepPage = false } = {}) {
+    const page = keepPage ? this.#view.page : DEFAULT_VIEW.page;
     const view = { ...this.#view, page, ...patch };
-    const address = addressOf(view);
-    if (address === addressOf(this.#view)) return;
-    if (replace) history.replaceState(null, "", address);
-    else history.pushState({ opened: view.order && !this.#view.order }, "", address);
-    this.#moveTo(view);
+    const url = viewUrl(view);
+    if (url === viewUrl(this.#view)) return;
+    if (replace) history.replaceState(null, "", url);
+    else history.pushState({ openedOrder: view.order && !this.#view.order }, "", url);
+    this.#showView(view);
   }
 
-  /** To close an order is to go back to where it was opened; where a link led to it, to the list. */
+  /** Go back if the order was opened from the list, so that closing adds no history entry. */
   #closeOrder() {
-    if (history.state?.opened) history.back();
-    else this.#go({ order: "" }, { keepPage: true, replace: true });
+    if (history.state?.openedOrder) history.back();
+    else this.#navigate({ order: "" }, { keepPage: true, replace: true });
   }
 
   /** @param {View} view */
-  #moveTo(view) {
+  #showView(view) {
     this.#view = view;
-    this.#speak();
-    if (this.#me !== undefined) this.#refresh();
+    this.#updateLanguage();
+    if (this.#caller !== undefined) this.#refresh();
   }
 
-  #speak() {
-    const own = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-    const language = this.#view.lang === "zh" || this.#view.lang === "en" ? this.#view.lang : own;
-    if (language !== spoken() || !byId("filters").hasChildNodes()) {
-      speak(language);
+  #updateLanguage() {
+    const preferred = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
+    const selected = this.#view.lang === "zh" || this.#view.lang === "en" ? this.#view.lang : preferred;
+    if (selected !== language() || !byId("filters").hasChildNodes()) {
+      setLanguage(selected);
       this.#filters.build();
-      this.#feel(this.#pulse);
-      this.#showWho();
+      this.#setLiveStatus(this.#liveStatus);
+      this.#showCaller();
     }
     for (const button of document.querySelectorAll(".languages button")) {
-      button.setAttribute("aria-pressed", String(button.getAttribute("value") === language));
+      button.setAttribute("aria-pressed", String(button.getAttribute("value") === selected));
     }
     this.#filters.show(this.#view);
   }
 
   /**
-   * Ask what the view needs and has not been asked yet; quietly: ask it again, keeping what is shown.
-   * @param {{quietly?: boolean}} [manner]
+   * Load what the view needs and what has not been requested yet.
+   * @param {{background?: boolean}} [options] background: load it again and keep the content until then
    */
-  #refresh({ quietly = false } = {}) {
-    this.#orders.ask(this.#api, "v1/orders", pageOf(this.#view, ZONE), quietly);
-    this.#totals.ask(this.#api, "v1/orders/summary", totalsOf(this.#view, ZONE), quietly);
-    showDownloads(byId("downloads"), this.#api, sortedOf(this.#view, ZONE), (text) => this.#tell(text));
+  #refresh({ background = false } = {}) {
+    this.#orders.load(this.#api, "v1/orders", pageParams(this.#view, ZONE), background);
+    this.#summary.load(this.#api, "v1/orders/summary", summaryParams(this.#view, ZONE), background);
+    showDownloads(byId("downloads"), this.#api, exportParams(this.#view, ZONE), (text) => this.#notify(text));
     this.#showDetail();
   }
 
-  /** @param {Answer} answer */
-  #drawOrders({ data, meta, provenance }) {
-    showOrders(byId("table"), this.#view, data, meta, this.#marks);
-    showPager(byId("pager"), this.#view, meta.pages, (patch) => this.#go(patch));
+  /** @param {ApiResponse} response */
+  #showOrders({ data, meta, provenance }) {
+    showOrders(byId("table"), this.#view, data, meta, this.#changes);
+    showPager(byId("pager"), this.#view, meta.pages, (patch) => this.#navigate(patch));
     byId("pager").hidden = meta.total === 0;
-    byId("count").textContent = sayCount("count", meta.total);
-    byId("sandbox").hidden = !provenance.sandbox;
+    byId("count").textContent = tCount("count", meta.total);
+    byId("sandbox").hidden = !provenance.isSandbox;
   }
 
-  /** @param {boolean} isComing it is being read */
-  #drawNoOrders(isComing) {
+  /** @param {boolean} isLoading */
+  #showNoOrders(isLoading) {
     byId("count").textContent = "";
     byId("pager").hidden = true;
-    showNoOrders(byId("table"));
-    if (isComing) showSkeleton(byId("table"), this.#view);
+    clearOrders(byId("table"));
+    if (isLoading) showSkeleton(byId("table"), this.#view);
   }
 
-  /** What is in the way of the orders is in the way of the totals too: it is told once. */
-  #tellTrouble() {
-    const code = this.#orders.trouble?.problem.code;
-    // Seen in its place, it needs to be said to those alone who listen.
-    if (this.#orders.trouble && code !== this.#told)
-      this.#tell(titleOf(this.#orders.trouble.problem), { seen: false });
-    this.#told = code;
-    this.#totals.showTrouble(code);
+  /** Announce a new problem, and hide the summary's problem if the order list has the same one. */
+  #announceProblem() {
+    const problem = this.#orders.problem?.problem;
+    // The problem is visible above the table, so the notice is for screen readers only.
+    if (problem && problem.code !== this.#announcedCode)
+      this.#notify(problemTitle(problem), { visible: false });
+    this.#announcedCode = problem?.code;
+    this.#summary.showProblem(problem?.code);
   }
 
   #showDetail() {
-    const number = this.#view.order;
-    this.#detail.show(number, {
-      language: spoken(),
+    const orderNo = this.#view.order;
+    this.#detail.show(orderNo, {
+      language: language(),
       api: this.#api,
-      mayReadPayments: this.#me?.scopes.includes("payments:read") ?? false,
-      listed: this.#orders.answer?.data.find(
-        (/** @type {{order_no: string}} */ order) => order.order_no === number,
+      mayReadPayments: this.#caller?.scopes.includes("payments:read") ?? false,
+      listed: this.#orders.response?.data.find(
+        (/** @type {{order_no: string}} */ order) => order.order_no === orderNo,
       ),
     });
   }
 
-  /** @param {import("./live.js").Change[] | null} changes */
-  #changed(changes) {
-    if (changes === null) this.#tell(say("live.anew"));
-    else if (changes.length > 0) this.#tell(sayCount("live.changed", changes.length));
-    this.#marks = new Map(changes?.map(({ change, order_no: number }) => [number, change]));
-    // Also where nothing changed: the age of what is shown is then that of now, and costs a 304.
-    this.#refresh({ quietly: true });
+  /** @param {import("./poller.js").Change[] | null} changes null: unknown, everything is reloaded */
+  #onChanges(changes) {
+    if (changes === null) this.#notify(t("live.reset"));
+    else if (changes.length > 0) this.#notify(tCount("live.changed", changes.length));
+    this.#changes = new Map(changes?.map(({ change, order_no: orderNo }) => [orderNo, change]));
+    // Without changes too: it costs a 304 and updates the age that is shown.
+    this.#refresh({ background: true });
   }
 
-  /** @param {import("./live.js").Pulse} pulse */
-  #feel(pulse) {
-    this.#pulse = pulse;
-    byId("live").dataset.pulse = pulse;
-    byId("live-text").textContent = say(pulse === "live" ? "live.on" : `live.${pulse}`);
+  /** @param {import("./poller.js").LiveStatus} status */
+  #setLiveStatus(status) {
+    this.#liveStatus = status;
+    byId("live").dataset.status = status;
+    byId("live-text").textContent = t(`live.${status}`);
   }
 
   /**
+   * Show a notice for some seconds, and announce it to screen readers.
    * @param {string} text
-   * @param {{seen?: boolean}} [manner]
+   * @param {{visible?: boolean}} [options] visible: false for screen readers only
    */
-  #tell(text, { seen = true } = {}) {
-    clearTimeout(this.#note);
-    byId("told").className = seen ? "told" : "unseen";
-    byId("told").textContent = text;
-    this.#note = setTimeout(() => byId("told").replaceChildren(), NOTE_MS);
+  #notify(text, { visible = true } = {}) {
+    clearTimeout(this.#noticeTimer);
+    byId("notice").className = visible ? "notice" : "visually-hidden";
+    byId("notice").textContent = text;
+    this.#noticeTimer = setTimeout(() => byId("notice").replaceChildren(), NOTICE_MS);
   }
 
   /** @param {MouseEvent} event */
@@ -279,14 +280,14 @@ class Dashboard {
     )
       return;
     event.preventDefault();
-    this.#go(readAddress(href));
+    this.#navigate(parseView(href));
   }
 }
 
-/** Where the API is when nobody says otherwise: where the page says, or beside the page. */
-function baseBesideUs() {
-  const named = document.querySelector("meta[name=orders-api]")?.getAttribute("content");
-  return new URL(named ? `${named.replace(/\/$/, "")}/` : ".", document.baseURI).href;
+/** The API's URL: what the page's meta element says, else the page's own folder. */
+function defaultBase() {
+  const configured = document.querySelector("meta[name=orders-api]")?.getAttribute("content");
+  return new URL(configured ? `${configured.replace(/\/$/, "")}/` : ".", document.baseURI).href;
 }
 
 new Dashboard().start();

@@ -1,124 +1,123 @@
-/** One answer on the page: asks for it, and shows it with its age or with what is in its way. */
+/** One API response on the page, with its age, or with the problem that prevents it. */
 
-import { Asking } from "./asking.js";
+import { showProblem } from "./problem_view.js";
 import { ProvenanceLine } from "./provenance.js";
-import { showTrouble } from "./troubles.js";
+import { RetryingRequest } from "./request.js";
 
 /**
- * @typedef {import("./api.js").Answer} Answer
- * @typedef {import("./api.js").Api} Api
- * @typedef {import("./asking.js").Standing} Standing
- * @typedef {Extract<Standing, {kind: "problem"}>} Trouble
+ * @typedef {import("./api.js").ApiResponse} ApiResponse
+ * @typedef {import("./api.js").ApiClient} ApiClient
+ * @typedef {import("./request.js").RequestState} RequestState
+ * @typedef {import("./problem_view.js").ProblemState} ProblemState
  */
 
 export class Panel {
-  /** @type {Answer | undefined} */
-  answer;
-  /** @type {Trouble | null} */
-  trouble = null;
-  /** The question that was asked last, and the one that is answered on the page. */
-  #asked = "";
-  #shown = "";
+  /** @type {ApiResponse | undefined} */
+  response;
+  /** @type {ProblemState | null} */
+  problem = null;
+  /** The query that was sent last, and the query of the response that is shown. */
+  #requestedQuery = "";
+  #shownQuery = "";
   #base = "";
-  #asking = new Asking((standing) => this.#stand(standing));
-  #line;
-  #troubleBox;
-  #draw;
+  #request = new RetryingRequest((state) => this.#onState(state));
+  #provenance;
+  #problemContainer;
+  #render;
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.trouble where problems are shown
-   * @param {HTMLElement} parts.provenance where it says how old the answer is
-   * @param {object} parts.draw
-   * @param {() => void} parts.draw.loading
-   * @param {(answer: Answer) => void} parts.draw.answer
-   * @param {(isComing: boolean) => void} parts.draw.nothing
-   * @param {() => void} parts.draw.problem
+   * @param {object} options
+   * @param {HTMLElement} options.problem container for problems
+   * @param {HTMLElement} options.provenance container for the provenance line
+   * @param {object} options.render
+   * @param {() => void} options.render.loading
+   * @param {(response: ApiResponse) => void} options.render.response
+   * @param {(isLoading: boolean) => void} options.render.empty
+   * @param {() => void} options.render.problem called when the problem appears, changes or ends
    */
-  constructor({ trouble, provenance, draw }) {
-    this.#troubleBox = trouble;
-    this.#line = new ProvenanceLine(provenance);
-    this.#draw = draw;
+  constructor({ problem, provenance, render }) {
+    this.#problemContainer = problem;
+    this.#provenance = new ProvenanceLine(provenance);
+    this.#render = render;
   }
 
   /**
-   * Ask, if it has not been asked yet; quietly: ask again, and leave what is shown until then.
-   * @param {Api} api
+   * Send the request, unless it is the last one that was sent.
+   * @param {ApiClient} api
    * @param {string} path
-   * @param {URLSearchParams} parameters
-   * @param {boolean} quietly
+   * @param {URLSearchParams} params
+   * @param {boolean} background send it in any case, and keep the content until it completes
    */
-  ask(api, path, parameters, quietly) {
-    const question = parameters.toString();
+  load(api, path, params, background) {
+    const query = params.toString();
     this.#base = api.base;
-    if (!quietly && question === this.#asked) {
-      this.showAgain();
+    if (!background && query === this.#requestedQuery) {
+      this.render();
       return;
     }
-    this.#asked = question;
-    void this.#asking.put((signal) => api.ask(path, parameters, signal), { quietly });
+    this.#requestedQuery = query;
+    void this.#request.run((signal) => api.get(path, params, signal), { background });
   }
 
-  /** Show what is known in the language that is spoken now. */
-  showAgain() {
-    if (this.answer !== undefined) this.#show(this.answer);
-    this.showTrouble();
+  /** Render the current response and problem again, in the current language. */
+  render() {
+    if (this.response !== undefined) this.#renderResponse(this.response);
+    this.showProblem();
   }
 
   /**
-   * Show the problem there is, unless it is told elsewhere.
-   * @param {string} [elsewhere] the code of the problem that is
+   * @param {string} [shownElsewhere] the code of a problem that another panel shows already
    */
-  showTrouble(elsewhere) {
-    const told = this.trouble !== null && this.trouble.problem.code === elsewhere;
-    const where = { base: this.#base, older: this.answer !== undefined };
-    showTrouble(this.#troubleBox, told ? null : this.trouble, where);
+  showProblem(shownElsewhere) {
+    const isDuplicate = this.problem !== null && this.problem.problem.code === shownElsewhere;
+    const options = { base: this.#base, hasOlderData: this.response !== undefined };
+    showProblem(this.#problemContainer, isDuplicate ? null : this.problem, options);
   }
 
-  /** Tell the age that the answer has by now. */
+  /** Update the age that is shown. */
   tick() {
-    this.#line.tick();
+    this.#provenance.tick();
   }
 
-  /** Forget everything, because somebody else asks. */
+  /** Abort the request and discard its response, because the API or the API key has changed. */
   reset() {
-    this.#asking.stop();
-    this.#asked = this.#shown = "";
-    this.answer = undefined;
-    this.trouble = null;
-    this.#line.show(undefined);
-    this.#draw.nothing(true);
-    this.showTrouble();
+    this.#request.abort();
+    this.#requestedQuery = this.#shownQuery = "";
+    this.response = undefined;
+    this.problem = null;
+    this.#provenance.show(undefined);
+    this.#render.empty(true);
+    this.showProblem();
   }
 
-  /** @param {Standing} standing */
-  #stand(standing) {
-    if (standing.kind === "loading") {
-      this.#draw.loading();
-    } else if (standing.kind === "answer") {
-      this.#shown = this.#asked;
-      this.answer = standing.answer;
-      this.trouble = null;
-      this.showAgain();
-      this.#draw.problem();
+  /** @param {RequestState} state */
+  #onState(state) {
+    if (state.kind === "loading") {
+      this.#render.loading();
+    } else if (state.kind === "success") {
+      this.#shownQuery = this.#requestedQuery;
+      this.response = state.response;
+      this.problem = null;
+      this.render();
+      this.#render.problem();
     } else {
-      this.trouble = standing;
-      if (this.#shown !== this.#asked) {
-        // What was an answer to another question is no answer to this one.
-        this.answer = undefined;
-        this.#line.show(undefined);
-        this.#draw.nothing(standing.problem.progress !== undefined);
-      } else if (this.answer !== undefined) {
-        this.#show(this.answer);
+      this.problem = state;
+      if (this.#shownQuery !== this.#requestedQuery) {
+        // The response on the page belongs to another query.
+        this.response = undefined;
+        this.#provenance.show(undefined);
+        this.#render.empty(state.problem.progress !== undefined);
+      } else if (this.response !== undefined) {
+        this.#renderResponse(this.response);
       }
-      this.showTrouble();
-      this.#draw.problem();
+      this.showProblem();
+      this.#render.problem();
     }
   }
 
-  /** @param {Answer} answer */
-  #show(answer) {
-    this.#draw.answer(answer);
-    this.#line.show(answer.provenance);
+  /** @param {ApiResponse} response */
+  #renderResponse(response) {
+    this.#render.response(response);
+    this.#provenance.show(response.provenance);
   }
 }

@@ -1,8 +1,8 @@
-/** The line below an answer: how old it is, how good, and which upstream answers it rests on. */
+/** The line below a response: its age and freshness, and the upstream responses it is based on. */
 
-import { make } from "./elements.js";
-import { age, timeOfDay } from "./formats.js";
-import { say, sayCount } from "./words.js";
+import { el } from "./dom.js";
+import { formatAge, formatTime } from "./format.js";
+import { t, tCount } from "./i18n.js";
 
 /** @typedef {import("./api.js").Provenance} Provenance */
 
@@ -17,17 +17,17 @@ const REASONS = [
 export class ProvenanceLine {
   /** @type {Provenance | undefined} */
   #shown;
-  #dot = make("span", { class: "dot", "aria-hidden": "true" });
-  #text = make("span");
-  #notes = make("span", { class: "notes" });
-  #summary = make("summary");
-  #ids = make("ul");
+  #dot = el("span", { class: "dot", "aria-hidden": "true" });
+  #text = el("span");
+  #notes = el("span", { class: "notes" });
+  #summary = el("summary");
+  #ids = el("ul");
   #details;
 
   /** @param {HTMLElement} container */
   constructor(container) {
-    this.#details = make("details", {}, this.#summary, this.#ids);
-    container.replaceChildren(make("p", {}, this.#dot, this.#text, this.#notes), this.#details);
+    this.#details = el("details", {}, this.#summary, this.#ids);
+    container.replaceChildren(el("p", {}, this.#dot, this.#text, this.#notes), this.#details);
     container.hidden = true;
     this.container = container;
   }
@@ -37,29 +37,31 @@ export class ProvenanceLine {
     this.#shown = provenance;
     this.container.hidden = provenance === undefined;
     if (provenance === undefined) return;
-    const { answers, freshness, failure, shifting, upstreamIds, warnings } = provenance;
+    const { failure, freshness, inconsistent, upstreamRequestIds, upstreamResponses, warnings } = provenance;
     this.container.dataset.freshness = failure ? "kept" : freshness;
-    this.#notes.textContent = [shifting && say("shifting"), warnings && sayCount("warnings", warnings)]
+    this.#notes.textContent = [inconsistent && t("inconsistent"), warnings && tCount("warnings", warnings)]
       .filter(Boolean)
       .join(" ");
-    this.#details.hidden = upstreamIds.length === 0;
-    this.#summary.textContent = sayCount("answers", answers);
+    this.#details.hidden = upstreamRequestIds.length === 0;
+    this.#summary.textContent = tCount("responses", upstreamResponses);
+    const isCut = upstreamResponses > upstreamRequestIds.length;
     this.#ids.replaceChildren(
-      ...(answers > upstreamIds.length ? [make("li", { class: "quiet" }, say("answers.newest"))] : []),
-      ...upstreamIds.map((id) => make("li", {}, make("code", {}, id))),
+      ...(isCut ? [el("li", { class: "muted" }, t("responses.newest"))] : []),
+      ...upstreamRequestIds.map((id) => el("li", {}, el("code", {}, id))),
     );
     this.tick();
   }
 
-  /** Tell the age that it has by now. */
+  /** Update the age that is shown. */
   tick() {
     if (this.#shown === undefined) return;
     const { asOf, failure, freshness } = this.#shown;
     const seconds = Math.max(0, (Date.now() - asOf.getTime()) / 1000);
-    const parts = [say("asof", { time: timeOfDay(asOf) }), say("asof.age", { age: age(seconds) })];
-    // Kept without a word why: it failed a moment ago, and was not asked again for this answer.
-    const failing = failure || freshness === "kept";
-    parts.push(failing ? `${say(freshness)}, ${reason(failure)}` : say(freshness));
+    const parts = [t("as_of", { time: formatTime(asOf) }), t("as_of.age", { age: formatAge(seconds) })];
+    // Without `failure`: a fetch failed just before, and the backoff prevented another one.
+    const isFailing = failure || freshness === "kept";
+    const state = t(`freshness.${freshness}`);
+    parts.push(isFailing ? `${state}, ${reason(failure)}` : state);
     const text = parts.join(" \u00b7 ");
     if (this.#text.textContent !== text) this.#text.textContent = text;
   }
@@ -67,5 +69,5 @@ export class ProvenanceLine {
 
 /** @param {string} code */
 function reason(code) {
-  return say(REASONS.includes(code) ? `why.${code}` : "why.other");
+  return t(REASONS.includes(code) ? `reason.${code}` : "reason.other");
 }

@@ -1,46 +1,46 @@
-/** One page of orders as a table, with its pager. Draws what it is given and asks nothing. */
+/** Renders one page of orders as a table, and the pagination below it. */
 
-import { LIMITS, addressOf, isFiltered } from "./address.js";
-import { make, renew } from "./elements.js";
-import { amount, count, dateAndTime } from "./formats.js";
-import { say, sayValue, spoken } from "./words.js";
+import { el, replaceContent } from "./dom.js";
+import { formatAmount, formatCount, formatDateTime } from "./format.js";
+import { language, languageTag, t, tEnum } from "./i18n.js";
+import { LIMITS, isFiltered, viewUrl } from "./url_state.js";
 
-/** @typedef {import("./address.js").View} View */
+/** @typedef {import("./url_state.js").View} View */
 /** @typedef {import("./api.js").Order} Order */
 
-/** Columns in order: those that can be sorted by, and those that go first when room is short. */
+/** The columns in order. Secondary and tertiary ones are hidden on narrow screens. */
 const COLUMNS = [
-  { name: "created_at", sorted: true, kind: "" },
-  { name: "order_no", sorted: true, kind: "minor" },
-  { name: "package_name", sorted: false, kind: "" },
-  { name: "type", sorted: false, kind: "minor" },
-  { name: "source", sorted: false, kind: "minor" },
-  { name: "status", sorted: false, kind: "" },
-  { name: "quantity", sorted: false, kind: "number minor" },
-  { name: "unit_price", sorted: false, kind: "number minor least" },
-  { name: "actual_amount", sorted: true, kind: "number" },
+  { name: "created_at", sortable: true, classes: "" },
+  { name: "order_no", sortable: true, classes: "secondary" },
+  { name: "package_name", sortable: false, classes: "" },
+  { name: "type", sortable: false, classes: "secondary" },
+  { name: "source", sortable: false, classes: "secondary" },
+  { name: "status", sortable: false, classes: "" },
+  { name: "quantity", sortable: false, classes: "number secondary" },
+  { name: "unit_price", sortable: false, classes: "number secondary tertiary" },
+  { name: "actual_amount", sortable: true, classes: "number" },
 ];
 const SKELETON_ROWS = 8;
 
 /**
- * The table, empty and waiting.
+ * Render a table of placeholders, or mark the orders that are shown as busy.
  * @param {HTMLElement} container
  * @param {View} view
  */
 export function showSkeleton(container, view) {
-  if (container.querySelector("tbody tr:not(.skeleton)")) {
+  if (container.querySelector("tbody tr:not(.skeleton-row)")) {
     container.setAttribute("aria-busy", "true");
     return;
   }
   const cells = () =>
-    COLUMNS.map(({ name, kind }) =>
-      make("td", { class: `${kind} ${name}`, role: "cell" }, make("span", { class: "bone" })),
+    COLUMNS.map(({ name, classes }) =>
+      el("td", { class: `${classes} ${name}`, role: "cell" }, el("span", { class: "skeleton" })),
     );
   const rows = Array.from({ length: SKELETON_ROWS }, () =>
-    make("tr", { class: "skeleton", role: "row" }, ...cells()),
+    el("tr", { class: "skeleton-row", role: "row" }, ...cells()),
   );
   container.setAttribute("aria-busy", "true");
-  renew(container, table(view, say("loading"), rows));
+  replaceContent(container, table(view, t("loading"), rows));
 }
 
 /**
@@ -48,73 +48,84 @@ export function showSkeleton(container, view) {
  * @param {View} view
  * @param {Order[]} orders
  * @param {{page: number, limit: number, total: number}} meta
- * @param {Map<string, string>} marks what changed just now, by order number
+ * @param {Map<string, string>} changes recent changes by order number
  */
-export function showOrders(container, view, orders, meta, marks) {
+export function showOrders(container, view, orders, meta, changes) {
   container.removeAttribute("aria-busy");
   if (orders.length === 0) {
-    renew(container, nothing(view, meta.total));
+    replaceContent(container, emptyState(view, meta.total));
     return;
   }
   const first = (meta.page - 1) * meta.limit + 1;
-  const span = { first: count(first), last: count(first + orders.length - 1), total: count(meta.total) };
-  const rows = orders.map((order) => row(view, order, marks.get(order.order_no)));
-  renew(container, table(view, say("table.caption", span), rows));
+  const range = {
+    first: formatCount(first),
+    last: formatCount(first + orders.length - 1),
+    total: formatCount(meta.total),
+  };
+  const rows = orders.map((order) => row(view, order, changes.get(order.order_no)));
+  replaceContent(container, table(view, t("table.caption", range), rows));
+}
+
+/** @param {HTMLElement} container */
+export function clearOrders(container) {
+  container.removeAttribute("aria-busy");
+  replaceContent(container);
 }
 
 /**
  * @param {HTMLElement} container
  * @param {View} view
  * @param {number} pages
- * @param {(patch: Partial<View>) => void} go
+ * @param {(patch: Partial<View>) => void} navigate
  */
-export function showPager(container, view, pages, go) {
+export function showPager(container, view, pages, navigate) {
   const last = Math.max(pages, 1);
-  /** @param {string} name @param {number} page @param {boolean} possible */
-  const step = (name, page, possible) => {
-    const way = possible
-      ? { href: addressOf({ ...view, page }) }
+  /** @param {string} name @param {number} page @param {boolean} enabled */
+  const step = (name, page, enabled) => {
+    const attributes = enabled
+      ? { href: viewUrl({ ...view, page }) }
       : { role: "link", "aria-disabled": "true", tabindex: -1 };
-    return make("li", {}, make("a", { ...way, "data-key": name }, say(`page.${name}`)));
+    return el("li", {}, el("a", { ...attributes, "data-key": name }, t(`page.${name}`)));
   };
-  const sizes = make(
+  const sizes = el(
     "select",
-    { "data-key": "size", change: () => go({ limit: Number(sizes.value) }) },
-    ...LIMITS.map((limit) => make("option", { value: limit, selected: limit === view.limit }, String(limit))),
+    { "data-key": "size", change: () => navigate({ limit: Number(sizes.value) }) },
+    ...LIMITS.map((limit) => el("option", { value: limit, selected: limit === view.limit }, String(limit))),
   );
-  renew(
+  const position = { page: formatCount(view.page), pages: formatCount(pages) };
+  replaceContent(
     container,
-    make(
+    el(
       "ul",
       {},
       step("first", 1, view.page > 1),
       step("prev", Math.min(view.page - 1, last), view.page > 1),
-      make("li", { class: "quiet" }, say("page.of", { page: count(view.page), pages: count(pages) })),
+      el("li", { class: "muted" }, t("page.of", position)),
       step("next", view.page + 1, view.page < pages),
       step("last", last, view.page < pages),
     ),
-    make("label", {}, make("span", {}, say("page.size")), sizes),
+    el("label", {}, el("span", {}, t("page.size")), sizes),
   );
 }
 
 /**
- * The name of what was ordered, in the language spoken if it has one in it.
+ * The package name in the current language, else in the other one.
  * @param {Order} order
  */
 export function packageName(order) {
   const names = order.package_name ?? {};
-  const other = spoken() === "en" ? "zh" : "en";
-  const own = names[spoken()];
-  if (own) return make("span", {}, own);
-  return make("span", { lang: other === "zh" ? "zh-Hans" : "en" }, names[other] ?? "\u2014");
+  const name = names[language()];
+  if (name) return el("span", {}, name);
+  const other = language() === "en" ? "zh" : "en";
+  return el("span", { lang: languageTag(other) }, names[other] ?? "\u2014");
 }
 
 /**
- * A status, with the colour that the plots give it.
+ * A status with the colour that it has in the charts.
  * @param {string} status
  */
-export function statusMark(status) {
-  return make("span", { class: `mark ${status}` }, sayValue(status));
+export function statusLabel(status) {
+  return el("span", { class: `swatch ${status}` }, tEnum(status));
 }
 
 /**
@@ -123,40 +134,40 @@ export function statusMark(status) {
  * @param {HTMLElement[]} rows
  */
 function table(view, caption, rows) {
-  return make(
+  return el(
     "table",
-    // Said in so many words, because on a narrow page the rows are laid out as no table.
+    // On narrow screens CSS changes `display`, which removes the implicit ARIA roles.
     { role: "table" },
-    make("caption", { class: "unseen" }, caption),
-    make(
+    el("caption", { class: "visually-hidden" }, caption),
+    el(
       "thead",
       { role: "rowgroup" },
-      make("tr", { role: "row" }, ...COLUMNS.map((column) => heading(view, column))),
+      el("tr", { role: "row" }, ...COLUMNS.map((column) => columnHeader(view, column))),
     ),
-    make("tbody", { role: "rowgroup" }, ...rows),
+    el("tbody", { role: "rowgroup" }, ...rows),
   );
 }
 
 /**
- * A heading sorts descending first, then ascending, then no more.
+ * A column header. Clicks sort descending, ascending, then not at all.
  * @param {View} view
  * @param {typeof COLUMNS[number]} column
  */
-function heading(view, { name, sorted, kind }) {
-  const head = { scope: "col", role: "columnheader", class: `${kind} ${name}` };
-  if (!sorted) return make("th", head, say(name));
-  const way = view.sort === name ? "ascending" : view.sort === `-${name}` ? "descending" : undefined;
-  const next = way === "descending" ? name : way === "ascending" ? "" : `-${name}`;
-  const href = addressOf({ ...view, sort: next, page: 1 });
-  const arrow = way === "ascending" ? "\u2191" : way === "descending" ? "\u2193" : "\u2195";
-  return make(
+function columnHeader(view, { name, sortable, classes }) {
+  const attributes = { scope: "col", role: "columnheader", class: `${classes} ${name}` };
+  if (!sortable) return el("th", attributes, t(name));
+  const direction = view.sort === name ? "ascending" : view.sort === `-${name}` ? "descending" : undefined;
+  const next = direction === "descending" ? name : direction === "ascending" ? "" : `-${name}`;
+  const href = viewUrl({ ...view, sort: next, page: 1 });
+  const arrow = direction === "ascending" ? "\u2191" : direction === "descending" ? "\u2193" : "\u2195";
+  return el(
     "th",
-    { ...head, "aria-sort": way },
-    make(
+    { ...attributes, "aria-sort": direction },
+    el(
       "a",
-      { href, "data-key": `sort-${name}`, title: say("sort.by", { name: say(name) }) },
-      say(name),
-      make("span", { class: "arrow", "aria-hidden": "true" }, arrow),
+      { href, "data-key": `sort-${name}`, title: t("sort.by", { name: t(name) }) },
+      t(name),
+      el("span", { class: "arrow", "aria-hidden": "true" }, arrow),
     ),
   );
 }
@@ -167,56 +178,51 @@ function heading(view, { name, sorted, kind }) {
  * @param {string | undefined} change
  */
 function row(view, order, change) {
-  const { order_no: number, created_at: created } = order;
-  const open = { href: addressOf({ ...view, order: number }), "data-key": `order-${number}`, class: "open" };
-  const when = created ? make("time", { datetime: created }, dateAndTime(created)) : "\u2014";
-  /** @type {Record<string, import("./elements.js").Child>} */
+  const { order_no: number, created_at: createdAt } = order;
+  const link = { href: viewUrl({ ...view, order: number }), "data-key": `order-${number}` };
+  const created = createdAt ? el("time", { datetime: createdAt }, formatDateTime(createdAt)) : "\u2014";
+  /** @type {Record<string, import("./dom.js").Child>} */
   const cells = {
-    created_at: number ? make("a", { ...open, "aria-label": created ? undefined : number }, when) : when,
-    order_no: number ? make("code", {}, number) : make("span", { class: "quiet" }, say("table.no_number")),
+    created_at: number ? el("a", { ...link, "aria-label": createdAt ? undefined : number }, created) : created,
+    order_no: number ? el("code", {}, number) : el("span", { class: "muted" }, t("table.no_number")),
     package_name: packageName(order),
-    type: sayValue(order.type),
-    source: sayValue(order.source),
-    status: statusMark(order.status),
-    quantity: order.quantity === undefined ? "\u2014" : count(order.quantity),
-    unit_price: order.unit_price === undefined ? "\u2014" : amount(order.unit_price),
-    actual_amount: order.actual_amount === undefined ? "\u2014" : amount(order.actual_amount),
+    type: tEnum(order.type),
+    source: tEnum(order.source),
+    status: statusLabel(order.status),
+    quantity: order.quantity === undefined ? "\u2014" : formatCount(order.quantity),
+    unit_price: order.unit_price === undefined ? "\u2014" : formatAmount(order.unit_price),
+    actual_amount: order.actual_amount === undefined ? "\u2014" : formatAmount(order.actual_amount),
   };
-  return make(
+  return el(
     "tr",
     { class: change, role: "row", "data-order": number },
-    ...COLUMNS.map(({ name, kind }) =>
-      make(
+    ...COLUMNS.map(({ name, classes }) =>
+      el(
         "td",
-        { class: `${kind} ${name}`, role: "cell" },
+        { class: `${classes} ${name}`, role: "cell" },
         cells[name],
-        name === "created_at" && badge(change),
+        name === "created_at" && changeBadge(change),
       ),
     ),
   );
 }
 
 /** @param {string | undefined} change */
-function badge(change) {
-  return change ? make("span", { class: "badge" }, say(`change.${change}`)) : null;
+function changeBadge(change) {
+  return change ? el("span", { class: "badge" }, t(`change.${change}`)) : null;
 }
 
 /**
+ * The text in the place of a table without rows.
  * @param {View} view
  * @param {number} total
  */
-function nothing(view, total) {
-  const word = total > 0 ? "table.past" : isFiltered(view) ? "table.none" : "table.empty";
-  const plain = addressOf({ ...view, status: [], type: [], source: [], q: "", from: "", to: "", page: 1 });
-  const way =
+function emptyState(view, total) {
+  const key = total > 0 ? "table.past_end" : isFiltered(view) ? "table.no_match" : "table.empty";
+  const unfiltered = viewUrl({ ...view, status: [], type: [], source: [], q: "", from: "", to: "", page: 1 });
+  const link =
     total > 0
-      ? make("a", { href: addressOf({ ...view, page: 1 }) }, say("page.first"))
-      : isFiltered(view) && make("a", { href: plain }, say("clear"));
-  return make("div", { class: "nothing" }, make("p", {}, say(word)), way && make("p", {}, way));
-}
-
-/** @param {HTMLElement} container */
-export function showNoOrders(container) {
-  container.removeAttribute("aria-busy");
-  renew(container);
+      ? el("a", { href: viewUrl({ ...view, page: 1 }) }, t("page.first"))
+      : isFiltered(view) && el("a", { href: unfiltered }, t("clear"));
+  return el("div", { class: "empty" }, el("p", {}, t(key)), link && el("p", {}, link));
 }

@@ -1,18 +1,18 @@
-/** Waits that cost nobody anything: a tab that is not looked at asks nothing. */
+/** A delay that does not end while the tab is hidden, so that a hidden tab sends no requests. */
 
 /**
- * When `seconds` have passed and the page is looked at.
+ * Wait `seconds`, then until the page is visible.
  * @param {number} seconds
  * @param {AbortSignal} signal ends the wait early
- * @returns {Promise<boolean>} whether it is still wanted
+ * @returns {Promise<boolean>} false if aborted
  */
-export async function whenSeen(seconds, signal) {
-  await happens(signal, (done) => {
+export async function delayUntilVisible(seconds, signal) {
+  await waitFor(signal, (done) => {
     const timer = setTimeout(done, seconds * 1000);
     return () => clearTimeout(timer);
   });
   if (document.hidden) {
-    await happens(signal, (done) => {
+    await waitFor(signal, (done) => {
       document.addEventListener("visibilitychange", done);
       return () => document.removeEventListener("visibilitychange", done);
     });
@@ -21,19 +21,20 @@ export async function whenSeen(seconds, signal) {
 }
 
 /**
+ * Resolves when `done` is called or `signal` is aborted.
  * @param {AbortSignal} signal
- * @param {(done: () => void) => () => void} arrange gives what undoes it
+ * @param {(done: () => void) => () => void} subscribe returns the function that unsubscribes
  * @returns {Promise<void>}
  */
-function happens(signal, arrange) {
+function waitFor(signal, subscribe) {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = () => {
-      undo();
+      unsubscribe();
       signal.removeEventListener("abort", done);
       resolve();
     };
-    const undo = arrange(done);
+    const unsubscribe = subscribe(done);
     signal.addEventListener("abort", done);
   });
 }
