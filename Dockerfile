@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
-# Python 3.14, the version that every locked wheel is built for. Pin the digest where you build.
+# Every locked package has a wheel for this Python version. Pin the digest in your own builds.
 ARG PYTHON=python:3.14-slim
 
-# Wheels are fetched and checked here; pip and its caches stay behind.
+# Installs the locked wheels; pip and its cache do not get into the final image.
 FROM ${PYTHON} AS build
 COPY requirements.lock /build/
 RUN python -m venv --without-pip /venv \
@@ -15,17 +15,17 @@ FROM ${PYTHON}
 COPY --from=build /venv /venv
 COPY --from=build /srv /srv
 WORKDIR /srv
-# A number, so that an orchestrator can see that it is not root. It owns nothing and writes nothing:
-# run the container with a read-only file system.
+# A numeric user, so that Kubernetes can verify runAsNonRoot. The server writes no files: run the
+# container with a read-only root file system.
 USER 10001:10001
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     ORDERS_SERVER__HOST=0.0.0.0
 EXPOSE 8000
-# The image has no curl. An HTTP error makes urlopen raise, and so the check fail.
+# The image has no curl. urlopen raises for an error status, which fails the check.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", \
   "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + (os.getenv('ORDERS_SERVER__PORT') or '8000') + '/livez', timeout=2)"]
-# In exec form, so that the server itself gets SIGTERM and can drain.
+# Exec form: the server is process 1 and gets SIGTERM, so it can drain.
 ENTRYPOINT ["python", "-m", "app"]
 CMD ["serve"]

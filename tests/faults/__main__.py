@@ -1,4 +1,4 @@
-"""`make faults`: try every fault on real processes, and print what becomes of it as a page.
+"""`make fault-report`: try every fault on real processes, and print what becomes of it as a page.
 
 Named faults are tried alone: `python -m tests.faults late refused`. The page is also written where
 `--output` says. Exit 1 where a promise of the table was not kept.

@@ -1,8 +1,8 @@
-"""Takes the pictures that the docs show: `make pictures`, with Debian's Chromium.
+"""Takes the screenshots in the docs with Chromium: `make screenshots`.
 
-To add one, write a function that brings the page to what is worth showing and gives that part of
-it back, and name it in `PICTURES`: its name is the file's. Time stands still and the sandbox's
-orders are always the same, so that a picture changes only when what it shows does.
+To add one, write a function that prepares the page and returns the element to show, and add it to
+`SCREENSHOTS` under the name of its file. The clock is fixed and the sandbox always has the same
+orders, so a screenshot changes only if the page does.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ from app.sandbox.server import SandboxServer
 from app.server.server import open_server
 from app.settings import load_for_sandbox
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 CHROMIUM = "/usr/bin/chromium"
 SIZE = ViewportSize(width=1000, height=900)
 DASHBOARD_SIZE = ViewportSize(width=1280, height=1400)
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-NOWHERE = Path("/nowhere/.env")
+NO_DOTENV = Path("/nonexistent/.env")
 
-ALWAYS_NEW = {
+REPLACEMENTS = {
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "934108e5-9fbf-4d24-8da1-c330328abd6c",
     r"127\.0\.0\.1:\d+": "127.0.0.1:8000",
 }
-"""What differs each time, and what a picture shows in its place."""
+"""Patterns of texts that differ in each run, and the text shown instead."""
 
 
 async def swagger_ui(page: Page) -> Locator:
-    """Swagger UI with an order in it."""
+    """Show Swagger UI with the response to a request for one order."""
     newest = await (await page.request.get("/v1/orders?limit=1")).json()
     await page.goto("/docs")
     operation = page.locator("#operations-orders-getOrder")
@@ -48,26 +48,26 @@ async def swagger_ui(page: Page) -> Locator:
     async with page.expect_response("**/v1/orders/*"):
         await operation.locator("button.execute").click()
     await operation.locator(".live-responses-table .highlight-code code").first.wait_for()
-    # What stands below the body (headers, how long it took) differs each time.
-    await operation.locator(".live-responses-table").evaluate(_CUT_BELOW, ".highlight-code")
+    # Headers and duration, below the body, differ in each run.
+    await operation.locator(".live-responses-table").evaluate(_REMOVE_BELOW, ".highlight-code")
     return operation
 
 
 async def dashboard(page: Page) -> Locator:
-    """The dashboard, from its top to the first orders."""
-    # The age of an answer is told to the second.
+    """Show the dashboard, from its top to the first orders."""
+    # The page shows the age of the list in seconds.
     await page.clock.set_fixed_time(NOON)
     await page.set_viewport_size(DASHBOARD_SIZE)
     await page.goto("/dashboard?limit=10")
     await page.locator("#summary-cards svg[role=img]").nth(1).wait_for()
     await page.locator("#table tbody tr:not(.skeleton-row)").first.wait_for()
     await page.locator("#live[data-status=live]").wait_for()
-    await page.evaluate(_CUT_AT, DASHBOARD_SIZE["height"])
+    await page.evaluate(_LIMIT_HEIGHT, DASHBOARD_SIZE["height"])
     return page.locator("body")
 
 
 async def dashboard_dark(page: Page) -> Locator:
-    """The same, for who prefers the dark, in Chinese."""
+    """Show the dashboard in dark mode and in Chinese."""
     await page.emulate_media(color_scheme="dark")
     await page.add_init_script(
         "Object.defineProperty(navigator, 'language', {get: () => 'zh-Hans'})"
@@ -75,15 +75,15 @@ async def dashboard_dark(page: Page) -> Locator:
     return await dashboard(page)
 
 
-PICTURES: dict[str, Callable[[Page], Awaitable[Locator]]] = {
+SCREENSHOTS: dict[str, Callable[[Page], Awaitable[Locator]]] = {
     "swagger-ui": swagger_ui,
     "dashboard": dashboard,
     "dashboard-dark": dashboard_dark,
 }
 
 
-class _StillClock(SystemClock):
-    """Waits are real; it is always noon."""
+class _FixedClock(SystemClock):
+    """A clock with a fixed time of day. Timers and sleeps are real."""
 
     def now(self) -> datetime:
         return NOON
@@ -91,19 +91,19 @@ class _StillClock(SystemClock):
 
 @asynccontextmanager
 async def proxy() -> AsyncIterator[str]:
-    """The proxy in front of a sandbox, as `serve --sandbox` puts it together: its origin."""
-    clock = _StillClock()
+    """Run the proxy with a sandbox, like `serve --sandbox`; yield its origin."""
+    clock = _FixedClock()
     async with SandboxServer(Options(), clock=clock) as upstream:
-        made = load_for_sandbox(
+        loaded = load_for_sandbox(
             {
                 "base_url": upstream.base_url,
                 "access_key_id": upstream.options.access_key_id,
                 "access_key_secret": upstream.options.access_key_secret,
             },
             {},
-            dotenv=NOWHERE,
+            dotenv=NO_DOTENV,
         )
-        app = create_app(made.settings, clock=clock)
+        app = create_app(loaded.settings, clock=clock)
         listener = socket.create_server(("127.0.0.1", 0))
         host, port = listener.getsockname()
         server = open_server(app, host=host, port=port, clock=clock, leaving=app.leaving)
@@ -116,7 +116,7 @@ async def proxy() -> AsyncIterator[str]:
 
 
 async def take(names: Sequence[str]) -> None:
-    """Take these pictures, each in a window of its own."""
+    """Take these screenshots, each in a page of its own."""
     async with proxy() as origin, async_playwright() as playwright:
         with tempfile.TemporaryDirectory() as profile:
             browser = await playwright.chromium.launch_persistent_context(
@@ -132,16 +132,16 @@ async def take(names: Sequence[str]) -> None:
             await browser.clock.install(time=NOON)
             for name in names:
                 page = await browser.new_page()
-                shown = await PICTURES[name](page)
-                await page.evaluate(_SAY_INSTEAD, list(ALWAYS_NEW.items()))
+                element = await SCREENSHOTS[name](page)
+                await page.evaluate(_REPLACE_TEXTS, list(REPLACEMENTS.items()))
                 path = FOLDER / f"{name}.png"
-                await shown.screenshot(path=path, animations="disabled", caret="hide")
+                await element.screenshot(path=path, animations="disabled", caret="hide")
                 print(f"{path.name}: {path.stat().st_size // 1024} KiB")
                 await page.close()
             await browser.close()
 
 
-_CUT_BELOW = """
+_REMOVE_BELOW = """
 (table, selector) => {
   const remove = element => {
     while (element.nextElementSibling) element.nextElementSibling.remove();
@@ -152,18 +152,19 @@ _CUT_BELOW = """
 }
 """
 
-_CUT_AT = "height => document.body.style.cssText = `height: ${height}px; overflow: hidden`"
+_LIMIT_HEIGHT = "height => document.body.style.cssText = `height: ${height}px; overflow: hidden`"
 
-_SAY_INSTEAD = """
+_REPLACE_TEXTS = """
 pairs => {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
-    for (const [pattern, instead] of pairs) {
-      texts.currentNode.data = texts.currentNode.data.replace(new RegExp(pattern, "g"), instead);
+    for (const [pattern, replacement] of pairs) {
+      const node = texts.currentNode;
+      node.data = node.data.replace(new RegExp(pattern, "g"), replacement);
     }
   }
 }
 """
 
 if __name__ == "__main__":
-    asyncio.run(take(sys.argv[1:] or list(PICTURES)))
+    asyncio.run(take(sys.argv[1:] or list(SCREENSHOTS)))
