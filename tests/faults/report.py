@@ -24,7 +24,7 @@ COLUMNS = (
 ABOUT = f"""\
 # What happens when the upstream breaks
 
-Printed by `make fault-report`, which tries every row on a proxy of its own, started with `serve`, with a
+Printed by `make fault-report`, which tries every row on a proxy of its own, with a
 sandbox behind it and a wire between them that breaks what passes: real sockets, short settings
 (WAIT {WAIT:g} s, DEADLINE {DEADLINE:g} s, ttl {TTL:g} s, grace {GRACE:g} s). A row is a test too:
 `pytest tests/faults -k NAME`.
