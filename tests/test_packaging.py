@@ -1,4 +1,4 @@
-"""What is handed on: the wheel works anywhere, locks name no machine, the image holds no secret."""
+"""The wheel, the lock files and the container image, and the links and numbers of the docs."""
 
 import json
 import os
@@ -34,54 +34,52 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
 
 
 def test_the_wheel_works_in_any_directory(wheel: zipfile.Path, tmp_path: Path) -> None:
-    installed = tmp_path / "installed"
+    unpacked = tmp_path / "unpacked"
     with zipfile.ZipFile(wheel.root.filename or "") as archive:
-        archive.extractall(installed)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
-    # A development install puts the checkout on the path; here only the wheel may be found.
-    found = subprocess.run(
-        [sys.executable, "-c", "import app; print(app.__file__)"],
-        cwd=tmp_path,
-        env=clean | {"PYTHONPATH": str(installed)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert Path(found.stdout.strip()).is_relative_to(installed)
-    written = subprocess.run(
-        [sys.executable, "-m", "app", "openapi"],
-        cwd=tmp_path,
-        env=clean | {"PYTHONPATH": str(installed)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert json.loads(written.stdout)["info"]["title"]
+        archive.extractall(unpacked)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
+    # Only the unpacked wheel may be imported, not the checkout.
+    environ["PYTHONPATH"] = str(unpacked)
+
+    def output_of(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=environ,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    imported = output_of("-c", "import app; print(app.__file__)")
+    assert Path(imported.strip()).is_relative_to(unpacked)
+    assert json.loads(output_of("-m", "app", "openapi"))["info"]["title"]
 
 
-def test_the_wheel_holds_the_pages_and_the_licence_and_no_tests(wheel: zipfile.Path) -> None:
+def test_the_wheel_contains_static_files_and_the_licence_but_no_tests(wheel: zipfile.Path) -> None:
     with zipfile.ZipFile(wheel.root.filename or "") as archive:
         names = archive.namelist()
     folders = {name.partition("/")[0] for name in names}
     assert folders == {"app", next(name for name in folders if name.endswith(".dist-info"))}
     static = {
         path.relative_to(REPOSITORY).as_posix()
-        for room in ("edge", "dashboard")
-        for path in (REPOSITORY / "app" / room / "static").rglob("*")
+        for package in ("edge", "dashboard")
+        for path in (REPOSITORY / "app" / package / "static").rglob("*")
         if path.is_file()
     }
+    assert static
     assert static <= set(names)
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
-def test_the_commands_are_installed_as_one_program() -> None:
+def test_the_wheel_installs_one_command() -> None:
     assert tomllib.loads(text_of("pyproject.toml"))["project"]["scripts"] == {
         "orders-bff": "app.cli:main"
     }
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_names_no_index_and_no_machine(name: str) -> None:
+def test_a_lock_contains_no_index_url_or_path(name: str) -> None:
     text = text_of(name)
     assert "://" not in text
     assert not re.search(r"^\s*-(?!-hash=sha256:)", text, re.MULTILINE)
@@ -92,7 +90,7 @@ def test_a_lock_names_no_index_and_no_machine(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_everything_locked_has_a_hash(name: str) -> None:
+def test_every_locked_package_has_a_hash(name: str) -> None:
     entries = re.findall(
         r"^([a-z0-9].*?==\S+)[^\n]*((?:\n    --hash=\S+[^\n]*)*)", text_of(name), re.MULTILINE
     )
@@ -100,31 +98,30 @@ def test_everything_locked_has_a_hash(name: str) -> None:
     assert [entry for entry, hashes in entries if "sha256:" not in hashes] == []
 
 
-def locked(name: str) -> dict[str, str]:
+def locked_versions(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", text_of(name), re.MULTILINE))
 
 
-def test_the_locks_are_what_the_project_asks_for() -> None:
-    """A dependency that is added or raised in pyproject.toml needs `make lock`."""
-    project = tomllib.loads(text_of("pyproject.toml"))
-    run, dev = (locked(name) for name in LOCKS)
-    asked = {
-        "run": (project["project"]["dependencies"], run),
-        "dev": (project["dependency-groups"]["dev"], dev),
-    }
-    for wanted, held in asked.values():
-        for requirement in map(Requirement, wanted):
-            assert requirement.specifier.contains(held[requirement.name]), requirement
+def test_the_locks_satisfy_the_requirements_in_pyproject() -> None:
+    """`make lock` is needed when a dependency in pyproject.toml is added or raised."""
+    pyproject = tomllib.loads(text_of("pyproject.toml"))
+    run, dev = (locked_versions(name) for name in LOCKS)
+    for requirements, versions in (
+        (pyproject["project"]["dependencies"], run),
+        (pyproject["dependency-groups"]["dev"], dev),
+    ):
+        for requirement in map(Requirement, requirements):
+            assert requirement.specifier.contains(versions[requirement.name]), requirement
 
 
-def test_tests_run_on_the_versions_that_serve() -> None:
-    run, dev = (locked(name) for name in LOCKS)
+def test_tests_run_with_the_versions_of_the_server() -> None:
+    run, dev = (locked_versions(name) for name in LOCKS)
     assert run.items() <= dev.items()
 
 
-def test_nothing_secret_can_enter_the_image() -> None:
-    """Whatever is not named is left out, so a `.env` beside the Dockerfile stays there."""
-    rules = [line for line in text_of(".dockerignore").splitlines() if line[:1] not in ("", "#")]
+def test_only_app_and_the_lock_are_copied_into_the_image() -> None:
+    lines = text_of(".dockerignore").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert [rule for rule in rules if rule.startswith("!")] == ["!app", "!requirements.lock"]
     dockerfile = text_of("Dockerfile")
@@ -135,7 +132,7 @@ def test_nothing_secret_can_enter_the_image() -> None:
     assert not re.search(r"^ARG (?!PYTHON=)|ACCESS_KEY|API_KEYS", dockerfile, re.MULTILINE)
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_as_an_unprivileged_user_with_a_health_check() -> None:
     dockerfile = text_of("Dockerfile")
     last_stage = dockerfile.rpartition("\nFROM ")[2]
     assert re.search(r"^USER [1-9][0-9]*:[1-9][0-9]*$", last_stage, re.MULTILINE)
@@ -144,13 +141,20 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_what_a_page_of_the_docs_points_at_is_there(name: str) -> None:
-    pointed_at = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text_of(name))
-    assert [target for target in pointed_at if not (REPOSITORY / target).exists()] == []
+def test_relative_links_of_a_page_lead_to_files(name: str) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text_of(name))
+    assert [target for target in targets if not (REPOSITORY / target).exists()] == []
 
 
-def test_each_decision_has_a_number_of_its_own_and_tells_it() -> None:
+def test_each_decision_record_starts_with_the_number_in_its_file_name() -> None:
     pages = sorted((REPOSITORY / "docs" / "adr").glob("*.md"))
-    told = [page.read_text("utf-8").partition(".")[0] for page in pages]
-    assert told == [f"# {int(page.name[:4])}" for page in pages]
-    assert len(set(told)) == len(told)
+    headings = [page.read_text("utf-8").partition(".")[0] for page in pages]
+    assert headings == [f"# {int(page.name[:4])}" for page in pages]
+    assert len(set(headings)) == len(headings)
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = text_of("Makefile")
+    (phony,) = re.findall(r"^\.PHONY:((?:.*\\\n)*.*)", makefile, re.MULTILINE)
+    targets = set(phony.replace("\\", "").split())
+    assert targets == set(re.findall(r"^([a-z-]+):.* ## \S", makefile, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Run a coroutine that waits for nobody, without a loop: property tests run thousands."""
+"""Runs a coroutine without an event loop, which is cheap enough for property tests."""
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -6,11 +6,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives; it may let others have their turn, and there are none."""
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `coroutine`, resuming it at once whenever it yields.
+
+    It must not wait for a future or a task: without an event loop nothing would complete it.
+    """
     try:
         while True:
-            work.send(None)
+            coroutine.send(None)
     except StopIteration as stopped:
         result: T = stopped.value
         return result
