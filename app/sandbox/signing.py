@@ -53,4 +53,6 @@ def _base64url_encode(raw: bytes) -> bytes:
 
 
 def _base64url_decode(text: bytes) -> bytes:
-    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    # Not urlsafe_b64decode: it warns about "+" and "/" from Python 3.15 on.
+    standard = text.replace(b"-", b"+").replace(b"_", b"/")
+    return base64.b64decode(standard + b"=" * (-len(standard) % 4))

@@ -74,8 +74,9 @@ def pool_claim(token: str) -> str | None:
     """
     payload = token.split(".")[1:2]
     try:
-        padded = payload[0] + "=" * (-len(payload[0]) % 4)
-        claims = json.loads(base64.urlsafe_b64decode(padded))
+        # Not urlsafe_b64decode: it warns about "+" and "/" from Python 3.15 on.
+        standard = payload[0].replace("-", "+").replace("_", "/")
+        claims = json.loads(base64.b64decode(standard + "=" * (-len(standard) % 4)))
         pool_id = claims["scoped_userpool_id"]
     except (LookupError, TypeError, ValueError, RecursionError):
         return None
