@@ -156,7 +156,7 @@ async def test_date_filters_use_the_time_zone_of_the_viewer_and_include_both_day
     await expect(dashboard.count).to_have_text(f"{len(on_the_day)} orders")
     assert all(at.startswith("18 Nov 2026") for at in await dashboard.column(1))
 
-    await page.get_by_role("button", name="Clear all").click()
+    await page.get_by_role("button", name="Clear filters").click()
     await expect(dashboard.count).to_have_text(f"{TOTAL} orders")
 
 
@@ -167,7 +167,7 @@ async def test_pages_and_sort_orders_are_links_that_keep_the_focus(
     await dashboard.open(deployment)
     await page.get_by_role("link", name="Next").click()
     await expect(page).to_have_url(f"{deployment.origin}/dashboard?page=2")
-    await expect(page.locator("caption").last).to_have_text("Orders, 21 to 40 of 137")
+    await expect(page.locator("caption").last).to_have_text("Orders 21 to 40 of 137")
     await expect(page.get_by_role("link", name="Next")).to_be_focused()
 
     await page.get_by_role("link", name="Last").click()
@@ -182,7 +182,7 @@ async def test_pages_and_sort_orders_are_links_that_keep_the_focus(
     amounts = [Decimal(text.replace(",", "")) for text in await dashboard.column(9)]
     assert amounts == sorted(amounts, reverse=True)
 
-    await page.get_by_label("Orders a page").select_option("50")
+    await page.get_by_label("Rows per page").select_option("50")
     await expect(dashboard.rows).to_have_count(50)
     await expect(page).to_have_url(f"{deployment.origin}/dashboard?sort=-actual_amount&limit=50")
 
@@ -191,8 +191,8 @@ async def test_an_empty_result_offers_to_clear_the_filters(
     dashboard: DashboardPage, deployment: Deployment
 ) -> None:
     await dashboard.open(deployment, "?q=nothing-like-this")
-    await expect(dashboard.page.get_by_text("No order matches these filters.")).to_be_visible()
-    await dashboard.page.get_by_role("link", name="Clear all").click()
+    await expect(dashboard.page.get_by_text("No orders match these filters.")).to_be_visible()
+    await dashboard.page.get_by_role("link", name="Clear filters").click()
     await expect(dashboard.count).to_have_text(f"{TOTAL} orders")
 
 
@@ -213,7 +213,7 @@ async def test_totals_are_exact_and_charts_have_a_table(
     await expect(page.locator("#summary-cards svg[role=img]")).to_have_count(2)
     assert await page.locator("#summary-cards .column rect.completed").count() >= 2
     figure = page.locator("figure", has_text="Orders by month")
-    await figure.get_by_text("Show as a table").click()
+    await figure.get_by_text("Show as table").click()
     cells = await figure.locator("td").all_inner_texts()
     assert sum(int(cell) for cell in cells if cell.isdigit()) == TOTAL
 
@@ -230,7 +230,7 @@ async def test_a_chart_bounds_the_months_and_ignores_negative_values(
     await dashboard.page.evaluate(DRAW_OUTLIERS)
     figure = dashboard.page.locator("figure", has_text="Outliers")
     await expect(figure.locator(".column")).to_have_count(120)
-    await expect(figure).to_contain_text("Earlier months stand in the table.")
+    await expect(figure).to_contain_text("See the table for earlier months.")
     await expect(figure.locator("tbody tr")).to_have_count(121)
     columns = figure.locator("rect.fill")
     await expect(columns).to_have_count(1)
@@ -255,7 +255,7 @@ async def test_a_new_order_appears_and_is_highlighted(
     await expect(page.locator("#live")).to_have_text("Live")
     own_deployment.sandbox.inject("arrivals,times=1")
 
-    await expect(page.get_by_role("status")).to_have_text("1 order changed.")
+    await expect(page.get_by_role("status")).to_have_text("1 new order")
     await expect(dashboard.count).to_have_text(f"{TOTAL + 1} orders")
     await expect(dashboard.rows.first).to_have_class("created")
     await expect(dashboard.rows.first).to_contain_text("new")
@@ -290,7 +290,7 @@ async def test_an_order_opens_in_a_dialog_with_its_payment_and_provenance(
     await link.click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("Alipay")
-    await expect(dialog.locator(".provenance summary")).to_have_text("1 upstream answer")
+    await expect(dialog.locator(".provenance summary")).to_have_text("1 upstream response")
     address = page.url
 
     await page.keyboard.press("Escape")
@@ -314,9 +314,9 @@ async def test_the_age_of_an_open_order_keeps_counting(
     await dashboard.open(deployment)
     await dashboard.rows.first.get_by_role("link").click()
     age = page.get_by_role("dialog").locator(".provenance p")
-    await expect(age).to_contain_text(re.compile(r"\d secs? old"))
+    await expect(age).to_contain_text(re.compile(r"\d secs? ago"))
     await page.clock.fast_forward("05:00")
-    await expect(age).to_contain_text(re.compile(r"[56] mins old"))
+    await expect(age).to_contain_text(re.compile(r"[56] mins ago"))
 
 
 async def test_the_language_can_be_switched_to_chinese(
@@ -357,18 +357,18 @@ async def test_an_outage_is_reported_beside_the_age_of_the_orders(
     own_deployment: Deployment, dashboard: DashboardPage
 ) -> None:
     await dashboard.open(own_deployment)
-    await expect(dashboard.age).to_contain_text("fresh")
-    await dashboard.page.get_by_text("upstream answers").first.click()
+    await expect(dashboard.age).to_contain_text("up to date")
+    await dashboard.page.get_by_text("upstream responses").first.click()
     await expect(dashboard.page.locator(".provenance code").first).to_be_visible()
 
     own_deployment.sandbox.inject("status=500")
     await expect(dashboard.age).to_contain_text(
-        re.compile("kept, upstream (failing|not available)")
+        re.compile("cached copy; upstream (error|unavailable)")
     )
     await expect(dashboard.rows).to_have_count(20)
 
     own_deployment.sandbox.inject()
-    await expect(dashboard.age).to_contain_text("fresh")
+    await expect(dashboard.age).to_contain_text("up to date")
 
 
 async def test_a_problem_shows_its_ids_and_disappears_after_recovery(
@@ -380,9 +380,9 @@ async def test_a_problem_shows_its_ids_and_disappears_after_recovery(
     problem = page.locator(".problem")
     await expect(problem).to_have_count(1)
     await expect(problem).to_contain_text("upstream_failed")
-    await expect(problem).to_contain_text("Request id")
-    await expect(problem).to_contain_text("Upstream request id")
-    help_link = problem.get_by_role("link", name="What this means")
+    await expect(problem).to_contain_text("Request ID")
+    await expect(problem).to_contain_text("Upstream request ID")
+    help_link = problem.get_by_role("link", name="What does this mean?")
     problem_page = re.compile(f"^{own_deployment.origin}/problems/upstream_(failed|unavailable)$")
     await expect(help_link).to_have_attribute("href", problem_page)
 
@@ -421,7 +421,7 @@ async def test_the_page_works_with_the_keyboard_alone(
     page, keys = dashboard.page, dashboard.page.keyboard
     await dashboard.open(deployment)
     await keys.press("Tab")
-    await expect(page.get_by_role("link", name="Skip to the orders")).to_be_focused()
+    await expect(page.get_by_role("link", name="Skip to orders")).to_be_focused()
     for _ in range(20):
         await keys.press("Tab")
         if await page.evaluate("document.activeElement.value") == "paid":
@@ -512,16 +512,16 @@ async def test_a_copy_on_another_origin_works_if_cors_allows_it(
         deployment_with_api_key(ORDERS_CORS__ORIGINS=json.dumps([copy])) as deployment,
     ):
         await page.goto(f"{copy}/?status=completed")
-        await page.get_by_label("Address of the API").fill(deployment.origin)
+        await page.get_by_label("API URL").fill(deployment.origin)
         await page.get_by_label("API key").fill("obff_not-the-key-0123456789")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_text("This key is not accepted.")).to_be_visible()
+        await expect(page.get_by_text("Invalid or expired API key.")).to_be_visible()
 
         await page.get_by_label("API key").fill(KEY)
         await page.keyboard.press("Enter")
         await expect(page.locator("#caller")).to_have_text("ada")
-        await expect(failing_dashboard.age).to_contain_text("fresh")
-        await expect(page.locator(".provenance summary").first).to_have_text("1 upstream answer")
+        await expect(failing_dashboard.age).to_contain_text("up to date")
+        await expect(page.locator(".provenance summary").first).to_have_text("1 upstream response")
         await expect(page.get_by_text("Sandbox: these orders are invented.")).to_be_visible()
 
         async with page.expect_download() as downloaded:
@@ -549,10 +549,10 @@ async def test_a_copy_on_another_origin_reports_that_cors_denies_it(
         deployment_with_api_key() as deployment,
     ):
         await page.goto(copy)
-        await page.get_by_label("Address of the API").fill(deployment.origin)
+        await page.get_by_label("API URL").fill(deployment.origin)
         await page.get_by_label("API key").fill(KEY)
         await page.keyboard.press("Enter")
-        await expect(page.locator("#login-reason")).to_contain_text("does not permit this page")
+        await expect(page.locator("#login-reason")).to_contain_text("does not allow this page")
     assert any("blocked by CORS policy" in complaint for complaint in dashboard.complaints)
     await session.close_pages()
 

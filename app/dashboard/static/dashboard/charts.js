@@ -33,11 +33,11 @@ export function stackedChart(title, segments, statuses) {
     area.append(el("p", { class: "empty" }, t("chart.empty")));
     return figure;
   }
-  const description = t("chart.description", {
+  const label = t("chart.label", {
+    title,
     first: formatMonth(months[0]),
     last: formatMonth(months[months.length - 1]),
   });
-  const label = `${title}. ${description}`;
   const onSelect = (/** @type {string} */ month) => {
     const values = statuses
       .map((status) => segments.find((segment) => segment.month === month && segment.status === status))

@@ -57,5 +57,6 @@ export class LoginForm {
 function reasonFor(problem, isDefaultBase, hadKey) {
   if (problem.code === "unauthenticated") return t(hadKey ? "login.rejected" : "login.required");
   if (problem.code === "not_orders_api" && isDefaultBase) return t("login.not_found");
-  return `${problemTitle(problem)}. ${problem.detail || t(`problem.${problem.code}.detail`)}`;
+  const detail = problem.detail || t(`problem.${problem.code}.detail`);
+  return t("login.problem", { title: problemTitle(problem), detail });
 }

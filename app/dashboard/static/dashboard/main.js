@@ -241,7 +241,10 @@ class Dashboard {
   /** @param {import("./poller.js").Change[] | null} changes null: unknown, everything is reloaded */
   #onChanges(changes) {
     if (changes === null) this.#notify(t("live.reset"));
-    else if (changes.length > 0) this.#notify(tCount("live.changed", changes.length));
+    else if (changes.length > 0) {
+      const areNew = changes.every(({ change }) => change === "created");
+      this.#notify(tCount(areNew ? "live.created" : "live.changed", changes.length));
+    }
     this.#changes = new Map(changes?.map(({ change, order_no: orderNo }) => [orderNo, change]));
     // Without changes too: it costs a 304 and updates the age that is shown.
     this.#refresh({ background: true });

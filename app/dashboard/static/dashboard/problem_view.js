@@ -57,7 +57,7 @@ function problemCard({ problem, retryIn, retry }, { base, hasOlderData }) {
     el(
       "dl",
       {},
-      el("div", {}, el("dt", {}, "code"), el("dd", {}, el("code", {}, problem.code))),
+      el("div", {}, el("dt", {}, t("problem.code")), el("dd", {}, el("code", {}, problem.code))),
       copyableId("problem.request_id", problem.requestId),
       copyableId("problem.upstream_request_id", problem.upstreamRequestId),
     ),
@@ -78,7 +78,7 @@ function problemCard({ problem, retryIn, retry }, { base, hasOlderData }) {
 function copyableId(label, value) {
   if (!value) return null;
   const copy = el("button", { type: "button", class: "plain", "data-key": label }, t("problem.copy"));
-  copy.setAttribute("aria-label", `${t("problem.copy")}: ${t(label)}`);
+  copy.setAttribute("aria-label", t("problem.copy.label", { name: t(label) }));
   copy.addEventListener("click", () => {
     void navigator.clipboard.writeText(value).then(() => (copy.textContent = t("problem.copied")));
   });

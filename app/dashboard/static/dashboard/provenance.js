@@ -60,8 +60,9 @@ export class ProvenanceLine {
     const parts = [t("as_of", { time: formatTime(asOf) }), t("as_of.age", { age: formatAge(seconds) })];
     // Without `failure`: a fetch failed just before, and the backoff prevented another one.
     const isFailing = failure || freshness === "kept";
-    const state = t(`freshness.${freshness}`);
-    parts.push(isFailing ? `${state}, ${reason(failure)}` : state);
+    parts.push(
+      isFailing ? t("freshness.cached", { reason: reason(failure) }) : t(`freshness.${freshness}`),
+    );
     const text = parts.join(" \u00b7 ");
     if (this.#text.textContent !== text) this.#text.textContent = text;
   }

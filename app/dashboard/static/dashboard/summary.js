@@ -3,7 +3,7 @@
 import { stackedChart } from "./charts.js";
 import { el, replaceContent, svg } from "./dom.js";
 import { formatAmount, formatCount } from "./format.js";
-import { t, tEnum } from "./i18n.js";
+import { t, tCount, tEnum } from "./i18n.js";
 import { ENUM_VALUES, STATUSES, UNKNOWN, viewUrl } from "./url_state.js";
 
 /**
@@ -35,6 +35,7 @@ export function showSummary(container, view, summary, currency) {
   // Statuses that this page does not know are drawn too, or columns and totals would disagree.
   const statuses = [...new Set([...STATUSES, UNKNOWN, ...summary.by_status.map(({ status }) => status)])];
   const counts = dated.map((row) => ({ ...row, size: row.count, label: formatCount(row.count) }));
+  const undatedNote = undatedCount ? tCount("chart.undated", undatedCount) : "";
   // The floating-point number is only drawn; the label has the exact digits.
   const amounts = dated.map((row) => ({
     ...row,
@@ -46,17 +47,11 @@ export function showSummary(container, view, summary, currency) {
     el(
       "div",
       { class: "card tiles" },
-      tile(
-        t("orders"),
-        formatCount(summary.count),
-        undatedCount ? t("chart.undated", { count: formatCount(undatedCount) }) : "",
-      ),
+      tile(t("orders"), formatCount(summary.count), undatedNote),
       tile(
         currency ? `${t("amount")} (${currency})` : t("amount"),
         formatAmount(summary.actual_amount),
-        summary.amounts_unknown
-          ? t("amount.unknown", { count: formatCount(summary.amounts_unknown) })
-          : "",
+        summary.amounts_unknown ? tCount("amount.excluded", summary.amounts_unknown) : "",
       ),
       summary.count > 0 && breakdown(view, "status", summary),
     ),

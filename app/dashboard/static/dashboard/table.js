@@ -179,11 +179,15 @@ function columnHeader(view, { name, sortable, classes }) {
  */
 function row(view, order, change) {
   const { order_no: number, created_at: createdAt } = order;
-  const link = { href: viewUrl({ ...view, order: number }), "data-key": `order-${number}` };
+  const link = {
+    href: viewUrl({ ...view, order: number }),
+    "data-key": `order-${number}`,
+    "aria-label": createdAt ? undefined : number,
+  };
   const created = createdAt ? el("time", { datetime: createdAt }, formatDateTime(createdAt)) : "\u2014";
   /** @type {Record<string, import("./dom.js").Child>} */
   const cells = {
-    created_at: number ? el("a", { ...link, "aria-label": createdAt ? undefined : number }, created) : created,
+    created_at: number ? el("a", link, created) : created,
     order_no: number ? el("code", {}, number) : el("span", { class: "muted" }, t("table.no_number")),
     package_name: packageName(order),
     type: tEnum(order.type),
