@@ -16,9 +16,12 @@ FOLDERS = ("app", "bench", "tests", "tools")
 GENERATED_OR_FOREIGN = ("node_modules", "static/swagger")
 
 REPLACEMENTS = {
+    "ask": "request, fetch",
     "asked": "requested, fetched_at",
+    "asking": "requesting, fetching",
+    "asks": "requests, fetches",
     "awaited": "waiting, pending",
-    "desk": "the class's role, for example fetcher",
+    "desk": "a word for what the class does",
     "gone": "expired, removed",
     "governor": "rate limiter",
     "heard": "received",
@@ -31,18 +34,26 @@ REPLACEMENTS = {
     "laggards": "outdated",
     "lagging": "outdated",
     "landed": "finished, fetched",
-    "leaving": "shutdown",
+    "leaver": "disconnected client, cancelled waiter",
+    "leavers": "disconnected clients, cancelled waiters",
+    "leaving": "shutdown, disconnecting",
     "manner": "mode, behavior",
     "mend": "fix",
     "mended": "fixed",
+    "mends": "fixes",
     "moments": "timestamps",
+    "patience": "timeout",
+    "peace": "backoff",
     "reshape": "map, mapping",
     "shifting": "inconsistent",
+    "tell": "log, report, describe",
+    "telling": "logging, reporting",
+    "tells": "logs, reports, describes",
     "told": "logged, reported, described",
     "untold": "unreported",
     "weigh": "size_of",
     "whole": "snapshot, complete",
-    "workings": "the class's role",
+    "workings": "a word for what the class does",
 }
 """Words that may not be part of a name, and words to consider instead."""
 
