@@ -13,7 +13,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
 FOLDERS = ("app", "bench", "tests", "tools")
-GENERATED_OR_FOREIGN = ("node_modules", "static/swagger")
+EXCLUDED = ("/node_modules/", "/build/", "/swagger-ui/")
 
 REPLACEMENTS = {
     "ask": "request, fetch",
@@ -71,7 +71,7 @@ def main() -> int:
         for folder in FOLDERS
         for pattern in ("*.py", "*.js")
         for path in sorted((REPOSITORY / folder).rglob(pattern))
-        if not any(part in path.as_posix() for part in GENERATED_OR_FOREIGN)
+        if not any(part in f"/{path.relative_to(REPOSITORY).as_posix()}" for part in EXCLUDED)
     ]
     rejected = 0
     for path in paths:
