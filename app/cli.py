@@ -16,23 +16,23 @@ from pydantic import ValidationError
 from uvicorn.loops.auto import auto_loop_factory
 
 from app.clock import SystemClock
-from app.doctor import Examination, Finding
-from app.edge.auth import digest_of, new_key
+from app.doctor import Check, Diagnostics
+from app.edge.auth import digest_of, generate_key
 from app.logging import setup
 from app.main import create_app, key_ring
 from app.sandbox.options import Options, UnknownOrder
 from app.sandbox.server import SandboxServer
-from app.server.open_files import fitted
+from app.server.open_files import limits_for_fd_limit
 from app.server.server import open_server
 from app.settings import (
     SCOPES,
-    CredentialSources,
-    KeyEntry,
+    ApiKeyConfig,
+    CredentialFiles,
     Settings,
     SettingsError,
+    env_name,
     load,
     load_for_sandbox,
-    variable,
 )
 
 _DEFAULTS = Options()
@@ -112,13 +112,13 @@ def doctor(
 ) -> None:
     """Check settings and upstream step by step; say what is wrong and how to mend it."""
     findings = asyncio.run(_examine(quiet=as_json))
-    healthy = all(finding.outcome != "wrong" for finding in findings)
+    healthy = all(finding.outcome != "error" for finding in findings)
     if as_json:
         told = [
-            {name: getattr(finding, name) for name in ("step", "outcome", "told", "mend")}
+            {name: getattr(finding, name) for name in ("step", "outcome", "message", "fix")}
             for finding in findings
         ]
-        typer.echo(json.dumps({"ok": healthy, "findings": told}, indent=2))
+        typer.echo(json.dumps({"ok": healthy, "checks": told}, indent=2))
     raise typer.Exit(0 if healthy else 1)
 
 
@@ -127,7 +127,7 @@ def openapi(
     check: Annotated[bool, typer.Option(help="Write nothing; fail if the file differs.")] = False,
 ) -> None:
     """Write the OpenAPI document; needs no configuration."""
-    document = create_app(Settings.documented()).openapi()
+    document = create_app(Settings.for_openapi()).openapi()
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if check:
         if output is None:
@@ -148,9 +148,9 @@ def new(
     ] = None,
 ) -> None:
     """Make a key: the key, this once, and the entry to configure."""
-    key = new_key()
+    key = generate_key()
     try:
-        entry = KeyEntry.model_validate(
+        entry = ApiKeyConfig.model_validate(
             {
                 "name": name,
                 "sha256": digest_of(key.encode()).hex(),
@@ -183,41 +183,41 @@ async def _serve_sandbox(server: dict[str, Any]) -> None:
 
 async def _serve_configured(server: dict[str, Any]) -> None:
     settings = load(server=server)
-    await _serve(settings, credential_sources=CredentialSources(server=server))
+    await _serve(settings, credential_sources=CredentialFiles(server=server))
 
 
 async def _serve(
     settings: Settings,
     more: Mapping[str, str] | None = None,
     *,
-    credential_sources: CredentialSources | None = None,
+    credential_sources: CredentialFiles | None = None,
 ) -> None:
     clock = SystemClock()
     for line in settings.warnings():
         _warn(line)
-    knobs = settings.server
+    config = settings.server
     app = create_app(settings, clock=clock, credential_sources=credential_sources)
     if credential_sources and sys.platform != "win32":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.read_credential_again)
-    with _listening(knobs.host, knobs.port) as listener:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_credential)
+    with _listening(config.host, config.port) as listener:
         setup.configure(settings.log.level, settings.log.format, sys.stdout, clock)
         # The embedded upstream has both ends of its connections here.
-        limits = fitted(app.limits, others=2 * settings.upstream.max_concurrency)
+        limits = limits_for_fd_limit(app.limits, others=2 * settings.upstream.max_concurrency)
         if limits != app.limits:
-            told = f"{limits.connections}: there may be no more open files"
-            _warn(f"{variable('server', 'max_connections')} counts as {told}")
+            told = f"{limits.max_connections}: there may be no more open files"
+            _warn(f"{env_name('server', 'max_connections')} counts as {told}")
         server = open_server(
             app,
-            host=knobs.host,
-            port=knobs.port,
+            host=config.host,
+            port=config.port,
             clock=clock,
             leaving=app.leaving,
             limits=limits,
-            trusted_proxies=knobs.trusted_proxies,
+            trusted_proxies=config.trusted_proxies,
         )
         pages = {"dashboard": "/dashboard"} if settings.sandbox else {}
         pages |= {"docs": "/docs"} if settings.docs.enabled else {}
-        origin = knobs.public_url or _origin(knobs.host, listener.getsockname()[1])
+        origin = config.public_url or _origin(config.host, listener.getsockname()[1])
         _say(f"orders-bff is at {origin}/")
         for name, path in (pages | {"orders": "/v1/orders", "ready": "/readyz"}).items():
             _say(f"  {name:9} {origin}{path}")
@@ -239,31 +239,31 @@ async def _sandbox(options: Options, port: int) -> None:
         await asyncio.Event().wait()
 
 
-async def _examine(*, quiet: bool) -> list[Finding]:
+async def _examine(*, quiet: bool) -> list[Check]:
     findings = []
     async for finding in _findings():
         findings.append(finding)
         if not quiet:
-            typer.echo(f"{finding.outcome:8} {finding.step:11} {finding.told}")
-            if finding.mend:
-                typer.echo(f"{'':8} {'to mend':11} {finding.mend}")
+            typer.echo(f"{finding.outcome:8} {finding.step:11} {finding.message}")
+            if finding.fix:
+                typer.echo(f"{'':8} {'to mend':11} {finding.fix}")
     return findings
 
 
-async def _findings() -> AsyncIterator[Finding]:
+async def _findings() -> AsyncIterator[Check]:
     mend = "see .env.example"
     clock = SystemClock()
     try:
         settings = load()
         key_ring(settings, clock)
     except SettingsError as error:
-        for line in error.lines:
-            yield Finding("settings", "wrong", line, mend)
+        for line in error.messages:
+            yield Check("settings", "error", line, mend)
         return
     for line in settings.warnings():
-        yield Finding("settings", "warning", line, mend)
-    yield Finding("settings", "ok", "they can be used")
-    async for finding in Examination(settings, clock).findings():
+        yield Check("settings", "warning", line, mend)
+    yield Check("settings", "ok", "they can be used")
+    async for finding in Diagnostics(settings, clock).run():
         yield finding
 
 
@@ -280,7 +280,7 @@ def _refusals() -> Iterator[None]:
         yield
     except SettingsError as error:
         _say("The settings cannot be used:")
-        for line in error.lines:
+        for line in error.messages:
             _say(f"  {line}")
         raise typer.Exit(2) from None
     except ValueError as error:

@@ -17,15 +17,15 @@ from app.clock import Clock
 from app.http import open_client
 from app.settings import Settings
 from app.upstream import errors
-from app.upstream.admission import Guard
+from app.upstream.admission import Admission
 from app.upstream.breaker import Breaker
-from app.upstream.client import LOST_AFTER, ORDERS_PATH, UpstreamClient
-from app.upstream.client_pool import Lines
-from app.upstream.credentials import AccessKey, credential_maker
+from app.upstream.client import LOST_CALL_DEADLINES, ORDERS_PATH, UpstreamClient
+from app.upstream.client_pool import ClientPool
+from app.upstream.credentials import AccessKey, credential_factory
 from app.upstream.drift import Drift
-from app.upstream.limiter import Governor
-from app.upstream.retry import Budget, Retries
-from app.upstream.transport import Calls
+from app.upstream.limiter import CallLimiter
+from app.upstream.retry import RetryBudget, RetryPolicy
+from app.upstream.transport import Transport
 
 SKEW_SECONDS = 60
 """Clocks further apart than this make signatures fail, and ages look odd."""
@@ -55,13 +55,13 @@ MENDS: Mapping[type[errors.UpstreamError], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """What one step found; `mend` is empty where nothing is to be done."""
 
     step: str
-    outcome: Literal["ok", "warning", "wrong"]
-    told: str
-    mend: str = ""
+    outcome: Literal["ok", "warning", "error"]
+    message: str
+    fix: str = ""
 
 
 class _Wrong(Exception):
@@ -72,7 +72,7 @@ class _Wrong(Exception):
         self.mend = mend
 
 
-class Examination:
+class Diagnostics:
     """One look at the upstream of `settings`, from the network up to the list of orders."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -86,18 +86,18 @@ class Examination:
             ca_file=self._knobs.ca_file,
             proxy=self._knobs.proxy.get_secret_value() if self._knobs.proxy else None,
         )
-        governor = Governor(clock, max_concurrency=1, max_rate=self._knobs.max_rate)
-        guard = Guard(governor, Breaker(pause=0.0), clock)
-        self._calls = Calls(
-            Lines(open_http, clock, lost_after=LOST_AFTER * self._knobs.deadline),
+        governor = CallLimiter(clock, max_concurrency=1, max_rate=self._knobs.max_rate)
+        guard = Admission(governor, Breaker(pause=0.0), clock)
+        self._calls = Transport(
+            ClientPool(open_http, clock, lost_after=LOST_CALL_DEADLINES * self._knobs.deadline),
             guard,
             # One try: what is wrong now and then is to be seen.
-            Retries(guard, Budget(), clock, lambda: 0.0, tries=1),
+            RetryPolicy(guard, RetryBudget(), clock, lambda: 0.0, tries=1),
             clock,
             connect_timeout=self._knobs.connect_timeout,
             read_timeout=self._knobs.read_timeout,
         )
-        make_credential = credential_maker(
+        make_credential = credential_factory(
             self._calls,
             clock,
             scheme=self._knobs.auth,
@@ -108,7 +108,7 @@ class Examination:
         access_key = AccessKey(self._knobs.access_key_id, self._knobs.access_key_secret)
         self._client = UpstreamClient(self._calls, make_credential, access_key, self._drift)
 
-    async def findings(self) -> AsyncIterator[Finding]:
+    async def run(self) -> AsyncIterator[Check]:
         """What each step found; what is wrong ends it, since the later steps stand upon it."""
         steps = {
             "name": self._look_up,
@@ -122,16 +122,16 @@ class Examination:
                 try:
                     finding = await look()
                 except errors.UpstreamError as error:
-                    finding = Finding(step, "wrong", self._told(error), _mend(error))
+                    finding = Check(step, "error", self._told(error), _mend(error))
                 except _Wrong as wrong:
-                    finding = Finding(step, "wrong", str(wrong), wrong.mend)
+                    finding = Check(step, "error", str(wrong), wrong.mend)
                 yield finding
-                if finding.outcome == "wrong":
+                if finding.outcome == "error":
                     return
         finally:
             await self._client.aclose(0)
 
-    async def _look_up(self) -> Finding:
+    async def _look_up(self) -> Check:
         host, port, _ = self._next_hop()
         loop = asyncio.get_running_loop()
         try:
@@ -141,9 +141,9 @@ class Examination:
                 f"{host} has no address here", "check the name, and this machine's DNS"
             ) from None
         addresses = sorted({str(entry[4][0]) for entry in found})
-        return Finding("name", "ok", f"{host} is {', '.join(addresses)}")
+        return Check("name", "ok", f"{host} is {', '.join(addresses)}")
 
-    async def _connect(self) -> Finding:
+    async def _connect(self) -> Check:
         host, port, encrypted = self._next_hop()
         context = ssl.create_default_context() if encrypted else None
         if context and self._knobs.ca_file:
@@ -171,46 +171,46 @@ class Examination:
         writer.close()
         over = spoken.version() if spoken else "TCP"
         through = " (the proxy)" if self._knobs.proxy else ""
-        return Finding("connection", "ok", f"{over} to {host}:{port}{through} in {took:.0f} ms")
+        return Check("connection", "ok", f"{over} to {host}:{port}{through} in {took:.0f} ms")
 
-    async def _compare_clocks(self) -> Finding:
-        reply = await self._calls.look("/", deadline=self._deadline())
+    async def _compare_clocks(self) -> Check:
+        reply = await self._calls.get_raw("/", deadline=self._deadline())
         try:
             theirs = parsedate_to_datetime(reply.headers.get("date", ""))
             apart = abs((theirs - self._clock.now()).total_seconds())
         except (ValueError, TypeError):  # TypeError: a date without a zone
-            return Finding("clock", "ok", "the upstream does not tell its time; not compared")
+            return Check("clock", "ok", "the upstream does not tell its time; not compared")
         told = f"ours and the upstream's are {apart:.0f} s apart"
         if apart <= SKEW_SECONDS:
-            return Finding("clock", "ok", told)
+            return Check("clock", "ok", told)
         signs = self._knobs.auth == "signature"
         mend = "set this machine's clock (NTP): signatures carry the time"
-        return Finding("clock", "wrong" if signs else "warning", told, mend)
+        return Check("clock", "error" if signs else "warning", told, mend)
 
-    async def _be_admitted(self) -> Finding:
-        admitted = await self._client.credential.admit(ORDERS_PATH, {}, deadline=self._deadline())
+    async def _be_admitted(self) -> Check:
+        admitted = await self._client.credential.authorize(
+            ORDERS_PATH, {}, deadline=self._deadline()
+        )
         if self._knobs.auth == "signature":
-            return Finding(
-                "credential", "ok", "each call is signed; the list will tell if it holds"
-            )
+            return Check("credential", "ok", "each call is signed; the list will tell if it holds")
         pool_id = admitted.headers["x-authing-userpool-id"]
         pinned = "as pinned" if self._knobs.pool_id else "as the token tells"
-        return Finding("credential", "ok", f"a token was given; the pool is {pool_id}, {pinned}")
+        return Check("credential", "ok", f"a token was given; the pool is {pool_id}, {pinned}")
 
-    async def _read_list(self) -> Finding:
-        answer = await self._client.orders(1, deadline=self._deadline())
+    async def _read_list(self) -> Check:
+        answer = await self._client.list_orders(1, deadline=self._deadline())
         told = f"{answer.total} orders, {len(answer.rows)} in the first block"
         if answer.sandbox:
             told += "; from a sandbox, so they are made up"
-        if self._drift.seen:
-            kinds = ", ".join(str(kind) for kind, _ in self._drift.seen)
-            return Finding(
+        if self._drift.counts:
+            kinds = ", ".join(str(kind) for kind, _ in self._drift.counts)
+            return Check(
                 "list",
                 "warning",
                 f"{told}; the answer is outside what we know: {kinds}",
                 "orders are served as far as they can be read; please report it",
             )
-        return Finding("list", "ok", told)
+        return Check("list", "ok", told)
 
     def _next_hop(self) -> tuple[str, int, bool]:
         """Host and port that we connect to, and whether TLS is spoken from there on."""

@@ -22,7 +22,7 @@ StreamError = httpx.StreamError
 Timeout = httpx.Timeout
 TimeoutException = httpx.TimeoutException
 
-KEEP_IDLE = 15.0
+KEEPALIVE_SECONDS = 15.0
 """Seconds an idle connection is kept: less than servers commonly do, so that we close first."""
 
 _TALKATIVE = (httpx.__name__, httpx.__name__.replace("httpx", "httpcore"))
@@ -72,7 +72,7 @@ def _network(
         limits=httpx.Limits(
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
-            keepalive_expiry=KEEP_IDLE,
+            keepalive_expiry=KEEPALIVE_SECONDS,
         ),
     )
 

@@ -11,65 +11,65 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.cache.freshness import Lifetime, pause_after
-from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitEnded
+from app.cache.freshness import Lifetime, backoff_seconds
+from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitTimeout
 from app.clock import Clock, SystemClock
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
-from app.edge.auth import Callers, Forbidden, Key, KeyRing, somebody_can_enter
+from app.edge.auth import ApiKey, ApiKeyAuthentication, ApiKeyStore, Forbidden, has_any_access
 from app.edge.cors import Cors
 from app.edge.docs import docs_router
-from app.edge.exception_handlers import code_of, install
+from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.head import Head
 from app.edge.health import health_router
-from app.edge.host_check import Hosts
+from app.edge.host_check import HostCheck
 from app.edge.me import me_router
-from app.edge.openapi import describe
+from app.edge.openapi import build_openapi
 from app.edge.pages import pages_router
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.changes import CursorGone, History
-from app.orders.collection_routes import whole_router
-from app.orders.compute import TooMuchWork, Workings
-from app.orders.dependencies import OrdersDesk
-from app.orders.lookup import SingleOrders
-from app.orders.response_cache import Prepared, PreparedAnswers
+from app.orders.changes import CursorExpired, History
+from app.orders.collection_routes import collection_router
+from app.orders.compute import ComputeQueue, ComputeQueueFull
+from app.orders.dependencies import OrdersDependencies
+from app.orders.lookup import OrderLookup
+from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
-from app.orders.snapshot_cache import Collection, CollectionLoading
-from app.orders.snapshot_loader import CollectionTooLarge, Reading
-from app.orders.source import Fetch, Single
+from app.orders.snapshot_cache import CollectionLoading, SnapshotCache
+from app.orders.snapshot_loader import CollectionTooLarge, SnapshotLoader
+from app.orders.source import FetchedOrder, OrderSource
 from app.server.limits import Limits
-from app.server.shutdown import Leaving
+from app.server.shutdown import Shutdown
 from app.settings import (
-    CredentialSources,
-    KeyEntry,
+    ApiKeyConfig,
+    CredentialFiles,
     Settings,
     SettingsError,
     is_loopback,
-    read_entries,
+    load_api_keys,
 )
 from app.single_flight import TooManyWaiters
 from app.upstream import errors as upstream
-from app.upstream.client import UpstreamClient, open_upstream
-from app.upstream.credential_rotation import Rotation
-from app.upstream.credentials import REJECTED_PAUSE, AccessKey
-from app.upstream.retry import Chance
-from app.upstream.status import Hearing
+from app.upstream.client import UpstreamClient, create_upstream_client
+from app.upstream.credential_rotation import CredentialRotation
+from app.upstream.credentials import REJECTED_BACKOFF_SECONDS, AccessKey
+from app.upstream.retry import RandomFloat
+from app.upstream.status import UpstreamStatus
 from app.upstream.wire import BLOCK_SIZE
 
-PROBLEM_OF: dict[type[Exception], str] = {
-    CollectionLoading: "collection_loading",
-    CollectionTooLarge: "collection_too_large",
-    CursorGone: "cursor_gone",
+PROBLEM_CODES: dict[type[Exception], str] = {
+    CollectionLoading: "list_loading",
+    CollectionTooLarge: "list_too_large",
+    CursorExpired: "cursor_expired",
     Forbidden: "forbidden",
     NotInCache: "not_in_cache",
     TooManyWaiters: "overloaded",
-    TooMuchWork: "overloaded",
-    WaitEnded: "upstream_timeout",
-    upstream.DiedIdle: "upstream_unreachable",
+    ComputeQueueFull: "overloaded",
+    WaitTimeout: "upstream_timeout",
+    upstream.StaleConnection: "upstream_unreachable",
     upstream.OrderNotFound: "order_not_found",
-    upstream.OutOfTime: "upstream_timeout",
+    upstream.DeadlineExceeded: "upstream_timeout",
     upstream.PaymentNotFound: "payment_not_found",
     upstream.UpstreamCredentialRejected: "upstream_credential_rejected",
     upstream.UpstreamFailed: "upstream_failed",
@@ -89,18 +89,18 @@ TAGS = [
 ]
 LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 
-LONGEST_PAUSE = 60.0
+MAX_BACKOFF_SECONDS = 60.0
 """Seconds: a failing upstream that asks for more is looked at again after that."""
 
-BREAKER_PAUSE = 5.0
+BREAKER_OPEN_SECONDS = 5.0
 """Seconds an ill upstream is left in peace at most; the ttl where that is less."""
 
 BLOCK_BYTES = 256 * 1024 * 1024
-PREPARED_BYTES = 64 * 1024 * 1024
-SINGLE_BYTES = 32 * 1024 * 1024
-SINGLE_ENTRIES = 20_000
+RESPONSE_CACHE_BYTES = 64 * 1024 * 1024
+ORDER_CACHE_BYTES = 32 * 1024 * 1024
+ORDER_CACHE_ENTRIES = 20_000
 
-V = TypeVar("V", Block, Single)
+V = TypeVar("V", Block, FetchedOrder)
 
 
 class App:
@@ -112,13 +112,13 @@ class App:
         door: ASGIApp,
         *,
         openapi: Callable[[], dict[str, Any]],
-        read_credential_again: Callable[[], None],
-        leaving: Leaving,
+        reload_credential: Callable[[], None],
+        leaving: Shutdown,
         limits: Limits,
     ) -> None:
         self.api = api
         self.openapi = openapi
-        self.read_credential_again = read_credential_again
+        self.reload_credential = reload_credential
         self.leaving = leaving
         self.limits = limits
         self._door = door
@@ -132,8 +132,8 @@ def create_app(
     *,
     transport: AsyncBaseTransport | None = None,
     clock: Clock | None = None,
-    credential_sources: CredentialSources | None = None,
-    chance: Chance | None = None,
+    credential_sources: CredentialFiles | None = None,
+    chance: RandomFloat | None = None,
 ) -> App:
     """The proxy as one ASGI application. Asks nothing of the upstream until a caller does.
 
@@ -151,28 +151,30 @@ def create_app(
     chance = chance or Random().random  # noqa: S311  jitter is no secret
     client = _client(settings, transport, clock, chance)
     rotation = _rotation(settings, client, clock, credential_sources)
-    fetch = Fetch(
+    fetch = OrderSource(
         client,
         clock,
         zone=ZoneInfo(settings.upstream.timezone),
         deadline=settings.upstream.deadline,
     )
-    hearing = Hearing(clock, upstream.UpstreamError, lambda error: code_of(error, PROBLEM_OF))
+    hearing = UpstreamStatus(
+        clock, upstream.UpstreamError, lambda error: problem_code(error, PROBLEM_CODES)
+    )
     book = OrderBook(
         lambda landed: _blocks(settings, clock, landed),
-        hearing.of(fetch.block),
+        hearing.observe(fetch.block),
         clock,
         deadline=settings.upstream.deadline,
-        sweep_rate=settings.upstream.sweep_rate,
+        refresh_rate=settings.upstream.refresh_rate,
         max_orders=settings.cache.max_orders,
     )
     singles = _singles(settings, clock, book, fetch)
     history = History()
     collection = _collection(settings, clock, book, history)
-    workings = Workings(clock)
-    prepared = Prepared(max_bytes=PREPARED_BYTES)
-    knobs = settings.server
-    leaving = Leaving(clock, delay=knobs.drain_delay, drain=knobs.drain)
+    workings = ComputeQueue(clock)
+    prepared = ResponseCache(max_bytes=RESPONSE_CACHE_BYTES)
+    config = settings.server
+    leaving = Shutdown(clock, delay=config.drain_delay, drain=config.drain_timeout)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -195,35 +197,35 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    install(api, PROBLEM_OF)
-    desk = OrdersDesk(
+    install_exception_handlers(api, PROBLEM_CODES)
+    desk = OrdersDependencies(
         book=book,
-        collection=collection,
+        snapshots=collection,
         history=history,
-        workings=workings,
-        singles=singles,
-        prepared=prepared,
+        compute=workings,
+        lookup=singles,
+        response_cache=prepared,
         clock=clock,
         deadline=settings.upstream.deadline,
         currency=settings.upstream.currency or "",
         public_url=(settings.server.public_url or "").rstrip("/"),
-        code_of=lambda error: code_of(error, PROBLEM_OF),
+        problem_code=lambda error: problem_code(error, PROBLEM_CODES),
     )
-    api.include_router(whole_router(desk))
+    api.include_router(collection_router(desk))
     api.include_router(orders_router(desk))
     api.include_router(me_router())
     api.include_router(
-        health_router(ready=_Readiness(book), table=PROBLEM_OF, leaving=lambda: leaving.begun)
+        health_router(ready=_Readiness(book), table=PROBLEM_CODES, leaving=lambda: leaving.started)
     )
     openapi = _pages(settings, api, client, hearing)
-    behind = PreparedAnswers(api, prepared, book, clock)
+    behind = ResponseCacheMiddleware(api, prepared, book, clock)
     limits = _limits(settings)
     door = _door(settings, behind, clock)
     return App(
         api,
         door,
         openapi=openapi,
-        read_credential_again=rotation.look_again,
+        reload_credential=rotation.reload,
         leaving=leaving,
         limits=limits,
     )
@@ -243,24 +245,24 @@ class _Readiness:
 
 
 def _client(
-    settings: Settings, transport: AsyncBaseTransport | None, clock: Clock, chance: Chance
+    settings: Settings, transport: AsyncBaseTransport | None, clock: Clock, chance: RandomFloat
 ) -> UpstreamClient:
-    knobs = settings.upstream
-    return open_upstream(
-        base_url=knobs.base_url,
-        access_key_id=knobs.access_key_id,
-        access_key_secret=knobs.access_key_secret,
-        scheme=knobs.auth,
-        brand=knobs.brand,
-        pool_id=knobs.pool_id,
-        ca_file=knobs.ca_file,
-        proxy=knobs.proxy.get_secret_value() if knobs.proxy else None,
-        connect_timeout=knobs.connect_timeout,
-        read_timeout=knobs.read_timeout,
-        deadline=knobs.deadline,
-        max_concurrency=knobs.max_concurrency,
-        max_rate=knobs.max_rate,
-        breaker_pause=min(settings.cache.ttl, BREAKER_PAUSE),
+    config = settings.upstream
+    return create_upstream_client(
+        base_url=config.base_url,
+        access_key_id=config.access_key_id,
+        access_key_secret=config.access_key_secret,
+        scheme=config.auth,
+        brand=config.brand,
+        pool_id=config.pool_id,
+        ca_file=config.ca_file,
+        proxy=config.proxy.get_secret_value() if config.proxy else None,
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+        deadline=config.deadline,
+        max_concurrency=config.max_concurrency,
+        max_rate=config.max_rate,
+        breaker_pause=min(settings.cache.ttl, BREAKER_OPEN_SECONDS),
         clock=clock,
         chance=chance,
         transport=transport,
@@ -268,17 +270,17 @@ def _client(
 
 
 def _rotation(
-    settings: Settings, client: UpstreamClient, clock: Clock, sources: CredentialSources | None
-) -> Rotation:
+    settings: Settings, client: UpstreamClient, clock: Clock, sources: CredentialFiles | None
+) -> CredentialRotation:
     in_use = AccessKey(settings.upstream.access_key_id, settings.upstream.access_key_secret)
 
     def read() -> AccessKey:
         try:
             return AccessKey(*sources.read()) if sources else in_use
         except SettingsError as error:
-            raise ValueError("; ".join(error.lines)) from None
+            raise ValueError("; ".join(error.messages)) from None
 
-    return Rotation(
+    return CredentialRotation(
         client,
         clock,
         in_use=in_use,
@@ -292,14 +294,14 @@ def _pause(error: Exception, in_a_row: int) -> float:
     """Seconds not to ask again; where the other side pauses by itself, just as long."""
     told = error.retry_after if isinstance(error, upstream.UpstreamError) else None
     if isinstance(error, upstream.UpstreamUnavailable):
-        return told or pause_after(1)
+        return told or backoff_seconds(1)
     if isinstance(error, upstream.UpstreamCredentialRejected):
-        return told or REJECTED_PAUSE
-    return max(pause_after(in_a_row), min(told or 0.0, LONGEST_PAUSE))
+        return told or REJECTED_BACKOFF_SECONDS
+    return max(backoff_seconds(in_a_row), min(told or 0.0, MAX_BACKOFF_SECONDS))
 
 
 def _told_later(error: BaseException, elapsed: float, left: float) -> BaseException:
-    return error.told_later(elapsed, left) if isinstance(error, upstream.UpstreamError) else error
+    return error.aged(elapsed, left) if isinstance(error, upstream.UpstreamError) else error
 
 
 def _memory(
@@ -310,17 +312,17 @@ def _memory(
     max_bytes: int,
     landed: Callable[[Any, Entry[V]], None] = lambda _key, _entry: None,
 ) -> GraceCache[Any, V]:
-    knobs = settings.cache
+    config = settings.cache
     return GraceCache(
-        Lifetime(knobs.ttl, knobs.grace, knobs.keep),
+        Lifetime(config.ttl, config.stale_while_revalidate, config.stale_if_error),
         clock,
-        min_age=knobs.min_age,
-        wait=knobs.wait,
+        min_age=config.no_cache_min_age,
+        wait=config.max_stale_wait,
         max_entries=max_entries,
         max_bytes=max_bytes,
-        weigh=lambda value: value.weight,
+        size_of=lambda value: value.size,
         pause=_pause,
-        told_later=_told_later,
+        aged=_told_later,
         facts=(upstream.UpstreamNotFound,),
         landed=landed,
     )
@@ -333,11 +335,13 @@ def _blocks(
     return _memory(settings, clock, max_entries=entries, max_bytes=BLOCK_BYTES, landed=landed)
 
 
-def _collection(settings: Settings, clock: Clock, book: OrderBook, history: History) -> Collection:
-    return Collection(
+def _collection(
+    settings: Settings, clock: Clock, book: OrderBook, history: History
+) -> SnapshotCache:
+    return SnapshotCache(
         book,
         clock,
-        lambda awaited: Reading(
+        lambda awaited: SnapshotLoader(
             book,
             clock,
             awaited,
@@ -346,32 +350,32 @@ def _collection(settings: Settings, clock: Clock, book: OrderBook, history: Hist
             max_bytes=BLOCK_BYTES,
         ),
         deadline=settings.upstream.deadline,
-        wait=settings.cache.wait,
+        wait=settings.cache.max_stale_wait,
         pause=_pause,
         seen=history.record,
-        told_later=_told_later,
+        aged=_told_later,
     )
 
 
-def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: Fetch) -> SingleOrders:
-    orders: GraceCache[str, Single] = _memory(
-        settings, clock, max_entries=SINGLE_ENTRIES, max_bytes=SINGLE_BYTES
+def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: OrderSource) -> OrderLookup:
+    orders: GraceCache[str, FetchedOrder] = _memory(
+        settings, clock, max_entries=ORDER_CACHE_ENTRIES, max_bytes=ORDER_CACHE_BYTES
     )
-    payments: GraceCache[str, Single] = _memory(settings, clock, max_entries=0, max_bytes=0)
-    return SingleOrders(
+    payments: GraceCache[str, FetchedOrder] = _memory(settings, clock, max_entries=0, max_bytes=0)
+    return OrderLookup(
         book,
         orders,
         payments,
         fetch,
         clock,
         deadline=settings.upstream.deadline,
-        wait=settings.cache.wait,
-        min_age=settings.cache.min_age,
+        wait=settings.cache.max_stale_wait,
+        min_age=settings.cache.no_cache_min_age,
     )
 
 
 def _pages(
-    settings: Settings, api: FastAPI, client: UpstreamClient, hearing: Hearing
+    settings: Settings, api: FastAPI, client: UpstreamClient, hearing: UpstreamStatus
 ) -> Callable[[], dict[str, Any]]:
     """The pages for people; gives what writes the document."""
 
@@ -379,7 +383,7 @@ def _pages(
         return settings.sandbox or client.sandbox_seen
 
     def openapi() -> dict[str, Any]:
-        return describe(api)
+        return build_openapi(api)
 
     if settings.sandbox:
         api.include_router(dashboard_router())
@@ -388,7 +392,7 @@ def _pages(
             docs_enabled=settings.docs.enabled,
             dashboard=settings.sandbox,
             is_sandbox=is_sandbox,
-            heard=hearing.now,
+            heard=hearing.snapshot,
         )
     )
     if settings.docs.enabled:
@@ -397,51 +401,51 @@ def _pages(
 
 
 def _limits(settings: Settings) -> Limits:
-    knobs = settings.server
+    config = settings.server
     return Limits(
-        connections=knobs.max_connections,
-        request_timeout=knobs.request_timeout,
-        keep_alive=knobs.keep_alive,
-        send_timeout=knobs.send_timeout,
-        url_bytes=knobs.max_url_bytes,
-        header_bytes=knobs.max_header_bytes,
-        headers=knobs.max_headers,
-        body_bytes=knobs.max_body_bytes,
+        max_connections=config.max_connections,
+        request_timeout=config.request_timeout,
+        keep_alive=config.keep_alive_timeout,
+        send_timeout=config.send_timeout,
+        url_bytes=config.max_url_bytes,
+        header_bytes=config.max_header_bytes,
+        headers=config.max_headers,
+        body_bytes=config.max_body_bytes,
     )
 
 
-def _door(settings: Settings, behind: PreparedAnswers, clock: Clock) -> ASGIApp:
+def _door(settings: Settings, behind: ResponseCacheMiddleware, clock: Clock) -> ASGIApp:
     """The middleware in front of FastAPI."""
-    callers = Callers(
+    callers = ApiKeyAuthentication(
         behind, key_ring(settings, clock), anonymous_scopes=settings.anonymous_scopes()
     )
     app: ASGIApp = Head(callers)
     app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
     public = urlsplit(settings.server.public_url or "").netloc
     loopback = is_loopback(settings.server.host)
-    return AccessLog(Hosts(app, loopback=loopback, also=public), clock)
+    return AccessLog(HostCheck(app, loopback=loopback, extra_host=public), clock)
 
 
-def key_ring(settings: Settings, clock: Clock) -> KeyRing:
+def key_ring(settings: Settings, clock: Clock) -> ApiKeyStore:
     """The keys that open the door.
 
     Raises:
         SettingsError: none of them is good now, and nobody may ask without one.
     """
-    ring = KeyRing(
+    ring = ApiKeyStore(
         _keys(settings.callers.api_keys),
         clock,
         file=settings.callers.api_keys_file,
-        read=lambda file: _keys(read_entries(file)),
+        read=lambda file: _keys(load_api_keys(file)),
     )
-    if not somebody_can_enter(ring, settings.anonymous_scopes()):
-        raise settings.no_way_in()
+    if not has_any_access(ring, settings.anonymous_scopes()):
+        raise settings.no_valid_key_error()
     return ring
 
 
-def _keys(entries: Sequence[KeyEntry]) -> tuple[Key, ...]:
+def _keys(entries: Sequence[ApiKeyConfig]) -> tuple[ApiKey, ...]:
     return tuple(
-        Key(
+        ApiKey(
             entry.name,
             bytes.fromhex(entry.sha256),
             frozenset(entry.scopes),

@@ -14,11 +14,11 @@ from typing import IO, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from app.edge.auth import new_key
+from app.edge.auth import generate_key
 from app.sandbox.options import Options
 
 PAGE = "/v1/orders?page=1&limit=50"
-KEY = new_key()
+KEY = generate_key()
 HEADERS = f"X-API-Key: {KEY}\r\n"
 
 

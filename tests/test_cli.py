@@ -23,7 +23,7 @@ from app.cli import _origin, program
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
-from app.settings import KeyEntry
+from app.settings import ApiKeyConfig
 
 REPOSITORY = Path(__file__).parent.parent
 CANARY = "canary-7f3a"
@@ -245,8 +245,8 @@ async def test_what_is_wrong_is_1_and_can_be_read_by_machines() -> None:
     assert result.exit_code == 1
     told = json.loads(result.stdout)
     assert told["ok"] is False
-    assert told["findings"][-1]["step"] == "list"
-    assert told["findings"][-1]["mend"]
+    assert told["checks"][-1]["step"] == "list"
+    assert told["checks"][-1]["fix"]
 
 
 def test_faults_in_the_settings_are_findings_of_the_doctor() -> None:
@@ -260,7 +260,7 @@ def test_faults_in_the_settings_are_findings_of_the_doctor() -> None:
 def test_a_machine_is_told_of_every_fault_in_the_settings() -> None:
     told = json.loads(run("doctor", "--json", ORDERS_CACHE__TTL="0").stdout)
     assert told["ok"] is False
-    assert [finding["told"].partition(":")[0] for finding in told["findings"]] == [
+    assert [finding["message"].partition(":")[0] for finding in told["checks"]] == [
         "ORDERS_UPSTREAM__ACCESS_KEY_ID",
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET",
         "ORDERS_CACHE__TTL",
@@ -309,7 +309,7 @@ def test_a_new_key_is_shown_once_with_the_entry_that_lets_it_in() -> None:
     assert result.exit_code == 0
     _, key, _, entry = (line.strip() for line in result.stdout.splitlines())
     assert key.startswith("obff_")
-    made = KeyEntry.model_validate_json(entry)
+    made = ApiKeyConfig.model_validate_json(entry)
     assert made.name == "dashboard"
     assert made.scopes == ("orders:read", "payments:read")
     assert made.sha256 == sha256(key.encode()).hexdigest()

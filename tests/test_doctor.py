@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from app.clock import Clock, SystemClock
-from app.doctor import MENDS, Examination, Finding
+from app.doctor import MENDS, Check, Diagnostics
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, load
@@ -37,10 +37,10 @@ def settings_of(base_url: str, **upstream: Any) -> Settings:
 
 async def examine(
     base_url: str, clock: Clock = CLOCK, **upstream: Any
-) -> tuple[dict[str, str], Finding]:
+) -> tuple[dict[str, str], Check]:
     """The outcome of each step, and the last finding."""
-    examination = Examination(settings_of(base_url, **upstream), clock)
-    findings = [finding async for finding in examination.findings()]
+    examination = Diagnostics(settings_of(base_url, **upstream), clock)
+    findings = [finding async for finding in examination.run()]
     assert KEY_TEXT not in repr(findings)
     return {finding.step: finding.outcome for finding in findings}, findings[-1]
 
@@ -94,7 +94,7 @@ async def test_a_healthy_upstream_passes_every_step() -> None:
         outcomes, last = await examine(upstream.base_url)
     assert list(outcomes) == ["name", "connection", "clock", "credential", "list"]
     assert set(outcomes.values()) == {"ok"}
-    assert last.told == "137 orders, 50 in the first block; from a sandbox, so they are made up"
+    assert last.message == "137 orders, 50 in the first block; from a sandbox, so they are made up"
 
 
 async def test_a_signature_is_tried_by_the_list() -> None:
@@ -105,23 +105,23 @@ async def test_a_signature_is_tried_by_the_list() -> None:
             upstream.base_url, auth="signature", access_key_secret="another"
         )
     assert outcomes["credential"] == "ok"
-    assert (last.step, last.outcome) == ("list", "wrong")
-    assert "ORDERS_UPSTREAM__BRAND" in last.mend
+    assert (last.step, last.outcome) == ("list", "error")
+    assert "ORDERS_UPSTREAM__BRAND" in last.fix
 
 
 async def test_a_wrong_secret_is_told_with_the_upstreams_own_words() -> None:
     async with sandbox() as upstream:
         _, last = await examine(upstream.base_url, access_key_secret="another")
-    assert (last.step, last.outcome) == ("credential", "wrong")
-    assert "message" in last.told
-    assert "ORDERS_UPSTREAM__ACCESS_KEY_SECRET" in last.mend
+    assert (last.step, last.outcome) == ("credential", "error")
+    assert "message" in last.message
+    assert "ORDERS_UPSTREAM__ACCESS_KEY_SECRET" in last.fix
 
 
 async def test_a_pinned_pool_that_is_another_is_told() -> None:
     async with sandbox() as upstream:
         _, last = await examine(upstream.base_url, pool_id="another")
-        assert (last.step, last.outcome) == ("credential", "wrong")
-        assert "ORDERS_UPSTREAM__POOL_ID" in last.mend
+        assert (last.step, last.outcome) == ("credential", "error")
+        assert "ORDERS_UPSTREAM__POOL_ID" in last.fix
         outcomes, _ = await examine(upstream.base_url, pool_id=upstream.options.pool_id)
     assert outcomes["credential"] == "ok"
 
@@ -129,22 +129,22 @@ async def test_a_pinned_pool_that_is_another_is_told() -> None:
 async def test_what_is_wrong_ends_the_examination() -> None:
     async with sandbox("status=402,path=get-orders") as upstream:
         outcomes, last = await examine(upstream.base_url)
-    assert outcomes["list"] == "wrong"
-    assert "plan" in last.mend
+    assert outcomes["list"] == "error"
+    assert "plan" in last.fix
 
 
 async def test_an_upstream_that_is_no_sandbox_is_not_called_one() -> None:
     body = {"statusCode": 200, "data": {"totalCount": 0, "list": []}}
     async with server(answering(body)) as port:
         _, last = await examine(f"http://127.0.0.1:{port}", auth="signature")
-    assert last.told == "0 orders, 0 in the first block"
+    assert last.message == "0 orders, 0 in the first block"
 
 
 async def test_an_answer_outside_what_we_know_is_a_warning() -> None:
     async with sandbox("list_object") as upstream:
         _, last = await examine(upstream.base_url)
     assert (last.step, last.outcome) == ("list", "warning")
-    assert "outside what we know" in last.told
+    assert "outside what we know" in last.message
 
 
 async def test_the_upstreams_words_are_shown_without_credential_or_control_characters() -> None:
@@ -152,7 +152,7 @@ async def test_the_upstreams_words_are_shown_without_credential_or_control_chara
     body = {"statusCode": 500, "apiCode": 1000, "message": said, "requestId": "r-1"}
     async with server(answering(body)) as port:
         _, last = await examine(f"http://127.0.0.1:{port}")
-    assert last.told == (
+    assert last.message == (
         "the upstream failed (statusCode 500, apiCode 1000, request id r-1,"
         " message no: *** of ***, ***  [31m)"
     )
@@ -160,17 +160,17 @@ async def test_the_upstreams_words_are_shown_without_credential_or_control_chara
 
 async def test_a_name_without_an_address_is_told() -> None:
     outcomes, last = await examine("https://nowhere.invalid")
-    assert outcomes == {"name": "wrong"}
-    assert "nowhere.invalid has no address" in last.told
+    assert outcomes == {"name": "error"}
+    assert "nowhere.invalid has no address" in last.message
 
 
 async def test_a_port_where_nobody_listens_is_told() -> None:
     async with server(answering({})) as port:
         pass
     outcomes, last = await examine(f"http://127.0.0.1:{port}")
-    assert outcomes == {"name": "ok", "connection": "wrong"}
-    assert "ConnectionRefusedError" in last.told
-    assert "firewalls" in last.mend
+    assert outcomes == {"name": "ok", "connection": "error"}
+    assert "ConnectionRefusedError" in last.message
+    assert "firewalls" in last.fix
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_told() -> None:
@@ -181,8 +181,8 @@ async def test_a_server_that_accepts_and_says_nothing_is_told() -> None:
 
     async with server(say_nothing) as port:
         outcomes, last = await examine(f"https://127.0.0.1:{port}", HurriedClock(1))
-    assert outcomes == {"name": "ok", "connection": "wrong"}
-    assert "TimeoutError" in last.told
+    assert outcomes == {"name": "ok", "connection": "error"}
+    assert "TimeoutError" in last.message
 
 
 async def test_a_certificate_of_a_private_ca_needs_the_ca_file(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ async def test_a_certificate_of_a_private_ca_needs_the_ca_file(tmp_path: Path) -
     ca.issue_cert("127.0.0.1").configure_cert(tls)
     async with server(answering({"statusCode": 500}), tls) as port:
         outcomes, last = await examine(f"https://127.0.0.1:{port}")
-        assert outcomes == {"name": "ok", "connection": "wrong"}
-        assert "not trusted" in last.told
-        assert "ORDERS_UPSTREAM__CA_FILE" in last.mend
+        assert outcomes == {"name": "ok", "connection": "error"}
+        assert "not trusted" in last.message
+        assert "ORDERS_UPSTREAM__CA_FILE" in last.fix
         outcomes, last = await examine(f"https://127.0.0.1:{port}", ca_file=ca_file)
     assert outcomes["connection"] == "ok"
     assert last.step == "credential"
@@ -204,20 +204,20 @@ async def test_a_certificate_of_a_private_ca_needs_the_ca_file(tmp_path: Path) -
 async def test_a_port_that_speaks_no_tls_is_told() -> None:
     async with server(answering({})) as port:
         outcomes, last = await examine(f"https://127.0.0.1:{port}")
-    assert outcomes == {"name": "ok", "connection": "wrong"}
-    assert "does not speak TLS" in last.told
+    assert outcomes == {"name": "ok", "connection": "error"}
+    assert "does not speak TLS" in last.message
 
 
 async def test_behind_a_proxy_it_is_the_proxy_that_is_connected_to() -> None:
     async with sandbox() as upstream:
         settings = settings_of("http://127.0.0.1:1", proxy=upstream.base_url)
-        found = [finding async for finding in Examination(settings, CLOCK).findings()]
-    assert "(the proxy)" in found[1].told
+        found = [finding async for finding in Diagnostics(settings, CLOCK).run()]
+    assert "(the proxy)" in found[1].message
 
 
 @pytest.mark.parametrize(
     ("auth", "hours", "outcome"),
-    [("token", 0, "ok"), ("token", 2, "warning"), ("signature", 2, "wrong")],
+    [("token", 0, "ok"), ("token", 2, "warning"), ("signature", 2, "error")],
 )
 async def test_a_clock_that_is_off_matters_where_calls_are_signed(
     auth: str, hours: int, outcome: str
@@ -226,7 +226,7 @@ async def test_a_clock_that_is_off_matters_where_calls_are_signed(
     async with server(answering({"statusCode": 500}, f"Date: {date}")) as port:
         outcomes, _ = await examine(f"http://127.0.0.1:{port}", auth=auth)
     assert outcomes["clock"] == outcome
-    assert ("credential" in outcomes) == (outcome != "wrong")
+    assert ("credential" in outcomes) == (outcome != "error")
 
 
 async def test_a_date_without_a_zone_is_not_compared() -> None:

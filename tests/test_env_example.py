@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from app.settings import Settings, load
-from app.settings.errors import examples
+from app.settings.errors import example_values
 from app.settings.sources import SECRETS_DIR
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
@@ -13,12 +13,14 @@ NAMED = re.compile(r"^#?(ORDERS_[A-Z0-9_]+)=(.*)$", re.MULTILINE)
 
 def test_it_names_exactly_the_settings() -> None:
     named = [name for name, _ in NAMED.findall(EXAMPLE.read_text("utf-8"))]
-    assert sorted(named) == sorted([*examples(Settings), SECRETS_DIR])
+    assert sorted(named) == sorted([*example_values(Settings), SECRETS_DIR])
 
 
 def test_it_gives_the_example_that_a_fault_gives() -> None:
     given = {name: value for name, value in NAMED.findall(EXAMPLE.read_text("utf-8")) if value}
-    known = {name: value for name, value in examples(Settings).items() if "<access" not in value}
+    known = {
+        name: value for name, value in example_values(Settings).items() if "<access" not in value
+    }
     assert {name: value for name, value in known.items() if value} == {
         name: value for name, value in given.items() if name != SECRETS_DIR
     }
@@ -33,7 +35,7 @@ def test_each_setting_has_a_sentence_above_it() -> None:
 
 def test_every_example_is_accepted() -> None:
     """Two name files of the reader's own, and a digest is left to be filled in."""
-    given = {name: value for name, value in examples(Settings).items() if value}
+    given = {name: value for name, value in example_values(Settings).items() if value}
     del given["ORDERS_UPSTREAM__CA_FILE"], given["ORDERS_CALLERS__API_KEYS_FILE"]
     keys = "ORDERS_CALLERS__API_KEYS"
     given[keys] = given[keys].replace("<64 hex digits>", "a" * 64)

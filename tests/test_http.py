@@ -14,7 +14,7 @@ import trustme
 
 from app.clock import SystemClock
 from app.upstream.client import UpstreamClient
-from app.upstream.errors import DiedIdle, UpstreamUnreachable
+from app.upstream.errors import StaleConnection, UpstreamUnreachable
 from tests.support.upstream import ScriptedUpstream, client_of
 
 LIST = b'{"statusCode":200,"data":{"totalCount":0,"list":[]}}'
@@ -43,14 +43,14 @@ class Server:
         writer.close()
 
 
-def client_to(base_url: str, **knobs: object) -> UpstreamClient:
-    knobs = {"scheme": "signature", "transport": None, "base_url": base_url, **knobs}
-    return client_of(ScriptedUpstream(0), SystemClock(), **knobs)
+def client_to(base_url: str, **config: object) -> UpstreamClient:
+    config = {"scheme": "signature", "transport": None, "base_url": base_url, **config}
+    return client_of(ScriptedUpstream(0), SystemClock(), **config)
 
 
 async def total(client: UpstreamClient) -> int:
     try:
-        return (await client.orders(1, deadline=SystemClock().monotonic() + 8)).total
+        return (await client.list_orders(1, deadline=SystemClock().monotonic() + 8)).total
     finally:
         await client.aclose(0)
 
@@ -128,7 +128,7 @@ async def test_as_many_connections_are_open_as_calls_may_be_in_flight():
     async with server.listening():
         client = client_to(f"http://127.0.0.1:{server.port}", max_concurrency=3)
         deadline = SystemClock().monotonic() + 8
-        asks = (client.orders(1, deadline=deadline) for _ in range(3))
+        asks = (client.list_orders(1, deadline=deadline) for _ in range(3))
         assert [answer.total for answer in await asyncio.gather(*asks)] == [0, 0, 0]
         await client.aclose(0)
 
@@ -205,7 +205,7 @@ async def test_what_comes_behind_an_answer_answers_no_later_question(
         told = []
         for _ in range(4):
             with suppress(UpstreamUnreachable):
-                answer = await client.orders(1, deadline=SystemClock().monotonic() + 8)
+                answer = await client.list_orders(1, deadline=SystemClock().monotonic() + 8)
                 told.append(answer.total)
         await client.aclose(0)
     assert told
@@ -231,7 +231,7 @@ async def test_a_kept_connection_that_had_ended_is_replaced_at_once():
         client = client_to(f"http://127.0.0.1:{server.port}", tries=2, chance=lambda: 1e6)
         deadline = SystemClock().monotonic() + 8
         for _ in range(2):
-            assert (await client.orders(1, deadline=deadline)).total == 0
+            assert (await client.list_orders(1, deadline=deadline)).total == 0
         await client.aclose(0)
     assert len(server.asked) == 3
 
@@ -241,4 +241,4 @@ async def test_a_new_connection_that_is_closed_without_an_answer_is_unreachable(
     async with server.listening():
         with pytest.raises(UpstreamUnreachable) as raised:
             await total(client_to(f"http://127.0.0.1:{server.port}"))
-    assert not isinstance(raised.value, DiedIdle)
+    assert not isinstance(raised.value, StaleConnection)

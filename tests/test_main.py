@@ -13,8 +13,8 @@ import pytest
 from openapi_spec_validator import validate
 
 import app
-from app.edge.problem_types import PROBLEM_KINDS
-from app.main import PROBLEM_OF, create_app
+from app.edge.problem_types import PROBLEM_TYPES
+from app.main import PROBLEM_CODES, create_app
 from app.settings import Settings, load
 from tests.support.proxy import Proxy
 
@@ -42,15 +42,15 @@ def is_error(one: type) -> bool:
 def test_every_error_of_every_room_has_its_problem():
     assert len(errors_of_the_rooms()) > 15
     for error in errors_of_the_rooms():
-        assert PROBLEM_OF.get(error) in PROBLEM_KINDS, error
+        assert PROBLEM_CODES.get(error) in PROBLEM_TYPES, error
 
 
 def test_every_problem_that_an_error_leads_to_exists():
-    assert set(PROBLEM_OF.values()) <= set(PROBLEM_KINDS)
+    assert set(PROBLEM_CODES.values()) <= set(PROBLEM_TYPES)
 
 
 def test_the_published_document_is_what_the_code_says():
-    told = create_app(Settings.documented()).openapi()
+    told = create_app(Settings.for_openapi()).openapi()
     assert json.loads(DOCUMENT.read_text("utf-8")) == told, "make openapi writes it anew"
 
 
@@ -106,4 +106,4 @@ def test_the_doctor_tells_machines_what_is_wrong(tmp_path: Path):
     assert told.returncode == 1
     findings = json.loads(told.stdout)
     assert findings["ok"] is False
-    assert {finding["outcome"] for finding in findings["findings"]} == {"wrong"}
+    assert {finding["outcome"] for finding in findings["checks"]} == {"error"}

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from app.settings import (
     SCOPES,
-    CredentialSources,
+    CredentialFiles,
     Settings,
     SettingsError,
     is_loopback,
     load,
+    load_api_keys,
     load_for_sandbox,
-    read_entries,
 )
 
 NOWHERE = Path("/nowhere/.env")
@@ -42,7 +42,7 @@ def settings_of(**more: str) -> Settings:
 def faults_of(**more: str) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as refusal:
         settings_of(**more)
-    return refusal.value.lines
+    return refusal.value.messages
 
 
 def write(path: Path, text: str) -> Path:
@@ -65,18 +65,24 @@ def test_a_credential_and_a_way_in_are_enough() -> None:
 def test_an_option_beats_the_environment_that_beats_dotenv_that_beats_the_secret_files(
     tmp_path: Path,
 ) -> None:
-    for name in ("TTL", "GRACE", "KEEP", "WAIT"):
+    for name in ("TTL", "STALE_WHILE_REVALIDATE", "STALE_IF_ERROR", "MAX_STALE_WAIT"):
         write(tmp_path / f"ORDERS_CACHE__{name}", "1\n")
     dotenv = write(
-        tmp_path / ".env", "ORDERS_CACHE__TTL=2\nORDERS_CACHE__GRACE=2\nORDERS_CACHE__KEEP=2\n"
+        tmp_path / ".env",
+        "ORDERS_CACHE__TTL=2\nORDERS_CACHE__STALE_WHILE_REVALIDATE=2\nORDERS_CACHE__STALE_IF_ERROR=2\n",
     )
     environ = ENOUGH | {
         "ORDERS_SECRETS_DIR": str(tmp_path),
         "ORDERS_CACHE__TTL": "3",
-        "ORDERS_CACHE__GRACE": "3",
+        "ORDERS_CACHE__STALE_WHILE_REVALIDATE": "3",
     }
     cache = load(environ, dotenv=dotenv, cache={"ttl": 4}).cache
-    assert (cache.ttl, cache.grace, cache.keep, cache.wait) == (4, 3, 2, 1)
+    assert (
+        cache.ttl,
+        cache.stale_while_revalidate,
+        cache.stale_if_error,
+        cache.max_stale_wait,
+    ) == (4, 3, 2, 1)
 
 
 def test_an_option_may_be_a_value_where_a_variable_is_json() -> None:
@@ -113,10 +119,10 @@ def test_a_dollar_in_dotenv_is_a_dollar(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("empty", ["", "  ", "\n"])
 def test_empty_is_absent(empty: str, tmp_path: Path) -> None:
-    dotenv = write(tmp_path / ".env", "ORDERS_CACHE__TTL=7\nORDERS_CACHE__GRACE\n")
+    dotenv = write(tmp_path / ".env", "ORDERS_CACHE__TTL=7\nORDERS_CACHE__STALE_WHILE_REVALIDATE\n")
     environ = ENOUGH | {"ORDERS_CACHE__TTL": empty, "ORDERS_CALLERS__GRANTS": empty}
     cache = load(environ, dotenv=dotenv).cache
-    assert (cache.ttl, cache.grace) == (7, 300)
+    assert (cache.ttl, cache.stale_while_revalidate) == (7, 300)
 
 
 def test_names_outside_the_groups_are_ignored() -> None:
@@ -143,7 +149,7 @@ def test_every_fault_is_told_in_one_go_a_line_each_with_an_example() -> None:
             },
             dotenv=NOWHERE,
         )
-    assert [line.partition(":")[0] for line in refusal.value.lines] == [
+    assert [line.partition(":")[0] for line in refusal.value.messages] == [
         "ORDERS_SECRETS_DIR",
         "ORDERS_UPSTREAM__BASE_URL",
         "ORDERS_UPSTREAM__ACCESS_KEY_ID",
@@ -152,10 +158,10 @@ def test_every_fault_is_told_in_one_go_a_line_each_with_an_example() -> None:
         "ORDERS_CACHE__TTLL",
         "ORDERS_CALLERS__ANONYMOUS",
     ]
-    assert refusal.value.lines[4] == (
+    assert refusal.value.messages[4] == (
         "ORDERS_CACHE__TTL: should be greater than or equal to 1. Example: ORDERS_CACHE__TTL=60"
     )
-    assert str(refusal.value) == "\n".join(refusal.value.lines)
+    assert str(refusal.value) == "\n".join(refusal.value.messages)
 
 
 def test_a_slip_of_the_pen_is_told_with_the_name_it_resembles() -> None:
@@ -197,13 +203,13 @@ def test_a_slip_of_the_pen_is_told_with_the_name_it_resembles() -> None:
         ("UPSTREAM__MAX_CONCURRENCY", "0"),
         ("UPSTREAM__MAX_RATE", "0.5"),
         ("UPSTREAM__MAX_RATE", "100001"),
-        ("UPSTREAM__SWEEP_RATE", "0"),
+        ("UPSTREAM__REFRESH_RATE", "0"),
         ("CACHE__TTL", "0.9"),
         ("CACHE__TTL", "nan"),
-        ("CACHE__GRACE", "-1"),
-        ("CACHE__KEEP", "-0.1"),
-        ("CACHE__MIN_AGE", "CANARY"),
-        ("CACHE__WAIT", "0"),
+        ("CACHE__STALE_WHILE_REVALIDATE", "-1"),
+        ("CACHE__STALE_IF_ERROR", "-0.1"),
+        ("CACHE__NO_CACHE_MIN_AGE", "CANARY"),
+        ("CACHE__MAX_STALE_WAIT", "0"),
         ("CACHE__MAX_ORDERS", "0"),
         ("CACHE__URL", "https://:CANARY@store"),
         ("CALLERS__API_KEYS", "CANARY"),
@@ -220,7 +226,7 @@ def test_a_slip_of_the_pen_is_told_with_the_name_it_resembles() -> None:
         ("SERVER__PUBLIC_URL", "example.com/CANARY"),
         ("SERVER__TRUSTED_PROXIES", '["*"]'),
         ("SERVER__TRUSTED_PROXIES", '["CANARY"]'),
-        ("SERVER__DRAIN", "-1"),
+        ("SERVER__DRAIN_TIMEOUT", "-1"),
         ("SERVER__MAX_CONNECTIONS", "0"),
         ("METRICS__LISTEN", "CANARY"),
         ("METRICS__LISTEN", ":9100"),
@@ -289,8 +295,8 @@ def test_settings_cannot_be_changed() -> None:
 def test_seconds_accept_decimals_and_there_is_no_rule_between_timeouts() -> None:
     settings = settings_of(
         CACHE__TTL="1.5",
-        CACHE__GRACE="0",
-        CACHE__KEEP="0",
+        CACHE__STALE_WHILE_REVALIDATE="0",
+        CACHE__STALE_IF_ERROR="0",
         UPSTREAM__CONNECT_TIMEOUT="9.5",
         UPSTREAM__DEADLINE="0.1",
     )
@@ -382,7 +388,7 @@ def test_a_private_ca_that_is_no_certificate_refuses_the_start(tmp_path: Path) -
 
 def test_settings_that_do_nothing_yet_are_judged_and_named() -> None:
     settings = settings_of(
-        UPSTREAM__SWEEP_RATE="5",
+        UPSTREAM__REFRESH_RATE="5",
         CACHE__URL="redis://localhost:6379/0",
         CALLERS__RATE="0",
         CALLERS__SCAN_RATE="60/minute",
@@ -441,7 +447,7 @@ def test_a_file_of_keys_is_a_way_in(tmp_path: Path) -> None:
         CALLERS__API_KEYS_FILE=str(path),
     )
     assert settings.callers.api_keys_file == path
-    assert [entry.sha256[0] for entry in read_entries(path)] == ["b"]
+    assert [entry.sha256[0] for entry in load_api_keys(path)] == ["b"]
 
 
 def test_a_name_may_occur_twice_and_a_digest_once() -> None:
@@ -484,7 +490,7 @@ def test_an_unknown_scope_is_refused() -> None:
 
 
 def test_the_document_needs_no_environment() -> None:
-    assert Settings.documented().cache.ttl == 60
+    assert Settings.for_openapi().cache.ttl == 60
 
 
 def test_the_sandbox_needs_no_environment_and_gives_every_scope_on_loopback() -> None:
@@ -531,7 +537,7 @@ def test_a_sandbox_that_others_can_reach_gives_nothing_away(by: str) -> None:
 def test_the_credential_is_read_again_as_a_start_would_read_it(tmp_path: Path) -> None:
     environ = {"ORDERS_SECRETS_DIR": str(tmp_path), "ORDERS_CALLERS__ANONYMOUS": "true"}
     write(tmp_path / "ORDERS_UPSTREAM__ACCESS_KEY_ID", "id\n")
-    sources = CredentialSources(environ, dotenv=tmp_path / ".env")
+    sources = CredentialFiles(environ, dotenv=tmp_path / ".env")
     before = sources.state()
     with pytest.raises(SettingsError, match="ORDERS_UPSTREAM__ACCESS_KEY_SECRET: is required"):
         sources.read()
@@ -544,7 +550,7 @@ def test_the_credential_is_read_again_as_a_start_would_read_it(tmp_path: Path) -
 
 
 def test_without_a_folder_of_secrets_nothing_seems_to_change(tmp_path: Path) -> None:
-    sources = CredentialSources(ENOUGH, dotenv=tmp_path / ".env")
+    sources = CredentialFiles(ENOUGH, dotenv=tmp_path / ".env")
     before = sources.state()
     write(tmp_path / ".env", "ORDERS_UPSTREAM__ACCESS_KEY_ID=other")
     assert sources.state() == before

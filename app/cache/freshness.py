@@ -1,9 +1,10 @@
-"""For how long an answer is good: arithmetic on ages, in seconds. Reads no clock.
+"""How fresh a cached entry of a given age is (RFC 9111 section 4.2, RFC 5861).
 
-asked            ttl                    ttl+grace                         ttl+grace+keep
-   |--- fresh ----|------- stale --------|------------- kept -------------|--- gone
-   serve at once    serve at once and      ask and wait, at most WAIT; if    ask and wait, at
-                    refresh behind         that fails or lasts, serve it     most DEADLINE
+requested        TTL          TTL + STALE_WHILE_REVALIDATE        TTL + STALE_IF_ERROR
+   |--- fresh ----|---------- stale -------|-------- stale-if-error ---------|--- expired
+   serve            serve, and refresh in    fetch and wait, at most           fetch and wait,
+                    the background           MAX_STALE_WAIT; if that fails     at most DEADLINE
+                                             or takes longer, serve it
 """
 
 from dataclasses import dataclass, replace
@@ -11,37 +12,43 @@ from enum import Enum
 
 
 class Freshness(Enum):
-    """How good what is held still is."""
+    """What a cached entry may be used for."""
 
     FRESH = "fresh"
     STALE = "stale"
-    KEPT = "kept"
-    GONE = "gone"
+    STALE_IF_ERROR = "stale-if-error"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """The three spans of an answer's life, each in seconds after the one before."""
+    """How long an entry is fresh and usable, in seconds.
+
+    Attributes:
+        ttl: fresh for this long.
+        stale_while_revalidate: served stale for this long after the TTL.
+        stale_if_error: served if a fetch fails for this long after the TTL.
+    """
 
     ttl: float
-    grace: float
-    keep: float
+    stale_while_revalidate: float
+    stale_if_error: float
 
-    def stretched(self, ttl: float) -> "Lifetime":
-        """The same life with a ttl of `ttl` seconds, if that is longer."""
+    def with_min_ttl(self, ttl: float) -> "Lifetime":
+        """Return the same lifetime with a TTL of at least `ttl` seconds."""
         return replace(self, ttl=max(self.ttl, ttl))
 
-    def judge(self, age: float) -> Freshness:
-        """What an answer is, `age` seconds after it was asked for."""
+    def freshness(self, age: float) -> Freshness:
+        """Return the freshness of an entry that was requested `age` seconds ago."""
         if age < self.ttl:
             return Freshness.FRESH
-        if age < self.ttl + self.grace:
+        if age < self.ttl + self.stale_while_revalidate:
             return Freshness.STALE
-        if age < self.ttl + self.grace + self.keep:
-            return Freshness.KEPT
-        return Freshness.GONE
+        if age < self.ttl + self.stale_if_error:
+            return Freshness.STALE_IF_ERROR
+        return Freshness.EXPIRED
 
 
-def pause_after(failures: int) -> float:
-    """Seconds not to ask again after that many failures in a row: 1, 2, 4, then 5."""
+def backoff_seconds(failures: int) -> float:
+    """Return the seconds to wait after so many failures in a row: 1, 2, 4, then 5."""
     return min(2.0 ** (min(failures, 4) - 1), 5.0)

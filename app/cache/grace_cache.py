@@ -13,39 +13,39 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.lru import Bounded
+from app.cache.lru import LruStore
 from app.clock import Clock
 from app.single_flight import Awaited, Flight, SingleFlight, TooManyWaiters, always_awaited
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-FAILURES_REMEMBERED = 10_000
+MAX_FAILURES = 10_000
 
 
-class Ask(Enum):
+class CacheDirective(Enum):
     """What the caller's Cache-Control asks for (RFC 9111 §5.2.1)."""
 
-    NORMAL = "normal"
+    DEFAULT = "normal"
     NO_CACHE = "no-cache"
     ONLY_IF_CACHED = "only-if-cached"
 
 
-class How(IntEnum):
+class Outcome(IntEnum):
     """How one lookup was answered. Of several lookups, the greatest speaks for all."""
 
-    HELD = 0
-    HELD_STALE = 1
-    FETCHED = 2
-    JOINED = 3
-    FAILED = 4
+    HIT = 0
+    STALE_HIT = 1
+    MISS = 2
+    COLLAPSED = 3
+    STALE_IF_ERROR = 4
 
 
 class NotInCache(Exception):
     """Only what is held was wanted, and nothing is."""
 
 
-class WaitEnded(Exception):
+class WaitTimeout(Exception):
     """The caller's time is over; the flight goes on."""
 
 
@@ -62,14 +62,14 @@ class Entry(Generic[V]):
     """
 
     value: V
-    asked: float
-    ordinal: int
-    early: bool = False
-    lagging: bool = False
+    fetched_at: float
+    sequence: int
+    refetched_early: bool = False
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Served(Generic[V]):
+class Lookup(Generic[V]):
     """One lookup's answer, and how it came about.
 
     Attributes:
@@ -83,10 +83,10 @@ class Served(Generic[V]):
 
     entry: Entry[V]
     freshness: Freshness
-    how: How
+    outcome: Outcome
     ttl: float
-    reason: str = ""
-    failure: BaseException | None = None
+    forward_reason: str = ""
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +128,9 @@ class GraceCache(Generic[K, V]):
         wait: float,
         max_entries: int,
         max_bytes: int,
-        weigh: Callable[[V], int],
+        size_of: Callable[[V], int],
         pause: Callable[[Exception, int], float],
-        told_later: Callable[[BaseException, float, float], BaseException] = lambda error, *_: (
-            error
-        ),
+        aged: Callable[[BaseException, float, float], BaseException] = lambda error, *_: error,
         facts: tuple[type[Exception], ...] = (),
         landed: Callable[[K, Entry[V]], None] = lambda _key, _entry: None,
     ) -> None:
@@ -140,41 +138,47 @@ class GraceCache(Generic[K, V]):
         self._clock = clock
         self._min_age = min_age
         self._wait = wait
-        self._entries: Bounded[K, Entry[V]] = Bounded(
-            max_entries=max_entries, max_bytes=max_bytes, weigh=lambda entry: weigh(entry.value)
+        self._entries: LruStore[K, Entry[V]] = LruStore(
+            max_entries=max_entries, max_bytes=max_bytes, size_of=lambda entry: size_of(entry.value)
         )
-        self._failures: Bounded[K, _Failure] = Bounded(
-            max_entries=FAILURES_REMEMBERED, max_bytes=FAILURES_REMEMBERED, weigh=lambda _: 1
+        self._failures: LruStore[K, _Failure] = LruStore(
+            max_entries=MAX_FAILURES, max_bytes=MAX_FAILURES, size_of=lambda _: 1
         )
         self._flights: SingleFlight[K, Entry[V]] = SingleFlight(clock)
         self._pause = pause
-        self._told_later = told_later
+        self._told_later = aged
         self._facts = facts
         self._landed = landed
         self._ordinals = count(1)
 
-    def held(self, key: K) -> Entry[V] | None:
+    def get(self, key: K) -> Entry[V] | None:
         """What is held for `key`, however old."""
         return self._entries.get(key)
 
-    def all_held(self) -> list[tuple[K, Entry[V]]]:
+    def items(self) -> list[tuple[K, Entry[V]]]:
         """Everything held, however old, without touching what is evicted next."""
         return self._entries.items()
 
-    def judge(self, entry: Entry[V]) -> Freshness:
+    def freshness(self, entry: Entry[V]) -> Freshness:
         """How good `entry` is now."""
-        freshness = self.judge_asked(entry.asked)
-        if freshness is Freshness.FRESH and entry.lagging:
+        freshness = self.freshness_at(entry.fetched_at)
+        if freshness is Freshness.FRESH and entry.outdated:
             return Freshness.STALE
         return freshness
 
-    def judge_asked(self, asked: float) -> Freshness:
+    def freshness_at(self, asked: float) -> Freshness:
         """How good an answer that was asked for at the moment `asked` is now."""
-        return self.lifetime.judge(self._clock.monotonic() - asked)
+        return self.lifetime.freshness(self._clock.monotonic() - asked)
 
     async def serve(
-        self, key: K, fetch: Fetch[V], *, ask: Ask, until: float, since: float | None = None
-    ) -> Served[V]:
+        self,
+        key: K,
+        fetch: Fetch[V],
+        *,
+        ask: CacheDirective,
+        until: float,
+        since: float | None = None,
+    ) -> Lookup[V]:
         """Answer one caller, who waits until the moment `until` at most.
 
         Where something is held the caller waits `wait` seconds, counted from `since` if this
@@ -187,15 +191,15 @@ class GraceCache(Generic[K, V]):
             Exception: nothing is held, and the fetch raised this.
         """
         entry = self._entries.get(key)
-        freshness = self.judge(entry) if entry else Freshness.GONE
-        if entry and freshness is not Freshness.GONE:
+        freshness = self.freshness(entry) if entry else Freshness.EXPIRED
+        if entry and freshness is not Freshness.EXPIRED:
             at_once = self._at_once(key, entry, freshness, fetch, ask)
             if at_once:
                 return at_once
-            reason = "request" if ask is Ask.NO_CACHE else "stale"
-            held = self._served(entry, freshness, How.FAILED, reason)
+            reason = "request" if ask is CacheDirective.NO_CACHE else "stale"
+            held = self._served(entry, freshness, Outcome.STALE_IF_ERROR, reason)
             return await self._ask_or_serve(key, held, fetch, until, since)
-        if ask is Ask.ONLY_IF_CACHED:
+        if ask is CacheDirective.ONLY_IF_CACHED:
             raise NotInCache
         paused = self._paused(key)
         if paused:
@@ -203,7 +207,7 @@ class GraceCache(Generic[K, V]):
         reason = "stale" if entry else "uri-miss"
         flight, how = self._join_or_launch(key, fetch)
         if not await flight.landed_within(until - self._clock.monotonic()):
-            raise WaitEnded
+            raise WaitTimeout
         failure = flight.failure()
         if failure:
             raise self._told(key, failure)
@@ -218,7 +222,7 @@ class GraceCache(Generic[K, V]):
         until: float,
         since: float | None = None,
         awaited: Awaited = always_awaited,
-    ) -> Served[V]:
+    ) -> Lookup[V]:
         """Fetch again what was found lagging, early at most once a ttl, and wait as in `serve`.
 
         Work behind the callers tells by `awaited` whether any of them waits for it.
@@ -228,18 +232,18 @@ class GraceCache(Generic[K, V]):
         """
         held = self._entries.get(key)
         if held is entry:
-            entry = replace(entry, lagging=True)
+            entry = replace(entry, outdated=True)
             self._entries.put(key, entry)
             self._landed(key, entry)
-        elif held and held.ordinal > entry.ordinal:
-            return self._served(held, self.judge(held), How.JOINED, "stale")
-        freshness = self.judge(entry)
+        elif held and held.sequence > entry.sequence:
+            return self._served(held, self.freshness(held), Outcome.COLLAPSED, "stale")
+        freshness = self.freshness(entry)
         if not self._may_refresh(key, entry):
-            return self._served(entry, freshness, How.HELD_STALE)
-        held_back = self._served(entry, freshness, How.FAILED, "stale")
+            return self._served(entry, freshness, Outcome.STALE_HIT)
+        held_back = self._served(entry, freshness, Outcome.STALE_IF_ERROR, "stale")
         return await self._ask_or_serve(key, held_back, fetch, until, since, awaited=awaited)
 
-    async def refreshed(self, key: K, fetch: Fetch[V], awaited: Awaited) -> Served[V]:
+    async def refreshed(self, key: K, fetch: Fetch[V], awaited: Awaited) -> Lookup[V]:
         """What is fresh, or may not be fetched again yet; else what is fetched now.
 
         For work behind the callers: it waits for as long as the fetch takes, and `awaited` tells
@@ -249,14 +253,14 @@ class GraceCache(Generic[K, V]):
             Exception: the fetch raised this, or did so a moment ago.
         """
         entry = self._entries.get(key)
-        freshness = self.judge(entry) if entry else Freshness.GONE
+        freshness = self.freshness(entry) if entry else Freshness.EXPIRED
         if entry and freshness is Freshness.FRESH:
-            return self._served(entry, freshness, How.HELD)
+            return self._served(entry, freshness, Outcome.HIT)
         paused = self._paused(key)
         if paused:
             raise self._told(key, paused.error)
-        if entry and freshness is not Freshness.GONE and not self._may_refresh(key, entry):
-            return self._served(entry, freshness, How.HELD_STALE)
+        if entry and freshness is not Freshness.EXPIRED and not self._may_refresh(key, entry):
+            return self._served(entry, freshness, Outcome.STALE_HIT)
         flight, how = self._join_or_launch(key, fetch)
         await flight.landed(awaited)
         reason = "stale" if entry else "uri-miss"
@@ -270,37 +274,40 @@ class GraceCache(Generic[K, V]):
         await self._flights.close(seconds)
 
     def _served(
-        self, entry: Entry[V], freshness: Freshness, how: How, reason: str = ""
-    ) -> Served[V]:
-        return Served(entry, freshness, how, self.lifetime.ttl, reason)
+        self, entry: Entry[V], freshness: Freshness, how: Outcome, reason: str = ""
+    ) -> Lookup[V]:
+        return Lookup(entry, freshness, how, self.lifetime.ttl, reason)
 
     def _at_once(
-        self, key: K, entry: Entry[V], freshness: Freshness, fetch: Fetch[V], ask: Ask
-    ) -> Served[V] | None:
+        self, key: K, entry: Entry[V], freshness: Freshness, fetch: Fetch[V], ask: CacheDirective
+    ) -> Lookup[V] | None:
         """What needs no waiting, if anything."""
         held = self._served(
-            entry, freshness, How.HELD if freshness is Freshness.FRESH else How.HELD_STALE
+            entry, freshness, Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
         )
-        if ask is Ask.ONLY_IF_CACHED:
+        if ask is CacheDirective.ONLY_IF_CACHED:
             return held
-        if ask is Ask.NO_CACHE and self._clock.monotonic() - entry.asked >= self._min_age:
+        if (
+            ask is CacheDirective.NO_CACHE
+            and self._clock.monotonic() - entry.fetched_at >= self._min_age
+        ):
             return held if self._paused(key) else None
         if freshness is Freshness.STALE and self._may_refresh(key, entry):
             self._join_or_launch(key, fetch)
-        if freshness is Freshness.KEPT and not self._paused(key):
+        if freshness is Freshness.STALE_IF_ERROR and not self._paused(key):
             return None
         return held
 
     async def _ask_or_serve(
         self,
         key: K,
-        held: Served[V],
+        held: Lookup[V],
         fetch: Fetch[V],
         until: float,
         since: float | None,
         *,
         awaited: Awaited = always_awaited,
-    ) -> Served[V]:
+    ) -> Lookup[V]:
         """Ask and wait, at most `wait`; if that fails or lasts, serve what is held."""
         flight, how = self._join_or_launch(key, fetch)
         now = self._clock.monotonic()
@@ -308,21 +315,24 @@ class GraceCache(Generic[K, V]):
         try:
             landed = await flight.landed_within(patience, awaited)
         except TooManyWaiters as too_many:
-            return replace(held, failure=too_many)
+            return replace(held, error=too_many)
         if not landed:
-            return replace(held, failure=WaitEnded())
+            return replace(held, error=WaitTimeout())
         failure = flight.failure()
         if failure is None:
-            return self._served(flight.result(), Freshness.FRESH, how, held.reason)
+            return self._served(flight.result(), Freshness.FRESH, how, held.forward_reason)
         if isinstance(failure, self._facts):
             raise failure.with_traceback(None)
-        return replace(held, failure=failure)
+        return replace(held, error=failure)
 
     def _may_refresh(self, key: K, entry: Entry[V]) -> bool:
         """Whether `entry` may be fetched again: not paused, and early only once a ttl."""
         if self._paused(key):
             return False
-        return not entry.early or self._clock.monotonic() - entry.asked >= self.lifetime.ttl
+        return (
+            not entry.refetched_early
+            or self._clock.monotonic() - entry.fetched_at >= self.lifetime.ttl
+        )
 
     def _paused(self, key: K) -> _Failure | None:
         failure = self._failures.get(key)
@@ -335,24 +345,26 @@ class GraceCache(Generic[K, V]):
         left = max(failure.until - now, 0.0)
         return self._told_later(error, now - failure.at, left).with_traceback(None)
 
-    def _join_or_launch(self, key: K, fetch: Fetch[V]) -> tuple[Flight[Entry[V]], How]:
+    def _join_or_launch(self, key: K, fetch: Fetch[V]) -> tuple[Flight[Entry[V]], Outcome]:
         under_way = self._flights.under_way(key)
         if under_way:
-            return under_way, How.JOINED
+            return under_way, Outcome.COLLAPSED
         asked = self._clock.monotonic()
-        ordinal = next(self._ordinals)
-        return self._flights.launch(key, lambda: self._fly(key, fetch, asked, ordinal)), How.FETCHED
+        sequence = next(self._ordinals)
+        return self._flights.launch(
+            key, lambda: self._fly(key, fetch, asked, sequence)
+        ), Outcome.MISS
 
-    async def _fly(self, key: K, fetch: Fetch[V], asked: float, ordinal: int) -> Entry[V]:
+    async def _fly(self, key: K, fetch: Fetch[V], asked: float, sequence: int) -> Entry[V]:
         try:
             value = await fetch(partial(self._flights.awaited, key))
         except Exception as error:
             self._remember_failure(key, error)
             raise
-        self._failures.drop(key)
+        self._failures.remove(key)
         held = self._entries.get(key)
-        early = held is not None and held.lagging and asked - held.asked < self.lifetime.ttl
-        entry = Entry(value, asked, ordinal, early=early)
+        early = held is not None and held.outdated and asked - held.fetched_at < self.lifetime.ttl
+        entry = Entry(value, asked, sequence, refetched_early=early)
         # One flight a key: what is held was asked for before, so it may always be replaced.
         self._entries.put(key, entry)
         self._landed(key, entry)
@@ -367,4 +379,4 @@ class GraceCache(Generic[K, V]):
         told = self._told_later(error, 0.0, pause)
         self._failures.put(key, _Failure(told, in_a_row, now, now + pause))
         if isinstance(error, self._facts):
-            self._entries.drop(key)
+            self._entries.remove(key)

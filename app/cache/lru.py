@@ -9,7 +9,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Bounded(Generic[K, V]):
+class LruStore(Generic[K, V]):
     """Values by key.
 
     Args:
@@ -18,9 +18,9 @@ class Bounded(Generic[K, V]):
         weigh: a value's weight in bytes.
     """
 
-    def __init__(self, *, max_entries: int, max_bytes: int, weigh: Callable[[V], int]) -> None:
+    def __init__(self, *, max_entries: int, max_bytes: int, size_of: Callable[[V], int]) -> None:
         self._max_entries = max_entries
-        self._values: LRUCache[K, V] = LRUCache(max_bytes, getsizeof=weigh)
+        self._values: LRUCache[K, V] = LRUCache(max_bytes, getsizeof=size_of)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -41,7 +41,7 @@ class Bounded(Generic[K, V]):
         while len(self._values) > self._max_entries:
             self._values.popitem()
 
-    def drop(self, key: K) -> None:
+    def remove(self, key: K) -> None:
         """Hold nothing for `key`."""
         self._values.pop(key, None)
 

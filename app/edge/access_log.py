@@ -10,16 +10,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import request_id
 from app.clock import Clock
-from app.edge.context import Exchange
-from app.edge.problem_types import PROBLEM_KINDS
+from app.edge.context import RequestContext
+from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.problems import Problem, send_problem
-from app.logging.setup import tell_request
+from app.logging.setup import log_request
 
 RawHeaders = list[tuple[bytes, bytes]]
 
 VARY = (b"vary", b"Accept-Encoding, Authorization, Cookie, Origin, X-API-Key")
 
-SECURITY: RawHeaders = [
+SECURITY_HEADERS: RawHeaders = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -27,7 +27,7 @@ SECURITY: RawHeaders = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 
-CONTENT_SECURITY = (
+CSP_HEADER = (
     b"content-security-policy",
     (
         b"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
@@ -42,7 +42,7 @@ LOGGED_UPSTREAM_IDS = 10
 _logger = logging.getLogger("orders_bff.access")
 
 
-def is_versioned(path: str) -> bool:
+def is_api_path(path: str) -> bool:
     """Whether `path` is one of the API's own, and not a page."""
     return path == "/v1" or path.startswith("/v1/")
 
@@ -58,19 +58,19 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = self.begin(scope["method"], dict(scope["headers"]))
-        scope["exchange"] = exchange
-        request_id.set_current(exchange.request_id)
-        varies = is_versioned(scope["path"])
+        context = self.begin(scope["method"], dict(scope["headers"]))
+        scope["context"] = context
+        request_id.set_current(context.request_id)
+        varies = is_api_path(scope["path"])
         constant = [
-            (b"x-request-id", exchange.request_id.encode()),
-            *SECURITY,
-            VARY if varies else CONTENT_SECURITY,
+            (b"x-request-id", context.request_id.encode()),
+            *SECURITY_HEADERS,
+            VARY if varies else CSP_HEADER,
         ]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
+                context.status = message["status"]
                 headers = list(message.get("headers", ()))
                 if varies:
                     headers = [header for header in headers if header[0] != b"vary"]
@@ -81,48 +81,48 @@ class AccessLog:
             await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
             # The server cancels those who are still here when it has drained long enough.
-            await _answer_anyway("overloaded", exchange, scope, send_with_headers)
+            await _answer_anyway("overloaded", context, scope, send_with_headers)
             raise
         except Exception:
             _logger.exception("unhandled")
-            await _answer_anyway("internal_error", exchange, scope, send_with_headers)
+            await _answer_anyway("internal_error", context, scope, send_with_headers)
         finally:
-            self.end(exchange, getattr(scope.get("route"), "path", "unmatched"))
+            self.end(context, getattr(scope.get("route"), "path", "unmatched"))
 
-    def begin(self, method: str, headers: dict[bytes, bytes]) -> Exchange:
+    def begin(self, method: str, headers: dict[bytes, bytes]) -> RequestContext:
         """The notes of a request that begins now; `headers` as in the exchange."""
         offered = headers.get(b"x-request-id")
         own = request_id.adopt_or_mint(offered.decode("latin-1") if offered else None)
-        return Exchange(own, method, headers, self._clock.monotonic())
+        return RequestContext(own, method, headers, self._clock.monotonic())
 
-    def end(self, exchange: Exchange, route: str = "unmatched") -> None:
+    def end(self, context: RequestContext, route: str = "unmatched") -> None:
         """Write the line of a request that is answered; `route` is where no layer knew one."""
         if not _logger.isEnabledFor(logging.INFO):
             return
-        caller = exchange.caller
+        caller = context.caller
         facts: dict[str, object] = {
-            "request_id": exchange.request_id,
+            "request_id": context.request_id,
             "caller": caller.name if caller else "",
-            "method": exchange.method,
-            "route": exchange.route or route,
-            "status": exchange.status,
-            "duration_ms": round((self._clock.monotonic() - exchange.started) * 1000, 3),
+            "method": context.method,
+            "route": context.route or route,
+            "status": context.status,
+            "duration_ms": round((self._clock.monotonic() - context.started_at) * 1000, 3),
         }
-        if exchange.outcome:
-            facts["outcome"] = exchange.outcome
-            facts["freshness"] = exchange.freshness
-            facts["age"] = exchange.age
-        if exchange.waited_seconds:
-            facts["waited_ms"] = round(exchange.waited_seconds * 1000, 3)
-        if ids := exchange.upstream_request_ids:
+        if context.outcome:
+            facts["outcome"] = context.outcome
+            facts["freshness"] = context.freshness
+            facts["age"] = context.age
+        if context.waited_seconds:
+            facts["waited_ms"] = round(context.waited_seconds * 1000, 3)
+        if ids := context.upstream_request_ids:
             facts["upstream_request_ids"] = ids[:LOGGED_UPSTREAM_IDS]
             if len(ids) > LOGGED_UPSTREAM_IDS:
-                facts["upstream_answers"] = len(ids)
-        if exchange.problem:
-            facts["problem"] = exchange.problem
-        tell_request(facts)
+                facts["upstream_responses"] = len(ids)
+        if context.problem:
+            facts["problem"] = context.problem
+        log_request(facts)
 
 
-async def _answer_anyway(code: str, exchange: Exchange, scope: Scope, send: Send) -> None:
-    if exchange.status == 0:
-        await send_problem(scope, send, Problem(code, PROBLEM_KINDS[code].detail))
+async def _answer_anyway(code: str, context: RequestContext, scope: Scope, send: Send) -> None:
+    if context.status == 0:
+        await send_problem(scope, send, Problem(code, PROBLEM_TYPES[code].detail))

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import Clock
-from app.edge.access_log import is_versioned
-from app.edge.context import Caller, exchange_of
-from app.edge.problem_types import PROBLEM_KINDS
+from app.edge.access_log import is_api_path
+from app.edge.context import Caller, context_of
+from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.problems import Problem, send_problem
 
-LOOK_EVERY = 1.0
+FILE_POLL_SECONDS = 1.0
 """Seconds between two looks at the file of keys."""
 
 _KEY = re.compile(rb"[\x21-\x7e]{16,256}")
@@ -34,7 +34,7 @@ class Forbidden(Exception):
 
 
 @dataclass(frozen=True)
-class Key:
+class ApiKey:
     """A caller's key, known by its digest alone. `sha256` is 32 bytes."""
 
     name: str
@@ -48,7 +48,7 @@ class Key:
         return Caller(self.name, "key", self.scopes)
 
 
-def new_key() -> str:
+def generate_key() -> str:
     """A key that nobody has: 256 random bits."""
     return f"obff_{secrets.token_urlsafe(32)}"
 
@@ -58,7 +58,7 @@ def digest_of(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-class KeyRing:
+class ApiKeyStore:
     """The keys that open the door; those in a file are read again when the file changes.
 
     Args:
@@ -70,11 +70,11 @@ class KeyRing:
 
     def __init__(
         self,
-        keys: Sequence[Key],
+        keys: Sequence[ApiKey],
         clock: Clock,
         *,
         file: Path | None = None,
-        read: Callable[[Path], Sequence[Key]] = lambda _: (),
+        read: Callable[[Path], Sequence[ApiKey]] = lambda _: (),
     ) -> None:
         self._fixed = tuple(keys)
         self._clock = clock
@@ -84,12 +84,12 @@ class KeyRing:
         self._look_at = clock.monotonic()
         self._keys = _by_digest(self._fixed)
 
-    def has_a_key(self) -> bool:
+    def has_valid_key(self) -> bool:
         """Whether one of the keys is good now."""
         self._look()
         return any(self._is_good(key) for key in self._keys.values())
 
-    def find(self, offered: bytes) -> Key | None:
+    def authenticate(self, offered: bytes) -> ApiKey | None:
         """The key that `offered` is, unless it has expired."""
         self._look()
         if not _KEY.fullmatch(offered):
@@ -100,14 +100,14 @@ class KeyRing:
             return None
         return key if self._is_good(key) else None
 
-    def _is_good(self, key: Key) -> bool:
+    def _is_good(self, key: ApiKey) -> bool:
         return key.expires_at is None or key.expires_at > self._clock.now()
 
     def _look(self) -> None:
         """Read the file again if it changed; one that cannot be read changes nothing."""
         if self._file is None or self._clock.monotonic() < self._look_at:
             return
-        self._look_at = self._clock.monotonic() + LOOK_EVERY
+        self._look_at = self._clock.monotonic() + FILE_POLL_SECONDS
         seen = _state_of(self._file)
         if seen == self._seen:
             return
@@ -122,7 +122,7 @@ class KeyRing:
             _logger.info("keys_read", extra={"facts": {"keys": len(self._keys)}})
 
 
-class Callers:
+class ApiKeyAuthentication:
     """Nobody gets past it to the API who is not known.
 
     Args:
@@ -132,7 +132,7 @@ class Callers:
     """
 
     def __init__(
-        self, app: ASGIApp, ring: KeyRing, *, anonymous_scopes: Sequence[str] = ()
+        self, app: ASGIApp, ring: ApiKeyStore, *, anonymous_scopes: Sequence[str] = ()
     ) -> None:
         self._app = app
         self._ring = ring
@@ -143,17 +143,17 @@ class Callers:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and is_versioned(scope["path"]):
-            exchange = exchange_of(scope)
-            exchange.caller = self.caller_of(exchange.headers)
-            if exchange.caller is None:
-                detail = PROBLEM_KINDS["unauthenticated"].detail
+        if scope["type"] == "http" and is_api_path(scope["path"]):
+            context = context_of(scope)
+            context.caller = self.authenticate(context.headers)
+            if context.caller is None:
+                detail = PROBLEM_TYPES["unauthenticated"].detail
                 problem = Problem("unauthenticated", detail, headers=_CHALLENGE)
                 await send_problem(scope, send, problem)
                 return
         await self._app(scope, receive, send)
 
-    def caller_of(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+    def authenticate(self, headers: Mapping[bytes, bytes]) -> Caller | None:
         """Who asks with these headers; None for nobody that is known."""
         offered = headers.get(b"x-api-key")
         authorization = headers.get(b"authorization")
@@ -166,20 +166,20 @@ class Callers:
         if offered is None:
             return self._anonymous
         # A wrong key is refused even where none is needed: its caller believes to be somebody.
-        key = self._ring.find(offered)
+        key = self._ring.authenticate(offered)
         return key.caller if key else None
 
 
-def somebody_can_enter(ring: KeyRing, anonymous_scopes: Sequence[str]) -> bool:
+def has_any_access(ring: ApiKeyStore, anonymous_scopes: Sequence[str]) -> bool:
     """Whether there is any way in; without one there is no sense in a start."""
-    return bool(anonymous_scopes) or ring.has_a_key()
+    return bool(anonymous_scopes) or ring.has_valid_key()
 
 
-def requires(scope: str) -> Callable[[Request], Awaitable[None]]:
+def require_scope(scope: str) -> Callable[[Request], Awaitable[None]]:
     """A route's dependency: the caller has `scope`, or Forbidden is raised."""
 
     async def check(request: Request) -> None:
-        caller = exchange_of(request.scope).caller
+        caller = context_of(request.scope).caller
         if caller is None or scope not in caller.scopes:
             raise Forbidden(scope)
 
@@ -194,5 +194,5 @@ def _state_of(file: Path) -> tuple[int, int, int] | None:
     return (state.st_mtime_ns, state.st_size, state.st_ino)
 
 
-def _by_digest(keys: Sequence[Key]) -> dict[bytes, Key]:
+def _by_digest(keys: Sequence[ApiKey]) -> dict[bytes, ApiKey]:
     return {key.sha256: key for key in keys}

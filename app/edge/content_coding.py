@@ -15,10 +15,10 @@ GZIP = "gzip"
 
 IDENTITY = "identity"
 
-SMALLEST = 1024
+MIN_COMPRESS_BYTES = 1024
 """Smallest body that is compressed, in bytes: below this it fits one packet either way."""
 
-IN_PLACE = 64 * 1024
+INLINE_COMPRESS_BYTES = 64 * 1024
 """Largest body compressed on the event loop (under a millisecond), in bytes; others in a thread."""
 
 _REMEMBERED = 256
@@ -31,7 +31,7 @@ _MEMBER = re.compile(
 )
 
 
-def coding_for(accept_encoding: bytes, size: int) -> str:
+def negotiate(accept_encoding: bytes, size: int) -> str:
     """Return the coding for a body of `size` bytes: `GZIP` or `IDENTITY`, by the header's weights.
 
     Without the header, and if neither is acceptable, it is `IDENTITY`: a server may disregard the
@@ -44,7 +44,7 @@ def coding_for(accept_encoding: bytes, size: int) -> str:
     plain = weights.get(IDENTITY, others)  # acceptable without a preference unless listed
     if compressed == 0 or plain == 0:
         return GZIP if compressed else IDENTITY
-    return IDENTITY if size < SMALLEST or (plain or 0) > compressed else GZIP
+    return IDENTITY if size < MIN_COMPRESS_BYTES or (plain or 0) > compressed else GZIP
 
 
 def _weights(accept_encoding: bytes) -> Mapping[str, float]:
@@ -64,7 +64,7 @@ def compress(body: bytes) -> bytes:
     return gzip.compress(body, 6, mtime=0)
 
 
-class Codings:
+class EncodedBodies:
     """One body in every coding that somebody has wanted it in so far."""
 
     def __init__(self, body: bytes) -> None:
@@ -72,7 +72,7 @@ class Codings:
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
     @property
-    def weight(self) -> int:
+    def size(self) -> int:
         """The bytes of them all."""
         return sum(map(len, self._bodies.values()))
 
@@ -80,12 +80,16 @@ class Codings:
         """The body in `coding`, if that is made."""
         return self._bodies.get(coding)
 
-    async def made(self, coding: str) -> bytes:
+    async def encoded(self, coding: str) -> bytes:
         """The body in `coding`; a large one is made in a thread, once for all who wait for it."""
         body = self._bodies.get(coding)
         if body is None:
             plain = self._bodies[IDENTITY]
-            body = compress(plain) if len(plain) <= IN_PLACE else await self._elsewhere(coding)
+            body = (
+                compress(plain)
+                if len(plain) <= INLINE_COMPRESS_BYTES
+                else await self._elsewhere(coding)
+            )
             self._bodies[coding] = body
         return body
 

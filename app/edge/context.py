@@ -16,7 +16,7 @@ class Caller:
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestContext:
     """One request and its answer, from the first byte we saw to the last we sent.
 
     Written by the layer that learns a thing, read by the access log when the answer is sent.
@@ -27,7 +27,7 @@ class Exchange:
     request_id: str
     method: str
     headers: dict[bytes, bytes]
-    started: float
+    started_at: float
     route: str = ""
     caller: Caller | None = None
     status: int = 0
@@ -39,6 +39,6 @@ class Exchange:
     problem: str = ""
 
 
-def exchange_of(scope: Scope) -> Exchange:
+def context_of(scope: Scope) -> RequestContext:
     """The notes of the exchange that `scope` belongs to."""
-    return cast("Exchange", scope["exchange"])
+    return cast("RequestContext", scope["context"])

@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.edge.context import exchange_of
+from app.edge.context import context_of
 from app.edge.problems import Problem, send_problem
 
 ASKED_FOR = ("Authorization", "Cache-Control", "If-None-Match", "X-Request-Id")
@@ -48,7 +48,7 @@ class Cors:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or b"origin" not in exchange_of(scope).headers:
+        if scope["type"] != "http" or b"origin" not in context_of(scope).headers:
             await self._app(scope, receive, send)
         elif _is_preflight(scope):
             await self._preflight(scope, receive, send)
@@ -56,7 +56,7 @@ class Cors:
             await self._cors(scope, receive, send)
 
     async def _preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange_of(scope).route = "preflight"
+        context_of(scope).route = "preflight"
         answer = self._cors.preflight_response(Headers(scope=scope))
         if answer.status_code == 200:
             kept = {
@@ -71,5 +71,5 @@ class Cors:
 
 
 def _is_preflight(scope: Scope) -> bool:
-    headers = exchange_of(scope).headers
+    headers = context_of(scope).headers
     return scope["method"] == "OPTIONS" and b"access-control-request-method" in headers

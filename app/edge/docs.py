@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from app.edge.pages import STATIC, page, static_file
+from app.edge.pages import STATIC, render_page, static_file
 
 _HEAD = """<link rel="stylesheet" href="docs/swagger-ui.css">
 <script src="docs/swagger-ui-bundle.js" defer></script>
@@ -37,13 +37,13 @@ def docs_router(
     files = StaticFiles(directory=STATIC)
 
     @cache
-    def written() -> bytes:
+    def openapi_bytes() -> bytes:
         # Once: it takes milliseconds, and anybody may ask.
         return json.dumps(document(), ensure_ascii=False).encode()
 
     @routes.get("/docs")
     async def docs() -> Response:
-        return page("orders-bff: docs", _MAIN, head=_HEAD, kind="docs", sandbox=is_sandbox())
+        return render_page("orders-bff: docs", _MAIN, head=_HEAD, kind="docs", sandbox=is_sandbox())
 
     @routes.get("/docs/{name}")
     async def file(name: str, request: Request) -> Response:
@@ -54,6 +54,6 @@ def docs_router(
     @routes.get("/openapi.json")
     async def openapi() -> Response:
         headers = {"Cache-Control": "no-cache"}
-        return Response(written(), media_type="application/json", headers=headers)
+        return Response(openapi_bytes(), media_type="application/json", headers=headers)
 
     return routes

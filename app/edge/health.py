@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.edge.exception_handlers import problem_of
+from app.edge.exception_handlers import to_problem
 from app.edge.problems import Problem, problem_response
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -41,7 +41,7 @@ def health_router(
         try:
             await ready()
         except tuple(table) as error:
-            cause = problem_of(error, table)
+            cause = to_problem(error, table)
             return problem_response(request.scope, replace(cause, code="upstream_unavailable"))
         return JSONResponse({"status": "ready"}, headers=_NO_STORE)
 

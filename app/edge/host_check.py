@@ -4,8 +4,8 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.edge.context import Exchange, exchange_of
-from app.edge.problem_types import PROBLEM_KINDS
+from app.edge.context import RequestContext, context_of
+from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.problems import Problem, send_problem
 
 _LOOPBACK = re.compile(
@@ -19,7 +19,7 @@ _HOST = re.compile(
 """RFC 3986 section 3.2.2, without addresses of a future version."""
 
 
-class Hosts:
+class HostCheck:
     """Bound to loopback, only loopback's names lead here: a page elsewhere cannot rebind its own.
 
     Args:
@@ -28,33 +28,33 @@ class Hosts:
         also: one more host that leads here, as callers see it.
     """
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, also: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, loopback: bool, extra_host: str = "") -> None:
         self._app = app
         self._loopback = loopback
-        self._also = also.lower().encode()
+        self._also = extra_host.lower().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        code = self._refusal(scope, exchange_of(scope)) if scope["type"] == "http" else ""
+        code = self._refusal(scope, context_of(scope)) if scope["type"] == "http" else ""
         if code:
             # Who does not speak HTTP as we do is not listened to any further.
             close = (("Connection", "close"),) if code == "bad_request" else ()
-            problem = Problem(code, PROBLEM_KINDS[code].detail, headers=close)
+            problem = Problem(code, PROBLEM_TYPES[code].detail, headers=close)
             await send_problem(scope, send, problem)
             return
         await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope, exchange: Exchange) -> str:
-        if code := self._refusal_of_host(scope, exchange.headers):
+    def _refusal(self, scope: Scope, context: RequestContext) -> str:
+        if code := self._refusal_of_host(scope, context.headers):
             return code
         # Chunked is the one coding that is read here, and HTTP/1.0 has none (RFC 9112 section 6.1).
-        coding = exchange.headers.get(b"transfer-encoding")
+        coding = context.headers.get(b"transfer-encoding")
         if coding and (coding.lower() != b"chunked" or scope["http_version"] == "1.0"):
             return "bad_request"
         # An escaped slash parts no path for us, nor for a rule of a proxy in front.
         escaped = b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower()
         return "not_found" if escaped else ""
 
-    def leads_here(self, host: bytes | None) -> bool:
+    def is_allowed(self, host: bytes | None) -> bool:
         """Whether a request of HTTP/1.1 with this one Host is meant for us."""
         if host is None:
             return False
@@ -73,7 +73,7 @@ class Hosts:
         repeated = len(headers) != len(scope["headers"])
         if repeated and sum(name == b"host" for name, _ in scope["headers"]) > 1:
             return "bad_request"
-        if self.leads_here(host):
+        if self.is_allowed(host):
             return ""
         misdirected = self._loopback and _HOST.fullmatch(host)
         return "misdirected_request" if misdirected else "bad_request"

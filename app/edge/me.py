@@ -7,10 +7,10 @@ from pydantic import Field
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from app.edge.context import Caller, exchange_of
-from app.edge.openapi import shown_by
+from app.edge.context import Caller, context_of
+from app.edge.openapi import example_response
 from app.edge.openapi_components import open_enum
-from app.edge.query_params import NoParameters, read
+from app.edge.query_params import NoParameters, parse_query
 
 
 class Me(TypedDict):
@@ -47,12 +47,12 @@ def me_router() -> APIRouter:
         operation_id="getMe",
         summary="Who the caller is",
         response_model=MeAnswer,
-        openapi_extra=shown_by(EXAMPLE),
+        openapi_extra=example_response(EXAMPLE),
     )
     async def get_me(request: Request) -> Response:
         """Any caller may ask; it costs nothing upstream."""
-        read(NoParameters, request.scope["query_string"])
-        caller = cast("Caller", exchange_of(request.scope).caller)
+        parse_query(NoParameters, request.scope["query_string"])
+        caller = cast("Caller", context_of(request.scope).caller)
         me = Me(name=caller.name, kind=caller.kind, scopes=sorted(caller.scopes))
         return Response(
             to_json({"data": me, "meta": {}}),

@@ -11,9 +11,9 @@ from app.edge.openapi_components import (
     HEADERS,
     PROBLEM_SCHEMAS,
     SECURITY_SCHEMES,
-    example_of,
+    problem_example,
 )
-from app.edge.problem_types import PROBLEM_KINDS
+from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.problems import MEDIA_TYPE
 
 _PROBLEMS = "x-problems"
@@ -46,7 +46,7 @@ _UPSTREAM_HEADERS = (
 )
 
 
-def asks_upstream(*problems: str, headers: tuple[str, ...] = ()) -> dict[str, Any]:
+def upstream_responses(*problems: str, headers: tuple[str, ...] = ()) -> dict[str, Any]:
     """What the document says of a route whose answer rests on the upstream.
 
     To be merged into its `openapi_extra`. `problems` and `headers` are its own, besides those
@@ -58,12 +58,12 @@ def asks_upstream(*problems: str, headers: tuple[str, ...] = ()) -> dict[str, An
     }
 
 
-def shown_by(example: Any) -> dict[str, Any]:
+def example_response(example: Any) -> dict[str, Any]:
     """An example of a route's answer, to be merged into its `openapi_extra`."""
     return {"responses": {"200": {"content": {"application/json": {"example": example}}}}}
 
 
-def describe(api: FastAPI) -> dict[str, Any]:
+def build_openapi(api: FastAPI) -> dict[str, Any]:
     """The document of `api`; made once, and the same at every start."""
     if api.openapi_schema is None:
         api.openapi_schema = _describe(api)
@@ -115,27 +115,27 @@ def _complete(operation: dict[str, Any], *, guarded: bool) -> None:
         codes = [*_EVERY_PROBLEM, *codes]
     by_status: dict[int, list[str]] = {}
     for code in codes:
-        by_status.setdefault(PROBLEM_KINDS[code].status, []).append(code)
+        by_status.setdefault(PROBLEM_TYPES[code].status, []).append(code)
     for status, of_status in sorted(by_status.items()):
         responses[str(status)] = _problem_response(of_status)
 
 
 def _problem_response(codes: list[str]) -> dict[str, Any]:
     headers = ["X-Request-Id", "Vary"]
-    if any(PROBLEM_KINDS[code].retryable for code in codes):
+    if any(PROBLEM_TYPES[code].retryable for code in codes):
         headers.append("Retry-After")
     if any(code.startswith("upstream_") for code in codes):
         headers.append("X-Upstream-Request-Id")
     if "unauthenticated" in codes:
         headers.append("WWW-Authenticate")
     return {
-        "description": "; ".join(f"`{code}`: {PROBLEM_KINDS[code].title}" for code in codes),
+        "description": "; ".join(f"`{code}`: {PROBLEM_TYPES[code].title}" for code in codes),
         "headers": _references(headers),
         "content": {
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
                 "examples": {
-                    code: {"summary": PROBLEM_KINDS[code].title, "value": example_of(code)}
+                    code: {"summary": PROBLEM_TYPES[code].title, "value": problem_example(code)}
                     for code in codes
                 },
             }

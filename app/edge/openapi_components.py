@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import Field
 
-from app.edge.problem_types import PROBLEM_KINDS
-from app.edge.problems import ParameterFault, Problem, UpstreamFacts, body_of
+from app.edge.problem_types import PROBLEM_TYPES
+from app.edge.problems import InvalidParameter, Problem, UpstreamDetails, body_of
 
 _REQUEST_ID = "4f9a1c52-6f0e-4e0a-9a55-0c2b7d6f1e11"
 _UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
@@ -35,7 +35,7 @@ first read. With `Accept-Encoding: gzip` a page has a sixth of its size; its `ET
 same in every coding.
 
 **A list that changes.** Where the list shifts while it is read, the answer has each order once and
-says `meta.shifting`. An order that shifts in neither total nor number heals within the ttl.
+says `meta.inconsistent`. An order that shifts in neither total nor number heals within the ttl.
 
 `HEAD` works wherever `GET` does.
 """
@@ -75,7 +75,7 @@ HEADERS = {
     "X-Freshness": _header(
         "Open enum: how the oldest part of the answer stands.",
         "fresh",
-        **{"x-extensible-enum": ["fresh", "stale", "kept"]},
+        **{"x-extensible-enum": ["fresh", "stale", "stale-if-error"]},
     ),
     "Age": _header("Whole seconds since `as_of`.", 19, minimum=0),
     "Cache-Control": _header("Whether the answer may be stored.", "private, no-cache"),
@@ -130,7 +130,7 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
             "code": {
                 "type": "string",
                 "description": "Open enum: go by `status` for a code that you do not know.",
-                "x-extensible-enum": list(PROBLEM_KINDS),
+                "x-extensible-enum": list(PROBLEM_TYPES),
             },
             "request_id": {"type": "string"},
             "retryable": {
@@ -176,23 +176,23 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
 }
 
 _UPSTREAM_EXAMPLES = {
-    "upstream_credential_rejected": UpstreamFacts(401, 2020, _UPSTREAM_REQUEST_ID),
-    "upstream_plan_required": UpstreamFacts(402, None, _UPSTREAM_REQUEST_ID),
-    "upstream_rejected": UpstreamFacts(400, None, _UPSTREAM_REQUEST_ID),
-    "upstream_throttled": UpstreamFacts(429, None, _UPSTREAM_REQUEST_ID),
-    "upstream_failed": UpstreamFacts(500, None, _UPSTREAM_REQUEST_ID),
+    "upstream_credential_rejected": UpstreamDetails(401, 2020, _UPSTREAM_REQUEST_ID),
+    "upstream_plan_required": UpstreamDetails(402, None, _UPSTREAM_REQUEST_ID),
+    "upstream_rejected": UpstreamDetails(400, None, _UPSTREAM_REQUEST_ID),
+    "upstream_throttled": UpstreamDetails(429, None, _UPSTREAM_REQUEST_ID),
+    "upstream_failed": UpstreamDetails(500, None, _UPSTREAM_REQUEST_ID),
 }
-_FAULT = ParameterFault("limit", "must be at most 50; ask for more pages", "500")
+_FAULT = InvalidParameter("limit", "must be at most 50; ask for more pages", "500")
 
 
-def example_of(code: str) -> Any:
+def problem_example(code: str) -> Any:
     """A problem of this code, as a caller would get it."""
     problem = Problem(
         code,
-        PROBLEM_KINDS[code].detail,
+        PROBLEM_TYPES[code].detail,
         errors=(_FAULT,) if code == "invalid_request" else (),
         upstream=_UPSTREAM_EXAMPLES.get(code),
-        progress=(3200, 10_000) if code == "collection_loading" else None,
+        progress=(3200, 10_000) if code == "list_loading" else None,
     )
     return json.loads(body_of(problem, _REQUEST_ID))
 

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.edge.problem_types import PROBLEM_KINDS
-from app.upstream.status import Heard
+from app.edge.problem_types import PROBLEM_TYPES
+from app.upstream.status import LastContact
 
 STATIC = Path(__file__).parent / "static"
 
@@ -25,7 +25,7 @@ def pages_router(
     docs_enabled: bool,
     dashboard: bool,
     is_sandbox: Callable[[], bool],
-    heard: Callable[[], Heard],
+    heard: Callable[[], LastContact],
 ) -> APIRouter:
     """`/`, `/problems`, `/problems/{code}` and the stylesheet they share.
 
@@ -38,17 +38,19 @@ def pages_router(
     @routes.get("/")
     async def index() -> Response:
         ways = _ways(docs_enabled=docs_enabled, dashboard=dashboard)
-        return page("orders-bff", _index(ways, heard()), sandbox=is_sandbox())
+        return render_page("orders-bff", _index(ways, heard()), sandbox=is_sandbox())
 
     @routes.get("/problems")
     async def problems() -> Response:
-        return page("Problems", _problems(), sandbox=is_sandbox())
+        return render_page("Problems", _problems(), sandbox=is_sandbox())
 
     @routes.get("/problems/{code}")
     async def problem(code: str) -> Response:
-        if code not in PROBLEM_KINDS:
+        if code not in PROBLEM_TYPES:
             raise HTTPException(404)
-        return page(PROBLEM_KINDS[code].title, _problem(code), root="../", sandbox=is_sandbox())
+        return render_page(
+            PROBLEM_TYPES[code].title, _problem(code), root="../", sandbox=is_sandbox()
+        )
 
     @routes.get("/static/pages.css")
     async def stylesheet(request: Request) -> Response:
@@ -64,7 +66,7 @@ async def static_file(files: StaticFiles, name: str, request: Request) -> Respon
     return response
 
 
-def page(
+def render_page(
     title: str, main: str, *, sandbox: bool, root: str = "", head: str = "", kind: str = "page"
 ) -> HTMLResponse:
     """A whole page around `main`, which is HTML. `root` leads to `/`, relative to the page.
@@ -91,7 +93,7 @@ def page(
     return HTMLResponse(html, headers=_REVALIDATED)
 
 
-def _index(ways: str, heard: Heard) -> str:
+def _index(ways: str, heard: LastContact) -> str:
     return f"""<h1>orders-bff</h1>
 <p class="lead">A caching proxy in front of one order list. Callers ask it with a key of their own;
 the credential of the upstream stays on the server.</p>
@@ -119,15 +121,20 @@ def _ways(*, docs_enabled: bool, dashboard: bool) -> str:
     )
 
 
-def _health(heard: Heard) -> str:
+def _health(heard: LastContact) -> str:
     """Whether it is well, as far as this process knows without asking."""
-    answered = "" if heard.answered is None else f"answered {_ago(heard.answered)}."
-    if heard.failure is not None and heard.failed is not None:
-        title = escape(PROBLEM_KINDS[heard.failure].title)
+    answered = (
+        ""
+        if heard.seconds_since_success is None
+        else f"answered {_ago(heard.seconds_since_success)}."
+    )
+    if heard.failure is not None and heard.seconds_since_failure is not None:
+        title = escape(PROBLEM_TYPES[heard.failure].title)
         why = f'<a href="problems/{escape(heard.failure)}">{title}</a>'
-        last = f"It last {answered} What was read before is still served."
-        told = f"{why}, {_ago(heard.failed)}. {last if answered else 'Nothing is held yet.'}"
-        return _standing("failing", "The upstream fails", told)
+        last = f"It last {answered} Cached answers are still served."
+        since = _ago(heard.seconds_since_failure)
+        told = f"{why}, {since}. {last if answered else 'Nothing is cached yet.'}"
+        return _standing("failing", "Upstream failing", told)
     if answered:
         return _standing("well", "It is well", f"The upstream {answered}")
     told = "Nobody has asked for the list yet, and so neither have we asked the upstream."
@@ -154,7 +161,7 @@ def _problems() -> str:
     rows = "\n".join(
         f'<tr><td>{kind.status}</td><th scope="row"><a href="problems/{escape(code)}">'
         f"<code>{escape(code)}</code></a></th><td>{escape(kind.title)}</td></tr>"
-        for code, kind in PROBLEM_KINDS.items()
+        for code, kind in PROBLEM_TYPES.items()
     )
     return f"""<h1>Problems</h1>
 <p>Every error of this proxy is one of these, as <code>application/problem+json</code>.</p>
@@ -170,7 +177,7 @@ def _problems() -> str:
 
 
 def _problem(code: str) -> str:
-    kind = PROBLEM_KINDS[code]
+    kind = PROBLEM_TYPES[code]
     again = (
         "Yes: after as many seconds as <code>Retry-After</code> says."
         if kind.retryable

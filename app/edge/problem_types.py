@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
-class ProblemKind:
+class ProblemType:
     """What all problems of one code share.
 
     `meaning`, `caller` and `operator` are the page at `/problems/<code>`; `detail` is what a
@@ -28,7 +28,7 @@ class ProblemKind:
 _OURS = "Nothing, as long as it is rare. A caller that does it all day is worth a word."
 
 _KINDS = {
-    "invalid_request": ProblemKind(
+    "invalid_request": ProblemType(
         status=422,
         title="The parameters are not valid",
         retryable=False,
@@ -39,7 +39,7 @@ _KINDS = {
         "The same request will fail again.",
         operator=_OURS,
     ),
-    "bad_request": ProblemKind(
+    "bad_request": ProblemType(
         status=400,
         title="The request cannot be read",
         retryable=False,
@@ -49,7 +49,7 @@ _KINDS = {
         "The same request will fail again.",
         operator="If many callers see it, look at the proxies in front of this one.",
     ),
-    "not_found": ProblemKind(
+    "not_found": ProblemType(
         status=404,
         title="There is nothing here",
         retryable=False,
@@ -58,7 +58,7 @@ _KINDS = {
         caller="Compare the path with the document at /openapi.json.",
         operator="If every path is not found, a proxy in front may add or cut a prefix.",
     ),
-    "method_not_allowed": ProblemKind(
+    "method_not_allowed": ProblemType(
         status=405,
         title="The method is not allowed here",
         retryable=False,
@@ -67,7 +67,7 @@ _KINDS = {
         caller="Use one of the methods that the `Allow` header names.",
         operator=_OURS,
     ),
-    "not_acceptable": ProblemKind(
+    "not_acceptable": ProblemType(
         status=406,
         title="There is no answer of the kind asked for",
         retryable=False,
@@ -76,7 +76,7 @@ _KINDS = {
         caller="Send `Accept: application/json`, or leave the header out.",
         operator=_OURS,
     ),
-    "request_timeout": ProblemKind(
+    "request_timeout": ProblemType(
         status=408,
         title="The request did not come whole in time",
         retryable=True,
@@ -88,7 +88,7 @@ _KINDS = {
         operator="If slow networks are what your callers have, raise "
         "ORDERS_SERVER__REQUEST_TIMEOUT.",
     ),
-    "request_too_large": ProblemKind(
+    "request_too_large": ProblemType(
         status=413,
         title="The request is too large",
         retryable=False,
@@ -97,7 +97,7 @@ _KINDS = {
         caller="Send no body: every question here fits into its URL.",
         operator=_OURS,
     ),
-    "uri_too_long": ProblemKind(
+    "uri_too_long": ProblemType(
         status=414,
         title="The URL is too long",
         retryable=False,
@@ -106,7 +106,7 @@ _KINDS = {
         caller="Ask for less at once: fewer repeated parameters make a shorter URL.",
         operator=_OURS,
     ),
-    "headers_too_large": ProblemKind(
+    "headers_too_large": ProblemType(
         status=431,
         title="The headers are too large",
         retryable=False,
@@ -116,7 +116,7 @@ _KINDS = {
         caller="Send fewer or shorter headers; clear the cookies of the site.",
         operator="Serve the proxy from a host name whose cookies are its own.",
     ),
-    "misdirected_request": ProblemKind(
+    "misdirected_request": ProblemType(
         status=421,
         title="The request was meant for another host",
         retryable=False,
@@ -126,7 +126,7 @@ _KINDS = {
         caller="Use http://127.0.0.1 or http://localhost with the right port.",
         operator="To serve other machines, set ORDERS_SERVER__HOST.",
     ),
-    "unauthenticated": ProblemKind(
+    "unauthenticated": ProblemType(
         status=401,
         title="We do not know who asks",
         retryable=False,
@@ -138,7 +138,7 @@ _KINDS = {
         operator="`orders-bff keys new NAME` makes a key and the entry for "
         "ORDERS_CALLERS__API_KEYS. Look for an `expires_at` that has passed.",
     ),
-    "forbidden": ProblemKind(
+    "forbidden": ProblemType(
         status=403,
         title="The caller may not do this",
         retryable=False,
@@ -147,7 +147,7 @@ _KINDS = {
         caller="`GET /v1/me` tells your scopes. Ask the operator for the one that is missing.",
         operator="Add the scope to the caller's entry in ORDERS_CALLERS__API_KEYS.",
     ),
-    "rate_limited": ProblemKind(
+    "rate_limited": ProblemType(
         status=429,
         title="Too many requests",
         retryable=True,
@@ -158,7 +158,7 @@ _KINDS = {
         operator="Raise ORDERS_CALLERS__RATE, or the `rate` of this caller's entry, "
         "if what it does is right.",
     ),
-    "overloaded": ProblemKind(
+    "overloaded": ProblemType(
         status=503,
         title="The proxy has too much to do",
         retryable=True,
@@ -167,7 +167,7 @@ _KINDS = {
         caller="Wait as long as `Retry-After` says and ask again.",
         operator="Add replicas, or find the caller that asks too much in the access log.",
     ),
-    "order_not_found": ProblemKind(
+    "order_not_found": ProblemType(
         status=404,
         title="There is no such order",
         retryable=False,
@@ -177,7 +177,7 @@ _KINDS = {
         operator="If all orders are missing, the credential may belong to another pool: "
         "`orders-bff doctor` tells which.",
     ),
-    "payment_not_found": ProblemKind(
+    "payment_not_found": ProblemType(
         status=404,
         title="There is no payment of this order",
         retryable=False,
@@ -187,7 +187,7 @@ _KINDS = {
         caller="Look at the order's `status`: only a paid order has a payment.",
         operator=_OURS,
     ),
-    "upstream_credential_rejected": ProblemKind(
+    "upstream_credential_rejected": ProblemType(
         status=502,
         title="The upstream does not accept our credential",
         retryable=False,
@@ -199,7 +199,7 @@ _KINDS = {
         operator="Run `orders-bff doctor`. Check ORDERS_UPSTREAM__ACCESS_KEY_ID and "
         "…__ACCESS_KEY_SECRET, and that the key was not replaced or disabled in the console.",
     ),
-    "upstream_plan_required": ProblemKind(
+    "upstream_plan_required": ProblemType(
         status=502,
         title="The pool's plan does not include orders",
         retryable=False,
@@ -209,7 +209,7 @@ _KINDS = {
         operator="Change the plan of the pool in the upstream's console, or use the credential "
         "of a pool that has it.",
     ),
-    "upstream_rejected": ProblemKind(
+    "upstream_rejected": ProblemType(
         status=502,
         title="The upstream rejects our question",
         retryable=False,
@@ -220,7 +220,7 @@ _KINDS = {
         operator="Run `orders-bff doctor`. Check ORDERS_UPSTREAM__BASE_URL: "
         "another product at that address refuses in the same way.",
     ),
-    "upstream_throttled": ProblemKind(
+    "upstream_throttled": ProblemType(
         status=503,
         title="The upstream asks us to slow down",
         retryable=True,
@@ -231,7 +231,7 @@ _KINDS = {
         operator="Lower ORDERS_UPSTREAM__MAX_RATE or raise ORDERS_CACHE__TTL; look for other "
         "programs that use the same pool.",
     ),
-    "upstream_failed": ProblemKind(
+    "upstream_failed": ProblemType(
         status=502,
         title="The upstream failed",
         retryable=True,
@@ -241,7 +241,7 @@ _KINDS = {
         operator="Look at the upstream's status page. Its support will want the "
         "`upstream.request_id` of the problem.",
     ),
-    "upstream_unreachable": ProblemKind(
+    "upstream_unreachable": ProblemType(
         status=502,
         title="The upstream cannot be reached",
         retryable=True,
@@ -252,7 +252,7 @@ _KINDS = {
         operator="Run `orders-bff doctor`: it tries name, connection and certificate one by one. "
         "ORDERS_UPSTREAM__PROXY and …__CA_FILE are for networks that need them.",
     ),
-    "upstream_timeout": ProblemKind(
+    "upstream_timeout": ProblemType(
         status=504,
         title="The upstream did not answer in time",
         retryable=True,
@@ -262,7 +262,7 @@ _KINDS = {
         operator="If it lasts, compare what `orders-bff doctor` measures with "
         "ORDERS_UPSTREAM__READ_TIMEOUT and …__DEADLINE.",
     ),
-    "upstream_malformed": ProblemKind(
+    "upstream_malformed": ProblemType(
         status=502,
         title="The upstream's answer cannot be read",
         retryable=False,
@@ -273,7 +273,7 @@ _KINDS = {
         operator="Run `orders-bff doctor`. Check ORDERS_UPSTREAM__BASE_URL and whether a "
         "proxy on the way answers in the upstream's place.",
     ),
-    "upstream_unavailable": ProblemKind(
+    "upstream_unavailable": ProblemType(
         status=503,
         title="The upstream is not being asked just now",
         retryable=True,
@@ -283,7 +283,7 @@ _KINDS = {
         caller="Wait as long as `Retry-After` says and ask again.",
         operator="Look at the problems logged before this one: they are the cause.",
     ),
-    "collection_loading": ProblemKind(
+    "list_loading": ProblemType(
         status=503,
         title="The list is still being read",
         retryable=True,
@@ -295,7 +295,7 @@ _KINDS = {
         operator="It lasts as long as reading all blocks takes: raise ORDERS_UPSTREAM__MAX_RATE "
         "if the pool has calls to spare.",
     ),
-    "collection_too_large": ProblemKind(
+    "list_too_large": ProblemType(
         status=503,
         title="The list is too large to answer this",
         retryable=False,
@@ -304,7 +304,7 @@ _KINDS = {
         caller="Read the pages one by one: that works for any number of orders.",
         operator="Raise ORDERS_CACHE__MAX_ORDERS if the machine has the memory.",
     ),
-    "cursor_gone": ProblemKind(
+    "cursor_expired": ProblemType(
         status=410,
         title="The cursor is not known here",
         retryable=False,
@@ -315,7 +315,7 @@ _KINDS = {
         "`/v1/orders/export`, and go on from there.",
         operator="Nothing, as long as it is rare: after a restart each caller meets it once.",
     ),
-    "not_in_cache": ProblemKind(
+    "not_in_cache": ProblemType(
         status=504,
         title="The answer is not held",
         retryable=False,
@@ -324,7 +324,7 @@ _KINDS = {
         caller="Ask without `only-if-cached`.",
         operator="Nothing: the caller asked for this.",
     ),
-    "internal_error": ProblemKind(
+    "internal_error": ProblemType(
         status=500,
         title="Something went wrong here",
         retryable=False,
@@ -335,5 +335,5 @@ _KINDS = {
     ),
 }
 
-PROBLEM_KINDS: Mapping[str, ProblemKind] = MappingProxyType(_KINDS)
+PROBLEM_TYPES: Mapping[str, ProblemType] = MappingProxyType(_KINDS)
 """Code → what it is. A code that is not here cannot be answered."""

@@ -6,14 +6,14 @@ from dataclasses import KW_ONLY, dataclass
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
-from app.edge.context import exchange_of
-from app.edge.problem_types import PROBLEM_KINDS, ProblemKind
+from app.edge.context import context_of
+from app.edge.problem_types import PROBLEM_TYPES, ProblemType
 
 MEDIA_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterFault:
+class InvalidParameter:
     """One fault of one parameter. `value` is absent where the parameter is not one of ours."""
 
     parameter: str
@@ -22,7 +22,7 @@ class ParameterFault:
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamFacts:
+class UpstreamDetails:
     """What the upstream said, without its words."""
 
     status_code: int | None = None
@@ -44,26 +44,26 @@ class Problem:
     detail: str
     _: KW_ONLY
     retry_after: int | None = None
-    errors: tuple[ParameterFault, ...] = ()
-    upstream: UpstreamFacts | None = None
+    errors: tuple[InvalidParameter, ...] = ()
+    upstream: UpstreamDetails | None = None
     progress: tuple[int, int] | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
     @property
-    def kind(self) -> ProblemKind:
+    def type(self) -> ProblemType:
         """What all problems of this code share."""
-        return PROBLEM_KINDS[self.code]
+        return PROBLEM_TYPES[self.code]
 
 
 def problem_response(scope: Scope, problem: Problem) -> Response:
     """The answer that tells `problem`; notes its code in the exchange."""
-    exchange = exchange_of(scope)
-    exchange.problem = problem.code
+    context = context_of(scope)
+    context.problem = problem.code
     if problem.upstream is not None and problem.upstream.request_id is not None:
-        exchange.upstream_request_ids = (problem.upstream.request_id,)
+        context.upstream_request_ids = (problem.upstream.request_id,)
     return Response(
-        body_of(problem, exchange.request_id),
-        status_code=problem.kind.status,
+        body_of(problem, context.request_id),
+        status_code=problem.type.status,
         headers=headers_of(problem),
         media_type=MEDIA_TYPE,
     )
@@ -85,7 +85,7 @@ async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
 def headers_of(problem: Problem) -> dict[str, str]:
     """The headers that go with `problem`, its own last."""
     headers = {"Cache-Control": "no-store"}
-    if problem.kind.retryable:
+    if problem.type.retryable:
         headers["Retry-After"] = str(max(1, problem.retry_after or 0))
     if problem.upstream is not None and problem.upstream.request_id is not None:
         headers["X-Upstream-Request-Id"] = problem.upstream.request_id
@@ -94,7 +94,7 @@ def headers_of(problem: Problem) -> dict[str, str]:
 
 def body_of(problem: Problem, request_id: str) -> bytes:
     """The body of `problem`, RFC 9457; what is not known is left out."""
-    kind = problem.kind
+    kind = problem.type
     page = f"/problems/{problem.code}"
     body: dict[str, object] = {
         "type": page,

@@ -19,12 +19,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from app.edge.problems import ParameterFault
+from app.edge.problems import InvalidParameter
 
 M = TypeVar("M", bound=BaseModel)
 
 MAX_PARAMETERS = 100
-SHOWN = 100
+MAX_ECHO_CHARS = 100
 """Characters of a caller's own text that an error gives back."""
 
 _DECIMAL = re.compile(r"[1-9][0-9]*")
@@ -36,7 +36,7 @@ _ORDER_NUMBER_DOCUMENTED = f"^{_ORDER_NUMBER.pattern}$"
 class InvalidRequest(Exception):
     """The caller's parameters are not valid; `errors` has every fault."""
 
-    def __init__(self, *errors: ParameterFault) -> None:
+    def __init__(self, *errors: InvalidParameter) -> None:
         super().__init__("; ".join(f"{error.parameter} {error.message}" for error in errors))
         self.errors = errors
 
@@ -109,7 +109,7 @@ class OneOf:
         return word
 
 
-def read(model: type[M], query_string: bytes) -> M:
+def parse_query(model: type[M], query_string: bytes) -> M:
     """The parameters in `query_string` as a `model`; a tuple's parameter may be repeated.
 
     Raises:
@@ -123,12 +123,14 @@ def read(model: type[M], query_string: bytes) -> M:
         all_given = [value for given_name, value in given if given_name == name]
         repeats = name in fields and get_origin(fields[name].annotation) is tuple
         if name not in names:
-            faults.append(ParameterFault(name[:SHOWN], f"is unknown here; {_takes(names)}"))
+            faults.append(
+                InvalidParameter(name[:MAX_ECHO_CHARS], f"is unknown here; {_takes(names)}")
+            )
         elif count > 1 and not repeats:
             message = f"is given {count} times; give it once"
-            faults.append(ParameterFault(name, message, all_given[0][:SHOWN]))
+            faults.append(InvalidParameter(name, message, all_given[0][:MAX_ECHO_CHARS]))
         elif not all(all_given):
-            faults.append(ParameterFault(name, "is empty; give it a value or leave it out", ""))
+            faults.append(InvalidParameter(name, "is empty; give it a value or leave it out", ""))
         else:
             values[name] = all_given if repeats else all_given[0]
     try:
@@ -142,12 +144,12 @@ def read(model: type[M], query_string: bytes) -> M:
     return read_model
 
 
-def is_given(query_string: bytes, name: str, value: str) -> bool:
+def has_param(query_string: bytes, name: str, value: str) -> bool:
     """Whether `value` is among what is given for `name`, be the rest valid or not."""
     return (name, value) in parse_qsl(query_string.decode("latin-1"))
 
 
-def order_number(value: str) -> str:
+def parse_order_no(value: str) -> str:
     """`value`, if it can be the number of an order.
 
     Raises:
@@ -156,7 +158,9 @@ def order_number(value: str) -> str:
     try:
         return _order_number(value)
     except ValueError as error:
-        raise InvalidRequest(ParameterFault("order_no", str(error), value[:SHOWN])) from None
+        raise InvalidRequest(
+            InvalidParameter("order_no", str(error), value[:MAX_ECHO_CHARS])
+        ) from None
 
 
 def _order_number(value: str) -> str:
@@ -187,7 +191,7 @@ def documented_order_number() -> dict[str, Any]:
     }
 
 
-def documented(model: type[BaseModel]) -> list[dict[str, Any]]:
+def openapi_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
     """The parameters of `model`, for the OpenAPI document."""
     schema = model.model_json_schema()
     required = schema.get("required", ())
@@ -212,13 +216,13 @@ def _document(name: str, schema: dict[str, Any], *, required: bool) -> dict[str,
 
 def _split(
     query_string: bytes, names: tuple[str, ...]
-) -> tuple[list[tuple[str, str]], list[ParameterFault]]:
+) -> tuple[list[tuple[str, str]], list[InvalidParameter]]:
     pairs = [pair for pair in query_string.split(b"&") if pair]
     if len(pairs) > MAX_PARAMETERS:
         message = f"has more than {MAX_PARAMETERS} parameters; ask for less at once"
-        raise InvalidRequest(ParameterFault("query", message))
+        raise InvalidRequest(InvalidParameter("query", message))
     given: list[tuple[str, str]] = []
-    faults: list[ParameterFault] = []
+    faults: list[InvalidParameter] = []
     for pair in pairs:
         raw_name, _, raw_value = pair.partition(b"=")
         name, value = _shown(raw_name), _shown(raw_value)
@@ -227,12 +231,14 @@ def _split(
             given.append((name, _decode(raw_value)))
         except ValueError as error:
             known = name in names
-            faults.append(ParameterFault(name[:SHOWN], str(error), value if known else None))
+            faults.append(
+                InvalidParameter(name[:MAX_ECHO_CHARS], str(error), value if known else None)
+            )
     return given, faults
 
 
 def _shown(raw: bytes) -> str:
-    return raw.decode("ascii", "backslashreplace")[:SHOWN]
+    return raw.decode("ascii", "backslashreplace")[:MAX_ECHO_CHARS]
 
 
 def _decode(raw: bytes) -> str:
@@ -246,7 +252,7 @@ def _decode(raw: bytes) -> str:
 
 def _faults_of(
     error: ValidationError, values: Mapping[str, str | list[str]]
-) -> Iterator[ParameterFault]:
+) -> Iterator[InvalidParameter]:
     for fault in error.errors(include_url=False):
         # A fault of several parameters together has no place of its own.
         name, *at = fault["loc"] or ("query",)
@@ -262,7 +268,7 @@ def _faults_of(
             )
         else:
             message = fault["msg"].removeprefix("Value error, ")
-        yield ParameterFault(str(name), message, value and value[:SHOWN])
+        yield InvalidParameter(str(name), message, value and value[:MAX_ECHO_CHARS])
 
 
 def _takes(names: tuple[str, ...]) -> str:

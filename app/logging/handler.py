@@ -15,17 +15,17 @@ import select
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
-MOST_HELD = 2 * 1024 * 1024
+MAX_BUFFERED_CHARS = 2 * 1024 * 1024
 """Characters held for a reader who does not read."""
 
-MOMENT = 0.02
+FLUSH_INTERVAL = 0.02
 """Seconds for which a line is held. The loop's own timer, not the clock's: it decides nothing."""
 
-CHUNK = 4096
+WRITE_CHUNK = 4096
 """Characters written at once: a pipe that takes anything takes so many without waiting."""
 
 
-class Layout(Protocol):
+class LineFormatter(Protocol):
     """How a line is written: one, of ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -35,10 +35,12 @@ class Layout(Protocol):
         """The line of a request."""
 
 
-class Lines(logging.Handler):
+class BufferedHandler(logging.Handler):
     """Writes lines to `stream`, as `layout` has them, `moment` seconds later."""
 
-    def __init__(self, stream: TextIO, layout: Layout, moment: float = MOMENT) -> None:
+    def __init__(
+        self, stream: TextIO, layout: LineFormatter, moment: float = FLUSH_INTERVAL
+    ) -> None:
         super().__init__()
         self._moment = moment
         self._stream = stream
@@ -62,7 +64,7 @@ class Lines(logging.Handler):
 
     def _take(self, line: str) -> None:
         """Hold a line for a moment; where no loop runs, write it."""
-        if self._size > MOST_HELD:
+        if self._size > MAX_BUFFERED_CHARS:
             self._lost += 1
         else:
             self._tell_what_was_lost()
@@ -112,9 +114,9 @@ class Lines(logging.Handler):
         at = 0
         try:
             while at < len(text) and (at == 0 or patient or self._takes_more()):
-                self._stream.write(text[at : at + CHUNK])
+                self._stream.write(text[at : at + WRITE_CHUNK])
                 self._stream.flush()
-                at += CHUNK
+                at += WRITE_CHUNK
         except (OSError, ValueError):
             at = len(text)  # whoever read has gone, and nobody is left to be told
         self._held = [text[at:]]

@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 from pydantic_core import to_json
 
 from app.clock import Clock
-from app.logging.handler import Lines
+from app.logging.handler import BufferedHandler
 from app.request_id import current
 
 LOGGER = "orders_bff"
@@ -45,7 +45,7 @@ def configure(
         The handler, for who wants to remove it at the end.
     """
     as_text = layout == "text" or (layout == "auto" and stream.isatty())
-    handler = Lines(stream, _TextLines(clock) if as_text else _JsonLines(clock))
+    handler = BufferedHandler(stream, _TextLines(clock) if as_text else _JsonLines(clock))
     # The quiet ones have a level of their own: "error" must hold for them too.
     handler.setLevel(level.upper())
     # Facts that no line of ours tells need not be found out.
@@ -58,7 +58,7 @@ def configure(
     return handler
 
 
-def frames_of(error: BaseException) -> list[str]:
+def traceback_frames(error: BaseException) -> list[str]:
     """Where an error came from, as `file:line:function`, the innermost last."""
     frames = []
     trace = error.__traceback__
@@ -69,10 +69,10 @@ def frames_of(error: BaseException) -> list[str]:
     return frames[-_FRAMES:]
 
 
-def tell_request(facts: Mapping[str, object]) -> None:
+def log_request(facts: Mapping[str, object]) -> None:
     """Write the line of one request to wherever lines go."""
     for handler in _ROOT.handlers:
-        if isinstance(handler, Lines):
+        if isinstance(handler, BufferedHandler):
             handler.request(facts)
 
 
@@ -104,7 +104,7 @@ class _Lines(logging.Formatter):
         told.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[1]:
             told["error"] = type(record.exc_info[1]).__name__
-            told["frames"] = frames_of(record.exc_info[1])
+            told["frames"] = traceback_frames(record.exc_info[1])
         return told
 
 

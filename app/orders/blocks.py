@@ -32,51 +32,51 @@ class Block:
     as_of: str
     request_id: str | None
     sandbox: bool
-    by_number: Mapping[str, Row] = field(init=False, repr=False, compare=False)
+    by_order_no: Mapping[str, Row] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Of two rows with one number the first is the order: in a page too the second is left out.
-        by_number = {row.order_no: row for row in reversed(self.rows)}
-        object.__setattr__(self, "by_number", MappingProxyType(by_number))
+        by_order_no = {row.order_no: row for row in reversed(self.rows)}
+        object.__setattr__(self, "by_order_no", MappingProxyType(by_order_no))
 
     @property
-    def weight(self) -> int:
+    def size(self) -> int:
         """Roughly its bytes in memory."""
-        return ROW_OVERHEAD + sum(row.weight + ROW_OVERHEAD for row in self.rows)
+        return ROW_OVERHEAD + sum(row.size + ROW_OVERHEAD for row in self.rows)
 
 
-def blocks_of(start: int, stop: int, total: int) -> range:
+def blocks_for_range(start: int, stop: int, total: int) -> range:
     """The blocks that hold positions `start` to `stop` of a list of `total`; none past its end."""
     if start >= min(stop, total):
         return range(0)
     return range(start // BLOCK_SIZE, (min(stop, total) - 1) // BLOCK_SIZE + 1)
 
 
-def newest(entries: Sequence[Entry[Block]]) -> Entry[Block]:
+def latest(entries: Sequence[Entry[Block]]) -> Entry[Block]:
     """The one that was asked for last."""
-    return max(entries, key=lambda entry: entry.ordinal)
+    return max(entries, key=lambda entry: entry.sequence)
 
 
-def laggards(entries: Sequence[Entry[Block]]) -> list[int]:
+def outdated_blocks(entries: Sequence[Entry[Block]]) -> list[int]:
     """The blocks that do not agree with one asked for later, by index.
 
     Blocks agree when they tell the same total and share no order number.
     """
-    return [index for index in laggards_among(entries) if index is not None]
+    return [index for index in iter_outdated(entries) if index is not None]
 
 
-def laggards_among(entries: Sequence[Entry[Block]]) -> Iterator[int | None]:
+def iter_outdated(entries: Sequence[Entry[Block]]) -> Iterator[int | None]:
     """The same, one look at a time: for each block, the latest first, its index or None."""
-    total = newest(entries).value.total
+    total = latest(entries).value.total
     later: set[str] = set()
-    for entry in sorted(entries, key=lambda entry: -entry.ordinal):
+    for entry in sorted(entries, key=lambda entry: -entry.sequence):
         numbers = {row.order_no for row in entry.value.rows} - {""}
         agrees = entry.value.total == total and numbers.isdisjoint(later)
         later |= numbers
         yield None if agrees else entry.value.index
 
 
-def cut(start: int, stop: int, blocks: Sequence[Block]) -> Iterator[Row]:
+def slice_rows(start: int, stop: int, blocks: Sequence[Block]) -> Iterator[Row]:
     """The rows at positions `start` to `stop`, each order once."""
     seen: set[str] = set()
     for block in blocks:

@@ -21,9 +21,9 @@ from sys import maxsize
 from typing import Any
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import Ask, Entry, GraceCache, Served
+from app.cache.grace_cache import CacheDirective, Entry, GraceCache, Lookup
 from app.clock import Clock
-from app.orders.blocks import Block, blocks_of, cut, laggards, newest
+from app.orders.blocks import Block, blocks_for_range, latest, outdated_blocks, slice_rows
 from app.orders.mapping import Row
 from app.single_flight import Awaited, always_awaited
 from app.upstream.wire import BLOCK_SIZE
@@ -37,8 +37,8 @@ class Window:
 
     rows: tuple[Row, ...]
     total: int
-    shifting: bool
-    served: tuple[Served[Block], ...]
+    inconsistent: bool
+    lookups: tuple[Lookup[Block], ...]
 
 
 class OrderBook:
@@ -61,14 +61,14 @@ class OrderBook:
         clock: Clock,
         *,
         deadline: float,
-        sweep_rate: float = math.inf,
+        refresh_rate: float = math.inf,
         max_orders: int = maxsize,
     ) -> None:
         self._blocks = make_blocks(self._landed)
         self._fetch = fetch
         self._clock = clock
         self._deadline = deadline
-        self._sweep_rate = sweep_rate
+        self._sweep_rate = refresh_rate
         self._max_orders = max_orders
         self._lifetime = self._blocks.lifetime
         self._telling: Entry[Block] | None = None
@@ -78,7 +78,7 @@ class OrderBook:
     @property
     def total(self) -> int | None:
         """The total last told, unless the answer that told it is gone."""
-        if self._telling and self._blocks.judge(self._telling) is not Freshness.GONE:
+        if self._telling and self._blocks.freshness(self._telling) is not Freshness.EXPIRED:
             return self._telling.value.total
         return None
 
@@ -87,7 +87,9 @@ class OrderBook:
         """Seconds that a block is fresh, as the list is now."""
         return self._blocks.lifetime.ttl
 
-    async def window(self, start: int, stop: int, ask: Ask = Ask.NORMAL) -> Window:
+    async def window(
+        self, start: int, stop: int, ask: CacheDirective = CacheDirective.DEFAULT
+    ) -> Window:
         """The orders at positions `start` to `stop`.
 
         Raises:
@@ -97,15 +99,15 @@ class OrderBook:
         """
         since = self._clock.monotonic()
         until = since + self._deadline
-        gathered: dict[int, Served[Block]] = {}
+        gathered: dict[int, Lookup[Block]] = {}
         # Ends: each turn has learnt something new (a total, a block), or is the last; and past the
         # deadline nothing new is learnt.
         while True:
-            telling = self.telling_to([served.entry for served in gathered.values()])
+            telling = self.total_entry_for([served.entry for served in gathered.values()])
             wanted = self._wanted(start, stop, telling)
             missing = [index for index in wanted if index not in gathered]
             if missing:
-                cold = not all(map(self.held, missing))
+                cold = not all(map(self.cached_block, missing))
                 for served in await self._gather(missing, ask, until, since):
                     gathered[served.entry.value.index] = served
                 if cold:
@@ -116,34 +118,34 @@ class OrderBook:
             lagging = self._lagging(basis, start, stop, telling)
             if not lagging:
                 return self._cut(start, stop, basis)
-            if ask is Ask.ONLY_IF_CACHED:
+            if ask is CacheDirective.ONLY_IF_CACHED:
                 break
             if not await self._look_again(lagging, gathered, until, since):
                 break
-        telling = self.telling_to([served.entry for served in gathered.values()])
+        telling = self.total_entry_for([served.entry for served in gathered.values()])
         wanted = self._wanted(start, stop, telling)
         basis = [gathered[index] for index in wanted if index in gathered]
-        return self._cut(start, stop, basis or list(gathered.values()), shifting=True)
+        return self._cut(start, stop, basis or list(gathered.values()), inconsistent=True)
 
-    def all_indexes(self, gathered: Collection[Entry[Block]] = ()) -> list[int]:
+    def block_indexes(self, gathered: Collection[Entry[Block]] = ()) -> list[int]:
         """The blocks that the whole list needs, as far as is known to who gathered these."""
-        return self._wanted(0, maxsize, self.telling_to(gathered))
+        return self._wanted(0, maxsize, self.total_entry_for(gathered))
 
-    def telling_to(self, gathered: Collection[Entry[Block]]) -> Entry[Block] | None:
+    def total_entry_for(self, gathered: Collection[Entry[Block]]) -> Entry[Block] | None:
         """The answer that tells the total to one who gathered these.
 
         What was gathered stays good for who gathered it: the total that it told, too.
         """
         if self.total is not None:
             return self._telling
-        return newest(tuple(gathered)) if gathered else None
+        return latest(tuple(gathered)) if gathered else None
 
-    def held(self, index: int) -> Entry[Block] | None:
+    def cached_block(self, index: int) -> Entry[Block] | None:
         """The block that is held, unless it is gone."""
-        entry = self._blocks.held(index)
-        return entry if entry and self.judge(entry) is not Freshness.GONE else None
+        entry = self._blocks.get(index)
+        return entry if entry and self.freshness(entry) is not Freshness.EXPIRED else None
 
-    async def refreshed(self, index: int, awaited: Awaited) -> Served[Block]:
+    async def fresh_block(self, index: int, awaited: Awaited) -> Lookup[Block]:
         """The block, fresh if it can be; for work behind the callers that `awaited` tells of.
 
         Raises:
@@ -151,14 +153,14 @@ class OrderBook:
         """
         return await self._blocks.refreshed(index, partial(self._read, index), awaited)
 
-    async def renewed(
+    async def refetch_block(
         self,
         entry: Entry[Block],
         *,
         until: float,
         since: float | None = None,
         awaited: Awaited = always_awaited,
-    ) -> Served[Block]:
+    ) -> Lookup[Block]:
         """What is served in the place of a block that was found lagging."""
         index = entry.value.index
         return await self._blocks.renew(
@@ -170,28 +172,28 @@ class OrderBook:
             awaited=awaited,
         )
 
-    def fresh_row(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
+    def find_fresh(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
         """The order in a fresh block, the one asked for last if there are several."""
         return self._find(order_no, lambda freshness: freshness is Freshness.FRESH)
 
-    def held_row(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
+    def find_cached(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
         """The order in any block that is not gone."""
-        return self._find(order_no, lambda freshness: freshness is not Freshness.GONE)
+        return self._find(order_no, lambda freshness: freshness is not Freshness.EXPIRED)
 
-    def judge(self, entry: Entry[Block]) -> Freshness:
+    def freshness(self, entry: Entry[Block]) -> Freshness:
         """How good a block is now."""
-        return self._blocks.judge(entry)
+        return self._blocks.freshness(entry)
 
-    def judge_asked(self, asked: float) -> Freshness:
+    def freshness_at(self, asked: float) -> Freshness:
         """How good a block that was asked for at the moment `asked` is now."""
-        return self._blocks.judge_asked(asked)
+        return self._blocks.freshness_at(asked)
 
     def is_current(self, entries: Sequence[Entry[Block]], total: int) -> bool:
         """Whether just these blocks are held, fresh, and `total` is the total last told."""
         for entry in entries:
-            if self._blocks.held(entry.value.index) is not entry:
+            if self._blocks.get(entry.value.index) is not entry:
                 return False
-            if self._blocks.judge(entry) is not Freshness.FRESH:
+            if self._blocks.freshness(entry) is not Freshness.FRESH:
                 return False
         return self._telling is not None and self._telling.value.total == total
 
@@ -202,29 +204,29 @@ class OrderBook:
     async def _read(self, index: int, awaited: Awaited) -> Block:
         """Ask for one block; where it says again what it said, the rows stay those that were."""
         block = await self._fetch(index, awaited)
-        held = self._blocks.held(index)
+        held = self._blocks.get(index)
         if held and held.value.rows == block.rows:
             return replace(block, rows=held.value.rows)
         return block
 
     def _landed(self, _index: int, entry: Entry[Block]) -> None:
         self.generation += 1
-        if self._telling is None or self._telling.ordinal < entry.ordinal:
+        if self._telling is None or self._telling.sequence < entry.sequence:
             self._telling = entry
             blocks = -(-min(entry.value.total, self._max_orders) // BLOCK_SIZE)
-            self._blocks.lifetime = self._lifetime.stretched(blocks / self._sweep_rate)
+            self._blocks.lifetime = self._lifetime.with_min_ttl(blocks / self._sweep_rate)
 
     @staticmethod
     def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:
         """The blocks that the window needs, as far as is known."""
         if telling is None:
             return [PROBE]
-        needed = blocks_of(start, stop, telling.value.total)
+        needed = blocks_for_range(start, stop, telling.value.total)
         return list(needed) or [telling.value.index]
 
     @staticmethod
     def _lagging(
-        basis: Sequence[Served[Block]], start: int, stop: int, telling: Entry[Block] | None
+        basis: Sequence[Lookup[Block]], start: int, stop: int, telling: Entry[Block] | None
     ) -> list[int]:
         """The blocks that disagree with a later one, or end where the list goes on.
 
@@ -232,24 +234,24 @@ class OrderBook:
         shorter, and then these know of orders in blocks that nobody has asked for.
         """
         entries = [served.entry for served in basis]
-        found = laggards(entries)
+        found = outdated_blocks(entries)
         last = entries[-1].value
         total = telling.value.total if telling else last.total
-        beyond = any(index > last.index for index in blocks_of(start, stop, last.total))
+        beyond = any(index > last.index for index in blocks_for_range(start, stop, last.total))
         if not found and (beyond or last.total < min(stop, total)):
             return [last.index]
         return found
 
     async def _gather(
-        self, indexes: Sequence[int], ask: Ask, until: float, since: float
-    ) -> list[Served[Block]]:
+        self, indexes: Sequence[int], ask: CacheDirective, until: float, since: float
+    ) -> list[Lookup[Block]]:
         """All of them at once; the first error is raised when all have ended."""
         lookups = [
             self._blocks.serve(index, partial(self._read, index), ask=ask, until=until, since=since)
             for index in indexes
         ]
         outcomes = await asyncio.gather(*lookups, return_exceptions=True)
-        served: list[Served[Block]] = []
+        served: list[Lookup[Block]] = []
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -257,30 +259,31 @@ class OrderBook:
         return served
 
     async def _look_again(
-        self, lagging: Sequence[int], gathered: dict[int, Served[Block]], until: float, since: float
+        self, lagging: Sequence[int], gathered: dict[int, Lookup[Block]], until: float, since: float
     ) -> bool:
         """Fetch the laggards again; False if that brought nothing new."""
         before = [gathered[index].entry for index in lagging]
-        renewals = [self.renewed(entry, until=until, since=since) for entry in before]
+        renewals = [self.refetch_block(entry, until=until, since=since) for entry in before]
         gathered.update(zip(lagging, await asyncio.gather(*renewals), strict=True))
         return any(
-            gathered[index].entry.ordinal > entry.ordinal
+            gathered[index].entry.sequence > entry.sequence
             for index, entry in zip(lagging, before, strict=True)
         )
 
     def _cut(
-        self, start: int, stop: int, basis: Sequence[Served[Block]], *, shifting: bool = False
+        self, start: int, stop: int, basis: Sequence[Lookup[Block]], *, inconsistent: bool = False
     ) -> Window:
-        total = newest([served.entry for served in basis]).value.total
-        rows = tuple(cut(start, stop, [served.entry.value for served in basis]))
-        return Window(rows, total, shifting, tuple(basis))
+        total = latest([served.entry for served in basis]).value.total
+        rows = tuple(slice_rows(start, stop, [served.entry.value for served in basis]))
+        return Window(rows, total, inconsistent, tuple(basis))
 
     def _find(
         self, order_no: str, good: Callable[[Freshness], bool]
     ) -> tuple[Row, Entry[Block]] | None:
         holding = [
             (row, entry)
-            for _, entry in self._blocks.all_held()
-            if (row := entry.value.by_number.get(order_no)) and good(self._blocks.judge(entry))
+            for _, entry in self._blocks.items()
+            if (row := entry.value.by_order_no.get(order_no))
+            and good(self._blocks.freshness(entry))
         ]
-        return max(holding, key=lambda held: held[1].ordinal, default=None)
+        return max(holding, key=lambda held: held[1].sequence, default=None)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import How, Served
+from app.cache.grace_cache import Lookup, Outcome
 
 _BY_GOODNESS = list(Freshness)
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class CacheOutcome:
     """How the lookups behind one answer went, taken together.
 
     Attributes:
@@ -23,42 +23,44 @@ class Manner:
 
     cache_status: str
     freshness: Freshness
-    outcome: str
+    name: str
 
 
-def held_fresh(seconds_left: float) -> Manner:
+def fresh_hit(seconds_left: float) -> CacheOutcome:
     """All of it was held, and fresh for so long yet."""
     status = f"orders-bff; hit; ttl={math.floor(seconds_left)}"
-    return Manner(status, Freshness.FRESH, "hit")
+    return CacheOutcome(status, Freshness.FRESH, "hit")
 
 
-def manner_of(
-    served: Sequence[Served[Any]],
+def combine_lookups(
+    served: Sequence[Lookup[Any]],
     *,
     now: float,
     code_of: Callable[[BaseException], str],
     stored: bool = True,
-) -> Manner:
+) -> CacheOutcome:
     """What several lookups amount to: of their ways, the last of `How` speaks."""
-    speaker = max(served, key=lambda lookup: lookup.how)
+    speaker = max(served, key=lambda lookup: lookup.outcome)
     freshness = max((lookup.freshness for lookup in served), key=_BY_GOODNESS.index)
     left = min(_seconds_left(lookup, now) for lookup in served)
-    status = f"orders-bff; fwd={speaker.reason}"
-    match speaker.how:
-        case How.HELD:
-            return held_fresh(left)
-        case How.HELD_STALE:
-            outcome = "kept" if freshness is Freshness.KEPT else "stale"
-            return Manner(f"orders-bff; hit; ttl={math.floor(left)}", freshness, outcome)
-        case How.FETCHED:
-            return Manner(f"{status}; stored" if stored else status, freshness, "miss")
-        case How.JOINED:
-            return Manner(f"{status}; collapsed", freshness, "collapsed")
+    status = f"orders-bff; fwd={speaker.forward_reason}"
+    match speaker.outcome:
+        case Outcome.HIT:
+            return fresh_hit(left)
+        case Outcome.STALE_HIT:
+            outcome = "stale_if_error" if freshness is Freshness.STALE_IF_ERROR else "stale_hit"
+            return CacheOutcome(f"orders-bff; hit; ttl={math.floor(left)}", freshness, outcome)
+        case Outcome.MISS:
+            return CacheOutcome(f"{status}; stored" if stored else status, freshness, "miss")
+        case Outcome.COLLAPSED:
+            return CacheOutcome(f"{status}; collapsed", freshness, "collapsed")
         case _:  # FAILED
-            code = code_of(speaker.failure) if speaker.failure else "internal_error"
-            return Manner(f"{status}; ttl={math.floor(left)}; detail={code}", freshness, "kept")
+            code = code_of(speaker.error) if speaker.error else "internal_error"
+            return CacheOutcome(
+                f"{status}; ttl={math.floor(left)}; detail={code}", freshness, "stale_if_error"
+            )
 
 
-def _seconds_left(lookup: Served[Any], now: float) -> float:
-    left = lookup.ttl - (now - lookup.entry.asked)
-    return min(left, 0) if lookup.entry.lagging else left
+def _seconds_left(lookup: Lookup[Any], now: float) -> float:
+    left = lookup.ttl - (now - lookup.entry.fetched_at)
+    return min(left, 0) if lookup.entry.outdated else left

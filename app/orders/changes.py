@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from app.orders.changed import Change
 from app.orders.mapping import Row
-from app.orders.slices import in_slices
-from app.orders.snapshot import Whole
+from app.orders.slices import cooperative_chunks
+from app.orders.snapshot import Snapshot
 
 MAX_STEPS = 1000
 MAX_REPLACED = 100_000
@@ -27,7 +27,7 @@ Replaced = dict[str, str | None]
 """Order numbers, and the fingerprint that each had before; None where there was no such order."""
 
 
-class CursorGone(Exception):
+class CursorExpired(Exception):
     """The state is not, or no longer, known here, or too far behind."""
 
 
@@ -48,14 +48,14 @@ class History:
         self._steps: deque[_Step] = deque()
         self._replaced = 0
         self.cursor = ""
-        self.latest: Whole | None = None
+        self.latest: Snapshot | None = None
         """The list in its present state."""
 
-    async def record(self, whole: Whole) -> None:
+    async def record(self, whole: Snapshot) -> None:
         """`whole` is the present state; unless its blocks disagree: then it is none."""
         before: dict[str, Row] = {}
         async with self._turn:
-            if whole.shifting or whole is self.latest:
+            if whole.inconsistent or whole is self.latest:
                 return
             if self.latest and whole.generation < self.latest.generation:
                 return  # A newer one was read while somebody waited for their turn with this one.
@@ -81,7 +81,7 @@ class History:
             before.update(step.replaced)
             if step.cursor == cursor:
                 return self._changes(before)
-        raise CursorGone
+        raise CursorExpired
 
     def _changes(self, before: Replaced) -> Sequence[Change]:
         changes = [
@@ -90,7 +90,7 @@ class History:
             if (change := _change(order_no, rev, self._rows.get(order_no)))
         ]
         if len(changes) > MAX_CHANGES:
-            raise CursorGone
+            raise CursorExpired
         return changes
 
     def _step(self, replaced: Replaced) -> None:
@@ -110,31 +110,31 @@ def _change(order_no: str, rev: str | None, row: Row | None) -> Change | None:
 
 async def _state_of(rows: Sequence[Row]) -> tuple[dict[str, Row], str]:
     """The orders by number, and the cursor: a sum, so that the order of them is of no matter."""
-    by_number: dict[str, Row] = {}
+    by_order_no: dict[str, Row] = {}
     total = 0
-    async for some in in_slices(rows):
+    async for some in cooperative_chunks(rows):
         for row in some:
             if row.order_no:
-                by_number[row.order_no] = row
+                by_order_no[row.order_no] = row
                 told = f"{row.order_no}\0{row.rev}".encode()
                 total += int.from_bytes(hashlib.sha256(told).digest()[:16])
-    return by_number, f"{total % 2**128:032x}"
+    return by_order_no, f"{total % 2**128:032x}"
 
 
 async def _let_go(rows: dict[str, Row]) -> None:
     """Nobody else has them by now, and to free them all at once is a stall."""
-    async for some in in_slices(list(rows)):
+    async for some in cooperative_chunks(list(rows)):
         for order_no in some:
             del rows[order_no]
 
 
 async def _replaced(old: dict[str, Row], new: dict[str, Row]) -> Replaced:
     replaced: Replaced = {}
-    async for some in in_slices(list(new)):
+    async for some in cooperative_chunks(list(new)):
         for order_no in some:
             before = old.get(order_no)
             if before is None or before.rev != new[order_no].rev:
                 replaced[order_no] = None if before is None else before.rev
-    async for some in in_slices(list(old)):
+    async for some in cooperative_chunks(list(old)):
         replaced.update({number: old[number].rev for number in some if number not in new})
     return replaced

@@ -9,30 +9,36 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import Served
-from app.edge.auth import requires
-from app.edge.context import exchange_of
-from app.edge.openapi import asks_upstream, shown_by
-from app.edge.query_params import documented, read
+from app.cache.grace_cache import Lookup
+from app.edge.auth import require_scope
+from app.edge.context import context_of
+from app.edge.openapi import example_response, upstream_responses
+from app.edge.query_params import openapi_parameters, parse_query
 from app.orders import examples
-from app.orders.dependencies import File, OrdersDesk, ask_in, only_with_scope_for_raw, whole_basis
+from app.orders.dependencies import (
+    FileDownload,
+    OrdersDependencies,
+    cache_directive,
+    require_raw_scope,
+    snapshot_validity,
+)
 from app.orders.export import (
     MEDIA_TYPES,
-    Lines,
-    csv_head,
+    RowEncoder,
+    csv_header,
     csv_lines,
     digest_of,
     ndjson_lines,
     pieces,
 )
 from app.orders.queries import ChangesQuery, ExportQuery, Filters
-from app.orders.rendering import compose_changes, compose_export, compose_summary
+from app.orders.rendering import render_changes, render_export, render_summary
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
-from app.orders.row_extras import Included, origin_of
+from app.orders.row_extras import RowExtras, origin_json
 from app.orders.schema import OrderChanges, Summary
-from app.orders.snapshot import Whole
+from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import CollectionLoading
-from app.orders.summary import add_up
+from app.orders.summary import summarize
 
 SOON = 2
 """Seconds after which to ask again while a refresh is behind."""
@@ -45,10 +51,10 @@ EXPORTS: dict[str, Any] = {
     },
 }
 
-WHOLE_LIST_PROBLEMS = ("collection_loading", "collection_too_large")
+WHOLE_LIST_PROBLEMS = ("list_loading", "list_too_large")
 
 
-def whole_router(desk: OrdersDesk) -> APIRouter:
+def collection_router(desk: OrdersDependencies) -> APIRouter:
     """The routes that rest on the whole list."""
     router = APIRouter(prefix=LIST_PATH, tags=["orders"])
 
@@ -57,10 +63,10 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
         operation_id="summarizeOrders",
         summary="Orders added up",
         response_model=Summary,
-        dependencies=[Depends(requires("orders:read"))],
-        openapi_extra={"parameters": documented(Filters)}
-        | shown_by(examples.SUMMARY)
-        | asks_upstream(*WHOLE_LIST_PROBLEMS, headers=("ETag",)),
+        dependencies=[Depends(require_scope("orders:read"))],
+        openapi_extra={"parameters": openapi_parameters(Filters)}
+        | example_response(examples.SUMMARY)
+        | upstream_responses(*WHOLE_LIST_PROBLEMS, headers=("ETag",)),
     )
     async def summarize_orders(request: Request) -> Response:
         """Counts and exact sums of all orders, or of those that the filters let through.
@@ -68,29 +74,31 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
         An order whose amount is not known counts, and is in no sum.
         """
         given = request.scope["query_string"]
-        query = read(Filters, given)
+        query = parse_query(Filters, given)
         asked_at = desk.clock.monotonic()
-        whole, served = await desk.collection.whole(ask_in(request))
+        whole, served = await desk.snapshots.get(cache_directive(request))
         asked = query.filter()
-        added = await desk.workings.result(
-            whole.content.worked,
+        added = await desk.compute.get_or_compute(
+            whole.content.results,
             (SUMMARY_PATH, asked, query.time_zone),
-            lambda: add_up(whole.content.rows, asked, query.zone),
+            lambda: summarize(whole.content.rows, asked, query.zone),
             until=asked_at + desk.deadline,
         )
         compose = partial(
-            compose_summary,
+            render_summary,
             added.body,
             whole.sources,
-            shifting=whole.shifting,
+            inconsistent=whole.inconsistent,
             currency=desk.currency if added.has_amount else "",
         )
-        if whole.shifting:
+        if whole.inconsistent:
             answer = compose()
         else:
-            answer = desk.prepared.once((SUMMARY_PATH, given), whole_basis(desk, whole), compose)
-        response = await desk.answered(request, answer, [served], asked_at)
-        desk.prepared.weigh_again((SUMMARY_PATH, given))
+            answer = desk.response_cache.get_or_render(
+                (SUMMARY_PATH, given), snapshot_validity(desk, whole), compose
+            )
+        response = await desk.respond(request, answer, [served], asked_at)
+        desk.response_cache.update_size((SUMMARY_PATH, given))
         return response
 
     @router.get(
@@ -99,9 +107,9 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
         summary="All orders as a file",
         response_class=StreamingResponse,
         responses={200: EXPORTS},
-        dependencies=[Depends(requires("orders:read"))],
-        openapi_extra={"parameters": documented(ExportQuery)}
-        | asks_upstream(
+        dependencies=[Depends(require_scope("orders:read"))],
+        openapi_extra={"parameters": openapi_parameters(ExportQuery)}
+        | upstream_responses(
             *WHOLE_LIST_PROBLEMS, headers=("ETag", "X-Total-Count", "Content-Disposition")
         ),
     )
@@ -111,37 +119,37 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
         All of them are gathered before the first byte: it is never half a file. Poll it with
         `If-None-Match`.
         """
-        only_with_scope_for_raw(request)
-        query = read(ExportQuery, request.scope["query_string"])
+        require_raw_scope(request)
+        query = parse_query(ExportQuery, request.scope["query_string"])
         asked_at = desk.clock.monotonic()
-        whole, served = await desk.collection.whole(ask_in(request))
-        if whole.shifting:
+        whole, served = await desk.snapshots.get(cache_directive(request))
+        if whole.inconsistent:
             raise CollectionLoading.of_shifting(len(whole.content.rows))
         until = asked_at + desk.deadline
         asked = query.filter()
-        positions = await desk.positions(whole, asked, query.sort, until)
+        positions = await desk.select(whole, asked, query.sort, until)
         head, lines, lasting = _written(query, whole)
-        digest = await desk.workings.result(
-            whole.content.worked,
+        digest = await desk.compute.get_or_compute(
+            whole.content.results,
             (query.format, asked, query.sort, frozenset(query.include)),
             lambda: digest_of(lasting, positions),
             until=until,
         )
-        answer = compose_export(digest, whole.sources, len(positions))
-        told = positions if exchange_of(request.scope).method == "GET" else ()
-        name = f"orders-{_compact(whole.oldest.value.as_of)}.{query.format}"
-        file = File(pieces(head, lines, told), MEDIA_TYPES[query.format], name)
-        return desk.streamed(request, answer, served, asked_at, file)
+        answer = render_export(digest, whole.sources, len(positions))
+        told = positions if context_of(request.scope).method == "GET" else ()
+        name = f"orders-{_compact(whole.oldest_block.value.as_of)}.{query.format}"
+        file = FileDownload(pieces(head, lines, told), MEDIA_TYPES[query.format], name)
+        return desk.respond_stream(request, answer, served, asked_at, file)
 
     @router.get(
         "/changes",
         operation_id="listOrderChanges",
         summary="What changed since a state of the list",
         response_model=OrderChanges,
-        dependencies=[Depends(requires("orders:read"))],
-        openapi_extra={"parameters": documented(ChangesQuery)}
-        | shown_by(examples.CHANGES)
-        | asks_upstream(*WHOLE_LIST_PROBLEMS, "cursor_gone", headers=("ETag",)),
+        dependencies=[Depends(require_scope("orders:read"))],
+        openapi_extra={"parameters": openapi_parameters(ChangesQuery)}
+        | example_response(examples.CHANGES)
+        | upstream_responses(*WHOLE_LIST_PROBLEMS, "cursor_expired", headers=("ETag",)),
     )
     async def list_order_changes(request: Request) -> Response:
         """A state is named by its content, so any replica that saw it can tell.
@@ -149,32 +157,32 @@ def whole_router(desk: OrdersDesk) -> APIRouter:
         Ask again after `meta.poll_after` seconds with the new `meta.cursor`. Where a cursor is not
         known, take the export.
         """
-        query = read(ChangesQuery, request.scope["query_string"])
+        query = parse_query(ChangesQuery, request.scope["query_string"])
         asked_at = desk.clock.monotonic()
-        whole, served = await desk.collection.whole(ask_in(request))
+        whole, served = await desk.snapshots.get(cache_directive(request))
         await desk.history.record(whole)
         latest = desk.history.latest
         if latest is None:
             raise CollectionLoading.of_shifting(len(whole.content.rows))
         cursor = desk.history.cursor
-        answer = compose_changes(
+        answer = render_changes(
             desk.history.since(query.since or cursor),
             latest.sources,
             cursor=cursor,
             poll_after=_poll_after(served, desk.clock.monotonic()),
             currency=desk.currency,
         )
-        return await desk.answered(request, answer, [served], asked_at)
+        return await desk.respond(request, answer, [served], asked_at)
 
     return router
 
 
-def _written(query: ExportQuery, whole: Whole) -> tuple[bytes, Lines, Lines]:
+def _written(query: ExportQuery, whole: Snapshot) -> tuple[bytes, RowEncoder, RowEncoder]:
     """How the file begins, its lines, and what of them a refresh that changed nothing leaves."""
     rows = whole.content.rows
     if query.format == "csv":
-        return csv_head(), csv_lines(rows), csv_lines(rows)
-    included = Included(query.include, lambda at: origin_of(whole.block_of(at)))
+        return csv_header(), csv_lines(rows), csv_lines(rows)
+    included = RowExtras(query.include, lambda at: origin_json(whole.block_of(at)))
     return b"", ndjson_lines(rows, included), ndjson_lines(rows, included.lasting())
 
 
@@ -183,8 +191,8 @@ def _compact(as_of: str) -> str:
     return re.sub("[-:]|[.][0-9]+", "", as_of)
 
 
-def _poll_after(served: Served[Any], now: float) -> int:
+def _poll_after(served: Lookup[Any], now: float) -> int:
     """Seconds until the list is read again; it may be under way."""
     if served.freshness is not Freshness.FRESH:
         return SOON
-    return max(math.ceil(served.ttl - (now - served.entry.asked)), 1)
+    return max(math.ceil(served.ttl - (now - served.entry.fetched_at)), 1)

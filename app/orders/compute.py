@@ -7,29 +7,29 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar, cast
 
-from app.cache.lru import Bounded
+from app.cache.lru import LruStore
 from app.clock import Clock
 from app.single_flight import SingleFlight
 
 T = TypeVar("T")
 
-MAX_WORKINGS = 100
+MAX_QUEUED = 100
 """Questions that are worked on or wait for it."""
 
-WORKED = 32
+MAX_RESULTS = 32
 """Answers that one list remembers; each holds a number a row at most."""
 
 
-class TooMuchWork(Exception):
+class ComputeQueueFull(Exception):
     """Too many questions wait already, or this one waited for too long."""
 
 
-class Worked:
+class ResultCache:
     """The memory of one list; it dies with it."""
 
     def __init__(self) -> None:
-        self._results: Bounded[Hashable, object] = Bounded(
-            max_entries=WORKED, max_bytes=WORKED, weigh=lambda _: 1
+        self._results: LruStore[Hashable, object] = LruStore(
+            max_entries=MAX_RESULTS, max_bytes=MAX_RESULTS, size_of=lambda _: 1
         )
 
     def get(self, question: Hashable) -> object | None:
@@ -41,7 +41,7 @@ class Worked:
         self._results.put(question, result)
 
 
-class Workings:
+class ComputeQueue:
     """Works things out, each for everybody who asks the same of the same list."""
 
     def __init__(self, clock: Clock) -> None:
@@ -49,9 +49,9 @@ class Workings:
         self._turn = asyncio.Lock()
         self._flights: SingleFlight[tuple[int, Hashable], object] = SingleFlight(clock)
 
-    async def result(
+    async def get_or_compute(
         self,
-        worked: Worked,
+        worked: ResultCache,
         question: Hashable,
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
@@ -68,11 +68,11 @@ class Workings:
         key = (id(worked), question)
         flight = self._flights.under_way(key)
         if flight is None:
-            if len(self._flights) >= MAX_WORKINGS:
-                raise TooMuchWork
+            if len(self._flights) >= MAX_QUEUED:
+                raise ComputeQueueFull
             flight = self._flights.launch(key, lambda: self._work(worked, question, work))
         if not await flight.landed_within(max(until - self._clock.monotonic(), 0.0)):
-            raise TooMuchWork
+            raise ComputeQueueFull
         return cast("T", flight.result())
 
     async def close(self, seconds: float) -> None:
@@ -80,7 +80,10 @@ class Workings:
         await self._flights.close(seconds)
 
     async def _work(
-        self, worked: Worked, question: Hashable, work: Callable[[], Coroutine[Any, Any, object]]
+        self,
+        worked: ResultCache,
+        question: Hashable,
+        work: Callable[[], Coroutine[Any, Any, object]],
     ) -> object:
         async with self._turn:
             result = await work()

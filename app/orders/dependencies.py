@@ -7,30 +7,30 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.cache.grace_cache import Ask, Served
+from app.cache.grace_cache import CacheDirective, Lookup
 from app.clock import Clock
 from app.edge.auth import Forbidden
-from app.edge.content_coding import coding_for
-from app.edge.context import exchange_of
-from app.edge.query_params import is_given
+from app.edge.content_coding import negotiate
+from app.edge.context import context_of
+from app.edge.query_params import has_param
 from app.orders.book import OrderBook
-from app.orders.cache_outcome import manner_of
+from app.orders.cache_outcome import combine_lookups
 from app.orders.changes import History
-from app.orders.compute import Workings
+from app.orders.compute import ComputeQueue
 from app.orders.filters import Positions, select
-from app.orders.lookup import SingleOrders
+from app.orders.lookup import OrderLookup
 from app.orders.queries import Filter
-from app.orders.rendering import Answer
-from app.orders.request_headers import ask_of, header, none_match
-from app.orders.response_cache import Basis, Prepared, headed, rendered
-from app.orders.snapshot import Whole
-from app.orders.snapshot_cache import Collection
+from app.orders.rendering import RenderedResponse
+from app.orders.request_headers import etag_matches, header, parse_cache_control
+from app.orders.response_cache import ResponseCache, Validity, build_response, per_caller_headers
+from app.orders.snapshot import Snapshot
+from app.orders.snapshot_cache import SnapshotCache
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileDownload:
     """What is sent piece by piece, to be saved under a name."""
 
     pieces: AsyncIterator[bytes]
@@ -44,7 +44,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class OrdersDesk:
+class OrdersDependencies:
     """What the routes of orders need.
 
     Attributes:
@@ -55,37 +55,37 @@ class OrdersDesk:
     """
 
     book: OrderBook
-    collection: Collection
+    snapshots: SnapshotCache
     history: History
-    workings: Workings
-    singles: SingleOrders
-    prepared: Prepared
+    compute: ComputeQueue
+    lookup: OrderLookup
+    response_cache: ResponseCache
     clock: Clock
     deadline: float
     currency: str
     public_url: str
-    code_of: Callable[[BaseException], str]
+    problem_code: Callable[[BaseException], str]
 
-    async def positions(
-        self, whole: Whole, asked: Filter, sort: str | None, until: float
+    async def select(
+        self, whole: Snapshot, asked: Filter, sort: str | None, until: float
     ) -> Positions:
         """Where the orders stand that are meant; worked out once a question.
 
         Raises:
             TooMuchWork: it could not be had until the moment `until`.
         """
-        return await self.workings.result(
-            whole.content.worked,
+        return await self.compute.get_or_compute(
+            whole.content.results,
             (asked, sort),
             lambda: select(whole.content.rows, asked, sort),
             until=until,
         )
 
-    async def answered(
+    async def respond(
         self,
         request: Request,
-        answer: Answer,
-        served: Sequence[Served[Any]],
+        answer: RenderedResponse,
+        served: Sequence[Lookup[Any]],
         asked_at: float,
         *,
         stored: bool = True,
@@ -96,14 +96,14 @@ class OrdersDesk:
         # body holds the caller's own text, the number, beside a secret: their length together is
         # not told.
         accepted = header(raw, b"accept-encoding") if stored else b""
-        coding = coding_for(accepted, len(answer.body))
-        await answer.codings.made(coding)
+        coding = negotiate(accepted, len(answer.body))
+        await answer.codings.encoded(coding)
         now = self.clock.monotonic()
-        exchange = exchange_of(request.scope)
-        exchange.waited_seconds = now - asked_at
-        manner = manner_of(served, now=now, code_of=self.code_of, stored=stored)
-        status, headers, body = rendered(
-            exchange,
+        context = context_of(request.scope)
+        context.waited_seconds = now - asked_at
+        manner = combine_lookups(served, now=now, code_of=self.problem_code, stored=stored)
+        status, headers, body = build_response(
+            context,
             answer,
             manner,
             now,
@@ -114,22 +114,22 @@ class OrdersDesk:
         response.raw_headers = [*answer.headers, *headers]
         return response
 
-    def streamed(
+    def respond_stream(
         self,
         request: Request,
-        answer: Answer,
-        served: Served[Any],
+        answer: RenderedResponse,
+        served: Lookup[Any],
         asked_at: float,
-        file: File,
+        file: FileDownload,
     ) -> Response:
         """The response that gives `file`; `answer` has what is told of it in the headers."""
         now = self.clock.monotonic()
-        exchange = exchange_of(request.scope)
-        exchange.waited_seconds = now - asked_at
-        manner = manner_of([served], now=now, code_of=self.code_of)
-        headers = headed(exchange, answer, manner, now)
+        context = context_of(request.scope)
+        context.waited_seconds = now - asked_at
+        manner = combine_lookups([served], now=now, code_of=self.problem_code)
+        headers = per_caller_headers(context, answer, manner, now)
         response: Response
-        if none_match(header(request.scope["headers"], b"if-none-match"), answer.etag):
+        if etag_matches(header(request.scope["headers"], b"if-none-match"), answer.etag):
             response = Response(status_code=304)
         else:
             response = StreamingResponse(file.pieces)
@@ -139,24 +139,24 @@ class OrdersDesk:
         return response
 
 
-def whole_basis(desk: OrdersDesk, whole: Whole) -> Basis:
+def snapshot_validity(desk: OrdersDependencies, whole: Snapshot) -> Validity:
     """What an answer over `whole` hangs on: by number and moment, or it would keep a list alive."""
-    return Basis((whole.generation, whole.oldest.asked), desk.collection.is_current)
+    return Validity((whole.generation, whole.oldest_block.fetched_at), desk.snapshots.is_current)
 
 
-def ask_in(request: Request) -> Ask:
+def cache_directive(request: Request) -> CacheDirective:
     """What the request's Cache-Control asks for."""
-    return ask_of(header(request.scope["headers"], b"cache-control"))
+    return parse_cache_control(header(request.scope["headers"], b"cache-control"))
 
 
-def only_with_scope_for_raw(request: Request) -> None:
+def require_raw_scope(request: Request) -> None:
     """Who asks for the upstream's rows has the scope for it; told before what else is wrong.
 
     Raises:
         Forbidden: the caller has not.
     """
-    if not is_given(request.scope["query_string"], "include", "raw"):
+    if not has_param(request.scope["query_string"], "include", "raw"):
         return
-    caller = exchange_of(request.scope).caller
+    caller = context_of(request.scope).caller
     if caller is None or "orders:raw" not in caller.scopes:
         raise Forbidden("orders:raw")

@@ -15,9 +15,9 @@ from pydantic_core import from_json
 
 from app.orders.filters import Positions
 from app.orders.mapping import Row
-from app.orders.row_extras import Included
+from app.orders.row_extras import RowExtras
 from app.orders.schema import Order
-from app.orders.slices import in_slices
+from app.orders.slices import cooperative_chunks
 
 COLUMNS = (
     "order_no",
@@ -36,56 +36,56 @@ MEDIA_TYPES = {
     "ndjson": "application/x-ndjson",
 }
 
-LINES_A_PIECE = 500
+ROWS_PER_CHUNK = 500
 
 _FORMULA = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001  the full-width forms are meant
 
-Lines = Callable[[Sequence[int]], bytes]
+RowEncoder = Callable[[Sequence[int]], bytes]
 """The lines of the rows at these positions."""
 
 
-def csv_head() -> bytes:
+def csv_header() -> bytes:
     """What a CSV file begins with."""
     return b"\xef\xbb\xbf" + _csv([COLUMNS])
 
 
-def csv_lines(rows: Sequence[Row]) -> Lines:
+def csv_lines(rows: Sequence[Row]) -> RowEncoder:
     """Makes the lines of a CSV file."""
     return lambda positions: _csv(_cells(from_json(rows[at].body)) for at in positions)
 
 
-def ndjson_lines(rows: Sequence[Row], included: Included) -> Lines:
+def ndjson_lines(rows: Sequence[Row], included: RowExtras) -> RowEncoder:
     """Makes the lines of an NDJSON file; of `included` a place is a position."""
     return lambda positions: b"".join(
-        chain.from_iterable((included.told_of(at, rows[at]), b"\n") for at in positions)
+        chain.from_iterable((included.render_row(at, rows[at]), b"\n") for at in positions)
     )
 
 
-async def digest_of(lines: Lines, positions: Positions) -> bytes:
+async def digest_of(lines: RowEncoder, positions: Positions) -> bytes:
     """The SHA-256 of all lines, made in slices."""
     digest = hashlib.sha256()
-    async for some in in_slices(positions, LINES_A_PIECE):
+    async for some in cooperative_chunks(positions, ROWS_PER_CHUNK):
         digest.update(lines(some))
     return digest.digest()
 
 
-async def pieces(head: bytes, lines: Lines, positions: Positions) -> AsyncIterator[bytes]:
+async def pieces(head: bytes, lines: RowEncoder, positions: Positions) -> AsyncIterator[bytes]:
     """The file, some lines at a time; others have their turn between two pieces."""
     yield head
-    async for some in in_slices(positions, LINES_A_PIECE):
+    async for some in cooperative_chunks(positions, ROWS_PER_CHUNK):
         yield lines(some)
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """`text` as a cell that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _cells(order: Order) -> Iterable[object]:
     name = order.get("package_name", {})
-    yield harmless(order["order_no"])
-    yield harmless(name.get("en", ""))
-    yield harmless(name.get("zh", ""))
+    yield escape_formula(order["order_no"])
+    yield escape_formula(name.get("en", ""))
+    yield escape_formula(name.get("zh", ""))
     yield order.get("unit_price", "")
     yield order.get("quantity", "")
     yield order.get("actual_amount", "")

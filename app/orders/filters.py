@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.orders.mapping import Row
-from app.orders.queries import ALL, Filter
-from app.orders.slices import drawn_in_slices, in_slices
+from app.orders.queries import NO_FILTER, Filter
+from app.orders.slices import cooperative_batches, cooperative_chunks
 
 Positions = Sequence[int]
 
 _KEYS: dict[str, Callable[[Row], Any]] = {
-    "created_at": lambda row: row.created,
+    "created_at": lambda row: row.created_ns,
     "actual_amount": lambda row: row.amount,
     "order_no": lambda row: row.order_no or None,
 }
@@ -25,11 +25,11 @@ async def select(rows: Sequence[Row], asked: Filter, sort: str | None) -> Positi
 
 
 async def _found(rows: Sequence[Row], asked: Filter) -> Positions:
-    if asked == ALL:
+    if asked == NO_FILTER:
         return range(len(rows))
     found = array("I")
-    async for some in in_slices(range(len(rows))):
-        found.extend(at for at in some if asked.lets_through(rows[at]))
+    async for some in cooperative_chunks(range(len(rows))):
+        found.extend(at for at in some if asked.matches(rows[at]))
     return found
 
 
@@ -43,12 +43,12 @@ async def _sorted(rows: Sequence[Row], positions: Positions, sort: str) -> Posit
 
     runs: list[list[int]] = []
     unknown = array("I")
-    async for some in in_slices(positions):
+    async for some in cooperative_chunks(positions):
         unknown.extend(at for at in some if key(at) is None)
         known = (at for at in some if key(at) is not None)
         runs.append(sorted(known, key=key, reverse=descending))
     merged = array("I")
-    async for some in drawn_in_slices(heapq.merge(*runs, key=key, reverse=descending)):
+    async for some in cooperative_batches(heapq.merge(*runs, key=key, reverse=descending)):
         merged.extend(some)
     merged.extend(unknown)
     return merged

@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Any
 
-from app.upstream.wire import Number
+from app.upstream.wire import JsonNumber
 
 FIELDS = (
     "orderNo",
@@ -27,7 +27,7 @@ FIELDS = (
 )
 
 
-def raw_of(sent: object) -> bytes:
+def compact_json(sent: object) -> bytes:
     """What was sent, as compact JSON: each number digit for digit.
 
     What nests so deep that it can be read and not written is null: it costs no other row.
@@ -38,7 +38,7 @@ def raw_of(sent: object) -> bytes:
         return b"null"
 
 
-def rev_of(sent: object) -> str:
+def fingerprint(sent: object) -> str:
     """The fingerprint of the ten known fields of a row."""
     known = sent if isinstance(sent, dict) else {}
     canonical = json.dumps(
@@ -52,7 +52,7 @@ def rev_of(sent: object) -> str:
 
 def _json(value: Any) -> str:
     match value:
-        case Number():
+        case JsonNumber():
             return str(value)
         case dict():
             members = (

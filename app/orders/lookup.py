@@ -3,18 +3,25 @@
 from functools import partial
 from typing import Any
 
-from app.cache.grace_cache import Ask, GraceCache, How, NotInCache, Served, WaitEnded
+from app.cache.grace_cache import (
+    CacheDirective,
+    GraceCache,
+    Lookup,
+    NotInCache,
+    Outcome,
+    WaitTimeout,
+)
 from app.clock import Clock
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
-from app.orders.source import Fetch, Single
+from app.orders.source import FetchedOrder, OrderSource
 from app.single_flight import TooManyWaiters
 from app.upstream.errors import UpstreamError, UpstreamNotFound
 
-Found = tuple[Row, Served[Any]]
+Found = tuple[Row, Lookup[Any]]
 
 
-class SingleOrders:
+class OrderLookup:
     """Orders and payments asked for by number.
 
     Args:
@@ -31,9 +38,9 @@ class SingleOrders:
     def __init__(
         self,
         book: OrderBook,
-        orders: GraceCache[str, Single],
-        payments: GraceCache[str, Single],
-        fetch: Fetch,
+        orders: GraceCache[str, FetchedOrder],
+        payments: GraceCache[str, FetchedOrder],
+        fetch: OrderSource,
         clock: Clock,
         *,
         deadline: float,
@@ -49,7 +56,7 @@ class SingleOrders:
         self._wait = wait
         self._min_age = min_age
 
-    async def order(self, order_no: str, ask: Ask) -> Found:
+    async def order(self, order_no: str, ask: CacheDirective) -> Found:
         """One order.
 
         Raises:
@@ -57,10 +64,12 @@ class SingleOrders:
             NotInCache, WaitEnded, TooManyWaiters, UpstreamError: as the cache has it.
         """
         now = self._clock.monotonic()
-        fresh = self._book.fresh_row(order_no)
-        if fresh and (ask is not Ask.NO_CACHE or now - fresh[1].asked < self._min_age):
-            return self._from_block(*fresh, How.HELD)
-        in_block = self._book.held_row(order_no)
+        fresh = self._book.find_fresh(order_no)
+        if fresh and (
+            ask is not CacheDirective.NO_CACHE or now - fresh[1].fetched_at < self._min_age
+        ):
+            return self._from_block(*fresh, Outcome.HIT)
+        in_block = self._book.find_cached(order_no)
         patience = self._wait if in_block else self._deadline
         try:
             served = await self._orders.serve(
@@ -68,17 +77,17 @@ class SingleOrders:
             )
         except UpstreamNotFound:
             raise
-        except (NotInCache, WaitEnded, TooManyWaiters, UpstreamError) as failure:
+        except (NotInCache, WaitTimeout, TooManyWaiters, UpstreamError) as failure:
             # An older answer beats an error: the block's row is one, though not by number.
             if not in_block:
                 raise
             if isinstance(failure, NotInCache):
-                return self._from_block(*in_block, How.HELD_STALE)
-            reason = "request" if ask is Ask.NO_CACHE else "stale"
-            return self._from_block(*in_block, How.FAILED, reason, failure)
+                return self._from_block(*in_block, Outcome.STALE_HIT)
+            reason = "request" if ask is CacheDirective.NO_CACHE else "stale"
+            return self._from_block(*in_block, Outcome.STALE_IF_ERROR, reason, failure)
         return _found(served)
 
-    async def payment(self, order_no: str, ask: Ask) -> Found:
+    async def payment(self, order_no: str, ask: CacheDirective) -> Found:
         """The payment of one order, asked for anew.
 
         Raises:
@@ -98,12 +107,12 @@ class SingleOrders:
         self,
         row: Row,
         entry: Any,
-        how: How,
+        how: Outcome,
         reason: str = "",
         failure: BaseException | None = None,
     ) -> Found:
-        return row, Served(entry, self._book.judge(entry), how, self._book.ttl, reason, failure)
+        return row, Lookup(entry, self._book.freshness(entry), how, self._book.ttl, reason, failure)
 
 
-def _found(served: Served[Single]) -> Found:
+def _found(served: Lookup[FetchedOrder]) -> Found:
     return served.entry.value.row, served

@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from pydantic_core import to_json
 
-from app.orders.fingerprint import raw_of, rev_of
+from app.orders.fingerprint import compact_json, fingerprint
 from app.orders.schema import Order, PackageName, Payment
-from app.orders.timestamps import nanoseconds
-from app.upstream.drift import Kind
+from app.orders.timestamps import parse_timestamp_ns
+from app.upstream.drift import DriftKind
 from app.upstream.wire import WireObject
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ _WORDS = frozenset({"status", "type", "source"})
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnparsedField:
     """A value that could not be read: the field it would stand in, and what was sent."""
 
     field: str
@@ -85,24 +85,24 @@ class Row(Struct, frozen=True, gc=False):
 
     order_no: str
     body: bytes
-    unread: tuple[Unread, ...]
+    unparsed: tuple[UnparsedField, ...]
     has_amount: bool
     status: str = "unknown"
     type: str = "unknown"
     source: str = "unknown"
-    names: tuple[str, ...] = ()
+    search_names: tuple[str, ...] = ()
     amount: Decimal | None = None
-    created: int | None = None
+    created_ns: int | None = None
     raw: bytes = b"{}"
     rev: str = ""
 
     @property
-    def weight(self) -> int:
+    def size(self) -> int:
         """The bytes of its text."""
         return len(self.body) + len(self.raw)
 
 
-def order_row(sent: object, zone: ZoneInfo) -> Row:
+def map_order(sent: object, zone: ZoneInfo) -> Row:
     """One row of the upstream's list, or its order detail, as we promise it."""
     reading = _Reading(sent, zone)
     order = Order(
@@ -129,15 +129,15 @@ def order_row(sent: object, zone: ZoneInfo) -> Row:
         status=order["status"],
         type=order["type"],
         source=order["source"],
-        names=_folded_names(name.get("en"), name.get("zh")),
+        search_names=_folded_names(name.get("en"), name.get("zh")),
         amount=_amount(order.get("actual_amount")),
-        created=None if created is None else nanoseconds(created),
-        raw=raw_of(sent),
-        rev=rev_of(sent),
+        created_ns=None if created is None else parse_timestamp_ns(created),
+        raw=compact_json(sent),
+        rev=fingerprint(sent),
     )
 
 
-def payment_row(sent: WireObject, zone: ZoneInfo) -> Row:
+def map_payment(sent: WireObject, zone: ZoneInfo) -> Row:
     """The upstream's payment detail as we promise it."""
     reading = _Reading(sent, zone)
     payment = Payment(order_no=reading.number("orderNo", "order_no"))
@@ -157,12 +157,12 @@ def payment_row(sent: WireObject, zone: ZoneInfo) -> Row:
     )
 
 
-def drift_in(where: str, rows: Iterable[Row]) -> set[Kind]:
+def row_drift(where: str, rows: Iterable[Row]) -> set[DriftKind]:
     """What the upstream sent in `rows` that we cannot read: words that are new, and the rest."""
     return {
-        Kind("new word" if unread.field in _WORDS else "unread value", where, unread.field)
+        DriftKind("new word" if unread.field in _WORDS else "unread value", where, unread.field)
         for row in rows
-        for unread in row.unread
+        for unread in row.unparsed
     }
 
 
@@ -226,7 +226,7 @@ class _Reading:
 
     def __init__(self, sent: object, zone: ZoneInfo) -> None:
         self._zone = zone
-        self.unread: list[Unread] = []
+        self.unread: list[UnparsedField] = []
         self._object: WireObject = sent if isinstance(sent, dict) else {}
         self._stray = None if isinstance(sent, dict) else _raw(sent)
 
@@ -238,7 +238,7 @@ class _Reading:
             return None
         value = read(sent)
         if value is None:
-            self.unread.append(Unread(field, None if secret else _raw(sent)))
+            self.unread.append(UnparsedField(field, None if secret else _raw(sent)))
         return value
 
     def number(self, key: str, field: str) -> str:
@@ -246,7 +246,7 @@ class _Reading:
         if isinstance(sent, str) and sent:
             return str(sent)
         raw = self._stray if sent is None else _raw(sent)
-        self.unread.append(Unread(field, raw))
+        self.unread.append(UnparsedField(field, raw))
         return ""
 
     def word(self, key: str, field: str, words: dict[str, str]) -> str:

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from app.edge.query_params import DecimalInteger, OneOf, OrderNumber
 from app.orders.mapping import Row
 from app.orders.schema import ORDER_NO, SOURCES, STATUSES, TYPES
-from app.orders.timestamps import midnight, nanoseconds
+from app.orders.timestamps import parse_date_ns, parse_timestamp_ns
 
 MAX_LIMIT = 50
-MAX_NUMBERS = 50
+MAX_ORDER_NOS = 50
 SORTS = ("created_at", "actual_amount", "order_no")
 
 Status = Annotated[str, OneOf((*STATUSES, "unknown"))]
@@ -45,12 +45,12 @@ class Filter:
     statuses: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
-    numbers: frozenset[str] = frozenset()
-    text: str = ""
+    order_nos: frozenset[str] = frozenset()
+    search_text: str = ""
     created_from: int | None = None
     created_to: int | None = None
 
-    def lets_through(self, row: Row) -> bool:
+    def matches(self, row: Row) -> bool:
         """Whether `row` is meant."""
         if self.statuses and row.status not in self.statuses:
             return False
@@ -58,9 +58,9 @@ class Filter:
             return False
         if self.sources and row.source not in self.sources:
             return False
-        if self.numbers and row.order_no not in self.numbers:
+        if self.order_nos and row.order_no not in self.order_nos:
             return False
-        return self._in_time(row.created) and self._in_text(row)
+        return self._in_time(row.created_ns) and self._in_text(row)
 
     def _in_time(self, created: int | None) -> bool:
         if self.created_from is None and self.created_to is None:
@@ -72,12 +72,12 @@ class Filter:
         return self.created_to is None or created < self.created_to
 
     def _in_text(self, row: Row) -> bool:
-        if not self.text or self.text in row.order_no.casefold():
+        if not self.search_text or self.search_text in row.order_no.casefold():
             return True
-        return any(self.text in name for name in row.names)
+        return any(self.search_text in name for name in row.search_names)
 
 
-ALL = Filter()
+NO_FILTER = Filter()
 
 
 class Filters(BaseModel):
@@ -112,8 +112,8 @@ class Filters(BaseModel):
     order_no: Annotated[
         tuple[OrderNumber, ...],
         Field(
-            description=f"Only these orders. May be given {MAX_NUMBERS} times.",
-            max_length=MAX_NUMBERS,
+            description=f"Only these orders. May be given {MAX_ORDER_NOS} times.",
+            max_length=MAX_ORDER_NOS,
             examples=[[ORDER_NO]],
         ),
     ] = ()
@@ -194,7 +194,7 @@ class Filters(BaseModel):
         return None if text is None else _moment(text, self.zone)
 
 
-class SortedFilters(Filters):
+class ListFilters(Filters):
     """Which orders are meant, in which order, and what is told of each."""
 
     sort: Annotated[
@@ -217,7 +217,7 @@ class SortedFilters(Filters):
     ] = ()
 
 
-class ExportQuery(SortedFilters):
+class ExportQuery(ListFilters):
     """Which orders go into which file."""
 
     format: Annotated[
@@ -255,7 +255,7 @@ class ChangesQuery(BaseModel):
     ] = None
 
 
-class OrdersQuery(SortedFilters):
+class OrdersQuery(ListFilters):
     """Which page of which list."""
 
     page: Annotated[
@@ -274,11 +274,11 @@ class OrdersQuery(SortedFilters):
         """The position of the page's first order."""
         return (self.page - 1) * self.limit
 
-    def is_plain(self) -> bool:
+    def is_unfiltered(self) -> bool:
         """Whether it is a window on the list as it stands."""
-        return self.sort is None and self.filter() == ALL
+        return self.sort is None and self.filter() == NO_FILTER
 
 
 def _moment(text: str, zone: ZoneInfo) -> int | None:
-    at = midnight(text, zone)
-    return nanoseconds(text) if at is None else at
+    at = parse_date_ns(text, zone)
+    return parse_timestamp_ns(text) if at is None else at

@@ -11,14 +11,14 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.cache.lru import Bounded
+from app.cache.lru import LruStore
 from app.clock import Clock
-from app.edge.content_coding import coding_for
-from app.edge.context import Exchange, exchange_of
+from app.edge.content_coding import negotiate
+from app.edge.context import RequestContext, context_of
 from app.orders.book import OrderBook
-from app.orders.cache_outcome import Manner, held_fresh
-from app.orders.rendering import Answer
-from app.orders.request_headers import header, none_match
+from app.orders.cache_outcome import CacheOutcome, fresh_hit
+from app.orders.rendering import RenderedResponse
+from app.orders.request_headers import etag_matches, header
 
 RawHeaders = list[tuple[bytes, bytes]]
 Rendered = tuple[int, RawHeaders, bytes]
@@ -35,7 +35,7 @@ Asked = tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class Validity:
     """What an answer hangs on: equal where two answers were cut from the same.
 
     Attributes:
@@ -43,58 +43,62 @@ class Basis:
         is_current: tells of that whether it is still as it was, and fresh.
     """
 
-    cut_from: tuple[Any, ...]
+    key: tuple[Any, ...]
     is_current: Callable[..., bool]
 
 
 @dataclass(slots=True, eq=False)
-class PreparedPage:
+class CachedResponse:
     """A rendered response and what it depends on."""
 
-    answer: Answer
-    basis: Basis
+    answer: RenderedResponse
+    basis: Validity
 
 
-class Prepared:
+class ResponseCache:
     """The prepared answers by what was asked, bounded in bytes."""
 
     def __init__(self, *, max_bytes: int) -> None:
-        self._pages: Bounded[Asked, PreparedPage] = Bounded(
+        self._pages: LruStore[Asked, CachedResponse] = LruStore(
             max_entries=PAGES,
             max_bytes=max_bytes,
-            weigh=lambda page: page.answer.weight,
+            size_of=lambda page: page.answer.size,
         )
 
-    def weigh_again(self, asked: Asked) -> None:
+    def update_size(self, asked: Asked) -> None:
         """Count what has been made of the answer since it was composed."""
         page = self._pages.get(asked)
         if page is not None:
             self._pages.put(asked, page)
 
-    def find(self, asked: Asked) -> PreparedPage | None:
+    def get(self, asked: Asked) -> CachedResponse | None:
         """The answer, if it is still good."""
         page = self._pages.get(asked)
         if page is None:
             return None
-        if page.basis.is_current(*page.basis.cut_from):
+        if page.basis.is_current(*page.basis.key):
             return page
-        self._pages.drop(asked)
+        self._pages.remove(asked)
         return None
 
-    def once(self, asked: Asked, basis: Basis, compose: Callable[[], Answer]) -> Answer:
+    def get_or_render(
+        self, asked: Asked, basis: Validity, compose: Callable[[], RenderedResponse]
+    ) -> RenderedResponse:
         """The answer that was cut from just this, composed once for all who waited for it."""
         page = self._pages.get(asked)
         if page is None or page.basis != basis:
             answer = compose()
-            page = PreparedPage(answer, basis)
+            page = CachedResponse(answer, basis)
             self._pages.put(asked, page)
         return page.answer
 
 
-class PreparedAnswers:
+class ResponseCacheMiddleware:
     """The layer that answers a page from memory, so that a hit need not enter the framework."""
 
-    def __init__(self, app: ASGIApp, prepared: Prepared, book: OrderBook, clock: Clock) -> None:
+    def __init__(
+        self, app: ASGIApp, prepared: ResponseCache, book: OrderBook, clock: Clock
+    ) -> None:
         self._app = app
         self._prepared = prepared
         self._book = book
@@ -104,38 +108,45 @@ class PreparedAnswers:
         page, asked = None, ("", b"")
         if scope["type"] == "http" and scope["method"] == "GET":
             asked = (scope["path"], scope["query_string"])
-            page = self._page(asked, exchange_of(scope))
+            page = self._page(asked, context_of(scope))
         if page is None:
             await self._app(scope, receive, send)
             return
-        exchange, raw = exchange_of(scope), scope["headers"]
-        exchange.route = scope["path"]
-        coding = coding_for(header(raw, b"accept-encoding"), len(page.answer.body))
-        await page.answer.codings.made(coding)
-        self._prepared.weigh_again(asked)
+        context, raw = context_of(scope), scope["headers"]
+        context.route = scope["path"]
+        coding = negotiate(header(raw, b"accept-encoding"), len(page.answer.body))
+        await page.answer.codings.encoded(coding)
+        self._prepared.update_size(asked)
         now, condition = self._clock.monotonic(), header(raw, b"if-none-match")
-        status, headers, body = self._rendered(exchange, page, now, condition, coding)
+        status, headers, body = self._rendered(context, page, now, condition, coding)
         start = {"status": status, "headers": [*page.answer.headers, *headers]}
         await send({"type": "http.response.start", **start})
         await send({"type": "http.response.body", "body": body})
 
-    def _page(self, asked: Asked, exchange: Exchange) -> PreparedPage | None:
+    def _page(self, asked: Asked, context: RequestContext) -> CachedResponse | None:
         """The page that may be sent again to just this caller."""
-        allowed = exchange.caller is not None and SCOPE in exchange.caller.scopes
-        plain = b"cache-control" not in exchange.headers
-        return self._prepared.find(asked) if allowed and plain else None
+        allowed = context.caller is not None and SCOPE in context.caller.scopes
+        plain = b"cache-control" not in context.headers
+        return self._prepared.get(asked) if allowed and plain else None
 
     def _rendered(
-        self, exchange: Exchange, page: PreparedPage, now: float, condition: bytes, coding: str
+        self,
+        context: RequestContext,
+        page: CachedResponse,
+        now: float,
+        condition: bytes,
+        coding: str,
     ) -> Rendered:
-        manner = held_fresh(self._book.ttl - (now - page.answer.asked))
-        return rendered(exchange, page.answer, manner, now, if_none_match=condition, coding=coding)
+        manner = fresh_hit(self._book.ttl - (now - page.answer.fetched_at))
+        return build_response(
+            context, page.answer, manner, now, if_none_match=condition, coding=coding
+        )
 
 
-def rendered(
-    exchange: Exchange,
-    answer: Answer,
-    manner: Manner,
+def build_response(
+    context: RequestContext,
+    answer: RenderedResponse,
+    manner: CacheOutcome,
     now: float,
     *,
     if_none_match: bytes,
@@ -145,8 +156,8 @@ def rendered(
 
     `coding` is one in which the answer's body has been made.
     """
-    headers = headed(exchange, answer, manner, now)
-    if none_match(if_none_match, answer.etag):
+    headers = per_caller_headers(context, answer, manner, now)
+    if etag_matches(if_none_match, answer.etag):
         return 304, headers, b""
     headers.append((b"content-type", b"application/json"))
     body = answer.codings.get(coding) or answer.body
@@ -156,10 +167,12 @@ def rendered(
     return 200, headers, body
 
 
-def headed(exchange: Exchange, answer: Answer, manner: Manner, now: float) -> RawHeaders:
+def per_caller_headers(
+    context: RequestContext, answer: RenderedResponse, manner: CacheOutcome, now: float
+) -> RawHeaders:
     """The headers that are one caller's own, but those of the body; noted in the exchange."""
-    age = max(0, int(now - answer.asked))
-    _note(exchange, answer, manner, age)
+    age = max(0, int(now - answer.fetched_at))
+    _note(context, answer, manner, age)
     return [
         (b"age", b"%d" % age),
         (b"x-freshness", manner.freshness.value.encode()),
@@ -167,8 +180,10 @@ def headed(exchange: Exchange, answer: Answer, manner: Manner, now: float) -> Ra
     ]
 
 
-def _note(exchange: Exchange, answer: Answer, manner: Manner, age: int) -> None:
-    exchange.outcome = manner.outcome
-    exchange.freshness = manner.freshness.value
-    exchange.age = age
-    exchange.upstream_request_ids = answer.upstream_request_ids
+def _note(
+    context: RequestContext, answer: RenderedResponse, manner: CacheOutcome, age: int
+) -> None:
+    context.outcome = manner.name
+    context.freshness = manner.freshness.value
+    context.age = age
+    context.upstream_request_ids = answer.upstream_request_ids

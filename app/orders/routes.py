@@ -6,25 +6,36 @@ from functools import partial
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.cache.grace_cache import Ask, Served
-from app.edge.auth import requires
-from app.edge.openapi import asks_upstream, shown_by
+from app.cache.grace_cache import CacheDirective, Lookup
+from app.edge.auth import require_scope
+from app.edge.openapi import example_response, upstream_responses
 from app.edge.query_params import (
     NoParameters,
-    documented,
     documented_order_number,
-    order_number,
-    read,
+    openapi_parameters,
+    parse_order_no,
+    parse_query,
 )
 from app.orders import examples
 from app.orders.blocks import Block
-from app.orders.dependencies import OrdersDesk, ask_in, only_with_scope_for_raw, whole_basis
+from app.orders.dependencies import (
+    OrdersDependencies,
+    cache_directive,
+    require_raw_scope,
+    snapshot_validity,
+)
 from app.orders.lookup import Found
 from app.orders.mapping import Row
 from app.orders.queries import OrdersQuery
-from app.orders.rendering import Answer, Source, compose_page, compose_single, links_of
-from app.orders.response_cache import LIST_PATH, Basis
-from app.orders.row_extras import Included, origin_of
+from app.orders.rendering import (
+    Provenance,
+    RenderedResponse,
+    link_header,
+    render_page,
+    render_single,
+)
+from app.orders.response_cache import LIST_PATH, Validity
+from app.orders.row_extras import RowExtras, origin_json
 from app.orders.schema import OrderPage, SingleOrder, SinglePayment
 from app.orders.snapshot import source_of
 
@@ -43,13 +54,13 @@ class _Page:
     rows: Sequence[Row]
     blocks: Sequence[Block]
     total: int
-    shifting: bool
-    sources: Sequence[Source]
-    served: Sequence[Served[Block]]
-    basis: Basis
+    inconsistent: bool
+    sources: Sequence[Provenance]
+    served: Sequence[Lookup[Block]]
+    basis: Validity
 
 
-def orders_router(desk: OrdersDesk) -> APIRouter:
+def orders_router(desk: OrdersDependencies) -> APIRouter:
     """The list, page by page, and single orders."""
     router = APIRouter(prefix=LIST_PATH, tags=["orders"])
 
@@ -58,12 +69,12 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         operation_id="listOrders",
         summary="One page of the order list",
         response_model=OrderPage,
-        dependencies=[Depends(requires("orders:read"))],
-        openapi_extra={"parameters": documented(OrdersQuery)}
-        | shown_by(examples.PAGE)
-        | asks_upstream(
-            "collection_loading",
-            "collection_too_large",
+        dependencies=[Depends(require_scope("orders:read"))],
+        openapi_extra={"parameters": openapi_parameters(OrdersQuery)}
+        | example_response(examples.PAGE)
+        | upstream_responses(
+            "list_loading",
+            "list_too_large",
             headers=("ETag", "Link", "X-Total-Count"),
         ),
     )
@@ -72,19 +83,19 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
 
         Filters and `sort` are over all orders, which are read once and shared.
         """
-        only_with_scope_for_raw(request)
+        require_raw_scope(request)
         given = request.scope["query_string"]
-        query = read(OrdersQuery, given)
+        query = parse_query(OrdersQuery, given)
         asked_at = desk.clock.monotonic()
-        find = _window if query.is_plain() else _filtered
-        page = await find(desk, query, ask_in(request), asked_at)
+        find = _window if query.is_unfiltered() else _filtered
+        page = await find(desk, query, cache_directive(request), asked_at)
         compose = partial(_compose, desk, query, page, given)
-        if page.shifting or "raw" in query.include:
+        if page.inconsistent or "raw" in query.include:
             answer = compose()
         else:
-            answer = desk.prepared.once((LIST_PATH, given), page.basis, compose)
-        response = await desk.answered(request, answer, page.served, asked_at)
-        desk.prepared.weigh_again((LIST_PATH, given))
+            answer = desk.response_cache.get_or_render((LIST_PATH, given), page.basis, compose)
+        response = await desk.respond(request, answer, page.served, asked_at)
+        desk.response_cache.update_size((LIST_PATH, given))
         return response
 
     @router.get(
@@ -92,16 +103,16 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         operation_id="getOrder",
         summary="One order",
         response_model=SingleOrder,
-        dependencies=[Depends(requires("orders:read"))],
+        dependencies=[Depends(require_scope("orders:read"))],
         openapi_extra={"parameters": [documented_order_number()]}
-        | shown_by(examples.ORDER)
-        | asks_upstream("order_not_found", headers=("ETag",)),
+        | example_response(examples.ORDER)
+        | upstream_responses("order_not_found", headers=("ETag",)),
     )
     async def get_order(request: Request, order_no: str) -> Response:
         """From the list where it is held and fresh, else asked for by its number."""
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
-        found = await desk.singles.order(number, ask_in(request))
+        found = await desk.lookup.order(number, cache_directive(request))
         return await _single(desk, request, found, asked_at)
 
     @router.get(
@@ -109,16 +120,16 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
         operation_id="getOrderPayment",
         summary="The payment of one order",
         response_model=SinglePayment,
-        dependencies=[Depends(requires("payments:read"))],
+        dependencies=[Depends(require_scope("payments:read"))],
         openapi_extra={"parameters": [documented_order_number()]}
-        | shown_by(examples.PAYMENT)
-        | asks_upstream("payment_not_found"),
+        | example_response(examples.PAYMENT)
+        | upstream_responses("payment_not_found"),
     )
     async def get_order_payment(request: Request, order_no: str) -> Response:
         """Asked for anew each time; never held, so not to be stored."""
         number = _number(request, order_no)
         asked_at = desk.clock.monotonic()
-        found = await desk.singles.payment(number, ask_in(request))
+        found = await desk.lookup.payment(number, cache_directive(request))
         response = await _single(desk, request, found, asked_at, stored=False)
         response.headers["cache-control"] = "no-store"
         return response
@@ -126,62 +137,73 @@ def orders_router(desk: OrdersDesk) -> APIRouter:
     return router
 
 
-def _compose(desk: OrdersDesk, query: OrdersQuery, page: _Page, given: bytes) -> Answer:
+def _compose(
+    desk: OrdersDependencies, query: OrdersQuery, page: _Page, given: bytes
+) -> RenderedResponse:
     pages = -(-page.total // query.limit)
-    return compose_page(
+    return render_page(
         page.rows,
         page.sources,
         page=query.page,
         limit=query.limit,
         total=page.total,
-        shifting=page.shifting,
+        inconsistent=page.inconsistent,
         currency=desk.currency,
-        links=links_of(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
-        included=Included(query.include, lambda at: origin_of(page.blocks[at])),
+        links=link_header(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
+        included=RowExtras(query.include, lambda at: origin_json(page.blocks[at])),
     )
 
 
-async def _window(desk: OrdersDesk, query: OrdersQuery, ask: Ask, _: float) -> _Page:
+async def _window(
+    desk: OrdersDependencies, query: OrdersQuery, ask: CacheDirective, _: float
+) -> _Page:
     """A page of the list as it stands."""
     window = await desk.book.window(query.start, query.start + query.limit, ask)
-    entries = tuple(served.entry for served in window.served)
+    entries = tuple(served.entry for served in window.lookups)
     home = {id(row): entry.value for entry in entries for row in entry.value.rows}
     return _Page(
         window.rows,
         [home[id(row)] for row in window.rows],
         window.total,
-        window.shifting,
+        window.inconsistent,
         [source_of(entry) for entry in entries],
-        window.served,
-        Basis((entries, window.total), desk.book.is_current),
+        window.lookups,
+        Validity((entries, window.total), desk.book.is_current),
     )
 
 
-async def _filtered(desk: OrdersDesk, query: OrdersQuery, ask: Ask, asked_at: float) -> _Page:
+async def _filtered(
+    desk: OrdersDependencies, query: OrdersQuery, ask: CacheDirective, asked_at: float
+) -> _Page:
     """A page of what the filters let through."""
-    whole, served = await desk.collection.whole(ask)
+    whole, served = await desk.snapshots.get(ask)
     until = asked_at + desk.deadline
-    positions = await desk.positions(whole, query.filter(), query.sort, until)
+    positions = await desk.select(whole, query.filter(), query.sort, until)
     shown = positions[query.start : query.start + query.limit]
     return _Page(
         [whole.content.rows[at] for at in shown],
         [whole.block_of(at) for at in shown],
         len(positions),
-        whole.shifting,
+        whole.inconsistent,
         whole.sources,
         [served],
-        whole_basis(desk, whole),
+        snapshot_validity(desk, whole),
     )
 
 
 def _number(request: Request, order_no: str) -> str:
-    read(NoParameters, request.scope["query_string"])
-    return order_number(order_no)
+    parse_query(NoParameters, request.scope["query_string"])
+    return parse_order_no(order_no)
 
 
 async def _single(
-    desk: OrdersDesk, request: Request, found: Found, asked_at: float, *, stored: bool = True
+    desk: OrdersDependencies,
+    request: Request,
+    found: Found,
+    asked_at: float,
+    *,
+    stored: bool = True,
 ) -> Response:
     row, served = found
-    answer = compose_single(row, source_of(served.entry), currency=desk.currency)
-    return await desk.answered(request, answer, [served], asked_at, stored=stored)
+    answer = render_single(row, source_of(served.entry), currency=desk.currency)
+    return await desk.respond(request, answer, [served], asked_at, stored=stored)

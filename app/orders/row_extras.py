@@ -11,7 +11,7 @@ from app.orders.schema import Origin
 
 
 @dataclass(frozen=True, slots=True)
-class Included:
+class RowExtras:
     """What else is told.
 
     Attributes:
@@ -22,15 +22,15 @@ class Included:
     names: Collection[str]
     origin_at: Callable[[int], bytes]
 
-    def lasting(self) -> "Included":
+    def lasting(self) -> "RowExtras":
         """The same with what a refresh that changed nothing would change as a mere word."""
         return replace(self, origin_at=lambda _: b"origin")
 
-    def told_of_all(self, rows: Iterable[Row]) -> bytes:
+    def render_rows(self, rows: Iterable[Row]) -> bytes:
         """The JSON of the rows of an answer."""
-        return b"[" + b",".join(self.told_of(at, row) for at, row in enumerate(rows)) + b"]"
+        return b"[" + b",".join(self.render_row(at, row) for at, row in enumerate(rows)) + b"]"
 
-    def told_of(self, at: int, row: Row) -> bytes:
+    def render_row(self, at: int, row: Row) -> bytes:
         """The JSON of a row, the one at the place `at`."""
         if not self.names:
             return row.body
@@ -44,10 +44,10 @@ class Included:
         return row.body[:-1] + more + b"}"
 
 
-NOTHING_INCLUDED = Included((), lambda _: b"")
+NO_EXTRAS = RowExtras((), lambda _: b"")
 
 
-def origin_of(block: Block) -> bytes:
+def origin_json(block: Block) -> bytes:
     """The JSON that tells where the rows of a block come from."""
     origin = Origin(fetched_at=block.as_of)
     if block.request_id is not None:

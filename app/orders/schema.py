@@ -28,7 +28,7 @@ DecimalText = Annotated[
         examples=["199.00"],
     ),
 ]
-Moment = Annotated[
+Timestamp = Annotated[
     str,
     Field(
         description="RFC 3339, in UTC.",
@@ -59,14 +59,14 @@ class Order(TypedDict):
     status: Annotated[str, open_enum(*STATUSES)]
     type: Annotated[str, open_enum(*TYPES)]
     source: Annotated[str, open_enum(*SOURCES)]
-    created_at: NotRequired[Moment]
+    created_at: NotRequired[Timestamp]
 
 
 class Origin(TypedDict):
     """The upstream answer that a row comes from."""
 
     upstream_request_id: NotRequired[Annotated[str, Field(examples=[UPSTREAM_REQUEST_ID])]]
-    fetched_at: Annotated[Moment, Field(description="When it was asked for.")]
+    fetched_at: Annotated[Timestamp, Field(description="When it was asked for.")]
 
 
 Rev = Annotated[
@@ -93,7 +93,7 @@ class Payment(TypedDict):
     order_no: OrderNo
     channel_order_no: NotRequired[str]
     paid_amount: NotRequired[DecimalText]
-    paid_at: NotRequired[Moment]
+    paid_at: NotRequired[Timestamp]
     paid_account: NotRequired[
         Annotated[
             str,
@@ -107,10 +107,10 @@ class Payment(TypedDict):
         ]
     ]
     method: NotRequired[Annotated[str, Field(examples=["Alipay"])]]
-    created_at: NotRequired[Moment]
+    created_at: NotRequired[Timestamp]
 
 
-class UnreadValue(TypedDict):
+class UnparsedValue(TypedDict):
     """A value of the upstream that could not be read, and was left out or is `unknown`."""
 
     pointer: Annotated[
@@ -123,10 +123,10 @@ class UnreadValue(TypedDict):
     ]
 
 
-class AnswerMeta(TypedDict):
+class ResponseMeta(TypedDict):
     """Where an answer comes from."""
 
-    as_of: Annotated[Moment, Field(description="When the oldest part of it was asked for.")]
+    as_of: Annotated[Timestamp, Field(description="When the oldest part of it was asked for.")]
     upstream_request_ids: Annotated[
         list[str],
         Field(
@@ -135,10 +135,10 @@ class AnswerMeta(TypedDict):
             examples=[[UPSTREAM_REQUEST_ID]],
         ),
     ]
-    upstream_answers: NotRequired[
+    upstream_responses: NotRequired[
         Annotated[int, Field(description="How many there are, where 200 ids do not tell all.")]
     ]
-    warnings: NotRequired[Annotated[list[UnreadValue], Field(max_length=100)]]
+    warnings: NotRequired[Annotated[list[UnparsedValue], Field(max_length=100)]]
     warnings_omitted: NotRequired[
         Annotated[int, Field(description="How many warnings are not shown.")]
     ]
@@ -147,7 +147,7 @@ class AnswerMeta(TypedDict):
     ]
 
 
-Shifting = Annotated[
+Inconsistent = Annotated[
     bool,
     Field(
         description="The list changed while it was read: an order may be missing here, "
@@ -156,7 +156,7 @@ Shifting = Annotated[
 ]
 
 
-class PageMeta(AnswerMeta):
+class PageMeta(ResponseMeta):
     """Where a page stands in the list, and where it comes from."""
 
     page: Annotated[int, Field(examples=[1])]
@@ -168,7 +168,7 @@ class PageMeta(AnswerMeta):
         ),
     ]
     pages: Annotated[int, Field(description="0 when there are no orders.", examples=[14])]
-    shifting: NotRequired[Shifting]
+    inconsistent: NotRequired[Inconsistent]
 
 
 class OrderPage(TypedDict):
@@ -178,7 +178,7 @@ class OrderPage(TypedDict):
     meta: PageMeta
 
 
-class Tally(TypedDict):
+class Total(TypedDict):
     """How many orders, and what they come to."""
 
     count: Annotated[int, Field(examples=[57])]
@@ -187,25 +187,25 @@ class Tally(TypedDict):
     ]
 
 
-class StatusTally(Tally):
+class StatusTotal(Total):
     """The orders of one status."""
 
     status: Annotated[str, open_enum(*STATUSES)]
 
 
-class TypeTally(Tally):
+class TypeTotal(Total):
     """The orders of one type."""
 
     type: Annotated[str, open_enum(*TYPES)]
 
 
-class SourceTally(Tally):
+class SourceTotal(Total):
     """The orders of one source."""
 
     source: Annotated[str, open_enum(*SOURCES)]
 
 
-class MonthTally(StatusTally):
+class MonthTotal(StatusTotal):
     """The orders of one month and one status."""
 
     month: Annotated[
@@ -217,16 +217,16 @@ class MonthTally(StatusTally):
     ]
 
 
-class Totals(Tally):
+class Totals(Total):
     """All that the filters let through, added up."""
 
     amounts_unknown: Annotated[
         int, Field(description="Orders whose amount is not known, and in no sum.", examples=[0])
     ]
-    by_status: list[StatusTally]
-    by_type: list[TypeTally]
-    by_source: list[SourceTally]
-    by_month: list[MonthTally]
+    by_status: list[StatusTotal]
+    by_type: list[TypeTotal]
+    by_source: list[SourceTotal]
+    by_month: list[MonthTotal]
 
 
 class OrderChange(TypedDict):
@@ -237,7 +237,7 @@ class OrderChange(TypedDict):
     order: NotRequired[Annotated[Order, Field(description="As it is now; none if removed.")]]
 
 
-class ChangesMeta(AnswerMeta):
+class ChangesMeta(ResponseMeta):
     """The state that the changes lead to."""
 
     cursor: Annotated[
@@ -260,28 +260,28 @@ class OrderChanges(TypedDict):
     meta: ChangesMeta
 
 
-class CollectionMeta(AnswerMeta):
+class SummaryMeta(ResponseMeta):
     """Where an answer over the whole list comes from."""
 
-    shifting: NotRequired[Shifting]
+    inconsistent: NotRequired[Inconsistent]
 
 
 class Summary(TypedDict):
     """Totals of the list, or of what the filters let through."""
 
     data: Totals
-    meta: CollectionMeta
+    meta: SummaryMeta
 
 
 class SingleOrder(TypedDict):
     """One order."""
 
     data: Order
-    meta: AnswerMeta
+    meta: ResponseMeta
 
 
 class SinglePayment(TypedDict):
     """One payment."""
 
     data: Payment
-    meta: AnswerMeta
+    meta: ResponseMeta

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.cache.grace_cache import Entry
-from app.orders.blocks import Block, laggards_among
-from app.orders.compute import Worked
+from app.orders.blocks import Block, iter_outdated
+from app.orders.compute import ResultCache
 from app.orders.mapping import Row
-from app.orders.rendering import Source
-from app.orders.slices import in_slices
+from app.orders.rendering import Provenance
+from app.orders.slices import cooperative_chunks
 
-BLOCKS_A_SLICE = 40
+BLOCKS_PER_CHUNK = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,11 +27,11 @@ class Content:
 
     rows: tuple[Row, ...]
     starts: tuple[int, ...]
-    worked: Worked = field(default_factory=Worked)
+    results: ResultCache = field(default_factory=ResultCache)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Whole:
+class Snapshot:
     """The list as its blocks tell it.
 
     Attributes:
@@ -44,60 +44,60 @@ class Whole:
     """
 
     content: Content
-    entries: tuple[Entry[Block], ...]
-    sources: tuple[Source, ...]
-    oldest: Entry[Block]
-    shifting: bool
+    blocks: tuple[Entry[Block], ...]
+    sources: tuple[Provenance, ...]
+    oldest_block: Entry[Block]
+    inconsistent: bool
     generation: int
 
     def block_of(self, position: int) -> Block:
         """The block that the row at `position` came in."""
-        return self.entries[bisect_right(self.content.starts, position) - 1].value
+        return self.blocks[bisect_right(self.content.starts, position) - 1].value
 
 
-async def lagging_in(entries: Sequence[Entry[Block]], before: Whole | None) -> list[int]:
+async def find_outdated(entries: Sequence[Entry[Block]], before: Snapshot | None) -> list[int]:
     """The blocks that do not agree with one asked for later, by index.
 
     `before` is a list whose blocks agreed: if these say the same, they agree as well.
     """
-    if before and not before.shifting and _says_the_same(entries, before):
+    if before and not before.inconsistent and _says_the_same(entries, before):
         return []
     found: list[int] = []
-    looking = laggards_among(entries)
-    async for some in in_slices(range(len(entries)), BLOCKS_A_SLICE):
+    looking = iter_outdated(entries)
+    async for some in cooperative_chunks(range(len(entries)), BLOCKS_PER_CHUNK):
         found += [index for _ in some if (index := next(looking)) is not None]
     return found
 
 
-async def assemble(
-    entries: Sequence[Entry[Block]], before: Whole | None, *, shifting: bool, generation: int
-) -> Whole:
+async def build_snapshot(
+    entries: Sequence[Entry[Block]], before: Snapshot | None, *, inconsistent: bool, generation: int
+) -> Snapshot:
     """The list that `entries` tell, in block order; with the content of `before` if it is that."""
     if before and _says_the_same(entries, before):
         content = before.content
     else:
         content = await _content(entries)
-    return Whole(
+    return Snapshot(
         content,
         tuple(entries),
         tuple(source_of(entry) for entry in entries),
-        min(entries, key=lambda entry: entry.asked),
-        shifting,
+        min(entries, key=lambda entry: entry.fetched_at),
+        inconsistent,
         generation,
     )
 
 
-def source_of(entry: Entry[Any]) -> Source:
+def source_of(entry: Entry[Any]) -> Provenance:
     """The upstream answer that a block, or a single order, came in."""
     held = entry.value
-    return Source(entry.asked, held.as_of, held.request_id, held.sandbox)
+    return Provenance(entry.fetched_at, held.as_of, held.request_id, held.sandbox)
 
 
-def _says_the_same(entries: Sequence[Entry[Block]], before: Whole) -> bool:
+def _says_the_same(entries: Sequence[Entry[Block]], before: Snapshot) -> bool:
     # The book keeps the rows of a block that says again what it said: identity is enough.
-    return len(entries) == len(before.entries) and all(
+    return len(entries) == len(before.blocks) and all(
         new.value.rows is old.value.rows and new.value.total == old.value.total
-        for new, old in zip(entries, before.entries, strict=True)
+        for new, old in zip(entries, before.blocks, strict=True)
     )
 
 
@@ -105,7 +105,7 @@ async def _content(entries: Sequence[Entry[Block]]) -> Content:
     rows: list[Row] = []
     starts: list[int] = []
     seen: set[str] = set()
-    async for some in in_slices(entries, BLOCKS_A_SLICE):
+    async for some in cooperative_chunks(entries, BLOCKS_PER_CHUNK):
         for entry in some:
             starts.append(len(rows))
             for row in entry.value.rows:

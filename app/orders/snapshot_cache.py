@@ -12,19 +12,19 @@ from functools import partial
 from typing import Any
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import Ask, How, NotInCache, Served, WaitEnded
+from app.cache.grace_cache import CacheDirective, Lookup, NotInCache, Outcome, WaitTimeout
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.snapshot import Whole
-from app.orders.snapshot_loader import Reading
+from app.orders.snapshot import Snapshot
+from app.orders.snapshot_loader import SnapshotLoader
 from app.single_flight import Awaited, Flight, SingleFlight
 
 LIST = "list"
-SHIFT_PAUSE = 1.0
+INCONSISTENT_BACKOFF = 1.0
 """Seconds not to read again a list that shifts."""
 
-Lookup = tuple[Whole, Served[Block]]
+SnapshotLookup = tuple[Snapshot, Lookup[Block]]
 """The list, and how it came about, told of its oldest block."""
 
 
@@ -44,7 +44,7 @@ class CollectionLoading(Exception):
     @classmethod
     def of_shifting(cls, orders: int) -> "CollectionLoading":
         """All is held, but its parts disagree: it will be read again in a moment."""
-        return cls((orders, orders), SHIFT_PAUSE)
+        return cls((orders, orders), INCONSISTENT_BACKOFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class _Pause:
     in_a_row: int = 0
 
 
-async def _nobody_looks(_: Whole) -> None: ...
+async def _nobody_looks(_: Snapshot) -> None: ...
 
 
-class Collection:
+class SnapshotCache:
     """The whole list.
 
     Args:
@@ -79,15 +79,13 @@ class Collection:
         self,
         book: OrderBook,
         clock: Clock,
-        new_reading: Callable[[Awaited], Reading],
+        new_reading: Callable[[Awaited], SnapshotLoader],
         *,
         deadline: float,
         wait: float,
         pause: Callable[[Exception, int], float],
-        seen: Callable[[Whole], Coroutine[Any, Any, None]] = _nobody_looks,
-        told_later: Callable[[BaseException, float, float], BaseException] = lambda error, *_: (
-            error
-        ),
+        seen: Callable[[Snapshot], Coroutine[Any, Any, None]] = _nobody_looks,
+        aged: Callable[[BaseException, float, float], BaseException] = lambda error, *_: error,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -96,13 +94,13 @@ class Collection:
         self._wait = wait
         self._pause_after = pause
         self._seen = seen
-        self._told_later = told_later
-        self._whole: Whole | None = None
-        self._flights: SingleFlight[str, tuple[Whole, bool]] = SingleFlight(clock)
+        self._told_later = aged
+        self._whole: Snapshot | None = None
+        self._flights: SingleFlight[str, tuple[Snapshot, bool]] = SingleFlight(clock)
         self._reading = self._begun()
         self._pause = _Pause()
 
-    async def whole(self, ask: Ask = Ask.NORMAL) -> Lookup:
+    async def get(self, ask: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
         """The list. `no-cache` asks for nothing more here: it would cost a call a block.
 
         Raises:
@@ -112,45 +110,46 @@ class Collection:
             UpstreamError: not all is held, and the upstream did not give it.
         """
         held = await self._held()
-        if ask is Ask.ONLY_IF_CACHED:
+        if ask is CacheDirective.ONLY_IF_CACHED:
             if held is None:
                 raise NotInCache
             return self._as_it_is(held)
         if held is None:
             return await self._read_to_the_end()
-        if held.shifting or not self.is_current(held.generation, held.oldest.asked):
+        if held.inconsistent or not self.is_current(held.generation, held.oldest_block.fetched_at):
             return await self._read_or_serve(held)
         return self._as_it_is(held)
 
     def is_current(self, generation: int, asked: float) -> bool:
         """Whether a list of that generation, whose oldest block was asked for then, is fresh."""
         return (
-            generation == self._book.generation and self._book.judge_asked(asked) is Freshness.FRESH
+            generation == self._book.generation
+            and self._book.freshness_at(asked) is Freshness.FRESH
         )
 
     async def close(self, seconds: float) -> None:
         """Let a reading come to its end, at most `seconds`."""
         await self._flights.close(seconds)
 
-    async def _held(self) -> Whole | None:
+    async def _held(self) -> Snapshot | None:
         """What is shared; else what the blocks that are held happen to tell."""
-        if self._whole and self._judge(self._whole) is Freshness.GONE:
+        if self._whole and self._judge(self._whole) is Freshness.EXPIRED:
             self._whole = None
         # While blocks are missing nothing is held; who only waits for them to agree has something.
         loading = self._flights.under_way(LIST) is not None and not self._reading.complete
         if self._whole is None and not loading:
-            self._share(await self._begun().held())
+            self._share(await self._begun().from_cache())
         return self._whole
 
-    def _begun(self) -> Reading:
+    def _begun(self) -> SnapshotLoader:
         return self._new_reading(partial(self._flights.awaited, LIST))
 
-    def _share(self, found: Whole | None) -> None:
+    def _share(self, found: Snapshot | None) -> None:
         # A reading may have come to its end while we looked.
         if self._whole is None:
             self._whole = found
 
-    async def _read_to_the_end(self) -> Lookup:
+    async def _read_to_the_end(self) -> SnapshotLookup:
         if self._is_paused() and self._pause.error:
             raise self._told(self._pause.error)
         flight, how = self._join_or_launch()
@@ -161,37 +160,37 @@ class Collection:
         whole, _ = flight.result()
         return _told(whole, self._judge(whole), how, self._book.ttl, reason="uri-miss")
 
-    async def _read_or_serve(self, held: Whole) -> Lookup:
+    async def _read_or_serve(self, held: Snapshot) -> SnapshotLookup:
         if self._is_paused():
             return self._as_it_is(held)
         flight, how = self._join_or_launch()
         if self._judge(held) is Freshness.STALE:
             return self._as_it_is(held)
         if not await flight.landed_within(min(self._wait, self._deadline)):
-            return self._as_it_is(held, WaitEnded())
+            return self._as_it_is(held, WaitTimeout())
         failure = flight.failure()
         if failure:
             return self._as_it_is(held, failure)
         whole, asked = flight.result()
         return _told(
-            whole, self._judge(whole), how if asked else How.HELD, self._book.ttl, reason="stale"
+            whole, self._judge(whole), how if asked else Outcome.HIT, self._book.ttl, reason="stale"
         )
 
-    def _as_it_is(self, held: Whole, failure: BaseException | None = None) -> Lookup:
+    def _as_it_is(self, held: Snapshot, failure: BaseException | None = None) -> SnapshotLookup:
         freshness = self._judge(held)
         if freshness is Freshness.FRESH and held.generation != self._book.generation:
             # A newer block says something else, and there was no time to see what.
             freshness = Freshness.STALE
         if failure:
-            how = How.FAILED
+            how = Outcome.STALE_IF_ERROR
         else:
-            how = How.HELD if freshness is Freshness.FRESH else How.HELD_STALE
+            how = Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
         return _told(held, freshness, how, self._book.ttl, reason="stale", failure=failure)
 
-    def _judge(self, whole: Whole) -> Freshness:
+    def _judge(self, whole: Snapshot) -> Freshness:
         """Of its oldest block; but a list whose blocks disagree is never fresh."""
-        freshness = self._book.judge_asked(whole.oldest.asked)
-        if freshness is Freshness.FRESH and whole.shifting:
+        freshness = self._book.freshness_at(whole.oldest_block.fetched_at)
+        if freshness is Freshness.FRESH and whole.inconsistent:
             return Freshness.STALE
         return freshness
 
@@ -203,26 +202,26 @@ class Collection:
         left = max(self._pause.until - now, 0.0)
         return self._told_later(error, now - self._pause.at, left).with_traceback(None)
 
-    def _join_or_launch(self) -> tuple[Flight[tuple[Whole, bool]], How]:
+    def _join_or_launch(self) -> tuple[Flight[tuple[Snapshot, bool]], Outcome]:
         under_way = self._flights.under_way(LIST)
         if under_way:
-            return under_way, How.JOINED
+            return under_way, Outcome.COLLAPSED
         self._reading = self._begun()
-        return self._flights.launch(LIST, partial(self._read, self._reading)), How.FETCHED
+        return self._flights.launch(LIST, partial(self._read, self._reading)), Outcome.MISS
 
-    async def _read(self, reading: Reading) -> tuple[Whole, bool]:
+    async def _read(self, reading: SnapshotLoader) -> tuple[Snapshot, bool]:
         """Read, and share the list; whether the upstream was asked for any of it."""
         try:
-            whole = await reading.run(self._whole)
+            whole = await reading.load(self._whole)
         except Exception as error:
             self._pause_for(error)
             raise
         self._whole = whole
         # What lags was fetched again already: it is left in peace for a moment.
         now = self._clock.monotonic()
-        self._pause = _Pause(now, now + SHIFT_PAUSE) if whole.shifting else _Pause()
+        self._pause = _Pause(now, now + INCONSISTENT_BACKOFF) if whole.inconsistent else _Pause()
         await self._seen(whole)
-        return whole, reading.asked > 0
+        return whole, reading.fetch_count > 0
 
     def _pause_for(self, error: Exception) -> None:
         in_a_row = self._pause.in_a_row + 1
@@ -231,16 +230,16 @@ class Collection:
 
 
 def _told(
-    whole: Whole,
+    whole: Snapshot,
     freshness: Freshness,
-    how: How,
+    how: Outcome,
     ttl: float,
     *,
     reason: str,
     failure: BaseException | None = None,
-) -> Lookup:
+) -> SnapshotLookup:
     """The lookup as one of its oldest block, which cannot be fresher than the whole."""
-    if freshness is Freshness.GONE:
-        freshness = Freshness.KEPT  # it was good when it was gathered
-    oldest = replace(whole.oldest, lagging=freshness is not Freshness.FRESH)
-    return whole, Served(oldest, freshness, how, ttl, reason, failure)
+    if freshness is Freshness.EXPIRED:
+        freshness = Freshness.STALE_IF_ERROR  # it was good when it was gathered
+    oldest = replace(whole.oldest_block, outdated=freshness is not Freshness.FRESH)
+    return whole, Lookup(oldest, freshness, how, ttl, reason, failure)

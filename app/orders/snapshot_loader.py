@@ -9,14 +9,14 @@ import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from app.cache.grace_cache import Entry, How, Served
+from app.cache.grace_cache import Entry, Lookup, Outcome
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.snapshot import Whole, assemble, lagging_in
+from app.orders.snapshot import Snapshot, build_snapshot, find_outdated
 from app.single_flight import Awaited
 
-LOOKS = 3
+MAX_CONSISTENCY_ATTEMPTS = 3
 """How often what lags is read again before the list is told as one that shifts."""
 
 
@@ -24,7 +24,7 @@ class CollectionTooLarge(Exception):
     """There are more orders than may be held."""
 
 
-class Reading:
+class SnapshotLoader:
     """A reading, from its start to its end.
 
     Args:
@@ -55,12 +55,12 @@ class Reading:
         self._started = clock.monotonic()
         self._gathered: dict[int, Entry[Block]] = {}
         self._weight = 0
-        self.asked = 0
+        self.fetch_count = 0
         """Blocks that came from the upstream, and not from memory."""
         self.complete = False
         """Whether each block was gathered once; what goes on then is to have them agree."""
 
-    async def run(self, before: Whole | None) -> Whole:
+    async def load(self, before: Snapshot | None) -> Snapshot:
         """Read to the end; `before` is what was shared until now.
 
         Raises:
@@ -79,22 +79,24 @@ class Reading:
             entries = [self._newest(index) for index in wanted]
             lagging = await self._lagging(entries, before)
             looks += 1
-            if not lagging or looks > LOOKS or not await self._renew(lagging):
-                return await assemble(
-                    entries, before, shifting=bool(lagging), generation=generation
+            if not lagging or looks > MAX_CONSISTENCY_ATTEMPTS or not await self._renew(lagging):
+                return await build_snapshot(
+                    entries, before, inconsistent=bool(lagging), generation=generation
                 )
 
-    async def held(self) -> Whole | None:
+    async def from_cache(self) -> Snapshot | None:
         """The list as it is held, asking nobody; None where a block is missing."""
         for index in self._wanted():
-            entry = self._book.held(index)
+            entry = self._book.cached_block(index)
             if entry is None:
                 return None
             self._gathered[index] = entry
         generation = self._book.generation
         entries = list(self._gathered.values())
         lagging = await self._lagging(entries, None)
-        return await assemble(entries, None, shifting=bool(lagging), generation=generation)
+        return await build_snapshot(
+            entries, None, inconsistent=bool(lagging), generation=generation
+        )
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -105,52 +107,52 @@ class Reading:
     @property
     def seconds_left(self) -> float:
         """How long the rest will take, going by what it took so far."""
-        left = len(self._book.all_indexes(self._gathered.values())) - len(self._gathered)
-        return left * (self._clock.monotonic() - self._started) / max(self.asked, 1)
+        left = len(self._book.block_indexes(self._gathered.values())) - len(self._gathered)
+        return left * (self._clock.monotonic() - self._started) / max(self.fetch_count, 1)
 
     def _wanted(self) -> list[int]:
         self._refuse_too_many()
-        return self._book.all_indexes(self._gathered.values())
+        return self._book.block_indexes(self._gathered.values())
 
     def _refuse_too_many(self) -> None:
         if (self._book.total or 0) > self._max_orders or self._weight > self._max_bytes:
             raise CollectionTooLarge
 
     async def _refresh(self, index: int) -> None:
-        served = await self._book.refreshed(index, self._awaited)
-        self._weight += served.entry.value.weight
+        served = await self._book.fresh_block(index, self._awaited)
+        self._weight += served.entry.value.size
         self._keep(served)
         self._refuse_too_many()
 
     async def _renew(self, lagging: Sequence[int]) -> bool:
         """Read again what lags; whether that brought anything new."""
-        before = {index: self._gathered[index].ordinal for index in lagging}
+        before = {index: self._gathered[index].sequence for index in lagging}
 
         async def renew(index: int) -> None:
             entry = self._gathered[index]
-            self._keep(await self._book.renewed(entry, until=math.inf, awaited=self._awaited))
+            self._keep(await self._book.refetch_block(entry, until=math.inf, awaited=self._awaited))
 
         await self._with_hands(lagging, renew)
-        return any(self._gathered[index].ordinal > ordinal for index, ordinal in before.items())
+        return any(self._gathered[index].sequence > sequence for index, sequence in before.items())
 
-    def _keep(self, served: Served[Block]) -> None:
+    def _keep(self, served: Lookup[Block]) -> None:
         self._gathered[served.entry.value.index] = served.entry
-        self.asked += served.how in (How.FETCHED, How.JOINED)
+        self.fetch_count += served.outcome in (Outcome.MISS, Outcome.COLLAPSED)
 
     def _newest(self, index: int) -> Entry[Block]:
         """What was gathered, or what came for a page since."""
-        gathered, held = self._gathered[index], self._book.held(index)
-        if held and held.ordinal > gathered.ordinal:
+        gathered, held = self._gathered[index], self._book.cached_block(index)
+        if held and held.sequence > gathered.sequence:
             self._gathered[index] = held
         return self._gathered[index]
 
     async def _lagging(
-        self, entries: Sequence[Entry[Block]], before: Whole | None
+        self, entries: Sequence[Entry[Block]], before: Snapshot | None
     ) -> Sequence[int]:
-        telling = self._book.telling_to(self._gathered.values())
+        telling = self._book.total_entry_for(self._gathered.values())
         total = telling.value.total if telling else None
         outdated = [entry.value.index for entry in entries if entry.value.total != total]
-        return outdated or await lagging_in(entries, before)
+        return outdated or await find_outdated(entries, before)
 
     async def _with_hands(
         self, indexes: Iterable[int], work: Callable[[int], Coroutine[Any, Any, None]]

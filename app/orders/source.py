@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 
 from app.clock import Clock
 from app.orders.blocks import ROW_OVERHEAD, Block
-from app.orders.mapping import Row, drift_in, order_row, payment_row
+from app.orders.mapping import Row, map_order, map_payment, row_drift
 from app.single_flight import Awaited
 from app.upstream.client import UpstreamClient
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
+class FetchedOrder:
     """One order or payment, asked for by its number."""
 
     row: Row
@@ -21,12 +21,12 @@ class Single:
     sandbox: bool
 
     @property
-    def weight(self) -> int:
+    def size(self) -> int:
         """Roughly its bytes in memory."""
-        return self.row.weight + 2 * ROW_OVERHEAD
+        return self.row.size + 2 * ROW_OVERHEAD
 
 
-class Fetch:
+class OrderSource:
     """The three questions. What nobody waits for is asked after what somebody does.
 
     Args:
@@ -47,26 +47,26 @@ class Fetch:
     async def block(self, index: int, awaited: Awaited) -> Block:
         """The block at `index`, from 0."""
         as_of = _text(self._clock.now())
-        answer = await self._client.orders(index + 1, deadline=self._until(), awaited=awaited)
-        rows = tuple(order_row(sent, self._zone) for sent in answer.rows)
-        self._client.drift.report(drift_in("order", rows))
+        answer = await self._client.list_orders(index + 1, deadline=self._until(), awaited=awaited)
+        rows = tuple(map_order(sent, self._zone) for sent in answer.rows)
+        self._client.drift.report(row_drift("order", rows))
         return Block(index, rows, answer.total, as_of, answer.request_id, answer.sandbox)
 
-    async def order(self, order_no: str, awaited: Awaited) -> Single:
+    async def order(self, order_no: str, awaited: Awaited) -> FetchedOrder:
         """One order, by the upstream's order detail."""
         as_of = _text(self._clock.now())
-        answer = await self._client.order(order_no, deadline=self._until(), awaited=awaited)
-        row = order_row(answer.data, self._zone)
-        self._client.drift.report(drift_in("order", [row]))
-        return Single(row, as_of, answer.request_id, answer.sandbox)
+        answer = await self._client.get_order(order_no, deadline=self._until(), awaited=awaited)
+        row = map_order(answer.data, self._zone)
+        self._client.drift.report(row_drift("order", [row]))
+        return FetchedOrder(row, as_of, answer.request_id, answer.sandbox)
 
-    async def payment(self, order_no: str, awaited: Awaited) -> Single:
+    async def payment(self, order_no: str, awaited: Awaited) -> FetchedOrder:
         """The payment of one order."""
         as_of = _text(self._clock.now())
-        answer = await self._client.payment(order_no, deadline=self._until(), awaited=awaited)
-        row = payment_row(answer.data, self._zone)
-        self._client.drift.report(drift_in("payment", [row]))
-        return Single(row, as_of, answer.request_id, answer.sandbox)
+        answer = await self._client.get_payment(order_no, deadline=self._until(), awaited=awaited)
+        row = map_payment(answer.data, self._zone)
+        self._client.drift.report(row_drift("payment", [row]))
+        return FetchedOrder(row, as_of, answer.request_id, answer.sandbox)
 
     def _until(self) -> float:
         return self._clock.monotonic() + self._deadline

@@ -10,8 +10,8 @@ from pydantic_core import to_json
 
 from app.orders.mapping import Row
 from app.orders.queries import Filter
-from app.orders.schema import MonthTally, SourceTally, StatusTally, Totals, TypeTally
-from app.orders.slices import in_slices
+from app.orders.schema import MonthTotal, SourceTotal, StatusTotal, Totals, TypeTotal
+from app.orders.slices import cooperative_chunks
 from app.orders.timestamps import month
 
 UNKNOWN = "unknown"
@@ -40,19 +40,19 @@ class _Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class SummaryResult:
     """What orders come to: the `data` of a summary, and whether it tells of any amount."""
 
     body: bytes
     has_amount: bool
 
 
-async def add_up(rows: Sequence[Row], asked: Filter, zone: ZoneInfo) -> Added:
+async def summarize(rows: Sequence[Row], asked: Filter, zone: ZoneInfo) -> SummaryResult:
     """The totals of the rows that `asked` lets through, with months in `zone`."""
     sums: dict[_Kind, _Sum] = {}
-    async for some in in_slices(rows):
+    async for some in cooperative_chunks(rows):
         for row in some:
-            if asked.lets_through(row):
+            if asked.matches(row):
                 kind = (_month(row, zone), row.status, row.type, row.source)
                 sums.setdefault(kind, _Sum()).add(1, row.amount, row.amount is None)
     whole = _together(sums, lambda _: "").get("", _Sum())
@@ -62,27 +62,27 @@ async def add_up(rows: Sequence[Row], asked: Filter, zone: ZoneInfo) -> Added:
         actual_amount=whole.text,
         amounts_unknown=whole.unknown,
         by_status=[
-            StatusTally(status=word, count=one.count, actual_amount=one.text)
+            StatusTotal(status=word, count=one.count, actual_amount=one.text)
             for word, one in _by(sums, 1)
         ],
         by_type=[
-            TypeTally(type=word, count=one.count, actual_amount=one.text)
+            TypeTotal(type=word, count=one.count, actual_amount=one.text)
             for word, one in _by(sums, 2)
         ],
         by_source=[
-            SourceTally(source=word, count=one.count, actual_amount=one.text)
+            SourceTotal(source=word, count=one.count, actual_amount=one.text)
             for word, one in _by(sums, 3)
         ],
         by_month=[
-            MonthTally(month=when, status=status, count=one.count, actual_amount=one.text)
+            MonthTotal(month=when, status=status, count=one.count, actual_amount=one.text)
             for (when, status), one in by_month
         ],
     )
-    return Added(to_json(totals), has_amount=whole.count > whole.unknown)
+    return SummaryResult(to_json(totals), has_amount=whole.count > whole.unknown)
 
 
 def _month(row: Row, zone: ZoneInfo) -> str:
-    return (None if row.created is None else month(row.created, zone)) or UNKNOWN
+    return (None if row.created_ns is None else month(row.created_ns, zone)) or UNKNOWN
 
 
 def _together(sums: dict[_Kind, _Sum], name: Callable[[_Kind], Any]) -> dict[Any, _Sum]:

@@ -16,7 +16,7 @@ _MOMENT = re.compile(
 )
 
 
-def nanoseconds(text: str) -> int | None:
+def parse_timestamp_ns(text: str) -> int | None:
     """The moment `text` (RFC 3339 §5.6); None where it is none, or has more than 9 digits."""
     found = _MOMENT.fullmatch(text)
     if not found:
@@ -29,7 +29,7 @@ def nanoseconds(text: str) -> int | None:
     return _since_1970(moment) + int((fraction or "0").ljust(9, "0"))
 
 
-def midnight(text: str, zone: ZoneInfo) -> int | None:
+def parse_date_ns(text: str, zone: ZoneInfo) -> int | None:
     """The first moment of the date `text` in `zone`; None where it is no date."""
     if not _DATE.fullmatch(text):
         return None

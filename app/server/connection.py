@@ -17,17 +17,17 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from app.clock import Clock
-from app.server.error_responses import overloaded, refusal
+from app.server.error_responses import error_response, overloaded_app
 from app.server.limits import Limits
 
-PIECE: Final = 4 * 1024
+PARSE_CHUNK_BYTES: Final = 4 * 1024
 """Bytes parsed at once: a read holds thousands of pipelined requests, and each costs far more."""
 
-LINGER: Final = 2.0
+LINGER_SECONDS: Final = 2.0
 """Seconds that a caller has to hear why it was refused, before the connection is reset."""
 
 
-class Sweep:
+class ConnectionSweeper:
     """Looks at every connection when it is called, which the server does once a second.
 
     `now` is the moment of the last look: exact enough for who waits for seconds.
@@ -47,7 +47,7 @@ class Sweep:
 class Protocol(HttpToolsProtocol):
     """One connection, from the first byte to the last."""
 
-    def __init__(self, *args: Any, sweep: Sweep, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sweep: ConnectionSweeper, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._has_asked = False
         self._sweep = sweep
@@ -75,15 +75,15 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let a caller in, or end it at once where there is no room even to say no."""
         super().connection_made(transport)
-        self._came_too_many = len(self.connections) > self._limits.connections
-        if len(self.connections) > self._limits.accepted:
+        self._came_too_many = len(self.connections) > self._limits.max_connections
+        if len(self.connections) > self._limits.hard_max_connections:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, a piece at a time."""
         if self._deaf:
             return
-        if self._unread or len(data) > PIECE:
+        if self._unread or len(data) > PARSE_CHUNK_BYTES:
             self._unread += data
             self._read_on()
         else:
@@ -191,7 +191,7 @@ class Protocol(HttpToolsProtocol):
             if now - self._unsent_since >= self._limits.send_timeout:
                 self.transport.abort()
         elif self._deaf:
-            if waited >= LINGER and not self._is_answering():
+            if waited >= LINGER_SECONDS and not self._is_answering():
                 self.transport.abort()
         elif self._in_request:
             # Behind others in the line it may be we who do not read.
@@ -209,8 +209,8 @@ class Protocol(HttpToolsProtocol):
     def _read_on(self) -> None:
         """Parse what was read, until somebody waits in the line."""
         while self._unread and not self.pipeline and not self._deaf:
-            piece = bytes(self._unread[:PIECE])
-            del self._unread[:PIECE]
+            piece = bytes(self._unread[:PARSE_CHUNK_BYTES])
+            del self._unread[:PARSE_CHUNK_BYTES]
             self._feed(piece)
         if self._unread:
             self.flow.pause_reading()
@@ -292,7 +292,7 @@ class Protocol(HttpToolsProtocol):
             self._say_refusal()
 
     def _say_refusal(self) -> None:
-        status, headers, body = refusal(self._refusal)
+        status, headers, body = error_response(self._refusal)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         headers = [*self.server_state.default_headers, *headers]
         lines += [name + b": " + value for name, value in headers]
@@ -328,5 +328,5 @@ class Protocol(HttpToolsProtocol):
         self._answering = cycle
         self._has_asked = True
         # Who was here before is served, whoever came since.
-        too_many = self._came_too_many and len(self.connections) > self._limits.connections
-        super()._start_asgi_task(cycle, cast("Any", overloaded) if too_many else app)
+        too_many = self._came_too_many and len(self.connections) > self._limits.max_connections
+        super()._start_asgi_task(cycle, cast("Any", overloaded_app) if too_many else app)

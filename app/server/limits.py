@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-REFUSED = 32
+REFUSAL_HEADROOM = 32
 """Connections more than may be open that are let in, to be told that they are too many."""
 
 
@@ -14,7 +14,7 @@ class Limits:
     of headers their names and values. Times are in seconds, and looked at once a second.
     """
 
-    connections: int = 8192
+    max_connections: int = 8192
     request_timeout: float = 10
     keep_alive: float = 75
     send_timeout: float = 60
@@ -29,6 +29,6 @@ class Limits:
         return self.url_bytes + self.header_bytes
 
     @property
-    def accepted(self) -> int:
+    def hard_max_connections(self) -> int:
         """Connections open at once, those included that are only there to be refused."""
-        return self.connections + REFUSED
+        return self.max_connections + REFUSAL_HEADROOM

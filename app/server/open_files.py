@@ -3,13 +3,13 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from app.server.limits import REFUSED, Limits
+from app.server.limits import REFUSAL_HEADROOM, Limits
 
-RESERVED = 48
+RESERVED_FDS = 48
 """Open files that are nobody's connection: output, event loop, listener, keys, name look-ups."""
 
 
-def fitted(limits: Limits, *, others: int) -> Limits:
+def limits_for_fd_limit(limits: Limits, *, others: int) -> Limits:
     """`limits`, with as many connections as this process may have open.
 
     Without it, callers who do no more than hold connections would leave none to the upstream.
@@ -18,13 +18,15 @@ def fitted(limits: Limits, *, others: int) -> Limits:
         limits: the bounds of the door.
         others: connections that are not the callers'.
     """
-    return within(limits, _raised(limits.accepted + others + RESERVED), others=others)
+    return within(
+        limits, _raised(limits.hard_max_connections + others + RESERVED_FDS), others=others
+    )
 
 
 def within(limits: Limits, files: int, *, others: int) -> Limits:
     """`limits`, with as many connections as `files` leave room for, and at least one."""
-    room = files - others - RESERVED - REFUSED
-    return replace(limits, connections=max(1, min(limits.connections, room)))
+    room = files - others - RESERVED_FDS - REFUSAL_HEADROOM
+    return replace(limits, max_connections=max(1, min(limits.max_connections, room)))
 
 
 def _raised(wanted: int) -> int:

@@ -12,9 +12,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.clock import Clock
-from app.server.connection import Protocol, Sweep
+from app.server.connection import ConnectionSweeper, Protocol
 from app.server.limits import Limits
-from app.server.shutdown import Leaving
+from app.server.shutdown import Shutdown
 
 _TICKS_A_SECOND: Final = 10
 _LAST_LOOK: Final = 0.01
@@ -36,8 +36,8 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
-        sweep: Sweep,
-        leaving: Leaving,
+        sweep: ConnectionSweeper,
+        leaving: Shutdown,
         clock: Clock,
         raise_signal: Callable[[int], None],
     ) -> None:
@@ -51,24 +51,24 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal. uvicorn would raise it again at the end; who leaves when told exits 0."""
         del frame
-        if self._leaving.begun:
+        if self._leaving.started:
             # Whatever keeps us, it keeps us no longer: not a loop that hangs either.
             signal.signal(sig, signal.SIG_DFL)
             self._raise_signal(sig)
-        self._leaving.begin()
+        self._leaving.start()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: is it time to go? And once a second, look after the connections."""
         over = await super().on_tick(counter)
         if counter % _TICKS_A_SECOND == 0:
             self._sweep(self.server_state.connections)
-        if self._leaving.begun:
+        if self._leaving.started:
             self._tell()
-        return over or self._leaving.closes_the_door()
+        return over or self._leaving.should_stop_accepting()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Let nobody more in, answer what was accepted, and end the flights."""
-        self._leaving.begin()
+        self._leaving.start()
         self._tell()
         for server in self.servers:
             server.close()
@@ -113,7 +113,7 @@ def open_server(
     host: str,
     port: int,
     clock: Clock,
-    leaving: Leaving,
+    leaving: Shutdown,
     limits: Limits | None = None,
     trusted_proxies: Sequence[str] = (),
     raise_signal: Callable[[int], None] = signal.raise_signal,
@@ -130,7 +130,7 @@ def open_server(
         trusted_proxies: addresses whose X-Forwarded-For and -Proto are believed.
         raise_signal: what ends the process at the second signal.
     """
-    sweep = Sweep(limits or Limits(), clock)
+    sweep = ConnectionSweeper(limits or Limits(), clock)
     config = uvicorn.Config(
         app,
         host=host,

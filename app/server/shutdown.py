@@ -3,7 +3,7 @@
 from app.clock import Clock
 
 
-class Leaving:
+class Shutdown:
     """Begun or not, and how much time is left.
 
     Args:
@@ -19,18 +19,18 @@ class Leaving:
         self._began: float | None = None
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether we were told to leave."""
         return self._began is not None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Leave. A signal's handler calls it, so it does nothing but note the moment."""
         if self._began is None:
             self._began = self._clock.monotonic()
 
-    def closes_the_door(self) -> bool:
+    def should_stop_accepting(self) -> bool:
         """Whether nobody more is to be let in."""
-        return self.begun and self._waited() >= self._delay
+        return self.started and self._waited() >= self._delay
 
     def seconds_left(self) -> float:
         """Seconds that what was accepted still has; all of them as long as we were not told."""

@@ -10,24 +10,24 @@
 Knows nothing of what the rooms do with a value. Imported by cli and main alone.
 """
 
-from app.settings.api_keys import SCOPES, KeyEntry, Scope, read_entries
-from app.settings.errors import SettingsError, variable
+from app.settings.api_keys import SCOPES, ApiKeyConfig, Scope, load_api_keys
+from app.settings.errors import SettingsError, env_name
 from app.settings.models import Settings
-from app.settings.rotation import CredentialSources
-from app.settings.sources import ForSandbox, load, load_for_sandbox
+from app.settings.rotation import CredentialFiles
+from app.settings.sources import SandboxSettings, load, load_for_sandbox
 from app.settings.types import is_loopback
 
 __all__ = [
     "SCOPES",
-    "CredentialSources",
-    "ForSandbox",
-    "KeyEntry",
+    "ApiKeyConfig",
+    "CredentialFiles",
+    "SandboxSettings",
     "Scope",
     "Settings",
     "SettingsError",
+    "env_name",
     "is_loopback",
     "load",
+    "load_api_keys",
     "load_for_sandbox",
-    "read_entries",
-    "variable",
 ]

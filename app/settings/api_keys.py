@@ -14,14 +14,14 @@ from pydantic import (
     ValidationError,
 )
 
-from app.settings.errors import inside
+from app.settings.errors import build_openapi
 from app.settings.types import Rate, from_json
 
 Scope = Literal["orders:read", "payments:read", "orders:raw", "metrics:read", "cache:purge"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
-class KeyEntry(BaseModel):
+class ApiKeyConfig(BaseModel):
     """One key of one caller. A name may occur twice: that is how a key is rotated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -34,19 +34,19 @@ class KeyEntry(BaseModel):
     rate: Rate | None = None
 
 
-def _each_key_once(entries: tuple[KeyEntry, ...]) -> tuple[KeyEntry, ...]:
+def _each_key_once(entries: tuple[ApiKeyConfig, ...]) -> tuple[ApiKeyConfig, ...]:
     if len({entry.sha256 for entry in entries}) < len(entries):
         raise ValueError("should have each sha256 once: two entries are the same key")
     return entries
 
 
-KeyEntries = Annotated[
-    tuple[KeyEntry, ...], BeforeValidator(from_json), AfterValidator(_each_key_once)
+ApiKeyList = Annotated[
+    tuple[ApiKeyConfig, ...], BeforeValidator(from_json), AfterValidator(_each_key_once)
 ]
-_ENTRIES: TypeAdapter[tuple[KeyEntry, ...]] = TypeAdapter(KeyEntries)
+_ENTRIES: TypeAdapter[tuple[ApiKeyConfig, ...]] = TypeAdapter(ApiKeyList)
 
 
-def read_entries(path: Path) -> tuple[KeyEntry, ...]:
+def load_api_keys(path: Path) -> tuple[ApiKeyConfig, ...]:
     """The entries of a file that holds what `ORDERS_CALLERS__API_KEYS` would.
 
     Raises:
@@ -56,14 +56,14 @@ def read_entries(path: Path) -> tuple[KeyEntry, ...]:
         return _ENTRIES.validate_python(path.read_text("utf-8"))
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
-        told = "; ".join(inside(fault, 0) for fault in faults)
+        told = "; ".join(build_openapi(fault, 0) for fault in faults)
         raise ValueError(f"names a file with faults: {told}") from None
     except (OSError, UnicodeDecodeError):
         raise ValueError("should name a file that can be read") from None
 
 
 def _with_entries(path: Path) -> Path:
-    read_entries(path)
+    load_api_keys(path)
     return path
 
 

@@ -18,8 +18,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
-from app.settings.api_keys import SCOPES, KeyEntries, KeysFile, Scope
-from app.settings.errors import PREFIX, SettingsError, variable
+from app.settings.api_keys import SCOPES, ApiKeyList, KeysFile, Scope
+from app.settings.errors import PREFIX, SettingsError, env_name
 from app.settings.types import (
     CertificatesFile,
     Host,
@@ -43,7 +43,7 @@ def _not_built(_: object) -> object:
     raise ValueError("is not built yet; unset it")
 
 
-NotBuilt = Annotated[Any, AfterValidator(_not_built)]
+NotImplementedYet = Annotated[Any, AfterValidator(_not_built)]
 
 
 class _Group(BaseModel):
@@ -71,7 +71,7 @@ class Upstream(_Group):
     deadline: Timeout = Field(8, examples=["8"])
     max_concurrency: int = Field(8, ge=1, le=1000, examples=["8"])
     max_rate: int = Field(50, ge=1, le=100_000, examples=["50"])
-    sweep_rate: float = Field(5, gt=0, le=100_000, examples=["5"])
+    refresh_rate: float = Field(5, gt=0, le=100_000, examples=["5"])
 
     @field_validator("base_url")
     @classmethod
@@ -80,7 +80,7 @@ class Upstream(_Group):
         allowed = info.data.get("allow_http", True)  # absent: its own fault is told instead
         if parts.scheme == "http" and not allowed and not is_loopback(parts.hostname or ""):
             raise ValueError(
-                f"should start with https:// (or set {variable('upstream', 'allow_http')}=true)"
+                f"should start with https:// (or set {env_name('upstream', 'allow_http')}=true)"
             )
         return value
 
@@ -89,10 +89,10 @@ class Cache(_Group):
     """How long what is held is fresh, stale and kept, in seconds; and how much is held."""
 
     ttl: Seconds = Field(60, ge=1, examples=["60"])
-    grace: Seconds = Field(300, ge=0, examples=["300"])
-    keep: Seconds = Field(86400, ge=0, examples=["86400"])
-    min_age: Seconds = Field(5, ge=0, examples=["5"])
-    wait: Timeout = Field(2, examples=["2"])
+    stale_while_revalidate: Seconds = Field(300, ge=0, examples=["300"])
+    stale_if_error: Seconds = Field(86400, ge=0, examples=["86400"])
+    no_cache_min_age: Seconds = Field(5, ge=0, examples=["5"])
+    max_stale_wait: Timeout = Field(2, examples=["2"])
     max_orders: int = Field(100_000, ge=1, le=50_000_000, examples=["100000"])
     url: StoreUrl | None = Field(None, examples=["rediss://cache.internal:6379/0"])
 
@@ -100,7 +100,7 @@ class Cache(_Group):
 class Callers(_Group):
     """Who may ask."""
 
-    api_keys: KeyEntries = Field(
+    api_keys: ApiKeyList = Field(
         (),
         examples=['[{"name":"dashboard","sha256":"<64 hex digits>","scopes":["orders:read"]}]'],
     )
@@ -108,9 +108,9 @@ class Callers(_Group):
     rate: Rate = Field("6000/minute", examples=["6000/minute"])
     scan_rate: Rate = Field("60/minute", examples=["60/minute"])
     detail_rate: Rate = Field("120/minute", examples=["120/minute"])
-    oidc_issuer: NotBuilt = None
-    oidc_audience: NotBuilt = None
-    grants: NotBuilt = None
+    oidc_issuer: NotImplementedYet = None
+    oidc_audience: NotImplementedYet = None
+    grants: NotImplementedYet = None
     anonymous: bool = Field(False, validate_default=True, examples=["true"])
 
     @field_validator("anonymous")
@@ -119,9 +119,9 @@ class Callers(_Group):
         given = (info.data.get(name, "faulty") for name in ("api_keys", "api_keys_file"))
         if not value and not any(given):
             raise ValueError(
-                f"nobody could be let in: set {variable('callers', 'api_keys')}"
+                f"nobody could be let in: set {env_name('callers', 'api_keys')}"
                 f" (`orders-bff keys new NAME` makes one) or"
-                f" {variable('callers', 'api_keys_file')}, or let everyone in"
+                f" {env_name('callers', 'api_keys_file')}, or let everyone in"
             )
         return value
 
@@ -148,11 +148,11 @@ class Server(_Group):
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(from_json)] = Field(
         (), examples=['["10.0.0.0/8"]']
     )
-    drain: Seconds = Field(10, ge=0, examples=["10"])
+    drain_timeout: Seconds = Field(10, ge=0, examples=["10"])
     drain_delay: Seconds = Field(0, ge=0, examples=["5"])
     max_connections: int = Field(8192, ge=1, le=1_000_000, examples=["8192"])
     request_timeout: Timeout = Field(10, examples=["10"])
-    keep_alive: Timeout = Field(75, examples=["75"])
+    keep_alive_timeout: Timeout = Field(75, examples=["75"])
     send_timeout: Timeout = Field(60, examples=["60"])
     max_url_bytes: int = Field(8192, ge=256, le=60_000, examples=["8192"])
     max_header_bytes: int = Field(65536, ge=1024, le=1_048_576, examples=["65536"])
@@ -179,7 +179,7 @@ class Log(_Group):
     format: Literal["auto", "json", "text"] = Field("auto", examples=["json"])
 
 
-IDLE: tuple[tuple[str, str], ...] = (
+NOT_IMPLEMENTED: tuple[tuple[str, str], ...] = (
     ("cache", "url"),
     ("callers", "rate"),
     ("callers", "scan_rate"),
@@ -210,24 +210,24 @@ class Settings(BaseSettings):
     """Set by `serve --sandbox` on loopback, by no variable: every scope without a key."""
 
     @classmethod
-    def documented(cls) -> Self:
+    def for_openapi(cls) -> Self:
         """The defaults, with a credential that is none: enough to write the OpenAPI document."""
-        groups: dict[str, Any] = {group: {} for group in cls.groups()}
+        groups: dict[str, Any] = {group: {} for group in cls.group_names()}
         groups["upstream"] = {"access_key_id": "none", "access_key_secret": "none"}
         groups["callers"] = {"anonymous": True}
         return cls(_build_sources=((InitSettingsSource(cls, groups),), {}))
 
     @staticmethod
-    def no_way_in() -> SettingsError:
+    def no_valid_key_error() -> SettingsError:
         """The refusal of a start at which each key that there is has expired, or there is none."""
         told = (
             "nobody could be let in: no key is good now (all have expired, or the file of keys"
             " has none); `orders-bff keys new NAME` makes one"
         )
-        return SettingsError([f"{variable('callers', 'api_keys')}: {told}"])
+        return SettingsError([f"{env_name('callers', 'api_keys')}: {told}"])
 
     @classmethod
-    def groups(cls) -> tuple[str, ...]:
+    def group_names(cls) -> tuple[str, ...]:
         """The names of the groups: what may stand between `ORDERS_` and `__`."""
         fields = cls.model_fields.items()
         return tuple(name for name, field in fields if field.is_required())
@@ -241,8 +241,8 @@ class Settings(BaseSettings):
     def idle(self) -> tuple[str, ...]:
         """A line for each setting that is set and does nothing yet."""
         return tuple(
-            f"{variable(group, name)} is set, but does nothing yet"
-            for group, name in IDLE
+            f"{env_name(group, name)} is set, but does nothing yet"
+            for group, name in NOT_IMPLEMENTED
             if name in getattr(self, group).model_fields_set
         )
 
@@ -250,5 +250,5 @@ class Settings(BaseSettings):
         """What to say at each start: a credential sent in clear, and the idle settings."""
         parts = urlsplit(self.upstream.base_url)
         in_clear = parts.scheme == "http" and not is_loopback(parts.hostname or "")
-        told = f"{variable('upstream', 'base_url')} is http: the credential travels in clear"
+        told = f"{env_name('upstream', 'base_url')} is http: the credential travels in clear"
         return (*((told,) if in_clear else ()), *self.idle())

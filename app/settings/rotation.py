@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app.settings.errors import variable
-from app.settings.sources import DOTENV, load, secrets_folder
+from app.settings.errors import env_name
+from app.settings.sources import DOTENV, load, secrets_dir
 
 FileState = tuple[int, int, int] | None
 """When it was written, its size and its inode; None where there is no file."""
 
 
-class CredentialSources:
+class CredentialFiles:
     """`.env` and the files in ORDERS_SECRETS_DIR; the arguments are those of `load`."""
 
     def __init__(
@@ -25,9 +25,9 @@ class CredentialSources:
         self._environ = environ
         self._dotenv = dotenv
         self._options = options
-        folder = secrets_folder(environ, dotenv=dotenv)
-        knobs = ("access_key_id", "access_key_secret")
-        self._files = [folder / variable("upstream", knob) for knob in knobs] if folder else []
+        folder = secrets_dir(environ, dotenv=dotenv)
+        config = ("access_key_id", "access_key_secret")
+        self._files = [folder / env_name("upstream", knob) for knob in config] if folder else []
 
     def state(self) -> tuple[FileState, ...]:
         """What the secret files look like; another value says that one of them changed.

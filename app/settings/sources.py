@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 from pydantic_settings import InitSettingsSource
 
-from app.settings.errors import PREFIX, SettingsError, examples, tell, variable
+from app.settings.errors import PREFIX, SettingsError, env_name, example_values, format_errors
 from app.settings.models import Settings
 from app.settings.types import is_loopback
 
@@ -31,7 +31,7 @@ Origin = dict[str, Any]
 
 def _sorted(variables: Mapping[str, str | None]) -> Origin:
     """Variables by name, sorted into groups. An empty one is absent."""
-    origin: Origin = {group: {} for group in Settings.groups()}
+    origin: Origin = {group: {} for group in Settings.group_names()}
     for name, value in variables.items():
         text = (value or "").strip()
         if not text or name != name.upper() or not name.startswith(PREFIX):
@@ -45,7 +45,7 @@ def _sorted(variables: Mapping[str, str | None]) -> Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class ForSandbox:
+class SandboxSettings:
     """Settings for `serve --sandbox`, and the variables that were set and are ignored."""
 
     settings: Settings
@@ -75,7 +75,7 @@ def load_for_sandbox(
     *,
     dotenv: Path = DOTENV,
     **options: Any,
-) -> ForSandbox:
+) -> SandboxSettings:
     """The settings of this process, with the embedded upstream in place of the configured one.
 
     Bound to loopback, callers without a key have every scope; elsewhere nothing is given away.
@@ -97,19 +97,17 @@ def load_for_sandbox(
     if is_loopback(next(filter(None, hosts), "127.0.0.1")):
         options["callers"] = options.get("callers", {}) | {"anonymous": True}
         options["sandbox"] = True
-    return ForSandbox(
+    return SandboxSettings(
         settings=_judge(options, origins, faults),
         ignored=tuple(
-            variable("upstream", knob)
+            env_name("upstream", knob)
             for knob in _WHERE_THE_UPSTREAM_IS
             if any(knob in origin["upstream"] for origin in origins)
         ),
     )
 
 
-def secrets_folder(
-    environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV
-) -> Path | None:
+def secrets_dir(environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV) -> Path | None:
     """The folder of secret files, if one is set. Arguments as for `load`."""
     environ = os.environ if environ is None else environ
     named = environ.get(SECRETS_DIR) or _dotenv(dotenv, []).get(SECRETS_DIR)
@@ -121,7 +119,9 @@ def _judge(options: dict[str, Any], origins: list[Origin], faults: list[str]) ->
     try:
         settings = Settings(_build_sources=(sources, {}))
     except ValidationError as error:
-        told = tell(error.errors(include_url=False, include_input=False), examples(Settings))
+        told = format_errors(
+            error.errors(include_url=False, include_input=False), example_values(Settings)
+        )
         raise SettingsError([*faults, *told]) from None
     if faults:
         raise SettingsError(faults)
@@ -132,7 +132,7 @@ def _origins(environ: Mapping[str, str] | None, dotenv: Path, faults: list[str])
     """Every origin of variables, the strongest first; what cannot be read is added to `faults`."""
     environ = os.environ if environ is None else environ
     filed = _dotenv(dotenv, faults)
-    folder = secrets_folder(environ, dotenv=dotenv)
+    folder = secrets_dir(environ, dotenv=dotenv)
     files = _secret_files(folder, faults) if folder else {}
     return [_sorted(environ), _sorted(filed), _sorted(files)]
 

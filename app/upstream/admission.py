@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 from app.clock import Clock
 from app.single_flight import Awaited, always_awaited
-from app.upstream.breaker import Breaker, Health
+from app.upstream.breaker import Breaker, CallResult
 from app.upstream.errors import (
-    DiedIdle,
-    OutOfTime,
+    DeadlineExceeded,
+    StaleConnection,
     UpstreamError,
     UpstreamFailed,
     UpstreamThrottled,
@@ -20,13 +20,13 @@ from app.upstream.errors import (
     UpstreamUnavailable,
     UpstreamUnreachable,
 )
-from app.upstream.limiter import Governor
-from app.upstream.rate import Start
+from app.upstream.limiter import CallLimiter
+from app.upstream.rate import CallStart
 
 _logger = logging.getLogger("orders_bff.upstream")
 
 
-class Guard:
+class Admission:
     """Lets a call go out, or refuses it.
 
     Args:
@@ -35,20 +35,20 @@ class Guard:
         clock: the only source of time.
     """
 
-    def __init__(self, governor: Governor, breaker: Breaker, clock: Clock) -> None:
+    def __init__(self, governor: CallLimiter, breaker: Breaker, clock: Clock) -> None:
         self._governor = governor
         self._breaker = breaker
         self._clock = clock
 
     @property
-    def refuses(self) -> bool:
+    def is_rejecting(self) -> bool:
         """Whether no call may go out now."""
-        return self._breaker.refused_for(self._clock.monotonic()) is not None
+        return self._breaker.retry_in(self._clock.monotonic()) is not None
 
     @asynccontextmanager
-    async def place(
+    async def slot(
         self, deadline: float, awaited: Awaited = always_awaited
-    ) -> AsyncIterator[Start]:
+    ) -> AsyncIterator[CallStart]:
         """One call's place; what is raised within says how the upstream is.
 
         Gives its start, to be set anew when the call goes out.
@@ -57,50 +57,50 @@ class Guard:
             UpstreamUnavailable: the breaker is open, or the queue is full.
             OutOfTime, UpstreamThrottled: as the governor has it.
         """
-        refused_for = self._breaker.refused_for(self._clock.monotonic())
-        if refused_for is not None:
-            raise _in_peace(refused_for)
-        turn = self._breaker.enter()
+        retry_in = self._breaker.retry_in(self._clock.monotonic())
+        if retry_in is not None:
+            raise _in_peace(retry_in)
+        turn = self._breaker.before_call()
         try:
-            start = await self._governor.take(deadline, awaited)
+            start = await self._governor.acquire(deadline, awaited)
         except BaseException:
-            self._note(turn, Health.UNTOLD)
+            self._note(turn, CallResult.IGNORED)
             raise
-        health = Health.UNTOLD
+        health = CallResult.IGNORED
         try:
             yield start
-            health = Health.WELL
+            health = CallResult.SUCCESS
         except UpstreamError as error:
-            health = health_told_by(error)
+            health = classify_error(error)
             if isinstance(error, UpstreamThrottled):
-                self._governor.throttled(start.at, error.retry_after)
+                self._governor.on_throttled(start.at, error.retry_after)
             raise
         finally:
             # In this order: who is given the place must not be the next to fail.
             self._note(turn, health)
-            self._governor.give()
+            self._governor.release()
 
-    def _note(self, turn: int, health: Health) -> None:
+    def _note(self, turn: int, health: CallResult) -> None:
         was_open = self._breaker.is_open
-        opened_for = self._breaker.leave(turn, health, self._clock.monotonic())
+        opened_for = self._breaker.after_call(turn, health, self._clock.monotonic())
         if self._breaker.is_open is not was_open:
             _logger.warning("upstream_well" if was_open else "upstream_ill")
         if opened_for is not None:
-            self._governor.dismiss(_in_peace(opened_for))
+            self._governor.reject_all(_in_peace(opened_for))
 
 
-def health_told_by(error: UpstreamError) -> Health:
+def classify_error(error: UpstreamError) -> CallResult:
     """What an error of a call that went out tells of the upstream.
 
     It is well as long as it answers, were it only to refuse us.
     """
     match error:
-        case OutOfTime() | DiedIdle():
-            return Health.UNTOLD
+        case DeadlineExceeded() | StaleConnection():
+            return CallResult.IGNORED
         case UpstreamUnreachable() | UpstreamTimeout() | UpstreamFailed():
-            return Health.ILL
+            return CallResult.FAILURE
         case _:
-            return Health.WELL
+            return CallResult.SUCCESS
 
 
 def _in_peace(seconds: float) -> UpstreamUnavailable:

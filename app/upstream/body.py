@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from app.clock import Clock
 from app.upstream.errors import UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 
-MAX_BODY = 8 * 1024 * 1024
+MAX_BODY_BYTES = 8 * 1024 * 1024
 """Bytes of one answer, decoded."""
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -32,10 +32,10 @@ async def read_body(
         if clock.monotonic() >= deadline:
             raise UpstreamTimeout("the answer did not end in time")
         # Never decode more than may be kept: a small piece can hold a thousand times its size.
-        body += _decoded(decoder, piece, MAX_BODY + 1 - len(body)) if decoder else piece
+        body += _decoded(decoder, piece, MAX_BODY_BYTES + 1 - len(body)) if decoder else piece
         if decoder and decoder.unused_data:
             raise UpstreamMalformed("the answer goes on after its end")
-        if len(body) > MAX_BODY:
+        if len(body) > MAX_BODY_BYTES:
             raise UpstreamMalformed("the answer is larger than 8 MiB")
     if decoder and begun and not decoder.eof:
         raise UpstreamUnreachable("the answer ended half-way")

@@ -11,21 +11,21 @@ closed ---------------------------------------------> open
 from collections import deque
 from enum import Enum
 
-IN_A_ROW = 5
-LOOKED_AT = 20
-SHARE = 0.5
+CONSECUTIVE_FAILURES = 5
+WINDOW_SIZE = 20
+FAILURE_RATIO = 0.5
 """Of the last `LOOKED_AT` calls: as many failures open."""
 
-PROBING = 1.0
+PROBE_RETRY_SECONDS = 1.0
 """Seconds after which to ask again while a probe is under way: nobody knows how long it takes."""
 
 
-class Health(Enum):
+class CallResult(Enum):
     """What a call tells of the upstream."""
 
-    WELL = "well"
-    ILL = "ill"
-    UNTOLD = "untold"
+    SUCCESS = "well"
+    FAILURE = "ill"
+    IGNORED = "untold"
 
 
 class Breaker:
@@ -37,7 +37,7 @@ class Breaker:
 
     def __init__(self, *, pause: float) -> None:
         self._pause = pause
-        self._last: deque[bool] = deque(maxlen=LOOKED_AT)
+        self._last: deque[bool] = deque(maxlen=WINDOW_SIZE)
         self._in_a_row = 0
         self._probe_at: float | None = None
         self._probing = False
@@ -48,20 +48,20 @@ class Breaker:
         """Whether calls are refused, but for probes."""
         return self._probe_at is not None
 
-    def refused_for(self, now: float) -> float | None:
+    def retry_in(self, now: float) -> float | None:
         """Seconds after which to ask again; None where a call may go out now."""
         if self._probe_at is None:
             return None
         if now < self._probe_at:
             return self._probe_at - now
-        return PROBING if self._probing else None
+        return PROBE_RETRY_SECONDS if self._probing else None
 
-    def enter(self) -> int:
+    def before_call(self) -> int:
         """A call goes out, which is not refused. Returns what to name when it has ended."""
         self._probing = self.is_open
         return self._turn
 
-    def leave(self, turn: int, health: Health, now: float) -> float | None:
+    def after_call(self, turn: int, health: CallResult, now: float) -> float | None:
         """The call of `turn` has ended, and tells `health`.
 
         A call from before the breaker last opened or closed tells nothing any more.
@@ -72,15 +72,17 @@ class Breaker:
             return None
         was_probe = self._probing
         self._probing = False
-        if health is Health.UNTOLD:
+        if health is CallResult.IGNORED:
             return None
-        ill = health is Health.ILL
+        ill = health is CallResult.FAILURE
         self._last.append(ill)
         self._in_a_row = self._in_a_row + 1 if ill else 0
-        opens = self._in_a_row >= IN_A_ROW or sum(self._last) >= LOOKED_AT * SHARE
+        opens = (
+            self._in_a_row >= CONSECUTIVE_FAILURES or sum(self._last) >= WINDOW_SIZE * FAILURE_RATIO
+        )
         if was_probe or opens:
             self._probe_at = now + self._pause if ill else None
             self._turn += 1
             self._last.clear()
             self._in_a_row = 0
-        return self.refused_for(now)
+        return self.retry_in(now)

@@ -10,35 +10,35 @@ from pydantic import SecretStr
 from app.clock import Clock
 from app.http import AsyncBaseTransport, open_client
 from app.single_flight import Awaited, always_awaited
-from app.upstream.admission import Guard
+from app.upstream.admission import Admission
 from app.upstream.breaker import Breaker
-from app.upstream.client_pool import Lines
-from app.upstream.credentials import AccessKey, Credential, Pass, Scheme, credential_maker
+from app.upstream.client_pool import ClientPool
+from app.upstream.credentials import AccessKey, CallAuth, Credential, Scheme, credential_factory
 from app.upstream.drift import Drift
 from app.upstream.envelope import NOT_SIGNED_IN, Envelope
 from app.upstream.errors import (
+    DeadlineExceeded,
     OrderNotFound,
-    OutOfTime,
     PaymentNotFound,
     UpstreamCredentialRejected,
     UpstreamError,
     UpstreamNotFound,
     UpstreamTimeout,
 )
-from app.upstream.limiter import Governor
-from app.upstream.parsing import read_object, read_orders
-from app.upstream.retry import TRIES, Budget, Chance, Retries, Tries
+from app.upstream.limiter import CallLimiter
+from app.upstream.parsing import parse_object, parse_order_list
+from app.upstream.retry import MAX_ATTEMPTS, RandomFloat, RetryBudget, RetryPolicy, RetryState
 from app.upstream.signature import Brand
-from app.upstream.transport import Calls, Question, too_slow
-from app.upstream.unanswered import told_if_unanswered
-from app.upstream.wire import BLOCK_SIZE, ObjectAnswer, OrdersAnswer
+from app.upstream.transport import Transport, UpstreamRequest, slow_upstream_error
+from app.upstream.unanswered import log_failed_call
+from app.upstream.wire import BLOCK_SIZE, ObjectResponse, OrderListResponse
 
 ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
 ONE_ROW = {"page": "1", "limit": "1"}
 
-LOST_AFTER = 2.0
+LOST_CALL_DEADLINES = 2.0
 """Deadlines: a call that has not come back by then never will."""
 
 
@@ -65,7 +65,7 @@ class UpstreamClient:
 
     def __init__(
         self,
-        calls: Calls,
+        calls: Transport,
         make_credential: Callable[[AccessKey], Credential],
         access_key: AccessKey,
         drift: Drift,
@@ -76,9 +76,9 @@ class UpstreamClient:
         self.drift = drift
         self.sandbox_seen = False
 
-    async def orders(
+    async def list_orders(
         self, page: int, *, deadline: float, awaited: Awaited = always_awaited
-    ) -> OrdersAnswer:
+    ) -> OrderListResponse:
         """The rows of `page`, from 1, fifty a page; answered before the moment `deadline`.
 
         Calls that nobody waits for, as `awaited` tells, go after those that somebody does.
@@ -88,26 +88,26 @@ class UpstreamClient:
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         asking = _Asking(ORDERS_PATH, params, None, deadline, awaited)
-        with told_if_unanswered(ORDERS_PATH):
-            return read_orders(await self._ask(asking), page, self.drift)
+        with log_failed_call(ORDERS_PATH):
+            return parse_order_list(await self._ask(asking), page, self.drift)
 
-    async def order(
+    async def get_order(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
-    ) -> ObjectAnswer:
+    ) -> ObjectResponse:
         """One order, as `orders`; OrderNotFound where there is none."""
         asking = _Asking(ORDER_PATH, {"orderNo": order_no}, OrderNotFound, deadline, awaited)
-        with told_if_unanswered(ORDER_PATH):
-            return read_object(await self._ask(asking), "order", OrderNotFound, self.drift)
+        with log_failed_call(ORDER_PATH):
+            return parse_object(await self._ask(asking), "order", OrderNotFound, self.drift)
 
-    async def payment(
+    async def get_payment(
         self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
-    ) -> ObjectAnswer:
+    ) -> ObjectResponse:
         """The payment of one order, as `orders`; PaymentNotFound where there is none."""
         asking = _Asking(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline, awaited)
-        with told_if_unanswered(PAYMENT_PATH):
-            return read_object(await self._ask(asking), "payment", PaymentNotFound, self.drift)
+        with log_failed_call(PAYMENT_PATH):
+            return parse_object(await self._ask(asking), "payment", PaymentNotFound, self.drift)
 
-    async def adopt(self, candidate: Credential, *, deadline: float) -> Credential:
+    async def switch_credential(self, candidate: Credential, *, deadline: float) -> Credential:
         """Ask with `candidate` from now on, if it can read the list of the same pool.
 
         Returns the one that was used before: what it has under way is its caller's to let run out.
@@ -115,7 +115,7 @@ class UpstreamClient:
         Raises:
             UpstreamError: it cannot; the one in use stays.
         """
-        admitted = await candidate.admit(ORDERS_PATH, ONE_ROW, deadline=deadline)
+        admitted = await candidate.authorize(ORDERS_PATH, ONE_ROW, deadline=deadline)
         here, there = self.credential.pool_id, candidate.pool_id
         if here and there and here != there:
             raise UpstreamCredentialRejected("it is of another pool than the one in use")
@@ -131,7 +131,7 @@ class UpstreamClient:
 
     async def _ask(self, asking: _Asking) -> Envelope:
         """Ask; and again with the other credential where it was exchanged meanwhile."""
-        tries = self._calls.tries()
+        tries = self._calls.new_retry_state()
         while True:
             credential = self.credential
             try:
@@ -140,7 +140,7 @@ class UpstreamClient:
                 if credential is self.credential:
                     raise
 
-    async def _ask_as(self, credential: Credential, asking: _Asking, tries: Tries) -> Envelope:
+    async def _ask_as(self, credential: Credential, asking: _Asking, tries: RetryState) -> Envelope:
         """Ask, and try again where that may help.
 
         Where the upstream was slow once, that is told, and not that the last try came too late.
@@ -148,17 +148,19 @@ class UpstreamClient:
         was_slow = False
         while True:
             # Outside: a token that cannot be had was tried for already.
-            admitted = await credential.admit(asking.path, asking.params, deadline=asking.deadline)
+            admitted = await credential.authorize(
+                asking.path, asking.params, deadline=asking.deadline
+            )
             try:
                 return await self._ask_once(credential, admitted, asking)
             except UpstreamError as failure:
-                if not await tries.another(failure, asking.deadline):
-                    if was_slow and isinstance(failure, OutOfTime):
-                        raise too_slow() from None
+                if not await tries.should_retry(failure, asking.deadline):
+                    if was_slow and isinstance(failure, DeadlineExceeded):
+                        raise slow_upstream_error() from None
                     raise
                 was_slow = was_slow or type(failure) is UpstreamTimeout
 
-    async def _ask_once(self, credential: Credential, first: Pass, asking: _Asking) -> Envelope:
+    async def _ask_once(self, credential: Credential, first: CallAuth, asking: _Asking) -> Envelope:
         """Ask; and once more, with another pass, where the pass was refused."""
         try:
             return await self._ask_with(first, asking)
@@ -172,9 +174,9 @@ class UpstreamClient:
                 raise
         return await self._ask_with(second, asking)
 
-    async def _ask_with(self, admitted: Pass, asking: _Asking) -> Envelope:
-        envelope = await self._calls.ask(
-            Question("GET", asking.path, asking.params, admitted.headers),
+    async def _ask_with(self, admitted: CallAuth, asking: _Asking) -> Envelope:
+        envelope = await self._calls.send(
+            UpstreamRequest("GET", asking.path, asking.params, admitted.headers),
             unknown=asking.unknown,
             deadline=asking.deadline,
             awaited=asking.awaited,
@@ -183,7 +185,7 @@ class UpstreamClient:
         return envelope
 
 
-def open_upstream(
+def create_upstream_client(
     *,
     base_url: str,
     access_key_id: SecretStr,
@@ -200,8 +202,8 @@ def open_upstream(
     max_rate: int,
     breaker_pause: float,
     clock: Clock,
-    chance: Chance,
-    tries: int = TRIES,
+    chance: RandomFloat,
+    tries: int = MAX_ATTEMPTS,
     transport: AsyncBaseTransport | None = None,
 ) -> UpstreamClient:
     """A client of one upstream. Asks nothing until it is asked. Times in seconds.
@@ -217,18 +219,18 @@ def open_upstream(
         proxy=proxy,
         transport=transport,
     )
-    governor = Governor(clock, max_concurrency=max_concurrency, max_rate=max_rate)
-    guard = Guard(governor, Breaker(pause=breaker_pause), clock)
-    calls = Calls(
-        Lines(open_http, clock, lost_after=LOST_AFTER * deadline),
+    governor = CallLimiter(clock, max_concurrency=max_concurrency, max_rate=max_rate)
+    guard = Admission(governor, Breaker(pause=breaker_pause), clock)
+    calls = Transport(
+        ClientPool(open_http, clock, lost_after=LOST_CALL_DEADLINES * deadline),
         guard,
-        Retries(guard, Budget(), clock, chance, tries),
+        RetryPolicy(guard, RetryBudget(), clock, chance, tries),
         clock,
         connect_timeout=connect_timeout,
         # No call may take longer: one that was given all of the deadline was given a fair chance.
         read_timeout=min(read_timeout, deadline),
     )
-    make_credential = credential_maker(
+    make_credential = credential_factory(
         calls, clock, scheme=scheme, brand=brand, pool_id=pool_id, deadline=deadline
     )
     access_key = AccessKey(access_key_id, access_key_secret)

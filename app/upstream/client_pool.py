@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from app.clock import Clock
 from app.http import AsyncClient, PoolTimeout
-from app.upstream.errors import OutOfTime
+from app.upstream.errors import DeadlineExceeded
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class _Line:
             self.idle.set()
 
 
-class Lines:
+class ClientPool:
     """Calls through one client, or the next.
 
     Args:
@@ -72,14 +72,14 @@ class Lines:
                 return task.result()
         except PoolTimeout:
             self._give_up(line, "no_place")
-            raise OutOfTime("no connection was free in time") from None
+            raise DeadlineExceeded("no connection was free in time") from None
         finally:
             timer.cancel()
             # It is still under way only where the process stops or the client is given up: the
             # place that a cancelling costs is not missed there.
             task.cancel()
         self._give_up(line, "lost_call")
-        raise OutOfTime("the call did not come back")
+        raise DeadlineExceeded("the call did not come back")
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -23,16 +23,16 @@ LOOK_EVERY = 1.0
 """Seconds between two looks. What changed is read when two looks in a row see the same: id and
 secret are files of their own, and one of them is written first."""
 
-UNTRIED_PAUSE = 10.0
+UNVERIFIED_RETRY_SECONDS = 10.0
 """Seconds until one is tried again of which the upstream did not say whether it is good."""
 
-REFUSED_PAUSE = 60.0
+REJECTED_RETRY_SECONDS = 60.0
 """Seconds until one is tried again that was refused: the upstream may not know it yet."""
 
 _logger = logging.getLogger("orders_bff.upstream")
 
 
-class Rotation:
+class CredentialRotation:
     """Looks for another credential, and has the client adopt it once it has proved good.
 
     Args:
@@ -68,7 +68,7 @@ class Rotation:
         self._told = ""
         self._trials: SingleFlight[None, None] = SingleFlight(clock)
 
-    def look_again(self) -> None:
+    def reload(self) -> None:
         """Read the credential at the next look, whether or not something seems to have changed."""
         self._asked_for = True
 
@@ -108,7 +108,7 @@ class Rotation:
         try:
             offered = self._read()
         except ValueError as error:
-            self._again_at = self._clock.monotonic() + REFUSED_PAUSE
+            self._again_at = self._clock.monotonic() + REJECTED_RETRY_SECONDS
             self._tell(logging.ERROR, "credential_unreadable", fault=str(error))
             return
         if offered == self._in_use:
@@ -118,11 +118,11 @@ class Rotation:
         until = self._clock.monotonic() + self._deadline
         retired = candidate = self._client.make_credential(offered)
         try:
-            retired = await self._client.adopt(candidate, deadline=until)
+            retired = await self._client.switch_credential(candidate, deadline=until)
         except (UpstreamCredentialRejected, UpstreamPlanRequired, UpstreamRejected) as error:
-            self._not_now("credential_refused", error, REFUSED_PAUSE)
+            self._not_now("credential_refused", error, REJECTED_RETRY_SECONDS)
         except UpstreamError as error:
-            self._not_now("credential_untried", error, UNTRIED_PAUSE)
+            self._not_now("credential_untried", error, UNVERIFIED_RETRY_SECONDS)
         else:
             self._in_use = offered
             self._tell(logging.INFO, "credential_exchanged")

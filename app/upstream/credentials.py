@@ -14,18 +14,18 @@ from pydantic import SecretStr
 from app.clock import Clock
 from app.single_flight import SingleFlight
 from app.upstream.errors import (
-    OutOfTime,
+    DeadlineExceeded,
     UpstreamCredentialRejected,
     UpstreamError,
     UpstreamUnavailable,
 )
 from app.upstream.signature import Brand, authorization, headers_to_sign, string_to_sign
-from app.upstream.token import Token, read_token
-from app.upstream.transport import Calls, Question
+from app.upstream.token import Token, parse_token
+from app.upstream.transport import Transport, UpstreamRequest
 
 TOKEN_PATH = "/api/v3/get-management-token"  # noqa: S105  a path
 
-REJECTED_PAUSE = 10.0
+REJECTED_BACKOFF_SECONDS = 10.0
 """Seconds not to offer a credential again that was rejected."""
 
 FAILED_PAUSES = (1.0, 2.0, 4.0, 5.0)
@@ -43,7 +43,7 @@ class AccessKey:
     secret: SecretStr
 
 
-class Pass(Protocol):
+class CallAuth(Protocol):
     """What lets one call in."""
 
     @property
@@ -58,7 +58,7 @@ class Credential(Protocol):
     def pool_id(self) -> str | None:
         """The pool that it was let into last, where it can tell."""
 
-    async def admit(self, path: str, params: Mapping[str, str], *, deadline: float) -> Pass:
+    async def authorize(self, path: str, params: Mapping[str, str], *, deadline: float) -> CallAuth:
         """A pass for one GET.
 
         Raises:
@@ -66,8 +66,8 @@ class Credential(Protocol):
         """
 
     async def renew(
-        self, refused: Pass, path: str, params: Mapping[str, str], *, deadline: float
-    ) -> Pass | None:
+        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
+    ) -> CallAuth | None:
         """Another pass in place of a refused one; None where another would say the same."""
 
     async def close(self, seconds: float) -> None:
@@ -87,7 +87,7 @@ class TokenCredential:
 
     def __init__(
         self,
-        calls: Calls,
+        calls: Transport,
         clock: Clock,
         *,
         access_key: AccessKey,
@@ -107,19 +107,19 @@ class TokenCredential:
         self._failed_at = 0.0
         self._paused_until = 0.0
 
-    async def admit(self, _path: str, _params: Mapping[str, str], *, deadline: float) -> Token:
+    async def authorize(self, _path: str, _params: Mapping[str, str], *, deadline: float) -> Token:
         """The held token, or a new one."""
-        if self._held and self._clock.monotonic() < self._held.until:
+        if self._held and self._clock.monotonic() < self._held.renew_at:
             return self._held
         return await self._renewed(deadline)
 
     async def renew(
-        self, refused: Pass, path: str, params: Mapping[str, str], *, deadline: float
+        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
     ) -> Token:
         """A token that is not the refused one: a newer one is held already, or asked for."""
         if self._held is refused:
             self._held = None
-        return await self.admit(path, params, deadline=deadline)
+        return await self.authorize(path, params, deadline=deadline)
 
     async def close(self, seconds: float) -> None:
         """Let a renewal run out, at most `seconds`."""
@@ -129,13 +129,13 @@ class TokenCredential:
         now = self._clock.monotonic()
         if self._failure and now < self._paused_until:
             left = self._paused_until - now
-            raise self._failure.told_later(now - self._failed_at, left) from None
+            raise self._failure.aged(now - self._failed_at, left) from None
         flight = self._renewals.under_way(None) or self._renewals.launch(None, self._ask)
         if not await flight.landed_within(max(deadline - self._clock.monotonic(), 0.0)):
-            raise OutOfTime("no management token came in time")
+            raise DeadlineExceeded("no management token came in time")
         failure = flight.failure()
         if isinstance(failure, UpstreamError):
-            raise failure.told_later(0.0, 0.0) from None
+            raise failure.aged(0.0, 0.0) from None
         return flight.result()
 
     async def _ask(self) -> Token:
@@ -145,14 +145,14 @@ class TokenCredential:
         except UpstreamError as failure:
             pause = FAILED_PAUSES[min(self._failures, len(FAILED_PAUSES) - 1)]
             if isinstance(failure, UpstreamCredentialRejected):
-                pause = REJECTED_PAUSE
+                pause = REJECTED_BACKOFF_SECONDS
             if isinstance(failure, UpstreamUnavailable):
                 pause = failure.retry_after or pause  # nobody was asked: no failure of its own
             else:
                 self._failures += 1
             self._failed_at = self._clock.monotonic()
             self._paused_until = self._failed_at + pause
-            self._failure = failure.told_later(0.0, pause)
+            self._failure = failure.aged(0.0, pause)
             raise self._failure from None
         self._failure = None
         self._failures = 0
@@ -166,20 +166,20 @@ class TokenCredential:
             "accessKeySecret": self._access_key.secret.get_secret_value(),
         }
         deadline = asked + self._deadline
-        tries = self._calls.tries()
+        tries = self._calls.new_retry_state()
         while True:
             # A token is asked for again as a GET would be: another one does no harm.
             try:
-                question = Question("POST", TOKEN_PATH, body=body)
-                envelope = await self._calls.ask(question, deadline=deadline)
-                return read_token(envelope.data, asked, self._pinned)
+                question = UpstreamRequest("POST", TOKEN_PATH, body=body)
+                envelope = await self._calls.send(question, deadline=deadline)
+                return parse_token(envelope.data, asked, self._pinned)
             except UpstreamError as failure:
-                if not await tries.another(failure, deadline):
+                if not await tries.should_retry(failure, deadline):
                     raise
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedHeaders:
     """The headers of one signed call."""
 
     headers: Mapping[str, str] = field(repr=False)
@@ -202,17 +202,25 @@ class SignatureCredential:
         self._access_key = access_key
         self._brand = brand
 
-    async def admit(self, path: str, params: Mapping[str, str], *, deadline: float) -> Signed:  # noqa: ARG002  a signature takes no time
-        """A signature on this one call."""
+    async def authorize(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        deadline: float,  # noqa: ARG002  signing does not wait
+    ) -> SignedHeaders:
+        """Sign one call."""
         date = format_datetime(self._clock.now(), usegmt=True)
         headers = headers_to_sign(self._brand, date=date, nonce=uuid.uuid4().hex)
         text = string_to_sign("GET", path, params, headers, self._brand)
         secret = self._access_key.secret.get_secret_value()
         key = self._access_key.id.get_secret_value()
-        return Signed(headers | {"Authorization": authorization(key, secret, text, self._brand)})
+        return SignedHeaders(
+            headers | {"Authorization": authorization(key, secret, text, self._brand)}
+        )
 
     async def renew(
-        self, refused: Pass, path: str, params: Mapping[str, str], *, deadline: float
+        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
     ) -> None:
         """Nothing: another signature with the same key would be refused as well."""
 
@@ -220,8 +228,8 @@ class SignatureCredential:
         """Nothing is under way."""
 
 
-def credential_maker(
-    calls: Calls,
+def credential_factory(
+    calls: Transport,
     clock: Clock,
     *,
     scheme: Scheme,

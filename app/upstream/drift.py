@@ -10,28 +10,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from app.upstream.wire import Number
+from app.upstream.wire import JsonNumber
 
-MOST_KINDS = 200
+MAX_KINDS = 200
 """Kinds that are told apart; what comes after them is counted together."""
 
 _NAME = re.compile(r"(?!.*[0-9]{4})[A-Za-z_][A-Za-z0-9_]{0,39}")
 _TYPES: Mapping[type, str] = {
-    Number: "number",
+    JsonNumber: "number",
     str: "text",
     bool: "boolean",
     list: "list",
     dict: "object",
     type(None): "null",
 }
-_PLAIN = (str, Number, type(None))
+_PLAIN = (str, JsonNumber, type(None))
 """What every field we know is sent as, each in place of the other."""
 
 _logger = logging.getLogger("orders_bff.upstream")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Kind:
+class DriftKind:
     """One kind of drift.
 
     Attributes:
@@ -52,30 +52,30 @@ class Kind:
         return f"{self.what} ({self.where}){named}{typed}"
 
 
-OTHERS = Kind("other drift", "anywhere")
+OTHERS = DriftKind("other drift", "anywhere")
 
 
-def new_fields(where: str, sent: Mapping[str, object], known: frozenset[str]) -> set[Kind]:
+def new_fields(where: str, sent: Mapping[str, object], known: frozenset[str]) -> set[DriftKind]:
     """The fields of an object that we do not know."""
     return {
-        Kind("new field", where, _name_of(name), _type_of(sent[name]))
+        DriftKind("new field", where, _name_of(name), _type_of(sent[name]))
         for name in sent.keys() - known
     }
 
 
-def strange_in(where: str, sent: object, known: frozenset[str]) -> set[Kind]:
+def find_drift(where: str, sent: object, known: frozenset[str]) -> set[DriftKind]:
     """What is new in an object whose fields are text or numbers: others, or of another type."""
     if not isinstance(sent, dict):
-        return {Kind("changed type", where, "", _type_of(sent))}
+        return {DriftKind("changed type", where, "", _type_of(sent))}
     changed = {
-        Kind("changed type", where, name, _type_of(value))
+        DriftKind("changed type", where, name, _type_of(value))
         for name, value in sent.items()
         if type(value) not in _PLAIN and name in known
     }
     return changed | new_fields(where, sent, known)
 
 
-def log_drift(kind: Kind) -> None:
+def log_drift(kind: DriftKind) -> None:
     """Tell an operator."""
     facts = {"what": kind.what, "where": kind.where, "name": kind.name, "type": kind.type}
     told = {name: fact for name, fact in facts.items() if fact}
@@ -89,19 +89,19 @@ class Drift:
         tell: told each kind when it is seen for the first time.
     """
 
-    def __init__(self, tell: Callable[[Kind], None] = log_drift) -> None:
+    def __init__(self, tell: Callable[[DriftKind], None] = log_drift) -> None:
         self._tell = tell
-        self._seen: Counter[Kind] = Counter()
+        self._seen: Counter[DriftKind] = Counter()
 
     @property
-    def seen(self) -> tuple[tuple[Kind, int], ...]:
+    def counts(self) -> tuple[tuple[DriftKind, int], ...]:
         """Each kind, and in how many answers it was; as of now, and never edited."""
         return tuple(sorted(self._seen.items()))
 
-    def report(self, kinds: Iterable[Kind]) -> None:
+    def report(self, kinds: Iterable[DriftKind]) -> None:
         """Count what was found in one answer."""
         for found in sorted(set(kinds)):
-            room = found in self._seen or len(self._seen) < MOST_KINDS
+            room = found in self._seen or len(self._seen) < MAX_KINDS
             kind = found if room else OTHERS
             if kind not in self._seen:
                 self._tell(kind)

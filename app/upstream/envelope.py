@@ -22,7 +22,7 @@ from app.upstream.errors import (
     UpstreamRejected,
     UpstreamThrottled,
 )
-from app.upstream.wire import Number, WireObject
+from app.upstream.wire import JsonNumber, WireObject
 
 NOT_SIGNED_IN = 2020
 """apiCode: the token is not, or no longer, good."""
@@ -47,7 +47,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpResponse:
     """One HTTP answer, read to its end. Header names are in lower case."""
 
     status: int
@@ -59,14 +59,14 @@ class Reply:
 class Envelope:
     """A success: `whole` is the envelope itself, `data` what it wraps (None where absent)."""
 
-    whole: WireObject
+    raw: WireObject
     data: Any
     request_id: str | None
     sandbox: bool
 
 
-def open_envelope(
-    reply: Reply, now: datetime, *, unknown: type[UpstreamNotFound] | None = None
+def parse_envelope(
+    reply: HttpResponse, now: datetime, *, unknown: type[UpstreamNotFound] | None = None
 ) -> Envelope:
     """What a reply says, if it is a success.
 
@@ -117,7 +117,7 @@ def _meaning(
     return UpstreamMalformed, "the upstream gave a statusCode that is not known"
 
 
-def _raise_for_http(reply: Reply, now: datetime) -> NoReturn:
+def _raise_for_http(reply: HttpResponse, now: datetime) -> NoReturn:
     retry_after = _retry_after(reply.headers, now)
     request_id = _request_id({}, reply.headers)
     if reply.status == 429:
@@ -146,7 +146,11 @@ def _read_json(body: bytes) -> Any:
     try:
         text = body.decode("utf-8-sig")
         return json.loads(
-            text, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_hook=_mended
+            text,
+            parse_int=JsonNumber,
+            parse_float=JsonNumber,
+            parse_constant=_refuse,
+            object_hook=_mended,
         )
     except (ValueError, RecursionError):
         return None

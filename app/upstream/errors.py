@@ -53,7 +53,7 @@ class UpstreamError(Exception):
         self.retry_after = retry_after
         self.message = message
 
-    def told_later(self, elapsed: float, left: float) -> Self:
+    def aged(self, elapsed: float, left: float) -> Self:
         """The same error, told `elapsed` seconds later; we ask again in `left` seconds.
 
         A copy: one error raised to many would gather the tracebacks of all.
@@ -99,7 +99,7 @@ class UpstreamUnreachable(UpstreamError):
     """No connection (name, refusal, TLS), or one that closed before or within an answer."""
 
 
-class DiedIdle(UpstreamUnreachable):
+class StaleConnection(UpstreamUnreachable):
     """A kept connection that was closed before a byte of the answer: nothing was lost with it."""
 
 
@@ -107,7 +107,7 @@ class UpstreamTimeout(UpstreamError):
     """No answer in time: to connect, between two pieces, or at all."""
 
 
-class OutOfTime(UpstreamTimeout):
+class DeadlineExceeded(UpstreamTimeout):
     """Our own time was over, in the queue or before the upstream had a fair chance to answer."""
 
 

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 
 from app.clock import Clock
 from app.single_flight import Awaited, always_awaited
-from app.upstream.errors import OutOfTime, UpstreamError, UpstreamThrottled, UpstreamUnavailable
-from app.upstream.rate import Pace, Start
+from app.upstream.errors import (
+    DeadlineExceeded,
+    UpstreamError,
+    UpstreamThrottled,
+    UpstreamUnavailable,
+)
+from app.upstream.rate import CallStart, RateLimit
 
 MAX_QUEUE = 1000
 
@@ -22,12 +27,12 @@ MAX_QUEUE = 1000
 class _Waiting:
     """A call in the queue. Its turn brings its start, or the error that it is sent away with."""
 
-    turn: "asyncio.Future[Start | UpstreamError]"
+    turn: "asyncio.Future[CallStart | UpstreamError]"
     awaited: Awaited
     deadline: float
 
 
-class Governor:
+class CallLimiter:
     """Lets calls go out.
 
     Args:
@@ -46,7 +51,7 @@ class Governor:
         max_queue: int = MAX_QUEUE,
     ) -> None:
         self._clock = clock
-        self._pace = Pace(max_rate)
+        self._pace = RateLimit(max_rate)
         self._free = max_concurrency
         self._max_queue = max_queue
         self._waiting: list[_Waiting] = []
@@ -62,7 +67,7 @@ class Governor:
         """Calls a second, as it is now."""
         return self._pace.rate(self._clock.monotonic())
 
-    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> Start:
+    async def acquire(self, deadline: float, awaited: Awaited = always_awaited) -> CallStart:
         """Wait for a place for one call; `give` it back when the call has ended.
 
         Returns its start, to be set anew when the call goes out.
@@ -74,7 +79,7 @@ class Governor:
         """
         now = self._clock.monotonic()
         if now >= deadline:
-            raise OutOfTime("no time was left for the call")
+            raise DeadlineExceeded("no time was left for the call")
         if self._pace.paused_until >= deadline:
             raise _asked_to_wait(self._pace.paused_until - now)
         if not self._waiting and self._may_start(now):
@@ -85,33 +90,33 @@ class Governor:
         self._let_go()
         return await self._turn_of(waiting, deadline - now)
 
-    def give(self) -> None:
+    def release(self) -> None:
         """A call has ended: its place is the next one's."""
         self._free += 1
         self._let_go()
 
-    def throttled(self, started: float, retry_after: float | None) -> None:
+    def on_throttled(self, started: float, retry_after: float | None) -> None:
         """A call that started at `started` was one too many: pause, and go on at half the rate."""
         now = self._clock.monotonic()
-        self._pace.throttled(started, now, retry_after)
+        self._pace.on_throttled(started, now, retry_after)
         self._dismiss(
             [one for one in self._waiting if one.deadline <= self._pace.paused_until],
             _asked_to_wait(self._pace.paused_until - now),
         )
 
-    def dismiss(self, error: UpstreamError) -> None:
+    def reject_all(self, error: UpstreamError) -> None:
         """Send everybody in the queue away with `error`."""
         self._dismiss(list(self._waiting), error)
 
-    async def _turn_of(self, waiting: _Waiting, seconds: float) -> Start:
+    async def _turn_of(self, waiting: _Waiting, seconds: float) -> CallStart:
         turn = waiting.turn
         patience = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
             await asyncio.wait((turn, patience), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             # The turn may have come in the very moment of the cancelling: hand it on.
-            if turn.done() and isinstance(turn.result(), Start):
-                self.give()
+            if turn.done() and isinstance(turn.result(), CallStart):
+                self.release()
             raise
         finally:
             patience.cancel()
@@ -119,7 +124,7 @@ class Governor:
                 self._waiting.remove(waiting)
                 self._set_timer()
         if not turn.done():
-            raise OutOfTime("no call could go out in time")
+            raise DeadlineExceeded("no call could go out in time")
         brought = turn.result()
         if isinstance(brought, UpstreamError):
             raise brought
@@ -142,7 +147,7 @@ class Governor:
     def _may_start(self, now: float) -> bool:
         return self._free > 0 and self._pace.next_start(now) <= now
 
-    def _start(self, now: float) -> Start:
+    def _start(self, now: float) -> CallStart:
         self._free -= 1
         return self._pace.started(now)
 

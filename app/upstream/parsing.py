@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from app.upstream.drift import Drift, Kind, new_fields, strange_in
+from app.upstream.drift import Drift, DriftKind, find_drift, new_fields
 from app.upstream.envelope import Envelope
 from app.upstream.errors import UpstreamMalformed, UpstreamNotFound
 from app.upstream.wire import (
@@ -13,8 +13,8 @@ from app.upstream.wire import (
     LIST_FIELDS,
     ORDER_FIELDS,
     PAYMENT_FIELDS,
-    ObjectAnswer,
-    OrdersAnswer,
+    ObjectResponse,
+    OrderListResponse,
 )
 
 Subject = Literal["order", "payment"]
@@ -23,7 +23,7 @@ _TOTAL = re.compile(r"[0-9]{1,12}")
 _FIELDS: Mapping[Subject, frozenset[str]] = {"order": ORDER_FIELDS, "payment": PAYMENT_FIELDS}
 
 
-def read_orders(envelope: Envelope, page: int, drift: Drift) -> OrdersAnswer:
+def parse_order_list(envelope: Envelope, page: int, drift: Drift) -> OrderListResponse:
     """The answer to get-orders for `page`, from 1; what is new in it goes to `drift`.
 
     Raises:
@@ -39,12 +39,12 @@ def read_orders(envelope: Envelope, page: int, drift: Drift) -> OrdersAnswer:
     rows = _rows(envelope)
     promised = min(max(total - (page - 1) * BLOCK_SIZE, 0), BLOCK_SIZE)
     drift.report(_strange_in_list(envelope, rows, promised))
-    return OrdersAnswer(rows[:BLOCK_SIZE], total, envelope.request_id, envelope.sandbox)
+    return OrderListResponse(rows[:BLOCK_SIZE], total, envelope.request_id, envelope.sandbox)
 
 
-def read_object(
+def parse_object(
     envelope: Envelope, subject: Subject, unknown: type[UpstreamNotFound], drift: Drift
-) -> ObjectAnswer:
+) -> ObjectResponse:
     """The answer to a question about one order: under `data`, or flat in the envelope.
 
     Raises:
@@ -54,7 +54,7 @@ def read_object(
     data = envelope.data
     if data is None:
         # Old deployments send a payment's fields beside `statusCode`.
-        data = {key: envelope.whole[key] for key in PAYMENT_FIELDS if key in envelope.whole}
+        data = {key: envelope.raw[key] for key in PAYMENT_FIELDS if key in envelope.raw}
     if _is_empty(data) or (isinstance(data, dict) and all(map(_is_empty, data.values()))):
         raise unknown(
             "the upstream has nothing of it", status_code=200, request_id=envelope.request_id
@@ -62,10 +62,10 @@ def read_object(
     if not isinstance(data, dict):
         raise UpstreamMalformed("the answer is no object", request_id=envelope.request_id)
     drift.report(
-        new_fields("envelope", envelope.whole, ENVELOPE_FIELDS | PAYMENT_FIELDS)
-        | strange_in(subject, data, _FIELDS[subject])
+        new_fields("envelope", envelope.raw, ENVELOPE_FIELDS | PAYMENT_FIELDS)
+        | find_drift(subject, data, _FIELDS[subject])
     )
-    return ObjectAnswer(data, envelope.request_id, envelope.sandbox)
+    return ObjectResponse(data, envelope.request_id, envelope.sandbox)
 
 
 def _rows(envelope: Envelope) -> tuple[object, ...]:
@@ -79,17 +79,19 @@ def _rows(envelope: Envelope) -> tuple[object, ...]:
     raise UpstreamMalformed("the list is no list", request_id=envelope.request_id)
 
 
-def _strange_in_list(envelope: Envelope, rows: tuple[object, ...], promised: int) -> Iterator[Kind]:
-    yield from new_fields("envelope", envelope.whole, ENVELOPE_FIELDS)
+def _strange_in_list(
+    envelope: Envelope, rows: tuple[object, ...], promised: int
+) -> Iterator[DriftKind]:
+    yield from new_fields("envelope", envelope.raw, ENVELOPE_FIELDS)
     yield from new_fields("list", envelope.data, LIST_FIELDS)
     if isinstance(envelope.data.get("list"), dict):
-        yield Kind("changed type", "list", "list", "object")
+        yield DriftKind("changed type", "list", "list", "object")
     if len(rows) > BLOCK_SIZE:
-        yield Kind("more rows than were asked for", "list")
+        yield DriftKind("more rows than were asked for", "list")
     if len(rows) < promised:
-        yield Kind("fewer rows than promised", "list")
+        yield DriftKind("fewer rows than promised", "list")
     for row in rows[:BLOCK_SIZE]:
-        yield from strange_in("order", row, ORDER_FIELDS)
+        yield from find_drift("order", row, ORDER_FIELDS)
 
 
 def _is_empty(value: object) -> bool:

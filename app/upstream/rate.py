@@ -12,18 +12,18 @@ SECOND = 1.0
 BURST = 0.2
 """Seconds' worth of starts that a quiet time saves up."""
 
-SLOWEST = 1.0
+MIN_RATE = 1.0
 """Calls a second, however often we were throttled: who asks nothing learns nothing."""
 
-RECOVERY = 60.0
+RECOVERY_SECONDS = 60.0
 """Seconds in which the rate grows by all that is allowed: from half of it to the whole in 30."""
 
-PAUSE = 1.0
+DEFAULT_THROTTLE_SECONDS = 1.0
 """Seconds without a call after a throttling that names no time."""
 
 
 @dataclass(slots=True, eq=False)
-class Start:
+class CallStart:
     """When a call starts: first when it may, then, set anew, when it really goes out.
 
     On a busy loop that is later; counted from when they might have, more would go out in a second.
@@ -32,7 +32,7 @@ class Start:
     at: float
 
 
-class Pace:
+class RateLimit:
     """The moments at which calls may start. Moments are of one monotonic clock, in seconds.
 
     Args:
@@ -41,7 +41,7 @@ class Pace:
 
     def __init__(self, max_rate: int) -> None:
         self._max_rate = max_rate
-        self._starts: deque[Start] = deque(maxlen=max_rate)
+        self._starts: deque[CallStart] = deque(maxlen=max_rate)
         self._filled_at = float("-inf")  # when the bucket is full again
         self._rate_then = float(max_rate)
         self._since = float("-inf")
@@ -50,7 +50,7 @@ class Pace:
 
     def rate(self, now: float) -> float:
         """Calls a second, as of `now`."""
-        grown = max(now - self._since, 0.0) * self._max_rate / RECOVERY
+        grown = max(now - self._since, 0.0) * self._max_rate / RECOVERY_SECONDS
         return min(self._rate_then + grown, float(self._max_rate))
 
     def next_start(self, now: float) -> float:
@@ -62,23 +62,23 @@ class Pace:
             earliest = max(earliest, self._starts[0].at + SECOND)
         return earliest
 
-    def started(self, now: float) -> Start:
+    def started(self, now: float) -> CallStart:
         """A call starts now."""
-        start = Start(now)
+        start = CallStart(now)
         self._starts.append(start)
         self._filled_at = max(self._filled_at, now) + 1.0 / self.rate(now)
         return start
 
-    def throttled(self, started: float, now: float, retry_after: float | None) -> None:
+    def on_throttled(self, started: float, now: float, retry_after: float | None) -> None:
         """A call that started at `started` was answered `too many calls`.
 
         All calls pause for `retry_after` seconds, and go on at half the rate; it grows again from
         then on. Of calls that were in flight together only the first halves it.
         """
-        pause = PAUSE if retry_after is None else retry_after
+        pause = DEFAULT_THROTTLE_SECONDS if retry_after is None else retry_after
         self.paused_until = max(self.paused_until, now + pause)
         if started >= self._halved_at:
-            self._rate_then = max(self.rate(now) / 2, min(SLOWEST, self._max_rate))
+            self._rate_then = max(self.rate(now) / 2, min(MIN_RATE, self._max_rate))
             self._halved_at = now
         else:
             self._rate_then = self.rate(now)

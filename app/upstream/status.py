@@ -11,18 +11,18 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LastContact:
     """How long ago the other side last answered and last failed, in seconds; None is never.
 
     `failure` is the problem code of its failing, if that was the last that was heard of it.
     """
 
-    answered: float | None
-    failed: float | None
+    seconds_since_success: float | None
+    seconds_since_failure: float | None
     failure: str | None
 
 
-class Hearing:
+class UpstreamStatus:
     """Listens to calls that others make.
 
     Args:
@@ -44,7 +44,9 @@ class Hearing:
         self._failed: float | None = None
         self._failure: str | None = None
 
-    def of(self, call: Callable[P, Coroutine[Any, Any, V]]) -> Callable[P, Coroutine[Any, Any, V]]:
+    def observe(
+        self, call: Callable[P, Coroutine[Any, Any, V]]
+    ) -> Callable[P, Coroutine[Any, Any, V]]:
         """`call`, listened to."""
 
         async def listened_to(*args: P.args, **kwargs: P.kwargs) -> V:
@@ -58,9 +60,9 @@ class Hearing:
 
         return listened_to
 
-    def now(self) -> Heard:
+    def snapshot(self) -> LastContact:
         """What has been heard until now."""
-        return Heard(self._ago(self._answered), self._ago(self._failed), self._failure)
+        return LastContact(self._ago(self._answered), self._ago(self._failed), self._failure)
 
     def _ago(self, moment: float | None) -> float | None:
         return None if moment is None else self._clock.monotonic() - moment

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamMalformed
 
-LONGEST_MARGIN = 60.0
-LONGEST_LIFE = 366 * 86400
+MAX_MARGIN_SECONDS = 60.0
+MAX_LIFETIME_SECONDS = 366 * 86400
 
 _POOL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -24,7 +24,7 @@ class Token:
 
     value: SecretStr
     pool_id: str
-    until: float
+    renew_at: float
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -36,7 +36,7 @@ class Token:
         }
 
 
-def read_token(data: object, asked: float, pinned: str | None) -> Token:
+def parse_token(data: object, asked: float, pinned: str | None) -> Token:
     """The token in the data of an answer that was asked for at `asked`.
 
     It is renewed before it ends: by a tenth of its life, a minute at most.
@@ -56,7 +56,7 @@ def read_token(data: object, asked: float, pinned: str | None) -> Token:
         raise UpstreamMalformed("the answer to our credential holds no token")
     told = granted.get("expires_in")
     life = int(told) if isinstance(told, str) and _SECONDS.fullmatch(told) else 0
-    if not 0 < life <= LONGEST_LIFE:
+    if not 0 < life <= MAX_LIFETIME_SECONDS:
         raise UpstreamMalformed("the token's lifetime cannot be read")
     claimed = pool_claim(value)
     if pinned and claimed and claimed != pinned:
@@ -64,7 +64,7 @@ def read_token(data: object, asked: float, pinned: str | None) -> Token:
     pool_id = pinned or claimed
     if not pool_id:
         raise UpstreamMalformed("the token names no pool: set ORDERS_UPSTREAM__POOL_ID")
-    return Token(SecretStr(value), pool_id, asked + life - min(life / 10, LONGEST_MARGIN))
+    return Token(SecretStr(value), pool_id, asked + life - min(life / 10, MAX_MARGIN_SECONDS))
 
 
 def pool_claim(token: str) -> str | None:

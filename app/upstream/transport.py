@@ -18,27 +18,27 @@ from app.http import (
     TimeoutException,
 )
 from app.single_flight import Awaited, always_awaited
-from app.upstream.admission import Guard
+from app.upstream.admission import Admission
 from app.upstream.body import read_body
-from app.upstream.client_pool import Lines
-from app.upstream.envelope import Envelope, Reply, open_envelope
+from app.upstream.client_pool import ClientPool
+from app.upstream.envelope import Envelope, HttpResponse, parse_envelope
 from app.upstream.errors import (
-    DiedIdle,
-    OutOfTime,
+    DeadlineExceeded,
+    StaleConnection,
     UpstreamError,
     UpstreamNotFound,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.upstream.rate import Start
-from app.upstream.retry import Retries, Tries
+from app.upstream.rate import CallStart
+from app.upstream.retry import RetryPolicy, RetryState
 
-FAIR = 0.5
+FAIR_TIMEOUT_RATIO = 0.5
 """Of READ_TIMEOUT: an upstream that was given less by our deadline is not called slow."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class UpstreamRequest:
     """What one call sends. Holds a credential: it is never shown."""
 
     method: str
@@ -48,7 +48,7 @@ class Question:
     body: Mapping[str, str] | None = field(default=None, repr=False)
 
 
-class Calls:
+class Transport:
     """What goes out, and what comes back.
 
     Args:
@@ -62,9 +62,9 @@ class Calls:
 
     def __init__(
         self,
-        lines: Lines,
-        guard: Guard,
-        retries: Retries,
+        lines: ClientPool,
+        guard: Admission,
+        retries: RetryPolicy,
         clock: Clock,
         *,
         connect_timeout: float,
@@ -77,13 +77,13 @@ class Calls:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
 
-    def tries(self) -> Tries:
+    def new_retry_state(self) -> RetryState:
         """The tries of one question; the first goes out now."""
-        return Tries(self._retries)
+        return RetryState(self._retries)
 
-    async def ask(
+    async def send(
         self,
-        question: Question,
+        question: UpstreamRequest,
         *,
         unknown: type[UpstreamNotFound] | None = None,
         deadline: float,
@@ -100,32 +100,34 @@ class Calls:
         Raises:
             UpstreamError: the one of its subclasses that says why not.
         """
-        async with self._guard.place(deadline, awaited) as start:
+        async with self._guard.slot(deadline, awaited) as start:
             reply = await self._send(question, start, deadline)
-            return open_envelope(reply, self._clock.now(), unknown=unknown)
+            return parse_envelope(reply, self._clock.now(), unknown=unknown)
 
-    async def look(self, path: str, *, deadline: float) -> Reply:
+    async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
         """Whatever comes back from `path`, envelope or not; for who examines the upstream."""
-        async with self._guard.place(deadline) as start:
-            return await self._send(Question("GET", path), start, deadline)
+        async with self._guard.slot(deadline) as start:
+            return await self._send(UpstreamRequest("GET", path), start, deadline)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._lines.aclose()
 
-    async def _send(self, question: Question, start: Start, deadline: float) -> Reply:
-        def send(http: AsyncClient) -> Coroutine[Any, Any, Reply]:
+    async def _send(
+        self, question: UpstreamRequest, start: CallStart, deadline: float
+    ) -> HttpResponse:
+        def send(http: AsyncClient) -> Coroutine[Any, Any, HttpResponse]:
             return self._send_by(http, question, start, deadline)
 
         return await self._lines.through(send)
 
     async def _send_by(
-        self, http: AsyncClient, question: Question, start: Start, deadline: float
-    ) -> Reply:
+        self, http: AsyncClient, question: UpstreamRequest, start: CallStart, deadline: float
+    ) -> HttpResponse:
         start.at = self._clock.monotonic()
         left = deadline - start.at
         if left <= 0:
-            raise OutOfTime("no time was left for the call")
+            raise DeadlineExceeded("no time was left for the call")
         # Its own timeouts end the call, never a cancelling: that leaks its place in the
         # pool (encode/httpcore#1093).
         patience = min(self._read_timeout, left)
@@ -148,7 +150,7 @@ class Calls:
                 content = await read_body(
                     response.aiter_raw(), coding, self._clock, deadline=deadline
                 )
-                return Reply(response.status_code, response.headers, content)
+                return HttpResponse(response.status_code, response.headers, content)
         except PoolTimeout:
             raise
         # The cause is dropped: a library's error may quote the request, credential and all.
@@ -158,12 +160,12 @@ class Calls:
             raise connection.broke(error) from None
 
     def _too_late(self, patience: float) -> UpstreamTimeout:
-        if patience < self._read_timeout * FAIR:
-            return OutOfTime("too little time was left for the call")
-        return too_slow()
+        if patience < self._read_timeout * FAIR_TIMEOUT_RATIO:
+            return DeadlineExceeded("too little time was left for the call")
+        return slow_upstream_error()
 
 
-def too_slow() -> UpstreamTimeout:
+def slow_upstream_error() -> UpstreamTimeout:
     """The upstream was given a fair time, and did not answer."""
     return UpstreamTimeout("the upstream did not answer in time")
 
@@ -171,7 +173,7 @@ def too_slow() -> UpstreamTimeout:
 class _Connection(AnswerAfterQuestion):
     """What is known of the connection that one call uses."""
 
-    def __init__(self, start: Start, clock: Clock) -> None:
+    def __init__(self, start: CallStart, clock: Clock) -> None:
         super().__init__()
         self._start = start
         self._clock = clock
@@ -189,7 +191,7 @@ class _Connection(AnswerAfterQuestion):
     def broke(self, error: Exception) -> UpstreamError:
         """What it means that the call ended with `error`."""
         if self._kept and not self.answers and isinstance(error, (RemoteProtocolError, ReadError)):
-            return DiedIdle("a kept connection had ended")
+            return StaleConnection("a kept connection had ended")
         return UpstreamUnreachable(
             f"the connection to the upstream failed ({type(error).__name__})"
         )

@@ -10,7 +10,7 @@ _logger = logging.getLogger("orders_bff.upstream")
 
 
 @contextmanager
-def told_if_unanswered(path: str) -> Iterator[None]:
+def log_failed_call(path: str) -> Iterator[None]:
     """A line if what is done within ends without an answer from `path`, however often it is tried.
 
     That there is no such order is an answer. What was not even asked has no line: what keeps us

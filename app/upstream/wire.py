@@ -40,14 +40,14 @@ WireObject = Mapping[str, Any]
 """A JSON object. Every number in it is a `Number`: its text, digit for digit."""
 
 
-class Number(str):
+class JsonNumber(str):
     """A JSON number, kept as the text it was sent as, so that no digit is lost to a float."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class OrdersAnswer:
+class OrderListResponse:
     """One answer to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not."""
 
     rows: tuple[object, ...]
@@ -57,7 +57,7 @@ class OrdersAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectAnswer:
+class ObjectResponse:
     """One answer to get-order-detail or get-order-pay-detail: an object with something in it."""
 
     data: WireObject

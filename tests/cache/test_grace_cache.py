@@ -7,8 +7,16 @@ from copy import copy
 
 import pytest
 
-from app.cache.freshness import Freshness, Lifetime, pause_after
-from app.cache.grace_cache import Ask, Entry, GraceCache, How, NotInCache, Served, WaitEnded
+from app.cache.freshness import Freshness, Lifetime, backoff_seconds
+from app.cache.grace_cache import (
+    CacheDirective,
+    Entry,
+    GraceCache,
+    Lookup,
+    NotInCache,
+    Outcome,
+    WaitTimeout,
+)
 from app.single_flight import Awaited, SingleFlight, TooManyWaiters, always_awaited
 from tests.support.clock import ManualClock, settle
 
@@ -45,23 +53,25 @@ class Bench:
         self.source = Source()
         self.landed: list[Entry[str]] = []
         self.cache: GraceCache[str, str] = GraceCache(
-            Lifetime(ttl, 300, 1000),
+            Lifetime(ttl, 300, 1300),
             self.clock,
             min_age=min_age,
             wait=2,
             max_entries=10,
             max_bytes=max_bytes,
-            weigh=len,
-            pause=lambda _error, in_a_row: pause_after(in_a_row),
+            size_of=len,
+            pause=lambda _error, in_a_row: backoff_seconds(in_a_row),
             facts=(Unknown,),
             landed=lambda _key, entry: self.landed.append(entry),
         )
 
-    def ask(self, ask: Ask = Ask.NORMAL, key: str = "k") -> "asyncio.Future[Served[str]]":
+    def ask(
+        self, ask: CacheDirective = CacheDirective.DEFAULT, key: str = "k"
+    ) -> "asyncio.Future[Lookup[str]]":
         until = self.clock.monotonic() + 8
         return asyncio.ensure_future(self.cache.serve(key, self.source, ask=ask, until=until))
 
-    def renew(self, entry: Entry[str]) -> "asyncio.Future[Served[str]]":
+    def renew(self, entry: Entry[str]) -> "asyncio.Future[Lookup[str]]":
         until = self.clock.monotonic() + 8
         return asyncio.ensure_future(self.cache.renew("k", entry, self.source, until=until))
 
@@ -76,16 +86,16 @@ def bench() -> Bench:
     return Bench()
 
 
-def told(served: Served[str]) -> tuple[str, Freshness, How]:
-    return served.entry.value, served.freshness, served.how
+def told(served: Lookup[str]) -> tuple[str, Freshness, Outcome]:
+    return served.entry.value, served.freshness, served.outcome
 
 
 async def test_a_fresh_answer_is_served_without_asking(bench: Bench):
     first = await bench.ask()
-    assert told(first) == ("answer 1", Freshness.FRESH, How.FETCHED)
-    assert first.reason == "uri-miss"
+    assert told(first) == ("answer 1", Freshness.FRESH, Outcome.MISS)
+    assert first.forward_reason == "uri-miss"
     await bench.clock.advance(59)
-    assert told(await bench.ask()) == ("answer 1", Freshness.FRESH, How.HELD)
+    assert told(await bench.ask()) == ("answer 1", Freshness.FRESH, Outcome.HIT)
     assert bench.source.asked == 1
 
 
@@ -93,17 +103,17 @@ async def test_a_stale_answer_is_served_at_once_and_refreshed_behind(bench: Benc
     await bench.ask()
     await bench.clock.advance(60)
     bench.source.open.clear()
-    assert told(await bench.ask()) == ("answer 1", Freshness.STALE, How.HELD_STALE)
+    assert told(await bench.ask()) == ("answer 1", Freshness.STALE, Outcome.STALE_HIT)
     bench.source.open.set()
     await settle()
-    assert told(await bench.ask()) == ("answer 2", Freshness.FRESH, How.HELD)
+    assert told(await bench.ask()) == ("answer 2", Freshness.FRESH, Outcome.HIT)
 
 
 async def test_many_who_find_nothing_cost_one_call(bench: Bench):
     served = await asyncio.gather(*(bench.ask() for _ in range(50)))
     assert {one.entry.value for one in served} == {"answer 1"}
-    assert [one.how for one in served].count(How.FETCHED) == 1
-    assert [one.how for one in served].count(How.JOINED) == 49
+    assert [one.outcome for one in served].count(Outcome.MISS) == 1
+    assert [one.outcome for one in served].count(Outcome.COLLAPSED) == 49
     assert bench.source.asked == 1
 
 
@@ -111,8 +121,8 @@ async def test_a_kept_answer_is_asked_for_anew_and_waited_for(bench: Bench):
     await bench.ask()
     await bench.clock.advance(360)
     served = await bench.ask()
-    assert told(served) == ("answer 2", Freshness.FRESH, How.FETCHED)
-    assert served.reason == "stale"
+    assert told(served) == ("answer 2", Freshness.FRESH, Outcome.MISS)
+    assert served.forward_reason == "stale"
 
 
 async def test_a_kept_answer_is_served_when_the_upstream_fails(bench: Bench):
@@ -120,8 +130,8 @@ async def test_a_kept_answer_is_served_when_the_upstream_fails(bench: Bench):
     await bench.clock.advance(360)
     bench.source.error = OSError("down")
     served = await bench.ask()
-    assert told(served) == ("answer 1", Freshness.KEPT, How.FAILED)
-    assert served.failure is bench.source.error
+    assert told(served) == ("answer 1", Freshness.STALE_IF_ERROR, Outcome.STALE_IF_ERROR)
+    assert served.error is bench.source.error
 
 
 async def test_a_kept_answer_is_served_when_the_upstream_lasts(bench: Bench):
@@ -132,11 +142,11 @@ async def test_a_kept_answer_is_served_when_the_upstream_lasts(bench: Bench):
     await bench.clock.advance(1.9)
     assert not asking.done()
     await bench.clock.advance(0.1)
-    assert told(asking.result()) == ("answer 1", Freshness.KEPT, How.FAILED)
-    assert isinstance(asking.result().failure, WaitEnded)
+    assert told(asking.result()) == ("answer 1", Freshness.STALE_IF_ERROR, Outcome.STALE_IF_ERROR)
+    assert isinstance(asking.result().error, WaitTimeout)
     bench.source.open.set()
     await settle()
-    assert told(await bench.ask()) == ("answer 2", Freshness.FRESH, How.HELD)
+    assert told(await bench.ask()) == ("answer 2", Freshness.FRESH, Outcome.HIT)
 
 
 async def test_an_answer_that_is_gone_is_not_served(bench: Bench):
@@ -153,11 +163,11 @@ async def test_a_caller_with_nothing_held_waits_to_its_deadline_and_the_flight_g
     bench.source.open.clear()
     asking = bench.ask()
     await bench.clock.advance(8)
-    with pytest.raises(WaitEnded):
+    with pytest.raises(WaitTimeout):
         asking.result()
     bench.source.open.set()
     await settle()
-    assert told(await bench.ask()) == ("answer 1", Freshness.FRESH, How.HELD)
+    assert told(await bench.ask()) == ("answer 1", Freshness.FRESH, Outcome.HIT)
 
 
 async def test_a_failed_fetch_is_not_tried_again_at_once(bench: Bench):
@@ -176,10 +186,10 @@ async def test_a_failed_fetch_is_not_tried_again_at_once(bench: Bench):
 
 
 async def test_a_failure_is_told_with_the_time_until_it_is_asked_again(bench: Bench):
-    def told_later(_: BaseException, elapsed: float, left: float) -> BaseException:
+    def aged(_: BaseException, elapsed: float, left: float) -> BaseException:
         return OSError(f"down since {elapsed}, for {left}")
 
-    bench.cache._told_later = told_later
+    bench.cache._told_later = aged
     bench.source.error = OSError("down")
     for pause, told in ((0, "since 0.0, for 1.0"), (0.25, "since 0.25, for 0.75"), (1, "for 2.0")):
         await bench.clock.advance(pause)
@@ -200,7 +210,9 @@ async def test_what_is_remembered_of_a_failure_holds_nothing_of_the_call(bench: 
 
     bench.cache._told_later = lambda error, *_: copy(error)
     with pytest.raises(OSError, match="down"):
-        await bench.cache.serve("k", call, ask=Ask.NORMAL, until=bench.clock.monotonic() + 8)
+        await bench.cache.serve(
+            "k", call, ask=CacheDirective.DEFAULT, until=bench.clock.monotonic() + 8
+        )
     await settle()
     gc.collect()
     assert held[0]() is None
@@ -216,8 +228,8 @@ async def test_a_caller_too_many_is_served_what_is_held(bench: Bench):
     bench.source.open.clear()
     await bench.clock.advance(360)
     served = await bench.ask()
-    assert told(served) == ("answer 1", Freshness.KEPT, How.FAILED)
-    assert isinstance(served.failure, TooManyWaiters)
+    assert told(served) == ("answer 1", Freshness.STALE_IF_ERROR, Outcome.STALE_IF_ERROR)
+    assert isinstance(served.error, TooManyWaiters)
     bench.source.open.set()
     await settle()
 
@@ -246,8 +258,12 @@ async def test_what_is_held_is_served_at_once_while_a_failure_is_remembered(benc
     await bench.clock.advance(360)
     bench.source.error = OSError("down")
     await bench.ask()
-    assert told(await bench.ask()) == ("answer 1", Freshness.KEPT, How.HELD_STALE)
-    assert told(await bench.ask(Ask.NO_CACHE)) == ("answer 1", Freshness.KEPT, How.HELD_STALE)
+    assert told(await bench.ask()) == ("answer 1", Freshness.STALE_IF_ERROR, Outcome.STALE_HIT)
+    assert told(await bench.ask(CacheDirective.NO_CACHE)) == (
+        "answer 1",
+        Freshness.STALE_IF_ERROR,
+        Outcome.STALE_HIT,
+    )
     assert bench.source.asked == 2
 
 
@@ -279,33 +295,41 @@ async def test_a_fact_ends_what_was_held(bench: Bench):
         await bench.ask()
     with pytest.raises(Unknown):
         await bench.ask()
-    assert bench.cache.held("k") is None
+    assert bench.cache.get("k") is None
 
 
 async def test_no_cache_asks_again_unless_what_is_held_is_young(bench: Bench):
     await bench.ask()
     await bench.clock.advance(4)
-    assert told(await bench.ask(Ask.NO_CACHE)) == ("answer 1", Freshness.FRESH, How.HELD)
+    assert told(await bench.ask(CacheDirective.NO_CACHE)) == (
+        "answer 1",
+        Freshness.FRESH,
+        Outcome.HIT,
+    )
     await bench.clock.advance(1)
-    served = await bench.ask(Ask.NO_CACHE)
-    assert told(served) == ("answer 2", Freshness.FRESH, How.FETCHED)
-    assert served.reason == "request"
+    served = await bench.ask(CacheDirective.NO_CACHE)
+    assert told(served) == ("answer 2", Freshness.FRESH, Outcome.MISS)
+    assert served.forward_reason == "request"
 
 
 async def test_no_cache_serves_what_is_held_when_asking_fails(bench: Bench):
     await bench.ask()
     await bench.clock.advance(30)
     bench.source.error = OSError("down")
-    assert told(await bench.ask(Ask.NO_CACHE)) == ("answer 1", Freshness.FRESH, How.FAILED)
+    assert told(await bench.ask(CacheDirective.NO_CACHE)) == (
+        "answer 1",
+        Freshness.FRESH,
+        Outcome.STALE_IF_ERROR,
+    )
 
 
 async def test_only_if_cached_serves_what_is_held_and_asks_nobody(bench: Bench):
     with pytest.raises(NotInCache):
-        await bench.ask(Ask.ONLY_IF_CACHED)
+        await bench.ask(CacheDirective.ONLY_IF_CACHED)
     await bench.ask()
     await bench.clock.advance(400)
-    served = await bench.ask(Ask.ONLY_IF_CACHED)
-    assert told(served) == ("answer 1", Freshness.KEPT, How.HELD_STALE)
+    served = await bench.ask(CacheDirective.ONLY_IF_CACHED)
+    assert told(served) == ("answer 1", Freshness.STALE_IF_ERROR, Outcome.STALE_HIT)
     assert bench.source.asked == 1
 
 
@@ -313,15 +337,15 @@ async def test_what_is_too_heavy_is_served_and_not_held():
     bench = Bench(max_bytes=3)
     assert (await bench.ask()).entry.value == "answer 1"
     assert (await bench.ask()).entry.value == "answer 2"
-    assert bench.cache.all_held() == []
+    assert bench.cache.items() == []
 
 
 async def test_what_was_found_lagging_is_stale_and_fetched_again_once_a_ttl(bench: Bench):
     first = await bench.ask()
     second = await bench.renew(first.entry)
-    assert told(second) == ("answer 2", Freshness.FRESH, How.FETCHED)
+    assert told(second) == ("answer 2", Freshness.FRESH, Outcome.MISS)
     third = await bench.renew(second.entry)
-    assert told(third) == ("answer 2", Freshness.STALE, How.HELD_STALE)
+    assert told(third) == ("answer 2", Freshness.STALE, Outcome.STALE_HIT)
     await bench.ask()
     await settle()
     assert bench.source.asked == 2
@@ -334,7 +358,7 @@ async def test_what_was_found_lagging_is_stale_and_fetched_again_once_a_ttl(benc
 async def test_a_lagging_answer_that_was_replaced_meanwhile_is_not_fetched_again(bench: Bench):
     first = await bench.ask()
     await bench.clock.advance(10)
-    await bench.ask(Ask.NO_CACHE)
+    await bench.ask(CacheDirective.NO_CACHE)
     renewed = await bench.renew(first.entry)
     assert renewed.entry.value == "answer 2"
     assert bench.source.asked == 2
@@ -366,8 +390,8 @@ async def test_work_behind_gets_what_is_fresh_without_asking_and_else_waits_for_
     bench: Bench,
 ):
     first = await bench.cache.refreshed("k", bench.source, nobody)
-    assert told(first) == ("answer 1", Freshness.FRESH, How.FETCHED)
-    assert told(await bench.cache.refreshed("k", bench.source, nobody))[2] is How.HELD
+    assert told(first) == ("answer 1", Freshness.FRESH, Outcome.MISS)
+    assert told(await bench.cache.refreshed("k", bench.source, nobody))[2] is Outcome.HIT
     await bench.clock.advance(60)
     bench.source.open.clear()
     waiting = asyncio.ensure_future(bench.cache.refreshed("k", bench.source, nobody))
@@ -375,7 +399,7 @@ async def test_work_behind_gets_what_is_fresh_without_asking_and_else_waits_for_
     assert not waiting.done()
     bench.source.open.set()
     served = await waiting
-    assert (served.entry.value, served.reason) == ("answer 2", "stale")
+    assert (served.entry.value, served.forward_reason) == ("answer 2", "stale")
 
 
 async def test_a_fetch_for_work_behind_is_awaited_while_somebody_waits_for_the_work(bench: Bench):
@@ -412,7 +436,7 @@ async def test_work_behind_takes_what_was_fetched_early_as_it_is(bench: Bench):
     early = (await bench.renew(entry)).entry
     lagging = (await bench.renew(early)).entry
     served = await bench.cache.refreshed("k", bench.source, nobody)
-    assert (served.entry, served.how) == (lagging, How.HELD_STALE)
+    assert (served.entry, served.outcome) == (lagging, Outcome.STALE_HIT)
     assert bench.source.asked == 2
 
 
@@ -421,4 +445,4 @@ async def test_an_answer_that_was_found_lagging_is_reported_as_one_that_is_now_h
     bench.source.error = RuntimeError("down")
     served = await bench.renew(entry)
     assert bench.landed == [entry, served.entry]
-    assert served.entry.lagging
+    assert served.entry.outdated

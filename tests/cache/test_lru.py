@@ -1,10 +1,10 @@
 """What is held is bounded in number and in weight."""
 
-from app.cache.lru import Bounded
+from app.cache.lru import LruStore
 
 
-def store(entries: int = 10, weight: int = 100) -> Bounded[str, str]:
-    return Bounded(max_entries=entries, max_bytes=weight, weigh=len)
+def store(entries: int = 10, size: int = 100) -> LruStore[str, str]:
+    return LruStore(max_entries=entries, max_bytes=size, size_of=len)
 
 
 def test_the_least_lately_used_goes_first():
@@ -28,7 +28,7 @@ def test_a_look_at_all_counts_as_no_use():
 
 
 def test_what_is_heavy_pushes_others_out():
-    held = store(weight=10)
+    held = store(size=10)
     held.put("a", "12345")
     held.put("b", "1234567")
     assert held.get("a") is None
@@ -36,7 +36,7 @@ def test_what_is_heavy_pushes_others_out():
 
 
 def test_what_is_heavier_than_all_together_is_not_held_and_replaces_what_was():
-    held = store(weight=10)
+    held = store(size=10)
     held.put("a", "1")
     held.put("a", "x" * 11)
     assert held.get("a") is None
@@ -45,6 +45,6 @@ def test_what_is_heavier_than_all_together_is_not_held_and_replaces_what_was():
 def test_what_is_dropped_is_gone():
     held = store()
     held.put("a", "1")
-    held.drop("a")
-    held.drop("never there")
+    held.remove("a")
+    held.remove("never there")
     assert held.get("a") is None

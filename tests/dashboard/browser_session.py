@@ -25,7 +25,7 @@ AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js
 NO_DOTENV = Path("/nowhere/.env")
 DEFAULT_TIMEOUT_MS = 15_000
 
-SHORT_TTL = {"ttl": 1, "grace": 0, "min_age": 0}
+SHORT_TTL = {"ttl": 1, "stale_while_revalidate": 0, "no_cache_min_age": 0}
 """Cache settings with which a test sees answers expire within seconds."""
 
 

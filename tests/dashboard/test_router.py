@@ -5,21 +5,21 @@ import re
 import pytest
 
 from app.dashboard.router import STATIC, dashboard_router
-from app.edge.exception_handlers import install
-from tests.support.api_harness import Doorway, bare_api
+from app.edge.exception_handlers import install_exception_handlers
+from tests.support.api_harness import ApiHarness, bare_api
 from tests.support.proxy import Proxy
 
 
 @pytest.fixture
-def doorway() -> Doorway:
+def doorway() -> ApiHarness:
     api = bare_api()
-    install(api, {})
+    install_exception_handlers(api, {})
     api.include_router(dashboard_router())
-    return Doorway(api)
+    return ApiHarness(api)
 
 
 async def test_the_page_and_its_files_are_served_and_revalidated_with_304(
-    doorway: Doorway,
+    doorway: ApiHarness,
 ) -> None:
     files = [f"/dashboard/{file.name}" for file in (STATIC / "dashboard").iterdir()]
     for path in ("/dashboard", *files):
@@ -38,7 +38,7 @@ async def test_the_page_and_its_files_are_served_and_revalidated_with_304(
 @pytest.mark.parametrize(
     "path", ["/dashboard/", "/dashboard/none.js", "/dashboard/..%2findex.html"]
 )
-async def test_other_paths_are_not_found(doorway: Doorway, path: str) -> None:
+async def test_other_paths_are_not_found(doorway: ApiHarness, path: str) -> None:
     assert (await doorway.ask(path)).status_code == 404
 
 

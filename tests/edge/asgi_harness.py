@@ -11,7 +11,7 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog
-from app.edge.context import Exchange, exchange_of
+from app.edge.context import RequestContext, context_of
 from app.logging import setup
 from tests.support.clock import ManualClock
 
@@ -22,14 +22,14 @@ class Behind:
     def __init__(
         self, body: bytes = b"behind", headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
-        self.exchanges: list[Exchange] = []
+        self.contexts: list[RequestContext] = []
         self.methods: list[str] = []
         self._body = body
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del receive
-        self.exchanges.append(exchange_of(scope))
+        self.contexts.append(context_of(scope))
         self.methods.append(scope["method"])
         headers = [*self._headers, (b"content-length", b"%d" % len(self._body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

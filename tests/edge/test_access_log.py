@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog
-from app.edge.context import Caller, exchange_of
+from app.edge.context import Caller, context_of
 from app.request_id import current
 from tests.edge.asgi_harness import Behind, ask, failing, logging_to
 from tests.support.clock import ManualClock
@@ -143,12 +143,12 @@ async def test_the_line_tells_what_the_layers_learnt() -> None:
     clock = ManualClock()
 
     async def behind(scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = exchange_of(scope)
-        exchange.route = "/v1/orders"
-        exchange.caller = Caller("dashboard", "key", frozenset())
-        exchange.outcome, exchange.freshness, exchange.age = "miss", "fresh", 0
-        exchange.waited_seconds = 0.25
-        exchange.upstream_request_ids = ("up-1", "up-2")
+        context = context_of(scope)
+        context.route = "/v1/orders"
+        context.caller = Caller("dashboard", "key", frozenset())
+        context.outcome, context.freshness, context.age = "miss", "fresh", 0
+        context.waited_seconds = 0.25
+        context.upstream_request_ids = ("up-1", "up-2")
         await clock.advance(0.5)
         await Behind()(scope, receive, send)
 
@@ -177,14 +177,14 @@ async def test_the_line_tells_what_the_layers_learnt() -> None:
 
 async def test_an_answer_that_rests_on_many_does_not_fill_the_log() -> None:
     async def behind(scope: Scope, receive: Receive, send: Send) -> None:
-        exchange_of(scope).upstream_request_ids = tuple(f"up-{n}" for n in range(200))
+        context_of(scope).upstream_request_ids = tuple(f"up-{n}" for n in range(200))
         await Behind()(scope, receive, send)
 
     with logging_to() as lines:
         await ask(behind)
 
     assert len(lines.facts()[0]["upstream_request_ids"]) == 10
-    assert lines.facts()[0]["upstream_answers"] == 200
+    assert lines.facts()[0]["upstream_responses"] == 200
 
 
 async def test_no_line_is_made_that_nobody_reads() -> None:

@@ -10,16 +10,16 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from app.edge.auth import (
-    Callers,
+    ApiKey,
+    ApiKeyAuthentication,
+    ApiKeyStore,
     Forbidden,
-    Key,
-    KeyRing,
     digest_of,
-    new_key,
-    requires,
-    somebody_can_enter,
+    generate_key,
+    has_any_access,
+    require_scope,
 )
-from app.edge.exception_handlers import install
+from app.edge.exception_handlers import install_exception_handlers
 from tests.edge.asgi_harness import Behind, ask, logging_to
 from tests.support.clock import NOON, ManualClock
 
@@ -27,17 +27,19 @@ DASHBOARD = "obff_canary-dashboard-0123456789"
 BILLING = "obff_canary-billing-0123456789"
 
 
-def key(name: str, text: str, *scopes: str, expires_in: float | None = None) -> Key:
+def key(name: str, text: str, *scopes: str, expires_in: float | None = None) -> ApiKey:
     expires_at = None if expires_in is None else NOON + timedelta(seconds=expires_in)
-    return Key(name, digest_of(text.encode()), frozenset(scopes or ("orders:read",)), expires_at)
+    return ApiKey(name, digest_of(text.encode()), frozenset(scopes or ("orders:read",)), expires_at)
 
 
 def callers(
     behind: Behind, *, clock: ManualClock | None = None, anonymous: bool = False
-) -> Callers:
+) -> ApiKeyAuthentication:
     keys = (key("dashboard", DASHBOARD), key("billing", BILLING, expires_in=60))
-    ring = KeyRing(keys, clock or ManualClock())
-    return Callers(behind, ring, anonymous_scopes=("orders:read",) if anonymous else ())
+    ring = ApiKeyStore(keys, clock or ManualClock())
+    return ApiKeyAuthentication(
+        behind, ring, anonymous_scopes=("orders:read",) if anonymous else ()
+    )
 
 
 def is_refused(answer: httpx.Response) -> bool:
@@ -63,19 +65,19 @@ async def test_a_key_says_who_its_caller_is(headers: dict[str, str]) -> None:
 
     await ask(callers(behind), headers=headers)
 
-    (exchange,) = behind.exchanges
-    assert exchange.caller is not None
-    assert (exchange.caller.name, exchange.caller.kind) == ("dashboard", "key")
-    assert exchange.caller.scopes == {"orders:read"}
+    (context,) = behind.contexts
+    assert context.caller is not None
+    assert (context.caller.name, context.caller.kind) == ("dashboard", "key")
+    assert context.caller.scopes == {"orders:read"}
 
 
 @pytest.mark.parametrize(
     "text", ["fifteen-letters", "x" * 257, "sixteen letters!", "ünïcödé-0123456789"]
 )
 def test_what_cannot_be_a_key_opens_nothing_even_if_configured(text: str) -> None:
-    ring = KeyRing((key("faulty", text),), ManualClock())
+    ring = ApiKeyStore((key("faulty", text),), ManualClock())
 
-    assert ring.find(text.encode()) is None
+    assert ring.authenticate(text.encode()) is None
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -102,7 +104,7 @@ async def test_a_wrong_key_is_refused_even_where_none_is_needed(
     answer = await ask(callers(behind, anonymous=anonymous), headers=headers)
 
     assert is_refused(answer)
-    assert behind.exchanges == []
+    assert behind.contexts == []
 
 
 async def test_a_key_expires_at_its_moment() -> None:
@@ -122,9 +124,9 @@ async def test_without_a_key_a_caller_is_refused_or_anonymous() -> None:
     assert is_refused(await ask(callers(behind)))
     await ask(callers(behind, anonymous=True))
 
-    (exchange,) = behind.exchanges
-    assert exchange.caller is not None
-    assert exchange.caller.name == "anonymous"
+    (context,) = behind.contexts
+    assert context.caller is not None
+    assert context.caller.name == "anonymous"
 
 
 @pytest.mark.parametrize(
@@ -150,14 +152,16 @@ async def test_no_key_is_ever_written_or_answered() -> None:
 @pytest.mark.parametrize(("scope", "status"), [("orders:read", 200), ("payments:read", 403)])
 async def test_a_route_wants_a_scope(scope: str, status: int) -> None:
     api = FastAPI()
-    install(api, {Forbidden: "forbidden"})
+    install_exception_handlers(api, {Forbidden: "forbidden"})
 
-    @api.get("/v1/thing", dependencies=[Depends(requires(scope))])
+    @api.get("/v1/thing", dependencies=[Depends(require_scope(scope))])
     async def thing() -> str:
         return "thing"
 
-    ring = KeyRing((key("dashboard", DASHBOARD),), ManualClock())
-    answer = await ask(Callers(api, ring), "/v1/thing", headers={"X-API-Key": DASHBOARD})
+    ring = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock())
+    answer = await ask(
+        ApiKeyAuthentication(api, ring), "/v1/thing", headers={"X-API-Key": DASHBOARD}
+    )
 
     assert answer.status_code == status
 
@@ -175,7 +179,7 @@ class KeysFile:
         self.path.write_text("\n".join(texts), "utf-8")
         os.utime(self.path, ns=(0, self._writes * 10**9))
 
-    def read(self, path: Path) -> Sequence[Key]:
+    def read(self, path: Path) -> Sequence[ApiKey]:
         self.reads += 1
         if not path.exists():
             raise ValueError("should name a file that can be read")
@@ -190,24 +194,24 @@ def filed(tmp_path: Path) -> KeysFile:
     return KeysFile(tmp_path / "keys.json")
 
 
-def ring_of(filed: KeysFile, clock: ManualClock) -> KeyRing:
-    return KeyRing((key("dashboard", DASHBOARD),), clock, file=filed.path, read=filed.read)
+def ring_of(filed: KeysFile, clock: ManualClock) -> ApiKeyStore:
+    return ApiKeyStore((key("dashboard", DASHBOARD),), clock, file=filed.path, read=filed.read)
 
 
 async def test_a_changed_file_of_keys_is_read_within_a_second(filed: KeysFile) -> None:
     clock = ManualClock()
     filed.write(BILLING)
     ring = ring_of(filed, clock)
-    assert ring.find(BILLING.encode()) is not None
+    assert ring.authenticate(BILLING.encode()) is not None
 
-    rotated = new_key()
+    rotated = generate_key()
     filed.write(rotated)
-    assert ring.find(rotated.encode()) is None
+    assert ring.authenticate(rotated.encode()) is None
     await clock.advance(1)
 
-    assert ring.find(rotated.encode()) is not None
-    assert ring.find(BILLING.encode()) is None
-    assert ring.find(DASHBOARD.encode()) is not None
+    assert ring.authenticate(rotated.encode()) is not None
+    assert ring.authenticate(BILLING.encode()) is None
+    assert ring.authenticate(DASHBOARD.encode()) is not None
 
 
 async def test_a_file_that_did_not_change_is_read_once(filed: KeysFile) -> None:
@@ -216,7 +220,7 @@ async def test_a_file_that_did_not_change_is_read_once(filed: KeysFile) -> None:
     ring = ring_of(filed, clock)
 
     for _ in range(3):
-        ring.find(BILLING.encode())
+        ring.authenticate(BILLING.encode())
         await clock.advance(1)
 
     assert filed.reads == 1
@@ -227,7 +231,7 @@ async def test_a_bad_file_keeps_the_keys_and_is_told_once(filed: KeysFile, fault
     clock = ManualClock()
     filed.write(BILLING)
     ring = ring_of(filed, clock)
-    ring.find(BILLING.encode())
+    ring.authenticate(BILLING.encode())
 
     if fault == "faulty":
         filed.write(BILLING, "faulty")
@@ -236,7 +240,7 @@ async def test_a_bad_file_keeps_the_keys_and_is_told_once(filed: KeysFile, fault
     with logging_to() as lines:
         for _ in range(3):
             await clock.advance(1)
-            assert ring.find(BILLING.encode()) is not None
+            assert ring.authenticate(BILLING.encode()) is not None
 
     (line,) = lines.facts()
     assert (line["event"], line["kept"]) == ("keys_file_unreadable", 2)
@@ -247,30 +251,30 @@ async def test_a_bad_file_keeps_the_keys_and_is_told_once(filed: KeysFile, fault
 async def test_a_file_that_is_mended_is_read_again(filed: KeysFile) -> None:
     clock = ManualClock()
     ring = ring_of(filed, clock)
-    assert ring.find(BILLING.encode()) is None
+    assert ring.authenticate(BILLING.encode()) is None
 
     filed.write(BILLING)
     await clock.advance(1)
 
-    assert ring.find(BILLING.encode()) is not None
+    assert ring.authenticate(BILLING.encode()) is not None
 
 
 async def test_there_is_no_sense_in_a_door_that_opens_for_nobody() -> None:
     clock = ManualClock()
-    empty = KeyRing((), clock)
-    ring = KeyRing((key("billing", BILLING, expires_in=60),), clock)
+    empty = ApiKeyStore((), clock)
+    ring = ApiKeyStore((key("billing", BILLING, expires_in=60),), clock)
 
-    assert not somebody_can_enter(empty, ())
-    assert somebody_can_enter(empty, ("orders:read",))
-    assert somebody_can_enter(ring, ())
+    assert not has_any_access(empty, ())
+    assert has_any_access(empty, ("orders:read",))
+    assert has_any_access(ring, ())
     await clock.advance(60)
-    assert not somebody_can_enter(ring, ())
+    assert not has_any_access(ring, ())
 
 
 def test_a_new_key_is_one_that_the_door_can_read() -> None:
-    made = new_key()
-    ring = KeyRing((key("new", made),), ManualClock())
+    made = generate_key()
+    ring = ApiKeyStore((key("new", made),), ManualClock())
 
     assert made.startswith("obff_")
-    assert made != new_key()
-    assert ring.find(made.encode()) is not None
+    assert made != generate_key()
+    assert ring.authenticate(made.encode()) is not None

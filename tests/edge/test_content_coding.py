@@ -5,9 +5,15 @@ import gzip
 
 import pytest
 
-from app.edge.content_coding import IN_PLACE, SMALLEST, Codings, coding_for, compress
+from app.edge.content_coding import (
+    INLINE_COMPRESS_BYTES,
+    MIN_COMPRESS_BYTES,
+    EncodedBodies,
+    compress,
+    negotiate,
+)
 
-LARGE = SMALLEST
+LARGE = MIN_COMPRESS_BYTES
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ LARGE = SMALLEST
 def test_of_what_is_acceptable_a_caller_is_sent_what_it_likes_best(
     accept: str, coding: str
 ) -> None:
-    assert coding_for(accept.encode(), LARGE) == coding
+    assert negotiate(accept.encode(), LARGE) == coding
 
 
 @pytest.mark.parametrize(
@@ -49,7 +55,7 @@ def test_of_what_is_acceptable_a_caller_is_sent_what_it_likes_best(
     [("gzip, br", "identity"), ("gzip, identity;q=0", "gzip"), ("gzip, *;q=0", "gzip")],
 )
 def test_a_small_body_is_coded_only_for_who_takes_no_plain_one(accept: str, coding: str) -> None:
-    assert coding_for(accept.encode(), SMALLEST - 1) == coding
+    assert negotiate(accept.encode(), MIN_COMPRESS_BYTES - 1) == coding
 
 
 def test_equal_bodies_are_compressed_to_equal_bytes() -> None:
@@ -61,22 +67,22 @@ def test_equal_bodies_are_compressed_to_equal_bytes() -> None:
     assert gzip.decompress(compressed) == body
 
 
-@pytest.mark.parametrize("size", [IN_PLACE, IN_PLACE + 1])
+@pytest.mark.parametrize("size", [INLINE_COMPRESS_BYTES, INLINE_COMPRESS_BYTES + 1])
 async def test_a_body_is_coded_once_however_many_want_it(size: int) -> None:
-    codings = Codings(b"x" * size)
+    codings = EncodedBodies(b"x" * size)
 
     assert codings.get("gzip") is None
-    bodies = await asyncio.gather(*(codings.made("gzip") for _ in range(10)))
+    bodies = await asyncio.gather(*(codings.encoded("gzip") for _ in range(10)))
 
     assert len({id(body) for body in bodies}) == 1
     assert codings.get("gzip") is bodies[0]
-    assert codings.weight == size + len(bodies[0])
+    assert codings.size == size + len(bodies[0])
 
 
 async def test_who_leaves_while_a_large_body_is_coded_ends_nothing() -> None:
-    codings = Codings(b"x" * (IN_PLACE + 1))
-    leaver = asyncio.ensure_future(codings.made("gzip"))
-    stayer = asyncio.ensure_future(codings.made("gzip"))
+    codings = EncodedBodies(b"x" * (INLINE_COMPRESS_BYTES + 1))
+    leaver = asyncio.ensure_future(codings.encoded("gzip"))
+    stayer = asyncio.ensure_future(codings.encoded("gzip"))
     await asyncio.sleep(0)
     leaver.cancel()
 
@@ -86,4 +92,4 @@ async def test_who_leaves_while_a_large_body_is_coded_ends_nothing() -> None:
 async def test_who_wants_it_plain_is_sent_what_was_given() -> None:
     body = b"plain"
 
-    assert await Codings(body).made("identity") is body
+    assert await EncodedBodies(body).encoded("identity") is body

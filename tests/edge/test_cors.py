@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.edge.auth import Callers, KeyRing
+from app.edge.auth import ApiKeyAuthentication, ApiKeyStore
 from app.edge.cors import Cors
 from tests.edge.asgi_harness import Behind, ask
 from tests.support.clock import ManualClock
@@ -13,7 +13,7 @@ OTHER = "https://other.example"
 
 
 def cors(behind: Behind, *, api_keys: bool = False, origins: tuple[str, ...] = (PAGE,)) -> Cors:
-    nobody = Callers(behind, KeyRing((), ManualClock()))
+    nobody = ApiKeyAuthentication(behind, ApiKeyStore((), ManualClock()))
     return Cors(nobody, origins=origins, api_keys=api_keys)
 
 
@@ -35,7 +35,7 @@ async def test_a_preflight_is_answered_without_a_key() -> None:
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD"
     assert len(answer.headers.get_list("vary")) == 1
     assert answer.content == b""
-    assert behind.exchanges == []
+    assert behind.contexts == []
 
 
 @pytest.mark.parametrize("asked", [{"headers": "x-api-key"}, {"method": "POST"}, {"origin": OTHER}])
@@ -60,7 +60,7 @@ async def test_with_no_origin_configured_a_preflight_ends_here_all_the_same() ->
     answer = await preflight(cors(behind, origins=()))
 
     assert answer.status_code == 400
-    assert behind.exchanges == []
+    assert behind.contexts == []
 
 
 async def test_a_page_can_read_why_it_was_refused() -> None:

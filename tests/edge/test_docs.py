@@ -6,17 +6,17 @@ import re
 import pytest
 
 from app.edge.docs import docs_router
-from app.edge.exception_handlers import install
+from app.edge.exception_handlers import install_exception_handlers
 from app.edge.pages import STATIC
-from tests.support.api_harness import Doorway, bare_api
+from tests.support.api_harness import ApiHarness, bare_api
 
 
-def docs(*, enabled: bool = True, sandbox: bool = False) -> Doorway:
+def docs(*, enabled: bool = True, sandbox: bool = False) -> ApiHarness:
     api = bare_api()
-    install(api, {})
+    install_exception_handlers(api, {})
     if enabled:
         api.include_router(docs_router(document=lambda: {"title": "é"}, is_sandbox=lambda: sandbox))
-    return Doorway(api)
+    return ApiHarness(api)
 
 
 async def test_all_that_the_page_loads_is_ours_relative_and_there() -> None:

@@ -1,22 +1,22 @@
 """Whether the process lives, and whether it can serve."""
 
-from app.edge.exception_handlers import install
+from app.edge.exception_handlers import install_exception_handlers
 from app.edge.health import health_router
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError
-from tests.support.api_harness import Doorway, bare_api
+from tests.support.api_harness import ApiHarness, bare_api
 
 TABLE: dict[type[Exception], str] = {UpstreamCredentialRejected: "upstream_credential_rejected"}
 
 
-def health(error: Exception | None = None, *, leaving: bool = False) -> Doorway:
+def health(error: Exception | None = None, *, leaving: bool = False) -> ApiHarness:
     async def ready() -> None:
         if error is not None:
             raise error
 
     api = bare_api()
-    install(api, TABLE)
+    install_exception_handlers(api, TABLE)
     api.include_router(health_router(ready=ready, table=TABLE, leaving=lambda: leaving))
-    return Doorway(api)
+    return ApiHarness(api)
 
 
 async def test_the_process_lives_whatever_the_upstream_does() -> None:

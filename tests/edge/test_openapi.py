@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 
 from app.edge.docs import docs_router
 from app.edge.health import health_router
-from app.edge.openapi import asks_upstream, describe
+from app.edge.openapi import build_openapi, upstream_responses
 from app.edge.openapi_components import HEADERS
 from app.edge.pages import pages_router
-from app.edge.problem_types import PROBLEM_KINDS
+from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.query_params import documented_order_number
-from app.upstream.status import Heard
+from app.upstream.status import LastContact
 from tests.support.api_harness import bare_api
 
 
@@ -32,7 +32,7 @@ async def ready() -> None: ...
 
 def things() -> FastAPI:
     api = bare_api()
-    told = asks_upstream("order_not_found", headers=("ETag", "Link"))
+    told = upstream_responses("order_not_found", headers=("ETag", "Link"))
 
     @api.get(
         "/v1/things/{order_no}",
@@ -52,7 +52,7 @@ def things() -> FastAPI:
             docs_enabled=True,
             dashboard=False,
             is_sandbox=bool,
-            heard=lambda: Heard(None, None, None),
+            heard=lambda: LastContact(None, None, None),
         )
     )
     api.include_router(docs_router(document=dict, is_sandbox=bool))
@@ -62,7 +62,7 @@ def things() -> FastAPI:
 
 @pytest.fixture(name="document")
 def document_() -> dict[str, Any]:
-    return describe(things())
+    return build_openapi(things())
 
 
 def operation(document: dict[str, Any], path: str) -> dict[str, Any]:
@@ -89,8 +89,8 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 def test_the_document_is_made_once_and_the_same_each_time() -> None:
     api = things()
 
-    assert describe(api) is describe(api)
-    assert json.dumps(describe(api)) == json.dumps(describe(things()))
+    assert build_openapi(api) is build_openapi(api)
+    assert json.dumps(build_openapi(api)) == json.dumps(build_openapi(things()))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_each_operation_tells_its_problems_by_example(document: dict[str, Any]) 
         for media in response.get("content", {}).values():
             for code, example in media.get("examples", {}).items():
                 assert example["value"]["code"] == code
-                assert str(PROBLEM_KINDS[code].status) == status
+                assert str(PROBLEM_TYPES[code].status) == status
     rejected = thing["502"]["content"]["application/problem+json"]["examples"]
     assert rejected["upstream_failed"]["value"]["upstream"]["status_code"] == 500
 

@@ -9,18 +9,18 @@ import pytest
 
 from app.dashboard.router import dashboard_router
 from app.edge.docs import docs_router
-from app.edge.exception_handlers import install
+from app.edge.exception_handlers import install_exception_handlers
 from app.edge.health import health_router
-from app.edge.pages import page, pages_router
-from app.edge.problem_types import PROBLEM_KINDS
-from app.upstream.status import Heard
-from tests.support.api_harness import Doorway, bare_api
+from app.edge.pages import pages_router, render_page
+from app.edge.problem_types import PROBLEM_TYPES
+from app.upstream.status import LastContact
+from tests.support.api_harness import ApiHarness, bare_api
 
 
 async def ready() -> None: ...
 
 
-NOTHING_HEARD = Heard(None, None, None)
+NOTHING_HEARD = LastContact(None, None, None)
 
 
 def pages(
@@ -28,10 +28,10 @@ def pages(
     docs_enabled: bool = True,
     dashboard: bool = False,
     sandbox: bool = False,
-    heard: Heard = NOTHING_HEARD,
-) -> Doorway:
+    heard: LastContact = NOTHING_HEARD,
+) -> ApiHarness:
     api = bare_api()
-    install(api, {})
+    install_exception_handlers(api, {})
     routes = pages_router(
         docs_enabled=docs_enabled,
         dashboard=dashboard,
@@ -44,12 +44,12 @@ def pages(
     api.include_router(health_router(ready=ready, table={}))
     if docs_enabled:
         api.include_router(docs_router(document=dict, is_sandbox=lambda: sandbox))
-    return Doorway(api)
+    return ApiHarness(api)
 
 
 @pytest.mark.parametrize("offered", [True, False])
 async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
-    failing = Heard(None, 1.0, "upstream_timeout")
+    failing = LastContact(None, 1.0, "upstream_timeout")
     doorway = pages(docs_enabled=offered, dashboard=offered, heard=failing)
     to_see, seen = ["/"], set[str]()
     while to_see:
@@ -63,7 +63,7 @@ async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
             found = {normpath(urljoin(path, link)) for link in links if link != "data:,"}
             to_see += found - seen - set(to_see)
 
-    assert {f"/problems/{code}" for code in PROBLEM_KINDS} <= seen
+    assert {f"/problems/{code}" for code in PROBLEM_TYPES} <= seen
     assert {"/livez", "/readyz", "/static/pages.css"} <= seen
     assert ("/docs" in seen) is offered
     assert ("/dashboard" in seen) is offered
@@ -73,27 +73,27 @@ async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
     ("heard", "told"),
     [
         (NOTHING_HEARD, ["Nobody has asked", "unasked"]),
-        (Heard(0.2, None, None), ["It is well", "answered just now"]),
-        (Heard(1.9, 86_400.0, None), ["It is well", "answered 1 second ago"]),
-        (Heard(59.0, None, None), ["answered 59 seconds ago"]),
-        (Heard(7_300.0, None, None), ["answered 2 hours ago"]),
+        (LastContact(0.2, None, None), ["It is well", "answered just now"]),
+        (LastContact(1.9, 86_400.0, None), ["It is well", "answered 1 second ago"]),
+        (LastContact(59.0, None, None), ["answered 59 seconds ago"]),
+        (LastContact(7_300.0, None, None), ["answered 2 hours ago"]),
         (
-            Heard(200_000.0, 60.0, "upstream_timeout"),
+            LastContact(200_000.0, 60.0, "upstream_timeout"),
             ["1 minute ago", "problems/upstream_timeout", "2 days ago", "still served"],
         ),
-        (Heard(None, 3.0, "upstream_unreachable"), ["3 seconds ago", "Nothing is held"]),
+        (LastContact(None, 3.0, "upstream_unreachable"), ["3 seconds ago", "Nothing is cached"]),
     ],
 )
-async def test_the_first_page_tells_whether_it_is_well(heard: Heard, told: list[str]) -> None:
+async def test_the_first_page_tells_whether_it_is_well(heard: LastContact, told: list[str]) -> None:
     text = (await pages(heard=heard).ask("/")).text
 
     assert [part for part in told if part not in text] == []
 
 
-@pytest.mark.parametrize("code", PROBLEM_KINDS)
+@pytest.mark.parametrize("code", PROBLEM_TYPES)
 async def test_a_problem_s_page_tells_what_to_do(code: str) -> None:
     answer = await pages().ask(f"/problems/{code}")
-    kind = PROBLEM_KINDS[code]
+    kind = PROBLEM_TYPES[code]
     text = unescape(re.sub("</?code>", "", answer.text))
 
     for told in (code, str(kind.status), kind.title, kind.meaning, kind.caller, kind.operator):
@@ -120,7 +120,7 @@ async def test_each_page_says_when_the_orders_are_invented(path: str, sandbox: b
 
 
 def test_a_title_cannot_become_markup() -> None:
-    assert b"<title>&lt;b&gt;</title>" in page("<b>", "", sandbox=False).body
+    assert b"<title>&lt;b&gt;</title>" in render_page("<b>", "", sandbox=False).body
 
 
 async def test_the_stylesheet_is_asked_for_again_cheaply() -> None:

@@ -7,11 +7,11 @@ from fastapi import Depends
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from app.edge.auth import requires
+from app.edge.auth import require_scope
 from app.edge.context import Caller
-from app.edge.exception_handlers import code_of, install
-from app.edge.problem_types import PROBLEM_KINDS
-from app.edge.problems import ParameterFault, Problem, UpstreamFacts, send_problem
+from app.edge.exception_handlers import install_exception_handlers, problem_code
+from app.edge.problem_types import PROBLEM_TYPES
+from app.edge.problems import InvalidParameter, Problem, UpstreamDetails, send_problem
 from app.edge.query_params import InvalidRequest
 from app.upstream.errors import (
     OrderNotFound,
@@ -21,7 +21,7 @@ from app.upstream.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from tests.support.api_harness import REQUEST_ID, Doorway, bare_api
+from tests.support.api_harness import REQUEST_ID, ApiHarness, bare_api
 
 TABLE: dict[type[Exception], str] = {
     UpstreamNotFound: "order_not_found",
@@ -32,15 +32,15 @@ TABLE: dict[type[Exception], str] = {
 }
 
 
-def failing_with(error: Exception) -> Doorway:
+def failing_with(error: Exception) -> ApiHarness:
     api = bare_api()
-    install(api, TABLE)
+    install_exception_handlers(api, TABLE)
 
     @api.get("/v1/fails")
     async def fails() -> None:
         raise error
 
-    return Doorway(api)
+    return ApiHarness(api)
 
 
 async def test_a_problem_has_the_shape_of_rfc_9457_and_our_own_members() -> None:
@@ -80,7 +80,7 @@ async def test_the_upstream_s_facts_are_told_but_never_its_words() -> None:
     assert answer.headers["x-upstream-request-id"] == "upstream-1"
     assert "SELECT" not in answer.text
     assert "our reason" not in answer.text
-    assert doorway.exchanges[0].upstream_request_ids == ("upstream-1",)
+    assert doorway.contexts[0].upstream_request_ids == ("upstream-1",)
 
 
 async def test_facts_that_are_not_known_are_left_out() -> None:
@@ -110,9 +110,9 @@ async def test_a_problem_that_will_not_pass_says_no_time_to_come_back() -> None:
 def test_an_error_is_told_as_the_nearest_of_its_bases() -> None:
     table = TABLE | {UpstreamError: "upstream_rejected"}
 
-    assert code_of(OrderNotFound(""), table) == "order_not_found"
-    assert code_of(UpstreamError(""), table) == "upstream_rejected"
-    assert code_of(ValueError(), table) == "internal_error"
+    assert problem_code(OrderNotFound(""), table) == "order_not_found"
+    assert problem_code(UpstreamError(""), table) == "upstream_rejected"
+    assert problem_code(ValueError(), table) == "internal_error"
 
 
 async def test_an_error_of_ours_needs_no_upstream_to_be_told() -> None:
@@ -130,11 +130,11 @@ async def test_a_fault_of_ours_shows_nothing_of_itself() -> None:
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal_error"
     assert "hunter2" not in answer.text
-    assert doorway.exchanges[0].problem == "internal_error"
+    assert doorway.contexts[0].problem == "internal_error"
 
 
 async def test_every_fault_of_the_parameters_is_told_without_what_is_not_known() -> None:
-    faults = (ParameterFault("page", "is empty", ""), ParameterFault("sort", "is unknown here"))
+    faults = (InvalidParameter("page", "is empty", ""), InvalidParameter("sort", "is unknown here"))
     answer = await failing_with(InvalidRequest(*faults)).ask("/v1/fails")
 
     assert answer.status_code == 422
@@ -148,7 +148,7 @@ async def test_a_missing_scope_is_named() -> None:
     doorway = failing_with(ValueError())
     doorway.caller = Caller("shop", "key", frozenset({"payments:read"}))
 
-    @doorway.api.get("/v1/guarded", dependencies=[Depends(requires("orders:read"))])
+    @doorway.api.get("/v1/guarded", dependencies=[Depends(require_scope("orders:read"))])
     async def guarded() -> None: ...
 
     answer = await doorway.ask("/v1/guarded")
@@ -200,7 +200,7 @@ async def test_the_framework_s_own_errors_are_problems(status: int, code: str) -
     answer = await failing_with(HTTPException(status, "its own words")).ask("/v1/fails")
 
     assert answer.json()["code"] == code
-    assert answer.status_code == PROBLEM_KINDS[code].status
+    assert answer.status_code == PROBLEM_TYPES[code].status
     assert "its own words" not in answer.text
 
 
@@ -221,14 +221,14 @@ async def test_the_framework_s_own_validation_is_a_problem_of_parameters() -> No
 async def test_a_layer_in_front_of_the_framework_answers_in_the_same_shape() -> None:
     doorway = failing_with(ValueError())
     await doorway.ask("/v1/nowhere")
-    scope = {"type": "http", "exchange": doorway.exchanges[0]}
+    scope = {"type": "http", "context": doorway.contexts[0]}
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     challenge = ("WWW-Authenticate", "Bearer")
-    facts = UpstreamFacts(request_id="upstream-2")
+    facts = UpstreamDetails(request_id="upstream-2")
     problem = Problem("unauthenticated", "Who?", headers=(challenge,), upstream=facts)
     await send_problem(scope, send, problem)
 
@@ -238,9 +238,9 @@ async def test_a_layer_in_front_of_the_framework_answers_in_the_same_shape() -> 
     assert json.loads(sent[1]["body"])["detail"] == "Who?"
 
 
-@pytest.mark.parametrize("code", PROBLEM_KINDS)
+@pytest.mark.parametrize("code", PROBLEM_TYPES)
 def test_every_problem_is_explained_to_caller_and_operator(code: str) -> None:
-    kind = PROBLEM_KINDS[code]
+    kind = PROBLEM_TYPES[code]
 
     assert 400 <= kind.status < 600
     for text in (kind.detail, kind.meaning, kind.caller, kind.operator):

@@ -6,7 +6,9 @@ from tests.faults.environments import Answer
 from tests.faults.scenario import SHORT, Seen
 from tests.faults.table import ROWS
 
-WAIT, DEADLINE, TTL, GRACE = (SHORT[name] for name in ("WAIT", "DEADLINE", "TTL", "GRACE"))
+WAIT, DEADLINE, TTL, GRACE = (
+    SHORT[name] for name in ("MAX_STALE_WAIT", "DEADLINE", "TTL", "STALE_WHILE_REVALIDATE")
+)
 
 AT_ONCE = 0.25
 """Seconds that nobody waits for."""
@@ -113,5 +115,9 @@ def _told(answer: Answer) -> str:
 
 
 def _within(seconds: float) -> str:
-    spans = ((AT_ONCE, "at once"), (WAIT + AT_ONCE, "WAIT"), (DEADLINE + LATENESS, "DEADLINE"))
+    spans = (
+        (AT_ONCE, "at once"),
+        (WAIT + AT_ONCE, "MAX_STALE_WAIT"),
+        (DEADLINE + LATENESS, "DEADLINE"),
+    )
     return next((name for most, name in spans if seconds <= most), f"{seconds:.1f} s")

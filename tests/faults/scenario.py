@@ -12,15 +12,15 @@ from tests.faults.tcp_proxy import Wire, whole
 Times = Mapping[str, float]
 
 UPSTREAM_TIMES = ("CONNECT_TIMEOUT", "READ_TIMEOUT", "DEADLINE")
-CACHE_TIMES = ("WAIT", "TTL", "GRACE")
+CACHE_TIMES = ("MAX_STALE_WAIT", "TTL", "STALE_WHILE_REVALIDATE")
 
 SHORT = {
     "CONNECT_TIMEOUT": 1.0,
     "READ_TIMEOUT": 1.5,
     "DEADLINE": 3.0,
-    "WAIT": 0.8,
+    "MAX_STALE_WAIT": 0.8,
     "TTL": 1.0,
-    "GRACE": 2.0,
+    "STALE_WHILE_REVALIDATE": 2.0,
 }
 """Seconds that are soon over."""
 
@@ -28,9 +28,9 @@ LONG = {
     "CONNECT_TIMEOUT": 20.0,
     "READ_TIMEOUT": 40.0,
     "DEADLINE": 50.0,
-    "WAIT": 20.0,
+    "MAX_STALE_WAIT": 20.0,
     "TTL": 60.0,
-    "GRACE": 300.0,
+    "STALE_WHILE_REVALIDATE": 300.0,
 }
 """Seconds that are not over by themselves, however busy the machine is."""
 
@@ -69,7 +69,7 @@ def times_of(row: Row, *, hurried: bool) -> Times:
 def environ_of(row: Row, times: Times, wire: Wire, papers: Papers, options: Options) -> Environ:
     """The settings of the proxy on which `row` is tried."""
     scheme = "https" if row.tls else "http"
-    knobs = {
+    config = {
         "BASE_URL": f"{scheme}://localhost:{wire.port}",
         "ACCESS_KEY_ID": options.access_key_id,
         "ACCESS_KEY_SECRET": options.access_key_secret,
@@ -78,7 +78,7 @@ def environ_of(row: Row, times: Times, wire: Wire, papers: Papers, options: Opti
         **row.environ,
     }
     return {
-        **{f"ORDERS_UPSTREAM__{name}": value for name, value in knobs.items()},
+        **{f"ORDERS_UPSTREAM__{name}": value for name, value in config.items()},
         **{f"ORDERS_CACHE__{name}": str(times[name]) for name in CACHE_TIMES},
         "ORDERS_CALLERS__ANONYMOUS": "true",
     }
@@ -105,7 +105,7 @@ class Trial:
         if not self.row.comes_back:
             return Seen(cold=cold, ready=ready, lines=tuple(dict.fromkeys(self._told())))
         back_cold = await self._mend()
-        kept = await self._later("kept", self.times["TTL"] + self.times["GRACE"])
+        kept = await self._later("kept", self.times["TTL"] + self.times["STALE_WHILE_REVALIDATE"])
         back_kept = await self._mend()
         # Last: what is refreshed behind is still under way when the caller has gone.
         stale = await self._later("stale", self.times["TTL"])

@@ -11,7 +11,7 @@ import trustme
 from tests.faults import tcp_faults
 from tests.faults.tcp_proxy import Damage, Wire
 
-REJECTED_PAUSE = 10.0
+REJECTED_BACKOFF_SECONDS = 10.0
 """Seconds in which a rejected credential is not offered again."""
 
 LATE = 1.2
@@ -20,8 +20,8 @@ LATE = 1.2
 LATER = 60
 """Seconds: later than any deadline, and the longest that the proxy keeps to."""
 
-WAITING = frozenset({"WAIT"})
-EVERY_TIME = frozenset({"WAIT", "CONNECT_TIMEOUT", "READ_TIMEOUT", "DEADLINE"})
+WAITING = frozenset({"MAX_STALE_WAIT"})
+EVERY_TIME = frozenset({"MAX_STALE_WAIT", "CONNECT_TIMEOUT", "READ_TIMEOUT", "DEADLINE"})
 
 
 _FAILED = "502 upstream_failed"
@@ -219,24 +219,26 @@ ROWS: Mapping[str, Row] = {
         f"HTTP 429, Retry-After: {LATER}", _THROTTLED, f"throttle={LATER},{_LIST}", pause=LATER
     ),
     # Our credential.
-    "status-401": _told("statusCode 401", _REJECTED, f"status=401,{_LIST}", pause=REJECTED_PAUSE),
+    "status-401": _told(
+        "statusCode 401", _REJECTED, f"status=401,{_LIST}", pause=REJECTED_BACKOFF_SECONDS
+    ),
     "status-403": _told(
         "statusCode 403, apiCode 2224: not this pool's",
         _REJECTED,
         f"status=403,api_code=2224,{_LIST}",
-        pause=REJECTED_PAUSE,
+        pause=REJECTED_BACKOFF_SECONDS,
     ),
     "key-refused": Row(
         says="refuses our key a token; the one held is good",
         cold=_REJECTED,
         faults=(f"status=403,api_code=2333,{_TOKEN}",),
-        pause=REJECTED_PAUSE,
+        pause=REJECTED_BACKOFF_SECONDS,
     ),
     "token-revoked": Row(
         says="revokes our token, once", cold="200", faults=(f"revoke_tokens,times=1,{_LIST}",)
     ),
     "token-revoked-always": _told(
-        "revokes every token", _REJECTED, f"revoke_tokens,{_LIST}", pause=REJECTED_PAUSE
+        "revokes every token", _REJECTED, f"revoke_tokens,{_LIST}", pause=REJECTED_BACKOFF_SECONDS
     ),
     # Drift.
     "odd-rows": Row(says="sends rows with odd values", cold="200", faults=("odd_rows",)),

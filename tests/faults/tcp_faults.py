@@ -80,7 +80,7 @@ async def half_close(passing: Passing) -> None:
 
 async def dies_idle(passing: Passing) -> None:
     """A kept connection is closed in the very moment in which it is used again."""
-    if passing.ordinal > 1:
+    if passing.sequence > 1:
         passing.writer.close()
     else:
         await whole(passing)

@@ -32,7 +32,7 @@ class Passing:
     body: bytes
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    ordinal: int
+    sequence: int
 
     async def send(self, *pieces: bytes) -> None:
         """Put bytes on the connection."""
@@ -131,13 +131,13 @@ class Wire:
             writer.close()
 
     async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ordinal = 0
+        sequence = 0
         while not writer.is_closing():
             head, body = await _message(reader)
             self.asked.append(time.monotonic())
-            ordinal += 1
+            sequence += 1
             answer, content = await self._ask(head + END + body)
-            await self.damage(Passing(_without_length(answer), content, reader, writer, ordinal))
+            await self.damage(Passing(_without_length(answer), content, reader, writer, sequence))
 
     async def _ask(self, question: bytes) -> tuple[bytes, bytes]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._target)

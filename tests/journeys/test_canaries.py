@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from app.cli import program
 from app.clock import SystemClock
-from app.doctor import Examination
+from app.doctor import Diagnostics
 from app.http import AsyncBaseTransport, Request, Response
 from app.main import create_app
 from app.sandbox import envelope
@@ -27,7 +27,7 @@ from app.sandbox.faults import KINDS, TOKEN
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, SettingsError, load
-from app.settings.errors import examples
+from app.settings.errors import example_values
 from tests.edge.asgi_harness import logging_to
 from tests.support.upstream import ScriptedUpstream
 
@@ -199,7 +199,7 @@ async def test_raw_database_text_goes_nowhere(logged: Logged) -> None:
 
 def test_a_secret_in_the_wrong_variable_is_not_repeated(tmp_path: Path) -> None:
     canary = OPTIONS.access_key_secret
-    for name in (*examples(Settings), "ORDERS_CACHE__NO_SUCH", "ORDERS_LOGIN__X"):
+    for name in (*example_values(Settings), "ORDERS_CACHE__NO_SUCH", "ORDERS_LOGIN__X"):
         try:
             load({name: canary}, dotenv=NOWHERE)
         except SettingsError:
@@ -213,7 +213,7 @@ def test_a_secret_in_the_wrong_variable_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_a_start_that_is_refused_repeats_no_value() -> None:
-    variables = dict.fromkeys(examples(Settings), OPTIONS.access_key_secret)
+    variables = dict.fromkeys(example_values(Settings), OPTIONS.access_key_secret)
     result = CliRunner().invoke(program(), ["serve"], env=variables)
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) > 20
@@ -229,8 +229,8 @@ async def test_the_doctor_shows_no_secret(scheme: Scheme, logged: Logged) -> Non
         async with SandboxServer(OPTIONS, clock=SystemClock()) as upstream:
             upstream.sandbox.inject(fault)
             settings = settings_of(upstream.base_url, scheme, hangs="hang" in fault)
-            examination = Examination(settings, SystemClock())
-            told = str([finding async for finding in examination.findings()])
+            examination = Diagnostics(settings, SystemClock())
+            told = str([finding async for finding in examination.run()])
             assert [secret for secret in SECRETS if secret in told] == [], fault
 
     await asyncio.gather(*(under(fault) for fault in FAULTS))

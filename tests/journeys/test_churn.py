@@ -77,7 +77,7 @@ async def served() -> AsyncIterator[Served]:
             {
                 "ORDERS_CALLERS__ANONYMOUS": "true",
                 "ORDERS_UPSTREAM__MAX_RATE": "100000",
-                "ORDERS_CACHE__MIN_AGE": "0",
+                "ORDERS_CACHE__NO_CACHE_MIN_AGE": "0",
             },
             dotenv=Path("/nowhere"),
             upstream={

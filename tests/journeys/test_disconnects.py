@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from app.cache.freshness import Lifetime, pause_after
+from app.cache.freshness import Lifetime, backoff_seconds
 from app.cache.grace_cache import Entry, GraceCache
 from app.orders.blocks import Block
 from app.orders.book import OrderBook, Window
-from app.orders.source import Fetch
-from app.upstream.errors import OutOfTime
+from app.orders.source import OrderSource
+from app.upstream.errors import DeadlineExceeded
 from tests.support.clock import ManualClock, settle
 from tests.support.upstream import ScriptedUpstream, client_of
 
@@ -39,7 +39,7 @@ class Bench:
             tries=3,
             chance=self.random.random,
         )
-        fetch = Fetch(self.client, self.clock, zone=ZoneInfo("UTC"), deadline=8)
+        fetch = OrderSource(self.client, self.clock, zone=ZoneInfo("UTC"), deadline=8)
         self.book = OrderBook(self._blocks, fetch.block, self.clock, deadline=8)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -51,14 +51,14 @@ class Bench:
 
     def _blocks(self, landed: Callable[[int, Entry[Block]], None]) -> GraceCache[int, Block]:
         return GraceCache(
-            Lifetime(2, 5, 20),
+            Lifetime(2, 5, 25),
             self.clock,
             min_age=5,
             wait=2,
             max_entries=100,
             max_bytes=10**9,
-            weigh=lambda block: block.weight,
-            pause=lambda _error, in_a_row: pause_after(in_a_row),
+            size_of=lambda block: block.size,
+            pause=lambda _error, in_a_row: backoff_seconds(in_a_row),
             landed=landed,
         )
 
@@ -109,20 +109,22 @@ async def test_an_upstream_that_holds_every_call_for_ever_takes_no_place_for_eve
     clock = ManualClock()
     upstream = ScriptedUpstream()
     client = client_of(upstream, clock, max_concurrency=PLACES)
-    await client.orders(1, deadline=clock.monotonic() + 8)
+    await client.list_orders(1, deadline=clock.monotonic() + 8)
     await settle()
     before = asyncio.all_tasks()
     gate = upstream.hold()
     deadline = clock.monotonic() + 8
-    held = [asyncio.create_task(client.orders(1, deadline=deadline)) for _ in range(PLACES + 2)]
+    held = [
+        asyncio.create_task(client.list_orders(1, deadline=deadline)) for _ in range(PLACES + 2)
+    ]
     await clock.advance(8)
     assert gate.held == PLACES
     await clock.advance(8)
     for call in held:
-        with pytest.raises(OutOfTime):
+        with pytest.raises(DeadlineExceeded):
             await call
     upstream._gates.clear()
-    assert (await client.orders(1, deadline=clock.monotonic() + 8)).total == 137
+    assert (await client.list_orders(1, deadline=clock.monotonic() + 8)).total == 137
     await settle()
     assert asyncio.all_tasks() == before
     await client.aclose(0)

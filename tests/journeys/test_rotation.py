@@ -14,7 +14,7 @@ from app.clock import SystemClock
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
-from app.settings import CredentialSources, load
+from app.settings import CredentialFiles, load
 from tests.support.clock import ManualClock
 from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream
 
@@ -45,7 +45,7 @@ async def test_a_folder_of_secrets_that_is_exchanged_is_followed(tmp_path: Path)
         load(environ, dotenv=NOWHERE),
         transport=upstream.transport,
         clock=clock,
-        credential_sources=CredentialSources(environ, dotenv=NOWHERE),
+        credential_sources=CredentialFiles(environ, dotenv=NOWHERE),
     )
     transport = httpx.ASGITransport(app)
     async with (

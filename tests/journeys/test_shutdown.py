@@ -8,7 +8,7 @@ from tests.support.process import answers, serving, statuses
 
 def test_told_to_leave_it_answers_whom_it_accepted_and_ends_well() -> None:
     """The upstream takes a second for each, so all are under way when the signal comes."""
-    with serving(ORDERS_SERVER__DRAIN_DELAY="0.5", ORDERS_SERVER__DRAIN="10") as process:
+    with serving(ORDERS_SERVER__DRAIN_DELAY="0.5", ORDERS_SERVER__DRAIN_TIMEOUT="10") as process:
         process.fault("latency=1,path=get-orders")
         idle = process.ask()
         slow = process.ask("/v1/orders")
@@ -29,7 +29,7 @@ def test_told_to_leave_it_answers_whom_it_accepted_and_ends_well() -> None:
 
 def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over() -> None:
     """By Ctrl-C, for a change. The upstream's own deadline would be a 504."""
-    with serving(ORDERS_SERVER__DRAIN="0.5") as process:
+    with serving(ORDERS_SERVER__DRAIN_TIMEOUT="0.5") as process:
         process.fault("latency=20,path=get-orders")
         hanging = process.ask("/v1/orders")
         process.stop(signal.SIGINT)
@@ -43,7 +43,7 @@ def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over
 
 
 def test_a_second_signal_ends_it_at_once() -> None:
-    with serving(ORDERS_SERVER__DRAIN="20") as process:
+    with serving(ORDERS_SERVER__DRAIN_TIMEOUT="20") as process:
         process.fault("latency=20,path=get-orders")
         hanging = process.ask("/v1/orders")
         process.running.send_signal(signal.SIGTERM)

@@ -63,7 +63,9 @@ async def test_while_the_upstream_is_left_in_peace_what_is_held_is_served_at_onc
         await proxy.get(f"/v1/orders?page={page}&limit=50")
     await proxy.clock.advance(400)
     proxy.sandbox.inject("html=502")
-    assert (await proxy.get("/v1/orders?page=1&limit=50")).headers["x-freshness"] == "kept"
+    assert (await proxy.get("/v1/orders?page=1&limit=50")).headers[
+        "x-freshness"
+    ] == "stale-if-error"
     await proxy.get("/v1/orders/A1")
     calls = proxy.all_calls
     kept = await proxy.get("/v1/orders?page=2&limit=50")
@@ -126,7 +128,7 @@ async def test_a_shifted_window_that_cannot_be_read_again_in_time_says_so(proxy:
     proxy.sandbox.inject("latency=30")
     response = await answered(proxy, proxy.get("/v1/orders?page=2&limit=30"))
     assert response.status_code == 200
-    assert response.json()["meta"]["shifting"]
+    assert response.json()["meta"]["inconsistent"]
 
 
 async def test_what_is_outside_of_what_we_know_is_served_and_told_once(
@@ -175,7 +177,7 @@ async def test_an_upstream_is_left_in_peace_no_longer_than_the_ttl():
 
 
 async def test_the_ttl_in_force_is_told_by_every_answer_that_rests_on_it():
-    proxy = Proxy(upstream={"sweep_rate": 0.03})
+    proxy = Proxy(upstream={"refresh_rate": 0.03})
     await proxy.get("/v1/orders")
     await proxy.get("/v1/orders/summary")
     await proxy.clock.advance(75)

@@ -102,10 +102,10 @@ async def test_each_row_can_tell_its_origin_fingerprint_and_original(proxy: Prox
     filtered = await proxy.get(
         "/v1/orders?sort=order_no&limit=50&include=origin&include=rev&include=raw"
     )
-    by_number = {row["order_no"]: row for row in filtered.json()["data"]}
+    by_order_no = {row["order_no"]: row for row in filtered.json()["data"]}
     for row in rows:
-        if row["order_no"] in by_number:
-            assert by_number[row["order_no"]] == row
+        if row["order_no"] in by_order_no:
+            assert by_order_no[row["order_no"]] == row
 
 
 async def test_the_same_rows_have_the_same_tag_whichever_upstream_answer_they_came_in(proxy: Proxy):
@@ -186,7 +186,7 @@ async def test_a_whole_list_that_takes_longer_than_the_deadline_says_how_far_it_
     await slow.clock.advance(8.5)
     response = await asking
     told = problem(response)
-    assert (response.status_code, told["code"]) == (503, "collection_loading")
+    assert (response.status_code, told["code"]) == (503, "list_loading")
     assert told["progress"] == {"held": 350, "of": 1000}
     assert told["retryable"] is True
     assert response.headers["retry-after"] == "15"
@@ -197,7 +197,7 @@ async def test_a_whole_list_that_takes_longer_than_the_deadline_says_how_far_it_
 async def test_a_list_of_more_orders_than_may_be_held_still_has_pages():
     proxy = Proxy(cache={"max_orders": 100})
     refused = await proxy.get("/v1/orders?sort=order_no")
-    assert (refused.status_code, problem(refused)["code"]) == (503, "collection_too_large")
+    assert (refused.status_code, problem(refused)["code"]) == (503, "list_too_large")
     assert (await proxy.get("/v1/orders")).status_code == 200
 
 
@@ -205,7 +205,7 @@ async def test_a_list_that_shifts_while_it_is_read_says_so(proxy: Proxy):
     proxy.sandbox.inject("arrivals=1")
     for path in ("/v1/orders?sort=order_no&limit=50", "/v1/orders/summary"):
         told = (await proxy.get(path)).json()
-        assert told["meta"]["shifting"] is True
+        assert told["meta"]["inconsistent"] is True
 
 
 async def test_ten_thousand_orders_are_read_in_as_few_round_trips_as_the_calls_in_flight_allow():
@@ -284,8 +284,11 @@ async def test_an_export_is_never_half_a_file_nor_one_of_two_states(proxy: Proxy
     assert problem(stranger)["code"] == "forbidden"
     proxy.sandbox.inject("arrivals=1")
     for path in ("/v1/orders/export?format=csv", "/v1/orders/changes"):
-        shifting = await proxy.get(path)
-        assert (shifting.status_code, problem(shifting)["code"]) == (503, "collection_loading")
+        inconsistent = await proxy.get(path)
+        assert (inconsistent.status_code, problem(inconsistent)["code"]) == (
+            503,
+            "list_loading",
+        )
 
 
 async def test_changes_tell_what_became_of_the_list_since_a_cursor(proxy: Proxy):
@@ -308,7 +311,7 @@ async def test_changes_tell_what_became_of_the_list_since_a_cursor(proxy: Proxy)
     assert told["meta"]["cursor"] != cursor
     calls = proxy.calls()
     gone = await proxy.get(f"/v1/orders/changes?since={'0' * 32}")
-    assert (gone.status_code, problem(gone)["code"]) == (410, "cursor_gone")
+    assert (gone.status_code, problem(gone)["code"]) == (410, "cursor_expired")
     assert problem(await proxy.get("/v1/orders/changes?since=x"))["code"] == "invalid_request"
     assert proxy.calls() == calls
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
-from app.logging.handler import CHUNK, MOST_HELD, Lines
+from app.logging.handler import MAX_BUFFERED_CHARS, WRITE_CHUNK, BufferedHandler
 from tests.support.clock import settle
 
 
@@ -59,8 +59,8 @@ class Plain(logging.Formatter):
         return f"request {facts}"
 
 
-def lines_to(stream: TextIO) -> Lines:
-    return Lines(stream, Plain(), 0)
+def lines_to(stream: TextIO) -> BufferedHandler:
+    return BufferedHandler(stream, Plain(), 0)
 
 
 def told(text: str) -> logging.LogRecord:
@@ -125,8 +125,8 @@ async def test_who_does_not_read_makes_nobody_wait_and_gets_every_line_later() -
 async def test_a_reader_who_never_reads_costs_bounded_memory_and_learns_what_it_missed() -> None:
     with pipe() as (stream, reader):
         handler = lines_to(stream)
-        while handler._size <= MOST_HELD:
-            handler.handle(told("x" * CHUNK))
+        while handler._size <= MAX_BUFFERED_CHARS:
+            handler.handle(told("x" * WRITE_CHUNK))
             await asyncio.sleep(0)
         for _at in range(7):
             handler.handle(told("lost"))
@@ -138,7 +138,7 @@ async def test_a_reader_who_never_reads_costs_bounded_memory_and_learns_what_it_
             got += read_all(reader)
         got += read_all(reader)
 
-    assert held < MOST_HELD + 2 * CHUNK
+    assert held < MAX_BUFFERED_CHARS + 2 * WRITE_CHUNK
     assert "\nlost" not in got
     assert got.splitlines()[-1] == "log_lines_lost{'lines': 7}"
 
@@ -146,7 +146,7 @@ async def test_a_reader_who_never_reads_costs_bounded_memory_and_learns_what_it_
 async def test_after_a_loss_the_log_goes_on() -> None:
     stream = io.StringIO()
     handler = lines_to(stream)
-    handler._size = MOST_HELD + 1
+    handler._size = MAX_BUFFERED_CHARS + 1
     handler.handle(told("lost"))
     await settle()
     handler.handle(told("found"))

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from app.logging.setup import frames_of
+from app.logging.setup import traceback_frames
 from app.request_id import set_current
 from tests.edge.asgi_harness import logging_to
 from tests.support.clock import ManualClock
@@ -100,7 +100,7 @@ def test_an_endless_recursion_is_still_one_short_line() -> None:
     with pytest.raises(RecursionError) as caught:
         again()
 
-    assert len(frames_of(caught.value)) == 20
+    assert len(traceback_frames(caught.value)) == 20
 
 
 async def test_a_line_bears_the_id_of_the_request_it_was_written_for() -> None:

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import Ask, How, NotInCache
+from app.cache.grace_cache import CacheDirective, NotInCache, Outcome
 from app.orders.blocks import Block
 from app.orders.book import Window
 from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import TTL, BookBench, row
+from tests.support.book import TTL, BookHarness, row
 from tests.support.clock import settle
 
 pages = st.tuples(st.integers(1, 60), st.integers(1, 50))
@@ -35,7 +35,7 @@ def test_on_a_list_that_stands_still_every_window_is_right_and_blocks_are_read_o
     size: int, asked: list[tuple[int, int]], at_once: bool
 ):
     async def journey() -> None:
-        bench = BookBench(size)
+        bench = BookHarness(size)
         questions = [bench.book.window(*positions(*page)) for page in asked]
         if at_once:
             windows = list(await asyncio.gather(*questions))
@@ -45,7 +45,7 @@ def test_on_a_list_that_stands_still_every_window_is_right_and_blocks_are_read_o
             start, stop = positions(*page)
             assert numbers(window) == bench.list.numbers[start:stop]
             assert window.total == size
-            assert not window.shifting
+            assert not window.inconsistent
         assert len(bench.list.calls) <= math.ceil(size / 50) + 1
         assert len(set(bench.list.calls)) == len(bench.list.calls)
 
@@ -63,7 +63,7 @@ def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
     size: int, asked: list[tuple[int, int]], shifts: list[tuple[str, int]]
 ):
     async def journey() -> None:
-        bench = BookBench(size)
+        bench = BookHarness(size)
         pending = list(shifts)
         largest = size
 
@@ -82,8 +82,8 @@ def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
             window = await bench.book.window(*positions(*page))
             found = numbers(window)
             assert len(set(found)) == len(found)
-            totals = {served.entry.value.total for served in window.served}
-            if not window.shifting:
+            totals = {served.entry.value.total for served in window.lookups}
+            if not window.inconsistent:
                 assert len(totals) == 1
                 assert len(found) == max(0, min(page[1], window.total - (page[0] - 1) * page[1]))
         await settle()
@@ -93,7 +93,7 @@ def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
 
 
 async def test_a_cold_start_asks_for_block_0_first_and_the_others_wait_for_it():
-    bench = BookBench(500)
+    bench = BookHarness(500)
     gate = asyncio.Event()
     fetch = bench.list.fetch
 
@@ -111,27 +111,27 @@ async def test_a_cold_start_asks_for_block_0_first_and_the_others_wait_for_it():
 
 
 async def test_a_window_past_the_end_costs_nothing_while_the_total_is_fresh():
-    bench = BookBench(120)
+    bench = BookHarness(120)
     await bench.book.window(100, 110)
     calls = list(bench.list.calls)
     window = await bench.book.window(49_999_950, 50_000_000)
     assert (numbers(window), window.total) == ([], 120)
     assert bench.list.calls == calls
-    assert [served.how for served in window.served] == [How.HELD]
+    assert [served.outcome for served in window.lookups] == [Outcome.HIT]
 
 
 async def test_a_window_past_the_end_ages_with_the_answer_that_told_the_total():
-    bench = BookBench(20)
+    bench = BookHarness(20)
     await bench.book.window(0, 10)
     await bench.clock.advance(TTL)
     window = await bench.book.window(1000, 1010)
-    assert window.served[0].freshness is Freshness.STALE
+    assert window.lookups[0].freshness is Freshness.STALE
     await settle()
     assert bench.list.calls == [0, 0]
 
 
 async def test_a_total_that_is_gone_is_no_total():
-    bench = BookBench(20)
+    bench = BookHarness(20)
     assert bench.book.total is None
     await bench.book.window(0, 10)
     assert bench.book.total == 20
@@ -140,63 +140,63 @@ async def test_a_total_that_is_gone_is_no_total():
 
 
 async def test_a_list_that_grew_while_it_was_read_is_read_to_its_new_end():
-    bench = BookBench(50)
+    bench = BookHarness(50)
     await bench.book.window(0, 10)
     bench.list.numbers.append("one more")
     await bench.clock.advance(360)
     window = await bench.book.window(40, 60)
     assert numbers(window) == bench.list.numbers[40:60]
-    assert not window.shifting
+    assert not window.inconsistent
 
 
 async def test_neighbours_that_disagree_are_read_again_and_agree():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     await bench.book.window(0, 50)
     bench.list.numbers.insert(0, "newest")
     window = await bench.book.window(40, 60)
     assert numbers(window) == bench.list.numbers[40:60]
     assert window.total == 101
-    assert not window.shifting
+    assert not window.inconsistent
     assert bench.list.calls == [0, 1, 0]
 
 
 async def test_neighbours_that_share_a_number_are_read_again_and_agree():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     await bench.book.window(0, 50)
     bench.list.numbers.insert(0, "newest")
     bench.list.numbers.pop()
     window = await bench.book.window(40, 60)
     assert numbers(window) == bench.list.numbers[40:60]
-    assert not window.shifting
+    assert not window.inconsistent
 
 
 async def test_neighbours_that_cannot_be_read_again_say_so_and_show_each_order_once():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     await bench.book.window(0, 50)
     bench.list.numbers.insert(0, "newest")
     await bench.book.window(60, 70)
     bench.list.down = True
     window = await bench.book.window(40, 60)
-    assert window.shifting
+    assert window.inconsistent
     assert window.total == 101
     found = numbers(window)
     assert len(set(found)) == len(found) == 19
-    assert How.FAILED in [served.how for served in window.served]
+    assert Outcome.STALE_IF_ERROR in [served.outcome for served in window.lookups]
 
 
 async def test_a_window_of_held_blocks_that_disagree_asks_nobody_if_only_held_ones_are_wanted():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     await bench.book.window(0, 50)
     bench.list.numbers.insert(0, "newest")
     await bench.book.window(60, 70)
     calls = len(bench.list.calls)
-    window = await bench.book.window(40, 60, Ask.ONLY_IF_CACHED)
-    assert window.shifting
+    window = await bench.book.window(40, 60, CacheDirective.ONLY_IF_CACHED)
+    assert window.inconsistent
     assert len(bench.list.calls) == calls
 
 
 async def test_a_block_that_ends_where_a_later_total_goes_on_is_read_again():
-    bench = BookBench(120)
+    bench = BookHarness(120)
     await bench.book.window(100, 110)
     bench.list.numbers += [f"late{at}" for at in range(10)]
     await bench.book.window(60, 70)
@@ -206,44 +206,44 @@ async def test_a_block_that_ends_where_a_later_total_goes_on_is_read_again():
 
 
 async def test_only_what_is_held_is_served_where_that_is_asked():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     with pytest.raises(NotInCache):
-        await bench.book.window(0, 10, Ask.ONLY_IF_CACHED)
+        await bench.book.window(0, 10, CacheDirective.ONLY_IF_CACHED)
     await bench.book.window(0, 10)
-    window = await bench.book.window(0, 10, Ask.ONLY_IF_CACHED)
+    window = await bench.book.window(0, 10, CacheDirective.ONLY_IF_CACHED)
     assert len(window.rows) == 10
     with pytest.raises(NotInCache):
-        await bench.book.window(60, 70, Ask.ONLY_IF_CACHED)
+        await bench.book.window(60, 70, CacheDirective.ONLY_IF_CACHED)
     assert bench.list.calls == [0]
 
 
 async def test_an_order_is_found_in_the_fresh_block_that_was_asked_for_last():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     await bench.book.window(0, 100)
-    assert bench.book.fresh_row("n70") is not None
-    assert bench.book.fresh_row("n170") is None
+    assert bench.book.find_fresh("n70") is not None
+    assert bench.book.find_fresh("n170") is None
     await bench.clock.advance(TTL)
-    assert bench.book.fresh_row("n70") is None
-    held = bench.book.held_row("n70")
+    assert bench.book.find_fresh("n70") is None
+    held = bench.book.find_cached("n70")
     assert held is not None
-    assert bench.book.judge(held[1]) is Freshness.STALE
+    assert bench.book.freshness(held[1]) is Freshness.STALE
 
 
 async def test_a_failure_with_nothing_held_is_raised():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     bench.list.down = True
     with pytest.raises(UpstreamFailed):
         await bench.book.window(0, 10)
 
 
 async def test_blocks_are_current_until_one_is_replaced_lags_or_is_stale():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     window = await bench.book.window(40, 60)
-    entries = [served.entry for served in window.served]
+    entries = [served.entry for served in window.lookups]
     assert bench.book.is_current(entries, 100)
     assert not bench.book.is_current(entries, 101)
     await bench.clock.advance(10)
-    await bench.book.window(0, 10, Ask.NO_CACHE)
+    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
     assert not bench.book.is_current(entries, 100)
     assert bench.book.is_current(entries[1:], 100)
     await bench.clock.advance(50)
@@ -251,13 +251,13 @@ async def test_blocks_are_current_until_one_is_replaced_lags_or_is_stale():
 
 
 async def test_closing_leaves_nothing_under_way():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     await bench.book.window(0, 10)
     await bench.book.close(10)
 
 
 async def test_the_total_is_that_of_the_answer_asked_for_last_not_of_the_one_that_came_last():
-    bench = BookBench(200)
+    bench = BookHarness(200)
     await bench.book.window(0, 10)
     gate = asyncio.Event()
     fetch = bench.list.fetch
@@ -278,7 +278,7 @@ async def test_the_total_is_that_of_the_answer_asked_for_last_not_of_the_one_tha
     assert bench.book.total == 201
 
 
-def held_back(bench: BookBench, index: int) -> asyncio.Event:
+def held_back(bench: BookHarness, index: int) -> asyncio.Event:
     """From now on the answers for block `index` are made and given when the event is set."""
     gate = asyncio.Event()
     fetch = bench.list.fetch
@@ -293,23 +293,23 @@ def held_back(bench: BookBench, index: int) -> asyncio.Event:
 
 
 async def test_a_list_that_grew_beyond_the_total_that_counts_is_read_to_its_end():
-    bench = BookBench(99)
+    bench = BookHarness(99)
     await bench.book.window(0, 10)
     gate = held_back(bench, 1)
     asked = asyncio.ensure_future(bench.book.window(90, 120))
     await settle()
     await bench.clock.advance(5)
-    await bench.book.window(0, 10, Ask.NO_CACHE)
+    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
     bench.list.numbers += ["late", "later"]
     gate.set()
     window = await asked
     assert window.total == 101
     assert numbers(window) == bench.list.numbers[90:]
-    assert not window.shifting
+    assert not window.inconsistent
 
 
 async def test_a_total_that_a_caller_was_told_counts_for_that_caller_though_it_is_gone_since():
-    bench = BookBench(100, Lifetime(2, 0, 0))
+    bench = BookHarness(100, Lifetime(2, 0, 0))
     gate = held_back(bench, 1)
     asked = asyncio.ensure_future(bench.book.window(60, 70))
     await settle()
@@ -319,7 +319,7 @@ async def test_a_total_that_a_caller_was_told_counts_for_that_caller_though_it_i
 
 
 async def test_who_could_be_served_waits_once_and_not_for_each_look():
-    bench = BookBench(100)
+    bench = BookHarness(100)
     await bench.book.window(40, 60)
     await bench.clock.advance(1000)
     await bench.book.window(0, 10)
@@ -337,12 +337,12 @@ async def test_who_could_be_served_waits_once_and_not_for_each_look():
     await bench.clock.advance(0.25)
     assert asked.done()
     window = await asked
-    assert window.shifting
+    assert window.inconsistent
     assert window.total == 101
 
 
 async def test_a_list_that_shrank_meanwhile_is_not_promised_longer_though_its_total_is_gone():
-    bench = BookBench(100, Lifetime(2, 0, 0))
+    bench = BookHarness(100, Lifetime(2, 0, 0))
     fetch = bench.list.fetch
 
     async def changing(index: int, awaited: Awaited) -> Block:
@@ -359,18 +359,18 @@ async def test_a_list_that_shrank_meanwhile_is_not_promised_longer_though_its_to
     window = await asked
     assert window.total == 100
     assert numbers(window) == bench.list.numbers[80:]
-    assert not window.shifting
+    assert not window.inconsistent
 
 
 def test_of_two_rows_with_one_number_the_first_is_the_order():
     first, second = row("n1"), row("n1")
     block = Block(0, (first, second, row("n2")), 3, "", None, sandbox=False)
-    assert block.by_number["n1"] is first
-    assert set(block.by_number) == {"n1", "n2"}
+    assert block.by_order_no["n1"] is first
+    assert set(block.by_order_no) == {"n1", "n2"}
 
 
 async def test_a_large_list_is_fresh_for_as_long_as_reading_it_takes_at_the_sweep_rate():
-    bench = BookBench(500, sweep_rate=0.1)
+    bench = BookHarness(500, refresh_rate=0.1)
     assert bench.book.ttl == TTL
     await bench.book.window(0, 10)
     assert bench.book.ttl == 100
@@ -385,6 +385,6 @@ async def test_a_large_list_is_fresh_for_as_long_as_reading_it_takes_at_the_swee
 
 
 async def test_what_is_not_held_is_not_kept_fresh():
-    bench = BookBench(5000, sweep_rate=0.1, max_orders=1000)
+    bench = BookHarness(5000, refresh_rate=0.1, max_orders=1000)
     await bench.book.window(0, 10)
     assert bench.book.ttl == 200

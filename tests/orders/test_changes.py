@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from app.cache.grace_cache import Entry
 from app.orders.blocks import Block
 from app.orders.changed import Change
-from app.orders.changes import MAX_CHANGES, MAX_REPLACED, MAX_STEPS, CursorGone, History
+from app.orders.changes import MAX_CHANGES, MAX_REPLACED, MAX_STEPS, CursorExpired, History
 from app.orders.slices import SLICE
-from app.orders.snapshot import Content, Whole
+from app.orders.snapshot import Content, Snapshot
 from tests.support.book import row
 from tests.support.run import run
 
@@ -22,9 +22,9 @@ ENTRY = Entry(Block(0, (), 0, "", None, sandbox=False), 0.0, 1)
 generations = count()
 
 
-def whole(state: State, *, shifting: bool = False, status: type[str] = str) -> Whole:
+def whole(state: State, *, inconsistent: bool = False, status: type[str] = str) -> Snapshot:
     rows = tuple(row(number, rev=rev, status=status("paid")) for number, rev in state.items())
-    return Whole(Content(rows, (0,)), (ENTRY,), (), ENTRY, shifting, next(generations))
+    return Snapshot(Content(rows, (0,)), (ENTRY,), (), ENTRY, inconsistent, next(generations))
 
 
 def seen(*states: State) -> tuple[History, list[str]]:
@@ -105,23 +105,25 @@ def test_orders_without_a_number_are_no_change():
 
 def test_a_state_that_was_never_seen_is_gone():
     history, _ = seen({"a": "1"}, {"a": "2"})
-    with pytest.raises(CursorGone):
+    with pytest.raises(CursorExpired):
         history.since("0" * 32)
 
 
 def test_a_list_that_shifts_is_no_state():
     history, (cursor,) = seen({"a": "1"})
-    run(history.record(whole({}, shifting=True)))
+    run(history.record(whole({}, inconsistent=True)))
     assert history.cursor == cursor
     assert history.latest is not None
-    assert not history.latest.shifting
+    assert not history.latest.inconsistent
 
 
 def test_a_list_that_says_the_same_again_is_the_same_state():
     history, (cursor,) = seen({"a": "1"})
     latest = history.latest
     assert latest is not None
-    again = Whole(latest.content, (ENTRY,), (), ENTRY, shifting=False, generation=latest.generation)
+    again = Snapshot(
+        latest.content, (ENTRY,), (), ENTRY, inconsistent=False, generation=latest.generation
+    )
     run(history.record(again))
     run(history.record(again))
     assert (history.latest, history.cursor) == (again, cursor)
@@ -130,11 +132,11 @@ def test_a_list_that_says_the_same_again_is_the_same_state():
 def test_the_oldest_states_are_forgotten_by_number_and_by_what_they_changed():
     history, cursors = seen(*({"a": str(at)} for at in range(MAX_STEPS + 2)))
     assert told(history.since(cursors[1])) == {"a": ("updated", str(MAX_STEPS + 1))}
-    with pytest.raises(CursorGone):
+    with pytest.raises(CursorExpired):
         history.since(cursors[0])
     many = {str(at): "1" for at in range(MAX_REPLACED)}
     history, cursors = seen(many, {}, {"a": "1"})
-    with pytest.raises(CursorGone):
+    with pytest.raises(CursorExpired):
         history.since(cursors[0])
     assert told(history.since(cursors[1])) == {"a": ("created", "1")}
 
@@ -143,5 +145,5 @@ def test_who_is_too_far_behind_is_sent_to_the_export():
     many = {str(at): "1" for at in range(MAX_CHANGES)}
     history, cursors = seen({}, many, many | {"a": "1"})
     assert len(history.since(cursors[1])) == 1
-    with pytest.raises(CursorGone):
+    with pytest.raises(CursorExpired):
         history.since(cursors[0])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.orders.compute import MAX_WORKINGS, WORKED, TooMuchWork, Worked, Workings
+from app.orders.compute import MAX_QUEUED, MAX_RESULTS, ComputeQueue, ComputeQueueFull, ResultCache
 from tests.support.clock import ManualClock, settle
 
 LATER = 1e9
@@ -13,8 +13,8 @@ LATER = 1e9
 class Bench:
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.workings = Workings(self.clock)
-        self.worked = Worked()
+        self.workings = ComputeQueue(self.clock)
+        self.worked = ResultCache()
         self.gate = asyncio.Event()
         self.begun: list[str] = []
 
@@ -24,7 +24,9 @@ class Bench:
             await self.gate.wait()
             return f"answer to {question}"
 
-        return asyncio.ensure_future(self.workings.result(self.worked, question, work, until=until))
+        return asyncio.ensure_future(
+            self.workings.get_or_compute(self.worked, question, work, until=until)
+        )
 
 
 async def test_the_same_question_is_worked_on_once_also_when_all_ask_at_once():
@@ -51,7 +53,7 @@ async def test_who_waited_for_long_enough_is_told_so_and_the_work_goes_on():
     bench = Bench()
     asking = bench.ask("a", until=bench.clock.monotonic() + 8)
     await bench.clock.advance(8)
-    with pytest.raises(TooMuchWork):
+    with pytest.raises(ComputeQueueFull):
         await asking
     bench.gate.set()
     await settle()
@@ -60,9 +62,9 @@ async def test_who_waited_for_long_enough_is_told_so_and_the_work_goes_on():
 
 async def test_more_questions_than_can_be_worked_on_are_refused():
     bench = Bench()
-    asking = [bench.ask(str(at)) for at in range(MAX_WORKINGS)]
+    asking = [bench.ask(str(at)) for at in range(MAX_QUEUED)]
     await settle()
-    with pytest.raises(TooMuchWork):
+    with pytest.raises(ComputeQueueFull):
         await bench.ask("one more")
     bench.gate.set()
     await asyncio.gather(*asking)
@@ -71,7 +73,7 @@ async def test_more_questions_than_can_be_worked_on_are_refused():
 async def test_a_list_remembers_the_answers_to_the_last_questions_alone():
     bench = Bench()
     bench.gate.set()
-    for at in range(WORKED + 1):
+    for at in range(MAX_RESULTS + 1):
         await bench.ask(str(at))
     assert bench.worked.get("0") is None
     assert bench.worked.get("1") == "answer to 1"

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from app.orders.slices import drawn_in_slices, in_slices
+from app.orders.slices import cooperative_batches, cooperative_chunks
 
 
-@pytest.mark.parametrize("slices", [in_slices, drawn_in_slices])
+@pytest.mark.parametrize("slices", [cooperative_chunks, cooperative_batches])
 async def test_between_two_slices_everybody_else_has_a_turn(
     slices: Callable[[Sequence[int], int], AsyncIterator[Sequence[int]]],
 ):

@@ -26,8 +26,8 @@ def rows_of(size: int) -> st.SearchStrategy[list[Row]]:
         type=st.sampled_from(["new", "renewal"]),
         source=st.sampled_from(["admin", "offline"]),
         amount=st.none() | amounts | st.sampled_from([Decimal(1), Decimal("1.00")]),
-        created=st.none() | st.integers(-5, 5),
-        names=st.sampled_from([(), ("strasse",), ("企业版", "enterprise")]),
+        created_ns=st.none() | st.integers(-5, 5),
+        search_names=st.sampled_from([(), ("strasse",), ("企业版", "enterprise")]),
     )
     return st.lists(one, max_size=size)
 
@@ -47,24 +47,24 @@ filters = st.builds(
 
 def plainly(rows: Sequence[Row], asked: Filter) -> list[Row]:
     def meant(one: Row) -> bool:
-        texts = (one.order_no.casefold(), *one.names)
+        texts = (one.order_no.casefold(), *one.search_names)
         dated = asked.created_from is not None or asked.created_to is not None
         return (
             (not asked.statuses or one.status in asked.statuses)
             and (not asked.types or one.type in asked.types)
             and (not asked.sources or one.source in asked.sources)
-            and (not asked.numbers or one.order_no in asked.numbers)
-            and any(asked.text in text for text in texts)
-            and (not dated or one.created is not None)
-            and (asked.created_from is None or (one.created or 0) >= asked.created_from)
-            and (asked.created_to is None or (one.created or 0) < asked.created_to)
+            and (not asked.order_nos or one.order_no in asked.order_nos)
+            and any(asked.search_text in text for text in texts)
+            and (not dated or one.created_ns is not None)
+            and (asked.created_from is None or (one.created_ns or 0) >= asked.created_from)
+            and (asked.created_to is None or (one.created_ns or 0) < asked.created_to)
         )
 
     return [one for one in rows if meant(one)]
 
 
 def key_of(one: Row, sort: str) -> Any:
-    named = {"created_at": one.created, "actual_amount": one.amount, "order_no": one.order_no}
+    named = {"created_at": one.created_ns, "actual_amount": one.amount, "order_no": one.order_no}
     return named[sort.removeprefix("-")]
 
 

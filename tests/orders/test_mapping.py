@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.orders.mapping import Unread, drift_in, masked, order_row, payment_row, utc
-from app.upstream.drift import Kind
-from app.upstream.wire import Number
+from app.orders.mapping import UnparsedField, map_order, map_payment, masked, row_drift, utc
+from app.upstream.drift import DriftKind
+from app.upstream.wire import JsonNumber
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -29,9 +29,9 @@ SENT = {
 }
 
 
-def read(**changes: Any) -> tuple[dict[str, Any], tuple[Unread, ...]]:
-    row = order_row({**SENT, **changes}, SHANGHAI)
-    return json.loads(row.body), row.unread
+def read(**changes: Any) -> tuple[dict[str, Any], tuple[UnparsedField, ...]]:
+    row = map_order({**SENT, **changes}, SHANGHAI)
+    return json.loads(row.body), row.unparsed
 
 
 def test_an_order_is_told_in_our_words():
@@ -57,7 +57,7 @@ def test_an_order_is_told_in_our_words():
 )
 def test_each_status_has_its_word_from_text_or_number(sent: str, word: str):
     assert read(status=sent)[0]["status"] == word
-    assert read(status=Number(sent)) == (read(status=sent)[0], ())
+    assert read(status=JsonNumber(sent)) == (read(status=sent)[0], ())
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_word_we_do_not_know_is_unknown_with_a_warning(key: str):
     for sent, raw in (("Barter", "Barter"), ({"a": 1}, '{"a": 1}')):
         order, unread = read(**{key: sent})
         assert order[field] == "unknown"
-        assert unread == (Unread(field, raw),)
+        assert unread == (UnparsedField(field, raw),)
     assert read(**{key: None})[0][field] == "unknown"
     assert read(**{key: None})[1] == ()
 
@@ -105,7 +105,7 @@ def test_a_word_we_do_not_know_is_unknown_with_a_warning(key: str):
     ("key", "field", "sent"),
     [
         ("goodsUnitPrice", "unit_price", "12,50"),
-        ("goodsUnitPrice", "unit_price", Number("1e3")),
+        ("goodsUnitPrice", "unit_price", JsonNumber("1e3")),
         ("actualAmount", "actual_amount", ""),
         ("quantity", "quantity", "two"),
         ("quantity", "quantity", "1" * 19),
@@ -130,17 +130,17 @@ def test_a_package_may_have_a_name_in_one_language(key: str):
 
 
 def test_what_is_null_or_absent_is_left_out_without_a_warning():
-    row = order_row({"orderNo": "1", "quantity": None}, SHANGHAI)
+    row = map_order({"orderNo": "1", "quantity": None}, SHANGHAI)
     unknown = {"status": "unknown", "type": "unknown", "source": "unknown"}
     assert json.loads(row.body) == {"order_no": "1"} | unknown
-    assert row.unread == ()
+    assert row.unparsed == ()
     assert not row.has_amount
 
 
 @given(st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", fullmatch=True))
 def test_decimal_text_stays_exact(text: str):
     assert read(goodsUnitPrice=text)[0]["unit_price"] == text
-    assert read(goodsUnitPrice=Number(text))[0]["unit_price"] == text
+    assert read(goodsUnitPrice=JsonNumber(text))[0]["unit_price"] == text
 
 
 @pytest.mark.parametrize("sent", [None, "", ["1"], {"no": 1}])
@@ -150,11 +150,11 @@ def test_a_row_without_a_readable_number_says_so(sent: Any):
     assert [one.field for one in unread] == ["order_no"]
 
 
-@pytest.mark.parametrize("sent", [None, "nonsense", [1, 2], Number("7")])
+@pytest.mark.parametrize("sent", [None, "nonsense", [1, 2], JsonNumber("7")])
 def test_a_row_that_is_no_object_is_a_row_without_a_number(sent: Any):
-    row = order_row(sent, SHANGHAI)
+    row = map_order(sent, SHANGHAI)
     assert row.order_no == ""
-    assert row.unread[0].field == "order_no"
+    assert row.unparsed[0].field == "order_no"
 
 
 def test_what_could_not_be_read_is_shown_cut():
@@ -197,7 +197,7 @@ def test_a_payment_is_told_in_our_words_with_its_account_masked():
         "createTime": "2022-08-09 11:59:20",
         "payType": "Alipay",
     }
-    row = payment_row(sent, SHANGHAI)
+    row = map_payment(sent, SHANGHAI)
     assert json.loads(row.body) == {
         "order_no": "2022080911591337da0aae9660",
         "channel_order_no": "Mock22e7",
@@ -212,8 +212,8 @@ def test_a_payment_is_told_in_our_words_with_its_account_masked():
 
 
 def test_an_account_that_cannot_be_read_is_not_shown_in_its_warning():
-    row = payment_row({"orderNo": "1", "paidAccountNo": ["4111"]}, SHANGHAI)
-    assert row.unread == (Unread("paid_account", None),)
+    row = map_payment({"orderNo": "1", "paidAccountNo": ["4111"]}, SHANGHAI)
+    assert row.unparsed == (UnparsedField("paid_account", None),)
     assert "paid_account" not in json.loads(row.body)
 
 
@@ -226,17 +226,17 @@ def test_an_account_shows_its_last_four_at_most(account: str, shown: str):
 
 def test_new_words_and_values_that_cannot_be_read_are_drift_by_field_and_without_the_value():
     rows = [
-        order_row({"orderNo": "1", "status": "9", "quantity": "many"}, SHANGHAI),
-        order_row({"orderNo": "2", "status": "8", "source": "Gift"}, SHANGHAI),
-        order_row({"orderNo": "3"}, SHANGHAI),
+        map_order({"orderNo": "1", "status": "9", "quantity": "many"}, SHANGHAI),
+        map_order({"orderNo": "2", "status": "8", "source": "Gift"}, SHANGHAI),
+        map_order({"orderNo": "3"}, SHANGHAI),
     ]
-    assert drift_in("order", rows) == {
-        Kind("new word", "order", "status"),
-        Kind("new word", "order", "source"),
-        Kind("unread value", "order", "quantity"),
+    assert row_drift("order", rows) == {
+        DriftKind("new word", "order", "status"),
+        DriftKind("new word", "order", "source"),
+        DriftKind("unread value", "order", "quantity"),
     }
 
 
 @pytest.mark.parametrize("sent", [{"orderNo": "1", "goodsName": "企业版"}, {"status": "odd"}, None])
 def test_a_row_is_nothing_that_the_collector_of_cycles_has_to_walk(sent: Any):
-    assert not gc.is_tracked(order_row(sent, SHANGHAI))
+    assert not gc.is_tracked(map_order(sent, SHANGHAI))

@@ -4,13 +4,13 @@ from urllib.parse import quote
 
 import pytest
 
-from app.edge.query_params import InvalidRequest, read
-from app.orders.queries import ALL, Filter, OrdersQuery
-from app.orders.timestamps import nanoseconds
+from app.edge.query_params import InvalidRequest, parse_query
+from app.orders.queries import NO_FILTER, Filter, OrdersQuery
+from app.orders.timestamps import parse_timestamp_ns
 
 
 def query(text: str) -> OrdersQuery:
-    return read(OrdersQuery, text.encode())
+    return parse_query(OrdersQuery, text.encode())
 
 
 def fault_of(text: str) -> tuple[str, str]:
@@ -32,10 +32,10 @@ def test_parameters_make_a_filter():
         frozenset({"admin"}),
         frozenset({"A1", "B2"}),
         "strasse",
-        nanoseconds("2022-09-24T16:00:00Z"),
-        nanoseconds("2022-09-25T16:00:00Z"),
+        parse_timestamp_ns("2022-09-24T16:00:00Z"),
+        parse_timestamp_ns("2022-09-25T16:00:00Z"),
     )
-    assert not asked.is_plain()
+    assert not asked.is_unfiltered()
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_parameters_make_a_filter():
 def test_what_narrows_and_sorts_nothing_is_a_window_on_the_list_as_it_stands(
     text: str, plain: bool
 ):
-    assert query(text).is_plain() is plain
-    assert (query(text).filter() == ALL) is (plain or "sort" in text)
+    assert query(text).is_unfiltered() is plain
+    assert (query(text).filter() == NO_FILTER) is (plain or "sort" in text)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from app.edge.content_coding import Codings
-from app.orders.rendering import Answer
-from app.orders.response_cache import Basis, Prepared
+from app.edge.content_coding import EncodedBodies
+from app.orders.rendering import RenderedResponse
+from app.orders.response_cache import ResponseCache, Validity
 from tests.support.proxy import Proxy
 
 PAGE = "/v1/orders?page=1&limit=50"
@@ -66,14 +66,14 @@ async def test_a_payment_is_never_coded() -> None:
 
 async def test_what_is_made_of_a_page_counts_in_its_weight() -> None:
     body = b"x" * 2000
-    answer = Answer(body, b'W/"1"', 0.0, (), (), Codings(body))
-    prepared = Prepared(max_bytes=answer.weight + 10)
+    answer = RenderedResponse(body, b'W/"1"', 0.0, (), (), EncodedBodies(body))
+    prepared = ResponseCache(max_bytes=answer.size + 10)
     asked = ("/v1/orders", b"page=1")
-    prepared.once(asked, Basis((), lambda: True), lambda: answer)
-    prepared.weigh_again(asked)
-    assert prepared.find(asked) is not None
+    prepared.get_or_render(asked, Validity((), lambda: True), lambda: answer)
+    prepared.update_size(asked)
+    assert prepared.get(asked) is not None
 
-    await answer.codings.made("gzip")
-    prepared.weigh_again(asked)
+    await answer.codings.encoded("gzip")
+    prepared.update_size(asked)
 
-    assert prepared.find(asked) is None
+    assert prepared.get(asked) is None

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.freshness import Freshness, Lifetime, pause_after
-from app.cache.grace_cache import Ask, How, NotInCache, WaitEnded
+from app.cache.freshness import Freshness, Lifetime, backoff_seconds
+from app.cache.grace_cache import CacheDirective, NotInCache, Outcome, WaitTimeout
 from app.orders.blocks import Block
-from app.orders.snapshot import Whole
-from app.orders.snapshot_cache import Collection, CollectionLoading
-from app.orders.snapshot_loader import CollectionTooLarge, Reading
+from app.orders.snapshot import Snapshot
+from app.orders.snapshot_cache import CollectionLoading, SnapshotCache
+from app.orders.snapshot_loader import CollectionTooLarge, SnapshotLoader
 from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import LIFETIME, TTL, BookBench
+from tests.support.book import LIFETIME, TTL, BookHarness
 from tests.support.clock import settle
 
 
-class ListBench(BookBench):
+class ListBench(BookHarness):
     """A book bench with the whole list over it, whose answers a test can hold back."""
 
     def __init__(
@@ -54,10 +54,10 @@ class ListBench(BookBench):
             return block
 
         self.book._fetch = held_back
-        self.collection = Collection(
+        self.collection = SnapshotCache(
             self.book,
             self.clock,
-            lambda awaited: Reading(
+            lambda awaited: SnapshotLoader(
                 self.book,
                 self.clock,
                 awaited,
@@ -67,11 +67,11 @@ class ListBench(BookBench):
             ),
             deadline=8,
             wait=2,
-            pause=lambda _error, in_a_row: pause_after(in_a_row),
+            pause=lambda _error, in_a_row: backoff_seconds(in_a_row),
         )
 
-    async def whole(self) -> Whole:
-        return (await self.collection.whole())[0]
+    async def whole(self) -> Snapshot:
+        return (await self.collection.get())[0]
 
     def hold_back(self, index: int) -> asyncio.Event:
         """From now on block `index` is asked for when the event is set."""
@@ -88,7 +88,7 @@ class ListBench(BookBench):
         return gate
 
 
-def numbers(whole: Whole) -> list[str]:
+def numbers(whole: Snapshot) -> list[str]:
     return [row.order_no for row in whole.content.rows]
 
 
@@ -100,14 +100,14 @@ async def soon(waiting: Coroutine[Any, Any, Any]) -> "asyncio.Future[Any]":
 
 async def test_all_who_ask_at_once_share_one_reading_a_few_blocks_at_a_time():
     bench = ListBench(500)
-    wholes = await asyncio.gather(*(bench.collection.whole() for _ in range(50)))
+    wholes = await asyncio.gather(*(bench.collection.get() for _ in range(50)))
     assert sorted(bench.list.calls) == list(range(10))
     assert bench.most_at_once == 8
     assert {id(whole) for whole, _ in wholes} == {id(wholes[0][0])}
     assert numbers(wholes[0][0]) == bench.list.numbers
-    assert [served.how for _, served in wholes].count(How.FETCHED) == 1
-    again, served = await bench.collection.whole()
-    assert (again, served.how) == (wholes[0][0], How.HELD)
+    assert [served.outcome for _, served in wholes].count(Outcome.MISS) == 1
+    again, served = await bench.collection.get()
+    assert (again, served.outcome) == (wholes[0][0], Outcome.HIT)
 
 
 async def test_a_full_collection_walks_the_blocks_that_are_held_and_not_the_orders():
@@ -124,33 +124,33 @@ async def test_blocks_that_pages_have_paid_for_are_not_read_again():
     bench = ListBench(120)
     for start in (0, 50, 100):
         await bench.book.window(start, start + 10)
-    whole, served = await bench.collection.whole()
+    whole, served = await bench.collection.get()
     assert numbers(whole) == bench.list.numbers
-    assert served.how is How.HELD
+    assert served.outcome is Outcome.HIT
     assert bench.list.calls == [0, 1, 2]
 
 
 async def test_an_empty_list_is_a_list():
     bench = ListBench(0)
     assert numbers(await bench.whole()) == []
-    assert (await bench.collection.whole())[1].how is How.HELD
+    assert (await bench.collection.get())[1].outcome is Outcome.HIT
 
 
 async def test_a_stale_list_is_served_at_once_and_its_stale_blocks_are_read_again_behind():
     bench = ListBench(150)
     whole = await bench.whole()
     await bench.clock.advance(TTL - 1)
-    await bench.book.window(0, 10, Ask.NO_CACHE)
+    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
     bench.list.calls.clear()
     await bench.clock.advance(1)
     bench.gate.clear()
     for _ in range(3):
-        old, served = await bench.collection.whole()
+        old, served = await bench.collection.get()
         assert old is whole
-        assert (served.freshness, served.how) == (Freshness.STALE, How.HELD_STALE)
+        assert (served.freshness, served.outcome) == (Freshness.STALE, Outcome.STALE_HIT)
     bench.gate.set()
     await settle()
-    new, served = await bench.collection.whole()
+    new, served = await bench.collection.get()
     assert served.freshness is Freshness.FRESH
     assert sorted(bench.list.calls) == [1, 2]
     assert new.content is whole.content
@@ -165,7 +165,7 @@ async def test_what_was_worked_out_is_kept_by_a_refresh_that_changes_nothing_and
     await settle()
     new = await bench.whole()
     assert new.content is not whole.content
-    assert new.entries[0].value.rows is whole.entries[0].value.rows
+    assert new.blocks[0].value.rows is whole.blocks[0].value.rows
     assert numbers(new) == bench.list.numbers
 
 
@@ -174,29 +174,33 @@ async def test_a_kept_list_is_asked_for_again_and_served_if_that_fails_or_lasts(
     whole = await bench.whole()
     await bench.clock.advance(TTL + 300)
     bench.list.down = True
-    old, served = await bench.collection.whole()
-    assert (old, served.freshness, served.how) == (whole, Freshness.KEPT, How.FAILED)
-    assert isinstance(served.failure, UpstreamFailed)
+    old, served = await bench.collection.get()
+    assert (old, served.freshness, served.outcome) == (
+        whole,
+        Freshness.STALE_IF_ERROR,
+        Outcome.STALE_IF_ERROR,
+    )
+    assert isinstance(served.error, UpstreamFailed)
     calls = len(bench.list.calls)
-    old, served = await bench.collection.whole()
-    assert (old, served.how, len(bench.list.calls)) == (whole, How.HELD_STALE, calls)
+    old, served = await bench.collection.get()
+    assert (old, served.outcome, len(bench.list.calls)) == (whole, Outcome.STALE_HIT, calls)
     await bench.clock.advance(10)
     bench.list.down = False
     bench.gate.clear()
-    asking = await soon(bench.collection.whole())
+    asking = await soon(bench.collection.get())
     await bench.clock.advance(2)
     old, served = await asking
-    assert (old, served.how) == (whole, How.FAILED)
-    assert isinstance(served.failure, WaitEnded)
+    assert (old, served.outcome) == (whole, Outcome.STALE_IF_ERROR)
+    assert isinstance(served.error, WaitTimeout)
     bench.gate.set()
     await settle()
-    assert (await bench.collection.whole())[1].freshness is Freshness.FRESH
+    assert (await bench.collection.get())[1].freshness is Freshness.FRESH
 
 
 async def test_the_calls_of_a_reading_are_awaited_while_anybody_waits_for_the_list():
     bench = ListBench(100)
     bench.gate.clear()
-    first, second = [await soon(bench.collection.whole()) for _ in range(2)]
+    first, second = [await soon(bench.collection.get()) for _ in range(2)]
     assert bench.awaited[0]()
     first.cancel()
     await settle()
@@ -204,7 +208,7 @@ async def test_the_calls_of_a_reading_are_awaited_while_anybody_waits_for_the_li
     second.cancel()
     await settle()
     assert not bench.awaited[0]()
-    third = await soon(bench.collection.whole())
+    third = await soon(bench.collection.get())
     assert bench.awaited[0]()
     bench.gate.set()
     await third
@@ -221,7 +225,7 @@ async def test_what_is_read_again_behind_a_list_that_is_served_is_awaited_by_nob
     await settle()
     assert sorted(bench.awaited) == [0, 1, 2]
     assert not any(awaited() for awaited in bench.awaited.values())
-    page = await soon(bench.book.window(100, 110, Ask.NO_CACHE))
+    page = await soon(bench.book.window(100, 110, CacheDirective.NO_CACHE))
     assert [bench.awaited[index]() for index in range(3)] == [False, False, True]
     bench.gate.set()
     await page
@@ -230,7 +234,7 @@ async def test_what_is_read_again_behind_a_list_that_is_served_is_awaited_by_nob
 async def test_a_block_that_lags_is_read_again_in_the_name_of_those_who_wait_for_the_list():
     bench = ListBench(100)
     later = bench.hold_back(1)
-    waiting = await soon(bench.collection.whole())
+    waiting = await soon(bench.collection.get())
     bench.list.numbers.insert(0, "another")
     again = bench.hold_back(0)
     bench.awaited.clear()
@@ -249,8 +253,8 @@ async def test_a_list_that_is_gone_is_read_anew():
     bench = ListBench(60)
     await bench.whole()
     await bench.clock.advance(TTL + 1300)
-    whole, served = await bench.collection.whole()
-    assert (served.how, served.reason) == (How.FETCHED, "uri-miss")
+    whole, served = await bench.collection.get()
+    assert (served.outcome, served.forward_reason) == (Outcome.MISS, "uri-miss")
     assert bench.list.calls == [0, 1, 0, 1]
     assert whole is await bench.whole()
 
@@ -259,7 +263,7 @@ async def test_a_caller_whose_time_is_over_learns_how_far_it_is_and_the_reading_
     bench = ListBench(500)
     await bench.book.window(0, 10)
     bench.gate.clear()
-    asking = await soon(bench.collection.whole())
+    asking = await soon(bench.collection.get())
     await bench.clock.advance(8)
     with pytest.raises(CollectionLoading) as loading:
         await asking
@@ -267,7 +271,7 @@ async def test_a_caller_whose_time_is_over_learns_how_far_it_is_and_the_reading_
     assert loading.value.retry_after == 9 * 8
     bench.gate.set()
     await settle()
-    assert (await bench.collection.whole())[1].how is How.HELD
+    assert (await bench.collection.get())[1].outcome is Outcome.HIT
     assert sorted(bench.list.calls) == list(range(10))
 
 
@@ -299,16 +303,16 @@ async def test_more_orders_than_may_be_held_are_refused_before_they_are_read():
 async def test_only_what_is_held_is_served_where_that_is_asked_and_only_all_of_it():
     bench = ListBench(100)
     with pytest.raises(NotInCache):
-        await bench.collection.whole(Ask.ONLY_IF_CACHED)
+        await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
     await bench.book.window(0, 10)
     with pytest.raises(NotInCache):
-        await bench.collection.whole(Ask.ONLY_IF_CACHED)
+        await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
     await bench.book.window(60, 70)
-    whole, served = await bench.collection.whole(Ask.ONLY_IF_CACHED)
-    assert (numbers(whole), served.how) == (bench.list.numbers, How.HELD)
+    whole, served = await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
+    assert (numbers(whole), served.outcome) == (bench.list.numbers, Outcome.HIT)
     await bench.clock.advance(TTL + 300)
-    whole, served = await bench.collection.whole(Ask.ONLY_IF_CACHED)
-    assert served.freshness is Freshness.KEPT
+    whole, served = await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
+    assert served.freshness is Freshness.STALE_IF_ERROR
     await settle()
     assert bench.list.calls == [0, 1]
 
@@ -318,11 +322,11 @@ async def test_held_blocks_that_are_stale_are_a_list_that_is_served_at_once():
     await bench.book.window(0, 10)
     await bench.book.window(60, 70)
     await bench.clock.advance(TTL)
-    whole, served = await bench.collection.whole()
-    assert (served.freshness, served.how) == (Freshness.STALE, How.HELD_STALE)
+    whole, served = await bench.collection.get()
+    assert (served.freshness, served.outcome) == (Freshness.STALE, Outcome.STALE_HIT)
     await settle()
     assert sorted(bench.list.calls) == [0, 0, 1, 1]
-    assert not whole.shifting
+    assert not whole.inconsistent
 
 
 async def test_a_block_that_says_something_else_is_waited_for_with_its_neighbours():
@@ -330,11 +334,11 @@ async def test_a_block_that_says_something_else_is_waited_for_with_its_neighbour
     await bench.whole()
     await bench.clock.advance(10)
     bench.list.numbers.insert(0, "newest")
-    await bench.book.window(0, 10, Ask.NO_CACHE)
-    whole, served = await bench.collection.whole()
+    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
+    whole, served = await bench.collection.get()
     assert numbers(whole) == bench.list.numbers
-    assert (served.freshness, served.how) == (Freshness.FRESH, How.FETCHED)
-    assert not whole.shifting
+    assert (served.freshness, served.outcome) == (Freshness.FRESH, Outcome.MISS)
+    assert not whole.inconsistent
 
 
 async def test_a_list_whose_blocks_disagree_is_served_as_it_was_where_they_cannot_be_read():
@@ -342,12 +346,16 @@ async def test_a_list_whose_blocks_disagree_is_served_as_it_was_where_they_canno
     whole = await bench.whole()
     await bench.clock.advance(10)
     bench.list.numbers.insert(0, "newest")
-    await bench.book.window(0, 10, Ask.NO_CACHE)
+    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
     bench.gate.clear()
-    asking = await soon(bench.collection.whole())
+    asking = await soon(bench.collection.get())
     await bench.clock.advance(2)
     old, served = await asking
-    assert (old, served.freshness, served.how) == (whole, Freshness.STALE, How.FAILED)
+    assert (old, served.freshness, served.outcome) == (
+        whole,
+        Freshness.STALE,
+        Outcome.STALE_IF_ERROR,
+    )
     bench.gate.set()
     await settle()
 
@@ -355,19 +363,19 @@ async def test_a_list_whose_blocks_disagree_is_served_as_it_was_where_they_canno
 async def test_a_list_that_shifts_again_and_again_says_so_and_is_left_in_peace_for_a_moment():
     bench = ListBench(150)
     bench.list.before_answer = lambda: bench.list.numbers.insert(0, f"x{len(bench.list.calls)}")
-    whole, served = await bench.collection.whole()
-    assert whole.shifting
+    whole, served = await bench.collection.get()
+    assert whole.inconsistent
     assert served.freshness is Freshness.STALE
     found = numbers(whole)
     assert len(set(found)) == len(found)
     calls = len(bench.list.calls)
-    again, served = await bench.collection.whole()
-    assert (again, served.how, len(bench.list.calls)) == (whole, How.HELD_STALE, calls)
+    again, served = await bench.collection.get()
+    assert (again, served.outcome, len(bench.list.calls)) == (whole, Outcome.STALE_HIT, calls)
     bench.list.before_answer = lambda: None
     await bench.clock.advance(TTL)
     await bench.whole()
     await settle()
-    assert not (await bench.whole()).shifting
+    assert not (await bench.whole()).inconsistent
 
 
 async def test_a_shorter_list_is_read_to_its_new_end():
@@ -377,7 +385,7 @@ async def test_a_shorter_list_is_read_to_its_new_end():
     del bench.list.numbers[60:]
     whole = await bench.whole()
     assert numbers(whole) == bench.list.numbers
-    assert len(whole.entries) == 2
+    assert len(whole.blocks) == 2
     assert whole.block_of(59).index == 1
 
 
@@ -385,9 +393,7 @@ async def test_who_asks_while_held_blocks_are_looked_at_gets_the_same_list():
     bench = ListBench(100)
     await bench.book.window(0, 10)
     await bench.book.window(60, 70)
-    (first, _), (second, _) = await asyncio.gather(
-        bench.collection.whole(), bench.collection.whole()
-    )
+    (first, _), (second, _) = await asyncio.gather(bench.collection.get(), bench.collection.get())
     assert first is second
 
 
@@ -395,10 +401,10 @@ async def test_a_block_that_a_page_brings_while_the_list_is_read_is_the_one_that
     bench = ListBench(500)
     await bench.book.window(0, 10)
     bench.gate.clear()
-    asking = await soon(bench.collection.whole())
+    asking = await soon(bench.collection.get())
     bench.list.numbers[0] = "another"
     await bench.clock.advance(6)
-    paging = await soon(bench.book.window(0, 10, Ask.NO_CACHE))
+    paging = await soon(bench.book.window(0, 10, CacheDirective.NO_CACHE))
     bench.gate.set()
     await paging
     whole, _ = await asking
@@ -418,11 +424,11 @@ async def test_a_list_is_current_until_any_block_is_another_or_the_oldest_is_sta
     whole = await bench.whole()
 
     def is_current() -> bool:
-        return bench.collection.is_current(whole.generation, whole.oldest.asked)
+        return bench.collection.is_current(whole.generation, whole.oldest_block.fetched_at)
 
     assert is_current()
     await bench.clock.advance(10)
-    await bench.book.window(0, 10, Ask.NO_CACHE)
+    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
     assert not is_current()
     whole = await bench.whole()
     assert is_current()
@@ -435,10 +441,10 @@ async def test_a_total_that_a_block_past_the_new_end_told_counts_too():
     await bench.whole()
     await bench.clock.advance(10)
     del bench.list.numbers[:60]
-    await bench.book.window(100, 110, Ask.NO_CACHE)
+    await bench.book.window(100, 110, CacheDirective.NO_CACHE)
     whole = await bench.whole()
     assert numbers(whole) == bench.list.numbers
-    assert not whole.shifting
+    assert not whole.inconsistent
 
 
 async def test_each_row_knows_the_block_that_it_came_in():
@@ -449,7 +455,7 @@ async def test_each_row_knows_the_block_that_it_came_in():
 
 async def test_closing_lets_a_reading_come_to_its_end():
     bench = ListBench(100)
-    asking = await soon(bench.collection.whole())
+    asking = await soon(bench.collection.get())
     await bench.collection.close(1)
     await asking
 
@@ -484,8 +490,8 @@ def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
             whole = await bench.whole()
             found = numbers(whole)
             assert len(set(found)) == len(found)
-            if not whole.shifting:
-                assert {entry.value.total for entry in whole.entries} == {len(found)}
+            if not whole.inconsistent:
+                assert {entry.value.total for entry in whole.blocks} == {len(found)}
         await settle()
         assert len(bench.list.calls) <= 2 * (math.ceil(largest / 50) + 1)
 
@@ -495,13 +501,13 @@ def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
 async def test_a_list_that_takes_longer_to_read_than_it_lives_is_whole_all_the_same():
     bench = ListBench(100, Lifetime(2, 0, 0))
     gate = bench.hold_back(1)
-    asking = await soon(bench.collection.whole())
+    asking = await soon(bench.collection.get())
     await bench.clock.advance(5)
     gate.set()
     whole, served = await asking
     assert numbers(whole) == bench.list.numbers
-    assert not whole.shifting
-    assert served.freshness is Freshness.KEPT
+    assert not whole.inconsistent
+    assert served.freshness is Freshness.STALE_IF_ERROR
 
 
 async def test_who_comes_when_the_blocks_only_have_to_agree_has_something_held():
@@ -511,9 +517,9 @@ async def test_who_comes_when_the_blocks_only_have_to_agree_has_something_held()
     await bench.book.window(60, 70)
     gate = bench.hold_back(0)
     first = await soon(bench.whole())
-    second = await soon(bench.collection.whole())
+    second = await soon(bench.collection.get())
     assert second.done()
-    assert (await second)[0].shifting
+    assert (await second)[0].inconsistent
     assert not first.done()
     gate.set()
     assert numbers(await first) == bench.list.numbers

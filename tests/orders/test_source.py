@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from app.orders.source import Fetch
+from app.orders.source import OrderSource
 from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
 from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of, success, wire_order, wire_payment
@@ -13,7 +13,7 @@ from tests.support.upstream import ScriptedUpstream, client_of, success, wire_or
 async def test_what_cannot_be_read_of_any_answer_is_counted():
     clock, upstream = ManualClock(), ScriptedUpstream()
     client = client_of(upstream, clock)
-    fetch = Fetch(client, clock, zone=ZoneInfo("UTC"), deadline=8)
+    fetch = OrderSource(client, clock, zone=ZoneInfo("UTC"), deadline=8)
     odd = {
         ORDERS_PATH: {"totalCount": "1", "list": [wire_order(1) | {"status": "9"}]},
         ORDER_PATH: wire_order(1) | {"quantity": "many"},
@@ -29,7 +29,7 @@ async def test_what_cannot_be_read_of_any_answer_is_counted():
         await fetch.block(0, lambda: True)
         await fetch.order("1", lambda: True)
         await fetch.payment("1", lambda: True)
-    assert [(str(kind), count) for kind, count in client.drift.seen] == [
+    assert [(str(kind), count) for kind, count in client.drift.counts] == [
         ("new word (order): status", 2),
         ("unread value (order): quantity", 2),
         ("unread value (payment): paid_at", 2),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app.orders.mapping import Row
 from app.orders.queries import Filter
-from app.orders.summary import add_up
-from app.orders.timestamps import nanoseconds
+from app.orders.summary import summarize
+from app.orders.timestamps import parse_timestamp_ns
 from tests.support.book import row
 from tests.support.run import run
 
@@ -25,7 +25,7 @@ rows_of = st.lists(
         type=st.sampled_from(["new", "unknown"]),
         source=st.sampled_from(["admin", "offline"]),
         amount=st.none() | st.builds(Decimal, texts),
-        created=st.none() | st.integers(0, 10**18),
+        created_ns=st.none() | st.integers(0, 10**18),
     ),
     max_size=30,
 )
@@ -37,7 +37,7 @@ def test_every_sum_is_exact_and_every_order_is_in_each_split_once(
     rows: list[Row], paid_alone: bool
 ):
     asked = Filter(frozenset({"paid"})) if paid_alone else Filter()
-    told = json.loads(run(add_up(rows, asked, UTC)).body)
+    told = json.loads(run(summarize(rows, asked, UTC)).body)
     meant = [one for one in rows if one.status == "paid" or not paid_alone]
     known = [one.amount for one in meant if one.amount is not None]
     with localcontext() as exact:
@@ -54,7 +54,7 @@ def test_every_sum_is_exact_and_every_order_is_in_each_split_once(
 
 
 def at(text: str) -> int:
-    found = nanoseconds(text)
+    found = parse_timestamp_ns(text)
     assert found is not None
     return found
 
@@ -62,11 +62,11 @@ def at(text: str) -> int:
 def test_months_are_those_of_the_zone_in_order_and_the_unknown_comes_last():
     rows = [
         row("n1", status="paid", amount=Decimal("2.50")),
-        row("n2", status="paid", amount=Decimal("1.5"), created=at("2022-09-30T16:00:00Z")),
-        row("n3", status="unknown", amount=None, created=at("2022-09-30T15:59:59Z")),
-        row("n4", status="paid", amount=Decimal("-0.50"), created=at("2022-09-01T00:00:00Z")),
+        row("n2", status="paid", amount=Decimal("1.5"), created_ns=at("2022-09-30T16:00:00Z")),
+        row("n3", status="unknown", amount=None, created_ns=at("2022-09-30T15:59:59Z")),
+        row("n4", status="paid", amount=Decimal("-0.50"), created_ns=at("2022-09-01T00:00:00Z")),
     ]
-    added = run(add_up(rows, Filter(), ZoneInfo("Asia/Shanghai")))
+    added = run(summarize(rows, Filter(), ZoneInfo("Asia/Shanghai")))
     assert json.loads(added.body)["by_month"] == [
         {"month": "2022-09", "status": "paid", "count": 1, "actual_amount": "-0.50"},
         {"month": "2022-09", "status": "unknown", "count": 1, "actual_amount": "0"},
@@ -74,11 +74,11 @@ def test_months_are_those_of_the_zone_in_order_and_the_unknown_comes_last():
         {"month": "unknown", "status": "paid", "count": 1, "actual_amount": "2.50"},
     ]
     assert added.has_amount
-    assert not run(add_up(rows[2:3], Filter(), UTC)).has_amount
+    assert not run(summarize(rows[2:3], Filter(), UTC)).has_amount
 
 
 def test_nothing_comes_to_nothing():
-    assert json.loads(run(add_up([], Filter(), UTC)).body) == {
+    assert json.loads(run(summarize([], Filter(), UTC)).body) == {
         "count": 0,
         "actual_amount": "0",
         "amounts_unknown": 0,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.orders.timestamps import SECOND, midnight, month, nanoseconds
+from app.orders.timestamps import SECOND, month, parse_date_ns, parse_timestamp_ns
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -21,7 +21,7 @@ def test_a_moment_is_the_same_number_in_every_zone(moment: datetime):
     if offset.seconds % 60:
         return  # no zone of today, and not to be written
     text = moment.isoformat()
-    number = nanoseconds(text)
+    number = parse_timestamp_ns(text)
     assert number is not None
     expected = moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC) - offset
     assert number == round(expected.total_seconds()) * SECOND
@@ -35,7 +35,7 @@ def test_a_moment_is_the_same_number_in_every_zone(moment: datetime):
         ("1970-01-01T08:00:00+08:00", 0),
         ("1970-01-01T00:00:00.123456789Z", 123_456_789),
         ("1969-12-31T23:59:59.5Z", -500_000_000),
-        ("0001-01-01T00:00:00+23:59", nanoseconds("0001-01-01T00:00:00Z") - 86_340 * SECOND),  # type: ignore[operator]
+        ("0001-01-01T00:00:00+23:59", parse_timestamp_ns("0001-01-01T00:00:00Z") - 86_340 * SECOND),  # type: ignore[operator]
         ("2022-09-25", None),
         ("2022-09-25T04:34:22", None),
         ("2022-09-25 04:34:22Z", None),
@@ -46,23 +46,23 @@ def test_a_moment_is_the_same_number_in_every_zone(moment: datetime):
     ],
 )
 def test_only_what_the_standard_calls_a_moment_is_one(text: str, number: int | None):
-    assert nanoseconds(text) == number
+    assert parse_timestamp_ns(text) == number
 
 
 def test_a_date_is_its_midnight_in_the_zone():
-    assert midnight("2022-09-25", SHANGHAI) == nanoseconds("2022-09-24T16:00:00Z")
-    assert midnight("2022-09-25", UTC_ZONE) == nanoseconds("2022-09-25T00:00:00Z")
-    assert midnight("2022-9-25", UTC_ZONE) is None
-    assert midnight("2022-02-30", UTC_ZONE) is None
-    assert midnight("9999-12-31", NEW_YORK) is not None
+    assert parse_date_ns("2022-09-25", SHANGHAI) == parse_timestamp_ns("2022-09-24T16:00:00Z")
+    assert parse_date_ns("2022-09-25", UTC_ZONE) == parse_timestamp_ns("2022-09-25T00:00:00Z")
+    assert parse_date_ns("2022-9-25", UTC_ZONE) is None
+    assert parse_date_ns("2022-02-30", UTC_ZONE) is None
+    assert parse_date_ns("9999-12-31", NEW_YORK) is not None
 
 
 def test_a_month_is_the_one_that_it_is_there():
-    moment = nanoseconds("2022-09-30T16:00:00Z")
+    moment = parse_timestamp_ns("2022-09-30T16:00:00Z")
     assert moment is not None
     assert month(moment, SHANGHAI) == "2022-10"
     assert month(moment, NEW_YORK) == "2022-09"
     assert month(-1, UTC_ZONE) == "1969-12"
-    first = nanoseconds("0001-01-01T00:00:00Z")
+    first = parse_timestamp_ns("0001-01-01T00:00:00Z")
     assert first is not None
     assert month(first, NEW_YORK) is None

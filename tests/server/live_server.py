@@ -10,10 +10,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog
 from app.edge.head import Head
-from app.edge.host_check import Hosts
+from app.edge.host_check import HostCheck
 from app.server.limits import Limits
 from app.server.server import Server, open_server
-from app.server.shutdown import Leaving
+from app.server.shutdown import Shutdown
 from tests.support.clock import ManualClock, settle
 
 HOST = b"Host: localhost\r\n"
@@ -123,7 +123,7 @@ class Running:
     server: Server
     app: Application
     clock: ManualClock
-    leaving: Leaving
+    leaving: Shutdown
     raised: list[int]
     connections: list[Connection] = field(default_factory=list)
 
@@ -165,11 +165,11 @@ async def running(
     limits: Limits | None = None, *, drain: float = 0.1, delay: float = 0
 ) -> AsyncIterator[Running]:
     app, clock = Application(), ManualClock()
-    leaving = Leaving(clock, delay=delay, drain=drain)
+    leaving = Shutdown(clock, delay=delay, drain=drain)
     limits = limits or Limits()
     raised: list[int] = []
     server = open_server(
-        AccessLog(Hosts(Head(app), loopback=True), clock),
+        AccessLog(HostCheck(Head(app), loopback=True), clock),
         host="127.0.0.1",
         port=0,
         clock=clock,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.server.connection import LINGER, PIECE
+from app.server.connection import LINGER_SECONDS, PARSE_CHUNK_BYTES
 from app.server.limits import Limits
 from tests.edge.asgi_harness import logging_to
 from tests.server.live_server import GET, HOST, Answer, Connection, Running, problem, running
@@ -325,7 +325,7 @@ async def test_a_body_without_end_behind_an_answer_ends_the_connection() -> None
 
 
 async def test_many_requests_in_one_write_are_all_answered_in_their_order() -> None:
-    many = 16 * PIECE // len(GET)
+    many = 16 * PARSE_CHUNK_BYTES // len(GET)
     questions = b"".join(target(b"/%d" % at) for at in range(many))
     async with running() as server:
         connection = await server.connect()
@@ -346,7 +346,7 @@ async def test_of_what_is_asked_ahead_only_a_piece_is_taken_apart() -> None:
         await settle()
         (protocol,) = server.server.server_state.connections
 
-        assert len(protocol.pipeline) <= PIECE // len(GET)  # type: ignore[union-attr]
+        assert len(protocol.pipeline) <= PARSE_CHUNK_BYTES // len(GET)  # type: ignore[union-attr]
 
 
 async def test_what_is_asked_ahead_is_not_read_ahead() -> None:
@@ -523,7 +523,7 @@ async def test_who_was_refused_has_time_to_hear_it_and_no_more() -> None:
         connection = await server.connect()
         assert problem(await connection.say(b"garbage\r\n\r\n")) == "bad_request"
         connection.writer.write(b"x" * 100_000)  # no reset comes between
-        await server.wait(LINGER - 0.1)
+        await server.wait(LINGER_SECONDS - 0.1)
         assert await server.open_connections(1) == 1
         await server.wait(0.1)
 
@@ -533,7 +533,7 @@ async def test_who_was_refused_has_time_to_hear_it_and_no_more() -> None:
 async def test_who_has_heard_why_and_goes_is_gone() -> None:
     async with running() as server:
         connection = await server.connect()
-        connection.writer.write(b"garbage\r\n\r\n" + b"x" * 3 * PIECE)
+        connection.writer.write(b"garbage\r\n\r\n" + b"x" * 3 * PARSE_CHUNK_BYTES)
         assert problem(await connection.hear()) == "bad_request"
         connection.close()
 

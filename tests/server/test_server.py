@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.server.connection import PIECE
-from app.server.limits import REFUSED, Limits
-from app.server.open_files import RESERVED, within
+from app.server.connection import PARSE_CHUNK_BYTES
+from app.server.limits import REFUSAL_HEADROOM, Limits
+from app.server.open_files import RESERVED_FDS, within
 from app.server.server import open_server
-from app.server.shutdown import Leaving
+from app.server.shutdown import Shutdown
 from tests.edge.asgi_harness import logging_to
 from tests.server.live_server import GET, Application, problem, running
 from tests.support.clock import ManualClock, settle
 
 LATE = GET.replace(b"/v1/orders", b"/late")
-MANY = 2 * PIECE // len(GET)
+MANY = 2 * PARSE_CHUNK_BYTES // len(GET)
 """Questions in one write, too many to be taken apart at once."""
 
 
@@ -57,7 +57,7 @@ def test_only_named_proxies_are_believed(proxies: tuple[str, ...]) -> None:
         host="127.0.0.1",
         port=0,
         clock=clock,
-        leaving=Leaving(clock, delay=0, drain=0),
+        leaving=Shutdown(clock, delay=0, drain=0),
         trusted_proxies=proxies,
     ).config
 
@@ -69,7 +69,7 @@ def test_only_named_proxies_are_believed(proxies: tuple[str, ...]) -> None:
 
 
 async def test_one_connection_too_many_is_a_problem_and_the_others_stay() -> None:
-    async with running(Limits(connections=1)) as server:
+    async with running(Limits(max_connections=1)) as server:
         first, second = await server.connect(), await server.connect()
         refused = await second.say(GET)
 
@@ -82,7 +82,7 @@ async def test_one_connection_too_many_is_a_problem_and_the_others_stay() -> Non
 
 
 async def test_a_page_that_is_one_too_many_has_no_vary_of_the_api() -> None:
-    async with running(Limits(connections=1)) as server:
+    async with running(Limits(max_connections=1)) as server:
         await server.connect()
         refused = await (await server.connect()).say(GET.replace(b"/v1/orders", b"/livez"))
 
@@ -91,10 +91,10 @@ async def test_a_page_that_is_one_too_many_has_no_vary_of_the_api() -> None:
 
 
 async def test_far_too_many_are_not_even_told_and_those_within_are_served() -> None:
-    limits = Limits(connections=100)
+    limits = Limits(max_connections=100)
     async with running(limits) as server:
         within_bounds = [await server.connect() for _ in range(100)]
-        told = [await server.connect() for _ in range(limits.accepted - 100)]
+        told = [await server.connect() for _ in range(limits.hard_max_connections - 100)]
         ended = [await server.connect() for _ in range(200)]
 
         assert all([await one.is_closed() for one in ended])
@@ -105,7 +105,7 @@ async def test_far_too_many_are_not_even_told_and_those_within_are_served() -> N
 
 
 async def test_who_came_when_there_was_no_room_is_served_once_there_is() -> None:
-    async with running(Limits(connections=1)) as server:
+    async with running(Limits(max_connections=1)) as server:
         first, second = await server.connect(), await server.connect()
         assert (await first.say(GET)).status == 200
         first.close()
@@ -127,13 +127,19 @@ async def test_a_thousand_who_say_nothing_keep_nobody_from_an_answer() -> None:
 
 @pytest.mark.parametrize(
     ("files", "connections"),
-    [(10_000, 1000), (1000 + REFUSED + 16 + RESERVED, 1000), (600, 504), (97, 1), (0, 1)],
+    [
+        (10_000, 1000),
+        (1000 + REFUSAL_HEADROOM + 16 + RESERVED_FDS, 1000),
+        (600, 504),
+        (97, 1),
+        (0, 1),
+    ],
 )
 def test_callers_are_never_as_many_as_the_open_files(files: int, connections: int) -> None:
-    fitted = within(Limits(connections=1000), files, others=16)
+    limits_for_fd_limit = within(Limits(max_connections=1000), files, others=16)
 
-    assert fitted.connections == connections
-    assert fitted.accepted + 16 + RESERVED <= files or connections == 1
+    assert limits_for_fd_limit.max_connections == connections
+    assert limits_for_fd_limit.hard_max_connections + 16 + RESERVED_FDS <= files or connections == 1
 
 
 # Leaving
@@ -143,7 +149,7 @@ async def test_told_to_leave_it_says_so_and_lets_callers_in_until_the_delay_is_o
     with logging_to() as lines:
         async with running(delay=5, drain=10) as server:
             server.server.handle_exit(signal.SIGTERM, None)
-            assert server.leaving.begun
+            assert server.leaving.started
             assert not await server.server.on_tick(1)
             assert not await server.server.on_tick(2)
             await server.clock.advance(4.9)

@@ -9,20 +9,20 @@ from dataclasses import replace
 from typing import Any
 
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import Ask, Entry, GraceCache, How, Served
+from app.cache.grace_cache import CacheDirective, Entry, GraceCache, Lookup, Outcome
 from app.clock import Clock
-from app.orders.blocks import Block, blocks_of, cut
+from app.orders.blocks import Block, blocks_for_range, slice_rows
 from app.orders.book import OrderBook, Window
-from app.orders.snapshot import Whole
-from app.orders.snapshot_cache import Collection
-from app.orders.snapshot_loader import Reading
+from app.orders.snapshot import Snapshot
+from app.orders.snapshot_cache import SnapshotCache
+from app.orders.snapshot_loader import SnapshotLoader
 from app.single_flight import Awaited, Flight, SingleFlight, always_awaited
-from app.upstream.breaker import Breaker, Health
-from app.upstream.client import UpstreamClient, open_upstream
-from app.upstream.credentials import AccessKey, Pass, TokenCredential
-from app.upstream.errors import OutOfTime
-from app.upstream.limiter import Governor
-from app.upstream.rate import Start
+from app.upstream.breaker import Breaker, CallResult
+from app.upstream.client import UpstreamClient, create_upstream_client
+from app.upstream.credentials import AccessKey, CallAuth, TokenCredential
+from app.upstream.errors import DeadlineExceeded
+from app.upstream.limiter import CallLimiter
+from app.upstream.rate import CallStart
 from app.upstream.token import Token
 from tests.simulation.plan import Seam
 from tests.simulation.world import Parts
@@ -44,7 +44,9 @@ class Planted:
         self.what = what
         self.parts = parts
         self.rules = frozenset(rules)
-        self.seam = seam or (Seam.FETCH if parts.client is open_upstream else Seam.TRANSPORT)
+        self.seam = seam or (
+            Seam.FETCH if parts.client is create_upstream_client else Seam.TRANSPORT
+        )
         self.near = near
 
 
@@ -52,14 +54,14 @@ class Planted:
 
 
 class FreshAtTheTtl(Lifetime):
-    def judge(self, age: float) -> Freshness:
-        return Freshness.FRESH if age == self.ttl else super().judge(age)
+    def freshness(self, age: float) -> Freshness:
+        return Freshness.FRESH if age == self.ttl else super().freshness(age)
 
 
 class NeverGone(Lifetime):
-    def judge(self, age: float) -> Freshness:
-        found = super().judge(age)
-        return Freshness.KEPT if found is Freshness.GONE else found
+    def freshness(self, age: float) -> Freshness:
+        found = super().freshness(age)
+        return Freshness.STALE_IF_ERROR if found is Freshness.EXPIRED else found
 
 
 # The memory.
@@ -68,9 +70,9 @@ Cache = GraceCache[int, Block]
 
 
 class AgeFromTheLanding(Cache):
-    async def _fly(self, key: int, fetch: Any, asked: float, ordinal: int) -> Entry[Block]:
-        entry = await super()._fly(key, fetch, asked, ordinal)
-        late = replace(entry, asked=self._clock.monotonic())
+    async def _fly(self, key: int, fetch: Any, asked: float, sequence: int) -> Entry[Block]:
+        entry = await super()._fly(key, fetch, asked, sequence)
+        late = replace(entry, fetched_at=self._clock.monotonic())
         self._entries.put(key, late)
         return late
 
@@ -78,7 +80,7 @@ class AgeFromTheLanding(Cache):
 class ErrorsForget(Cache):
     def _remember_failure(self, key: int, error: Exception) -> None:
         super()._remember_failure(key, error)
-        self._entries.drop(key)
+        self._entries.remove(key)
 
 
 class ErrorsLengthenLife(Cache):
@@ -86,7 +88,7 @@ class ErrorsLengthenLife(Cache):
         super()._remember_failure(key, error)
         entry = self._entries.get(key)
         if entry:
-            self._entries.put(key, replace(entry, asked=self._clock.monotonic()))
+            self._entries.put(key, replace(entry, fetched_at=self._clock.monotonic()))
 
 
 class EarlyWheneverItLags(Cache):
@@ -98,7 +100,10 @@ class EarlyWheneverItLags(Cache):
 class RenewsWhatFailed(Cache):
     def _may_refresh(self, key: int, entry: Entry[Block]) -> bool:
         del key
-        return not entry.early or self._clock.monotonic() - entry.asked >= self.lifetime.ttl
+        return (
+            not entry.refetched_early
+            or self._clock.monotonic() - entry.fetched_at >= self.lifetime.ttl
+        )
 
 
 class EveryLookWaitsAnew(Cache):
@@ -113,20 +118,22 @@ class WaitsAsLongAsItTakes(Cache):
 
 
 class DeafToNoCache(Cache):
-    async def serve(self, *args: Any, ask: Ask, **named: Any) -> Any:
-        return await super().serve(*args, ask=Ask.NORMAL if ask is Ask.NO_CACHE else ask, **named)
+    async def serve(self, *args: Any, ask: CacheDirective, **named: Any) -> Any:
+        return await super().serve(
+            *args, ask=CacheDirective.DEFAULT if ask is CacheDirective.NO_CACHE else ask, **named
+        )
 
 
 class DeafToOnlyIfCached(Cache):
-    async def serve(self, *args: Any, ask: Ask, **named: Any) -> Any:
-        normal = Ask.NORMAL if ask is Ask.ONLY_IF_CACHED else ask
+    async def serve(self, *args: Any, ask: CacheDirective, **named: Any) -> Any:
+        normal = CacheDirective.DEFAULT if ask is CacheDirective.ONLY_IF_CACHED else ask
         return await super().serve(*args, ask=normal, **named)
 
 
 class NeverRefreshes(Cache):
     def _at_once(self, key: int, entry: Any, freshness: Any, fetch: Any, ask: Any) -> Any:
         if freshness is Freshness.STALE:
-            return Served(entry, freshness, How.HELD_STALE, self.lifetime.ttl)
+            return Lookup(entry, freshness, Outcome.STALE_HIT, self.lifetime.ttl)
         return super()._at_once(key, entry, freshness, fetch, ask)
 
 
@@ -143,7 +150,7 @@ class _Owned(Flight[Entry[Block]]):
 
 
 class FlightsEndWithACaller(Cache):
-    def _join_or_launch(self, key: int, fetch: Any) -> tuple[Flight[Entry[Block]], How]:
+    def _join_or_launch(self, key: int, fetch: Any) -> tuple[Flight[Entry[Block]], Outcome]:
         flight, how = super()._join_or_launch(key, fetch)
         return _Owned(flight._task, self._clock, 100), how
 
@@ -179,7 +186,7 @@ class NoProbe(OrderBook):
     @staticmethod
     def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:
         if telling is None:
-            return list(blocks_of(start, stop, 10**6))
+            return list(blocks_for_range(start, stop, 10**6))
         return OrderBook._wanted(start, stop, telling)
 
 
@@ -196,7 +203,7 @@ class TrustsNeighbours(OrderBook):
 
 class LooksAtTotalsOnly(OrderBook):
     @staticmethod
-    def _lagging(basis: Sequence[Served[Block]], *named: Any) -> list[int]:
+    def _lagging(basis: Sequence[Lookup[Block]], *named: Any) -> list[int]:
         total = basis[0].entry.value.total
         if all(served.entry.value.total == total for served in basis):
             return []
@@ -206,7 +213,7 @@ class LooksAtTotalsOnly(OrderBook):
 class StopsAtTheTotalThatCounts(OrderBook):
     @staticmethod
     def _lagging(
-        basis: Sequence[Served[Block]], start: int, stop: int, telling: Entry[Block] | None
+        basis: Sequence[Lookup[Block]], start: int, stop: int, telling: Entry[Block] | None
     ) -> list[int]:
         found = OrderBook._lagging(basis, start, stop, telling)
         shorter = telling and basis[-1].entry.value.total > telling.value.total
@@ -214,26 +221,32 @@ class StopsAtTheTotalThatCounts(OrderBook):
 
 
 class NeverSaysThatItShifts(OrderBook):
-    async def window(self, start: int, stop: int, ask: Ask = Ask.NORMAL) -> Window:
-        return replace(await super().window(start, stop, ask), shifting=False)
+    async def window(
+        self, start: int, stop: int, ask: CacheDirective = CacheDirective.DEFAULT
+    ) -> Window:
+        return replace(await super().window(start, stop, ask), inconsistent=False)
 
 
 class CriesShift(OrderBook):
-    async def window(self, start: int, stop: int, ask: Ask = Ask.NORMAL) -> Window:
-        return replace(await super().window(start, stop, ask), shifting=True)
+    async def window(
+        self, start: int, stop: int, ask: CacheDirective = CacheDirective.DEFAULT
+    ) -> Window:
+        return replace(await super().window(start, stop, ask), inconsistent=True)
 
 
 class ShowsTwice(OrderBook):
-    def _cut(self, start: int, stop: int, basis: Any, *, shifting: bool = False) -> Window:
-        window = super()._cut(start, stop, basis, shifting=shifting)
-        rows = tuple(row for served in basis for row in cut(start, stop, [served.entry.value]))
+    def _cut(self, start: int, stop: int, basis: Any, *, inconsistent: bool = False) -> Window:
+        window = super()._cut(start, stop, basis, inconsistent=inconsistent)
+        rows = tuple(
+            row for served in basis for row in slice_rows(start, stop, [served.entry.value])
+        )
         return replace(window, rows=rows)
 
 
 class OldestTotal(OrderBook):
-    def _cut(self, start: int, stop: int, basis: Any, *, shifting: bool = False) -> Window:
-        window = super()._cut(start, stop, basis, shifting=shifting)
-        oldest = min(basis, key=lambda served: served.entry.ordinal)
+    def _cut(self, start: int, stop: int, basis: Any, *, inconsistent: bool = False) -> Window:
+        window = super()._cut(start, stop, basis, inconsistent=inconsistent)
+        oldest = min(basis, key=lambda served: served.entry.sequence)
         return replace(window, total=oldest.entry.value.total)
 
 
@@ -245,56 +258,56 @@ class NoDeadline(OrderBook):
 # The whole list.
 
 
-class ReadsWhateverComes(Reading):
+class ReadsWhateverComes(SnapshotLoader):
     async def _lagging(self, *_: Any) -> list[int]:
         return []
 
 
-class ReadsBehindThoseWhoWait(Reading):
-    def __init__(self, book: OrderBook, clock: Clock, awaited: Awaited, **knobs: Any) -> None:
+class ReadsBehindThoseWhoWait(SnapshotLoader):
+    def __init__(self, book: OrderBook, clock: Clock, awaited: Awaited, **config: Any) -> None:
         del awaited
-        super().__init__(book, clock, lambda: False, **knobs)
+        super().__init__(book, clock, lambda: False, **config)
 
 
-class KeepsAGoneList(Collection):
-    def _judge(self, whole: Whole) -> Freshness:
+class KeepsAGoneList(SnapshotCache):
+    def _judge(self, whole: Snapshot) -> Freshness:
         found = super()._judge(whole)
-        return Freshness.KEPT if found is Freshness.GONE else found
+        return Freshness.STALE_IF_ERROR if found is Freshness.EXPIRED else found
 
 
 # The way out.
 
 
-def one_too_many(**knobs: Any) -> UpstreamClient:
-    return open_upstream(**knobs | {"max_concurrency": knobs["max_concurrency"] + 1})
+def one_too_many(**config: Any) -> UpstreamClient:
+    return create_upstream_client(**config | {"max_concurrency": config["max_concurrency"] + 1})
 
 
-def too_fast(**knobs: Any) -> UpstreamClient:
-    return open_upstream(**knobs | {"max_rate": 2 * knobs["max_rate"]})
+def too_fast(**config: Any) -> UpstreamClient:
+    return create_upstream_client(**config | {"max_rate": 2 * config["max_rate"]})
 
 
-def too_many_tries(**knobs: Any) -> UpstreamClient:
-    return open_upstream(**knobs | {"tries": 50})
+def too_many_tries(**config: Any) -> UpstreamClient:
+    return create_upstream_client(**config | {"tries": 50})
 
 
 def _breaker(kind: type[Breaker]) -> Parts:
     """A client whose breaker is of that kind."""
 
-    def make(**knobs: Any) -> UpstreamClient:
-        client = open_upstream(**knobs)
-        client._calls._guard._breaker = kind(pause=knobs["breaker_pause"])
+    def make(**config: Any) -> UpstreamClient:
+        client = create_upstream_client(**config)
+        client._calls._guard._breaker = kind(pause=config["breaker_pause"])
         return client
 
     return Parts(client=make)
 
 
-def _governor(kind: type[Governor]) -> Parts:
+def _governor(kind: type[CallLimiter]) -> Parts:
     """A client whose governor is of that kind."""
 
-    def make(**knobs: Any) -> UpstreamClient:
-        client = open_upstream(**knobs)
+    def make(**config: Any) -> UpstreamClient:
+        client = create_upstream_client(**config)
         client._calls._guard._governor = kind(
-            knobs["clock"], max_concurrency=knobs["max_concurrency"], max_rate=knobs["max_rate"]
+            config["clock"], max_concurrency=config["max_concurrency"], max_rate=config["max_rate"]
         )
         return client
 
@@ -302,64 +315,64 @@ def _governor(kind: type[Governor]) -> Parts:
 
 
 class NeverOpens(Breaker):
-    def refused_for(self, now: float) -> None:
+    def retry_in(self, now: float) -> None:
         del now
 
 
 class ProbesInACrowd(Breaker):
-    def refused_for(self, now: float) -> float | None:
-        return None if self._probing else super().refused_for(now)
+    def retry_in(self, now: float) -> float | None:
+        return None if self._probing else super().retry_in(now)
 
 
 class StaysOpen(Breaker):
-    def leave(self, turn: int, health: Health, now: float) -> float | None:
-        if self._probing and health is Health.WELL:
-            health = Health.ILL
-        return super().leave(turn, health, now)
+    def after_call(self, turn: int, health: CallResult, now: float) -> float | None:
+        if self._probing and health is CallResult.SUCCESS:
+            health = CallResult.FAILURE
+        return super().after_call(turn, health, now)
 
 
-class DeafToThrottling(Governor):
-    def throttled(self, started: float, retry_after: float | None) -> None:
+class DeafToThrottling(CallLimiter):
+    def on_throttled(self, started: float, retry_after: float | None) -> None:
         """Nothing is done."""
 
 
-class FirstComeFirstServed(Governor):
-    async def take(self, deadline: float, awaited: Awaited = always_awaited) -> Start:
+class FirstComeFirstServed(CallLimiter):
+    async def acquire(self, deadline: float, awaited: Awaited = always_awaited) -> CallStart:
         del awaited
-        return await super().take(deadline)
+        return await super().acquire(deadline)
 
 
-class KeepsAPlaceForLeavers(Governor):
-    async def _turn_of(self, waiting: Any, seconds: float) -> Start:
+class KeepsAPlaceForLeavers(CallLimiter):
+    async def _turn_of(self, waiting: Any, seconds: float) -> CallStart:
         try:
             return await super()._turn_of(waiting, seconds)
-        except OutOfTime:
+        except DeadlineExceeded:
             self._waiting.append(waiting)
             raise
 
 
-class NeverGivesBack(Governor):
-    def give(self) -> None:
+class NeverGivesBack(CallLimiter):
+    def release(self) -> None:
         if self.queued:
-            super().give()
+            super().release()
 
 
 def _credential(kind: type[TokenCredential]) -> Parts:
     """A client whose credentials are of that kind."""
 
-    def make(**knobs: Any) -> UpstreamClient:
-        client = open_upstream(**knobs)
+    def make(**config: Any) -> UpstreamClient:
+        client = create_upstream_client(**config)
 
         def make_credential(key: AccessKey) -> TokenCredential:
             return kind(
                 client._calls,
-                knobs["clock"],
+                config["clock"],
                 access_key=key,
-                pool_id=knobs["pool_id"],
-                deadline=knobs["deadline"],
+                pool_id=config["pool_id"],
+                deadline=config["deadline"],
             )
 
-        key = AccessKey(knobs["access_key_id"], knobs["access_key_secret"])
+        key = AccessKey(config["access_key_id"], config["access_key_secret"])
         client.credential = make_credential(key)
         client.make_credential = make_credential
         return client
@@ -369,11 +382,11 @@ def _credential(kind: type[TokenCredential]) -> Parts:
 
 class DropsAnyToken(TokenCredential):
     async def renew(
-        self, refused: Pass, path: str, params: Mapping[str, str], *, deadline: float
+        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
     ) -> Token:
         del refused
         self._held = None
-        return await self.admit(path, params, deadline=deadline)
+        return await self.authorize(path, params, deadline=deadline)
 
 
 class _EachAsks(SingleFlight[None, Token]):
@@ -393,10 +406,10 @@ class RenewsForEach(TokenCredential):
 
 class KeepsTheRefused(TokenCredential):
     async def renew(
-        self, refused: Pass, path: str, params: Mapping[str, str], *, deadline: float
+        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
     ) -> Token:
         del refused
-        return await self.admit(path, params, deadline=deadline)
+        return await self.authorize(path, params, deadline=deadline)
 
 
 def _cache(kind: Callable[..., Cache]) -> Parts:

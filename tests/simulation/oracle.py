@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import Ask, Entry, NotInCache, WaitEnded
+from app.cache.grace_cache import CacheDirective, Entry, NotInCache, WaitTimeout
 from app.orders.blocks import Block
 from app.orders.mapping import Row
 from app.orders.snapshot_cache import CollectionLoading
@@ -29,7 +29,7 @@ MOST_REFUSALS = 2
 MOST_TRIES = 3
 SLACK = 0.5
 PAUSES = (1.0, 2.0, 4.0, 5.0)
-REJECTED_PAUSE = 10.0
+REJECTED_BACKOFF_SECONDS = 10.0
 
 
 class Violation(Exception):
@@ -64,7 +64,7 @@ class Answer:
 
     rows: tuple[Row, ...]
     total: int
-    shifting: bool
+    inconsistent: bool
     entries: tuple[Entry[Block], ...]
     claims: tuple[Freshness, ...]
     failed: bool = False
@@ -182,7 +182,7 @@ class Oracle:
     _refused: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._breaker = _Breaker(self.plan.knobs.breaker_pause)
+        self._breaker = _Breaker(self.plan.config.breaker_pause)
 
     def say(self, who: str, what: str) -> None:
         """Note what happened, if anybody reads it."""
@@ -204,7 +204,7 @@ class Oracle:
         if index in self._flying:
             self.broken("one flight a key", f"block {index} is asked for twice at once")
         self._flying[index] = fetch
-        if by and by.caller.ask is Ask.ONLY_IF_CACHED:
+        if by and by.caller.ask is CacheDirective.ONLY_IF_CACHED:
             self.broken("only-if-cached launches nothing", f"caller {by.number} did")
         failures = self._failures.get(index)
         if failures and fetch.asked < failures.until:
@@ -229,7 +229,7 @@ class Oracle:
         pause = PAUSES[min(failures.in_a_row, len(PAUSES)) - 1]
         if isinstance(error, UpstreamCredentialRejected):
             # Told by what pauses already, it is for what is left of that.
-            pause = error.retry_after or REJECTED_PAUSE
+            pause = error.retry_after or REJECTED_BACKOFF_SECONDS
         if isinstance(error, UpstreamUnavailable):
             pause = 0.0  # nobody was asked
         failures.until = fetch.failed + pause
@@ -252,9 +252,9 @@ class Oracle:
         call = Call(what, by, self.time())
         self.say("wire", f"{by or 'nobody'} asks for {what}")
         self._in_flight += 1
-        if self._in_flight > self.plan.knobs.max_concurrency:
+        if self._in_flight > self.plan.config.max_concurrency:
             self.broken("no more calls in flight than allowed", f"{self._in_flight} at once")
-        rate = self.plan.knobs.max_rate
+        rate = self.plan.config.max_rate
         self._starts.append(call.began)
         if len(self._starts) > rate and call.began - self._starts[-1 - rate] < 1.0:
             self.broken("no more calls a second than allowed", f"over {rate} within a second")
@@ -292,7 +292,7 @@ class Oracle:
         self._refused.add(token)
         if fetch:
             fetch.refusals += 1
-            most = MOST_REFUSALS * (2 if self.plan.exchange else 1)
+            most = MOST_REFUSALS * (2 if self.plan.context else 1)
             if fetch.refusals > most:
                 self.broken("a refused call is asked once more", f"fetch {fetch.serial}")
 
@@ -319,7 +319,7 @@ class Oracle:
 
     def _is_good(self, token: str) -> bool:
         life = self.plan.token_life
-        until = self._tokens.get(token, 0.0) - min(life / 10, 60.0) - self.plan.knobs.deadline
+        until = self._tokens.get(token, 0.0) - min(life / 10, 60.0) - self.plan.config.deadline
         # A token's life counts from when it was asked for: at most a deadline before it was given.
         return token not in self._refused and self.time() < until
 
@@ -346,7 +346,7 @@ class Oracle:
         self.say(
             f"caller {visit.number}",
             f"asks for {caller.start}..{caller.stop}"
-            + (f" ({caller.ask.value})" if caller.ask is not Ask.NORMAL else ""),
+            + (f" ({caller.ask.value})" if caller.ask is not CacheDirective.DEFAULT else ""),
         )
 
     def left(self, visit: Visit) -> None:
@@ -363,7 +363,7 @@ class Oracle:
             f"gets {len(answer.rows)} of {answer.total}"
             f" from fetches {[fetch.serial for fetch in basis]}"
             f" {'/'.join(claim.value for claim in answer.claims)}"
-            + (", shifting" if answer.shifting else ""),
+            + (", shifting" if answer.inconsistent else ""),
         )
         self._each_once(answer.rows)
         # A reading of the whole list is one flight: who joins it gets what it has gathered.
@@ -376,13 +376,13 @@ class Oracle:
             # A list told as stale rests on what was held; so may one with no room for all.
             if not visit.caller.all or (claim is Freshness.FRESH and self.plan.roomy):
                 self._not_outdone(visit, fetch)
-            if visit.caller.ask is Ask.NO_CACHE and not visit.caller.all:
+            if visit.caller.ask is CacheDirective.NO_CACHE and not visit.caller.all:
                 self._asked_again(visit, fetch, failed=answer.failed)
         newest = max(fetch.asked for fetch in basis)
         if answer.total not in {fetch.total for fetch in basis if fetch.asked == newest}:
             self.broken("the newest total", f"told {answer.total}")
         self._back(visit, basis)
-        if answer.shifting:
+        if answer.inconsistent:
             self._shifting(visit, answer.rows, basis)
         else:
             if visit.caller.start >= answer.total and not visit.caller.all:
@@ -405,7 +405,7 @@ class Oracle:
     def _back(self, visit: Visit, basis: Sequence[Fetch]) -> None:
         """Within one ttl of the upstream's return, what is asked for was answered after it."""
         returns = self.plan.returns
-        if returns is None or visit.came < START + returns + self.plan.knobs.ttl:
+        if returns is None or visit.came < START + returns + self.plan.config.ttl:
             return
         if any((fetch.landed or 0.0) < START + returns for fetch in basis):
             self.broken("fresh again within one ttl", f"{[each.serial for each in basis]}")
@@ -417,11 +417,11 @@ class Oracle:
         self._in_time(visit)
         whole = self._whole_held(visit)
         if isinstance(error, NotInCache):
-            if visit.caller.ask is not Ask.ONLY_IF_CACHED or whole:
+            if visit.caller.ask is not CacheDirective.ONLY_IF_CACHED or whole:
                 self.broken("only-if-cached serves what is held", "but there was an error")
             return
-        if isinstance(error, (WaitEnded, CollectionLoading)):
-            if self.time() < visit.came + self.plan.knobs.deadline:
+        if isinstance(error, (WaitTimeout, CollectionLoading)):
+            if self.time() < visit.came + self.plan.config.deadline:
                 self.broken("who waits is waited with", "gave up before the deadline")
         elif not isinstance(error, UpstreamError):
             self.broken("no fault of our own", repr(error))
@@ -439,21 +439,21 @@ class Oracle:
         """What is held is what was said, when it was asked for."""
         if entry.value.rows != fetch.rows or entry.value.total != fetch.total:
             self.broken("what is held is what was said", f"block {fetch.index}")
-        if entry.asked != fetch.asked:
+        if entry.fetched_at != fetch.asked:
             self.broken("age counts from the asking", f"block {fetch.index}")
 
     def _honest(self, visit: Visit, fetch: Fetch, claim: Freshness, *, joined: bool) -> None:
         """How good it is told to be is how good it was when the caller asked."""
-        knobs = self.plan.knobs
+        config = self.plan.config
         assert fetch.landed is not None
         if fetch.landed >= visit.came:
             return  # waited for
         age = visit.came - fetch.asked
-        if age >= knobs.life and not joined:
+        if age >= config.life and not joined:
             self.broken("never older than ttl + grace + keep", f"age {age:g}")
-        if claim is Freshness.FRESH and age >= knobs.ttl:
+        if claim is Freshness.FRESH and age >= config.ttl:
             self.broken("fresh is younger than the ttl", f"age {age:g}")
-        if claim is Freshness.STALE and age >= knobs.ttl + knobs.grace:
+        if claim is Freshness.STALE and age >= config.ttl + config.grace:
             self.broken("stale is younger than ttl + grace", f"age {age:g}")
 
     def _asked_again(self, visit: Visit, fetch: Fetch, *, failed: bool) -> None:
@@ -461,7 +461,7 @@ class Oracle:
         age = visit.came - fetch.asked
         waited_for = fetch.landed is not None and fetch.landed >= visit.came
         excused = waited_for or failed or fetch.index in self._failures
-        if age >= self.plan.knobs.min_age and not excused:
+        if age >= self.plan.config.min_age and not excused:
             self.broken("no-cache asks again", f"age {age:g}")
 
     def _not_outdone(self, visit: Visit, fetch: Fetch) -> None:
@@ -477,8 +477,8 @@ class Oracle:
 
     def _totals_that_count(self, now: float, landed: Sequence[Fetch]) -> set[int | None]:
         """What the answer asked for last told, unless it is gone: of several, any."""
-        last = max((fetch.asked for fetch in landed), default=-self.plan.knobs.life)
-        if now - last >= self.plan.knobs.life:
+        last = max((fetch.asked for fetch in landed), default=-self.plan.config.life)
+        if now - last >= self.plan.config.life:
             return {None}
         return {fetch.total for fetch in landed if fetch.asked == last}
 
@@ -510,13 +510,13 @@ class Oracle:
 
     def _in_time(self, visit: Visit) -> None:
         """Nobody waits longer than the deadline; with something held, not longer than WAIT."""
-        knobs = self.plan.knobs
+        config = self.plan.config
         waited = self.time() - visit.came
-        if waited > knobs.deadline + SLACK:
+        if waited > config.deadline + SLACK:
             self.broken("no one waits past the deadline", f"{waited:g} s")
-        if waited > 0 and visit.caller.ask is Ask.ONLY_IF_CACHED:
+        if waited > 0 and visit.caller.ask is CacheDirective.ONLY_IF_CACHED:
             self.broken("only-if-cached waits for nothing", f"{waited:g} s")
-        if waited > knobs.wait and self._whole_held(visit):
+        if waited > config.wait and self._whole_held(visit):
             self.broken("who could be served waits no longer than WAIT", f"{waited:g} s")
 
     # What could be known.
@@ -525,7 +525,7 @@ class Oracle:
         """The newest answer for each block that is not gone; landed before `since`, if given."""
         held: dict[int, Fetch] = {}
         for fetch in self.fetches:
-            if fetch.landed is None or now - fetch.asked >= self.plan.knobs.life:
+            if fetch.landed is None or now - fetch.asked >= self.plan.config.life:
                 continue
             if since is not None and fetch.landed >= since:
                 continue
@@ -558,7 +558,7 @@ class Oracle:
 
     def over(self) -> None:
         """The calls that the world cost, callers' no-cache and failed ones aside."""
-        if not self.plan.roomy or any(c.ask is Ask.NO_CACHE for c in self.plan.callers):
+        if not self.plan.roomy or any(c.ask is CacheDirective.NO_CACHE for c in self.plan.callers):
             return
         answered = [fetch for fetch in self.fetches if fetch.failed is None]
         most = max((fetch.total for fetch in answered), default=0)
@@ -569,16 +569,16 @@ class Oracle:
 
     def _bounded(self, asked: Sequence[float], bound: int) -> None:
         for first, last in zip(asked, asked[bound:], strict=False):
-            if last - first < self.plan.knobs.ttl:
-                self.broken("bounded calls", f"more than {bound} within {self.plan.knobs.ttl:g} s")
+            if last - first < self.plan.config.ttl:
+                self.broken("bounded calls", f"more than {bound} within {self.plan.config.ttl:g} s")
                 return
 
     def converged(self, visit: Visit, answer: Answer, truth: tuple[Row, ...]) -> None:
         """The upstream is well and still for long: an answer is fresh, whole and true."""
-        if answer.shifting:
+        if answer.inconsistent:
             self.broken("it heals", "still shifting")
-        ages = [visit.came - entry.asked for entry in answer.entries]
-        ttl = self.plan.knobs.ttl
+        ages = [visit.came - entry.fetched_at for entry in answer.entries]
+        ttl = self.plan.config.ttl
         # A life may end between the look before and this one, which is the one that refreshes it.
         just_ended = any(ttl <= age < ttl + BETWEEN_LOOKS for age in ages)
         if not just_ended and any(claim is not Freshness.FRESH for claim in answer.claims):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from app.cache.grace_cache import Ask
+from app.cache.grace_cache import CacheDirective
 
 BLOCK = 50
 ALL = (0, 10**6)
@@ -96,7 +96,7 @@ class Caller:
     at: float
     start: int
     stop: int
-    ask: Ask = Ask.NORMAL
+    ask: CacheDirective = CacheDirective.DEFAULT
     leaves_after: float | None = None
 
     @property
@@ -140,7 +140,7 @@ class Plan:
     seed: int
     seam: Seam
     unfair: bool
-    knobs: Knobs
+    config: Knobs
     size: int
     latencies: tuple[float, ...]
     callers: tuple[Caller, ...]
@@ -148,7 +148,7 @@ class Plan:
     spells: tuple[Spell, ...] = ()
     revoked: tuple[float, ...] = ()
     token_life: int = 7200
-    exchange: Exchange | None = None
+    context: Exchange | None = None
     ends: float = 0.0
     returns: float | None = None
     """When the upstream is back from a long outage, through which each block is asked for often."""
@@ -163,19 +163,19 @@ class Plan:
     @property
     def sound(self) -> bool:
         """Whether the upstream never fails, and answers before anyone's time is over."""
-        return not self.spells and max(self.latencies) < self.knobs.deadline / 2
+        return not self.spells and max(self.latencies) < self.config.deadline / 2
 
     @property
     def easy(self) -> bool:
         """Whether nothing at all can keep a caller from a good answer."""
         if self.seam is Seam.FETCH:
             return self.sound
-        return self.sound and not self.knobs.tight and not self.revoked and self.token_life > HOUR
+        return self.sound and not self.config.tight and not self.revoked and self.token_life > HOUR
 
     @property
     def roomy(self) -> bool:
         """Whether every block can be held."""
-        return self.knobs.max_blocks >= 100
+        return self.config.max_blocks >= 100
 
 
 def seam_of(seed: int) -> Seam:
@@ -194,9 +194,9 @@ def draw(seed: int) -> Plan:
         return _small(seed, rng)
     if seed % OUTAGE_EACH == 1:
         return _outage(seed, seam, rng)
-    knobs = _knobs(rng, seam)
+    config = _knobs(rng, seam)
     size = rng.choice(SIZES)
-    moments = _moments(rng, knobs)
+    moments = _moments(rng, config)
     ends = max(moments) + 2.0
     quick = rng.random() < 0.6
     spells = _spells(rng, moments, ends) if rng.random() < 0.5 else ()
@@ -204,13 +204,13 @@ def draw(seed: int) -> Plan:
         seed=seed,
         seam=seam,
         unfair=rng.random() < 0.4,
-        knobs=knobs,
+        config=config,
         size=size,
         latencies=(0.0, 0.25, 0.5, 1.0) if quick else (0.0, 0.5, 2.0, 3.5, 7.75, 9.0),
-        callers=_callers(rng, knobs, size, moments),
+        callers=_callers(rng, config, size, moments),
         shifts=_shifts(rng, size, moments) if rng.random() < 0.6 else (),
         spells=spells,
-        exchange=_exchange(rng, moments, may_end=not spells) if rng.random() < 0.4 else None,
+        context=_exchange(rng, moments, may_end=not spells) if rng.random() < 0.4 else None,
         revoked=tuple(_near(rng, moments) for _ in range(rng.randrange(3))),
         token_life=rng.choice((5, 10, 30, 7200)),
         ends=ends,
@@ -220,17 +220,17 @@ def draw(seed: int) -> Plan:
 
 def _small(seed: int, rng: Random) -> Plan:
     """Two to four callers around three moments: a race of a few needs no more. Costs a third."""
-    knobs = _knobs(rng, Seam.FETCH)
+    config = _knobs(rng, Seam.FETCH)
     size = rng.choice((1, 51, 75, 101))
-    second = rng.choice((0.0, GRID, 1.0, knobs.ttl, knobs.ttl + knobs.grace))
+    second = rng.choice((0.0, GRID, 1.0, config.ttl, config.ttl + config.grace))
     moments = (0.0, second, second + rng.choice((0.0, GRID, 1.0)))
     ends = max(moments) + 2.0
-    callers = rng.sample(_callers(rng, knobs, size, moments), rng.randrange(2, 5))
+    callers = rng.sample(_callers(rng, config, size, moments), rng.randrange(2, 5))
     return Plan(
         seed=seed,
         seam=Seam.FETCH,
         unfair=rng.random() < 0.5,
-        knobs=knobs,
+        config=config,
         size=size,
         latencies=(0.0, 0.25, 0.5, 1.0) if rng.random() < 0.7 else (0.0, 0.5, 2.0, 7.75, 9.0),
         callers=tuple(sorted(callers, key=lambda caller: caller.at)),
@@ -242,11 +242,11 @@ def _small(seed: int, rng: Random) -> Plan:
 
 def _outage(seed: int, seam: Seam, rng: Random) -> Plan:
     """Ten minutes without an upstream, at the settings that are the default."""
-    knobs = Knobs(ttl=60, grace=300, keep=86400, wait=2, min_age=5, deadline=8)
+    config = Knobs(ttl=60, grace=300, keep=86400, wait=2, min_age=5, deadline=8)
     size = rng.choice((1, 50, 101, 180))
     began = 2.0 + GRID * rng.randrange(400)
     returns = began + 600.0
-    ends = returns + 2 * knobs.ttl
+    ends = returns + 2 * config.ttl
     callers = tuple(
         Caller(at + GRID * rng.randrange(8), start, stop)
         for start, stop in (*((start, start + BLOCK) for start in range(0, size, BLOCK)), ALL)
@@ -256,7 +256,7 @@ def _outage(seed: int, seam: Seam, rng: Random) -> Plan:
         seed=seed,
         seam=seam,
         unfair=rng.random() < 0.4,
-        knobs=knobs,
+        config=config,
         size=size,
         latencies=(0.0, 0.25, 0.5, 1.0),
         callers=tuple(sorted(callers, key=lambda caller: caller.at)),
@@ -282,11 +282,11 @@ def _knobs(rng: Random, seam: Seam) -> Knobs:
     )
 
 
-def _moments(rng: Random, knobs: Knobs) -> tuple[float, ...]:
+def _moments(rng: Random, config: Knobs) -> tuple[float, ...]:
     """When things happen: at once, soon, or just when something turns stale, kept or gone."""
     if rng.random() < 0.15:  # all within one ttl
-        return tuple(GRID * rng.randrange(int(knobs.ttl / GRID)) for _ in range(8))
-    steps = (0.0, GRID, 1.0, knobs.ttl, knobs.ttl, knobs.ttl + knobs.grace, knobs.life)
+        return tuple(GRID * rng.randrange(int(config.ttl / GRID)) for _ in range(8))
+    steps = (0.0, GRID, 1.0, config.ttl, config.ttl, config.ttl + config.grace, config.life)
     moment = 0.0
     moments = [moment]
     for _ in range(rng.randrange(2, 7)):
@@ -301,15 +301,21 @@ def _near(rng: Random, moments: tuple[float, ...]) -> float:
 
 
 def _callers(
-    rng: Random, knobs: Knobs, size: int, moments: tuple[float, ...]
+    rng: Random, config: Knobs, size: int, moments: tuple[float, ...]
 ) -> tuple[Caller, ...]:
     leaving = rng.random() < 0.4
     odd = rng.random() < 0.4
     windows = _windows(rng, size) + (ALL,) * rng.choice((0, 0, 1, 2))
     callers = []
     for _ in range(rng.randrange(4, 16)):
-        ask = rng.choice((Ask.NO_CACHE, Ask.ONLY_IF_CACHED, Ask.NORMAL)) if odd else Ask.NORMAL
-        leaves = rng.choice((0.0, GRID, 1.0, knobs.wait)) if rng.random() < 0.4 else None
+        ask = (
+            rng.choice(
+                (CacheDirective.NO_CACHE, CacheDirective.ONLY_IF_CACHED, CacheDirective.DEFAULT)
+            )
+            if odd
+            else CacheDirective.DEFAULT
+        )
+        leaves = rng.choice((0.0, GRID, 1.0, config.wait)) if rng.random() < 0.4 else None
         start, stop = rng.choice(windows)
         callers.append(Caller(_near(rng, moments), start, stop, ask, leaves if leaving else None))
     return tuple(sorted(callers, key=lambda caller: caller.at))

@@ -86,7 +86,7 @@ class SimulatedUpstream:
         self._well = False
         self._serials = count(1)
         self._numbers = plan.size
-        self._fair = min(LONGEST_PATIENCE, plan.knobs.deadline) / 2
+        self._fair = min(LONGEST_PATIENCE, plan.config.deadline) / 2
         self._tokens: dict[str, tuple[str, float]] = {}
         self._keys = {FIRST_KEY}
         self.configured = FIRST_KEY
@@ -117,12 +117,12 @@ class SimulatedUpstream:
         self._well = True
         self._oracle.say("upstream", "well again")
 
-    def exchange(self, exchange: Exchange) -> None:
+    def context(self, context: Exchange) -> None:
         """Another credential is set; a good one is known here."""
         self.configured = "second"
-        if exchange.good:
+        if context.good:
             self._keys.add(self.configured)
-        self._oracle.say("operator", f"sets a {'good' if exchange.good else 'bad'} credential")
+        self._oracle.say("operator", f"sets a {'good' if context.good else 'bad'} credential")
 
     def end_old_key(self) -> None:
         """The first credential is good no longer, nor is what it was given."""

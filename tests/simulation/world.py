@@ -15,18 +15,18 @@ from pydantic import SecretStr
 
 from app import main
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import Ask, Entry, GraceCache, How
+from app.cache.grace_cache import CacheDirective, Entry, GraceCache, Outcome
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
-from app.orders.snapshot_cache import Collection
-from app.orders.snapshot_loader import Reading
+from app.orders.snapshot_cache import SnapshotCache
+from app.orders.snapshot_loader import SnapshotLoader
 from app.single_flight import Awaited
-from app.upstream.client import UpstreamClient, open_upstream
-from app.upstream.credential_rotation import Rotation
+from app.upstream.client import UpstreamClient, create_upstream_client
+from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
-from app.upstream.wire import OrdersAnswer
+from app.upstream.wire import OrderListResponse
 from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
 from tests.simulation.oracle import BETWEEN_LOOKS, Answer, Oracle, Violation, Visit
 from tests.simulation.plan import ALL, Caller, Plan, Seam
@@ -50,9 +50,9 @@ class Parts:
     lifetime: Callable[[float, float, float], Lifetime] = Lifetime
     cache: Callable[..., GraceCache[int, Block]] = GraceCache
     book: Callable[..., OrderBook] = OrderBook
-    collection: Callable[..., Collection] = Collection
-    reading: Callable[..., Reading] = Reading
-    client: Callable[..., UpstreamClient] = open_upstream
+    collection: Callable[..., SnapshotCache] = SnapshotCache
+    reading: Callable[..., SnapshotLoader] = SnapshotLoader
+    client: Callable[..., UpstreamClient] = create_upstream_client
     pause: Callable[[Exception, int], float] = main._pause
 
 
@@ -108,25 +108,25 @@ class _World:
         self._clock = SimulatedClock(loop)
         self._upstream = SimulatedUpstream(plan, self._clock, rng, oracle)
         self._client = self._open(parts, rng) if plan.seam is Seam.TRANSPORT else None
-        self._rotation = self._rotate(self._client) if self._client and plan.exchange else None
+        self._rotation = self._rotate(self._client) if self._client and plan.context else None
         self._cache: GraceCache[int, Block] | None = None
         self._book = parts.book(
-            partial(self._memory, parts), self._fetch, self._clock, deadline=plan.knobs.deadline
+            partial(self._memory, parts), self._fetch, self._clock, deadline=plan.config.deadline
         )
         self._collection = parts.collection(
             self._book,
             self._clock,
             partial(self._reading, parts),
-            deadline=plan.knobs.deadline,
-            wait=plan.knobs.wait,
+            deadline=plan.config.deadline,
+            wait=plan.config.wait,
             pause=parts.pause,
-            told_later=main._told_later,
+            aged=main._told_later,
         )
         self._callers: list[asyncio.Task[None]] = []
         self._prepared: dict[tuple[int, int], Answer] = {}
 
     def _open(self, parts: Parts, rng: Random) -> UpstreamClient:
-        knobs = self._plan.knobs
+        config = self._plan.config
         return parts.client(
             base_url="https://upstream.example",
             access_key_id=_key(FIRST_KEY).id,
@@ -138,26 +138,26 @@ class _World:
             proxy=None,
             connect_timeout=2.0,
             read_timeout=5.0,
-            deadline=knobs.deadline,
-            max_concurrency=knobs.max_concurrency,
-            max_rate=knobs.max_rate,
-            breaker_pause=knobs.breaker_pause,
+            deadline=config.deadline,
+            max_concurrency=config.max_concurrency,
+            max_rate=config.max_rate,
+            breaker_pause=config.breaker_pause,
             clock=self._clock,
             chance=rng.random,
             transport=SimulatedNetwork(self._upstream, self._oracle),
         )
 
-    def _rotate(self, client: UpstreamClient) -> Rotation:
-        return Rotation(
+    def _rotate(self, client: UpstreamClient) -> CredentialRotation:
+        return CredentialRotation(
             client,
             self._clock,
             in_use=_key(FIRST_KEY),
             state=lambda: self._upstream.configured,
             read=lambda: _key(self._upstream.configured),
-            deadline=self._plan.knobs.deadline,
+            deadline=self._plan.config.deadline,
         )
 
-    def _reading(self, parts: Parts, awaited: Awaited) -> Reading:
+    def _reading(self, parts: Parts, awaited: Awaited) -> SnapshotLoader:
         return parts.reading(
             self._book, self._clock, awaited, concurrency=2, max_orders=100_000, max_bytes=10**9
         )
@@ -165,17 +165,17 @@ class _World:
     def _memory(
         self, parts: Parts, landed: Callable[[int, Entry[Block]], None]
     ) -> GraceCache[int, Block]:
-        knobs = self._plan.knobs
+        config = self._plan.config
         self._cache = parts.cache(
-            parts.lifetime(knobs.ttl, knobs.grace, knobs.keep),
+            parts.lifetime(config.ttl, config.grace, config.grace + config.keep),
             self._clock,
-            min_age=knobs.min_age,
-            wait=knobs.wait,
-            max_entries=knobs.max_blocks,
+            min_age=config.min_age,
+            wait=config.wait,
+            max_entries=config.max_blocks,
             max_bytes=10**9,
-            weigh=lambda block: len(block.rows),
+            size_of=lambda block: len(block.rows),
             pause=parts.pause,
-            told_later=main._told_later,
+            aged=main._told_later,
             facts=(UpstreamNotFound,),
             landed=landed,
         )
@@ -191,8 +191,10 @@ class _World:
                 orders = state.block(index)
                 total = len(state.orders)
             else:
-                deadline = self._clock.monotonic() + self._plan.knobs.deadline
-                answer = await self._client.orders(index + 1, deadline=deadline, awaited=awaited)
+                deadline = self._clock.monotonic() + self._plan.config.deadline
+                answer = await self._client.list_orders(
+                    index + 1, deadline=deadline, awaited=awaited
+                )
                 state = self._upstream.states[int((answer.request_id or "").removeprefix("s"))]
                 orders, total = _orders(answer), answer.total
         except asyncio.CancelledError:
@@ -213,10 +215,10 @@ class _World:
             for at in plan.revoked:
                 self._loop.call_at(START + at, self._upstream.revoke)
         looking = self._loop.create_task(self._rotation.run()) if self._rotation else None
-        if plan.exchange and self._rotation:
-            self._loop.call_at(START + plan.exchange.at, self._upstream.exchange, plan.exchange)
-            if plan.exchange.old_ends_after is not None:
-                ends = plan.exchange.at + plan.exchange.old_ends_after
+        if plan.context and self._rotation:
+            self._loop.call_at(START + plan.context.at, self._upstream.context, plan.context)
+            if plan.context.old_ends_after is not None:
+                ends = plan.context.at + plan.context.old_ends_after
                 self._loop.call_at(START + ends, self._upstream.end_old_key)
         for number, caller in enumerate(plan.callers):
             self._loop.call_at(START + caller.at, self._comes, number, caller)
@@ -226,7 +228,7 @@ class _World:
         if plan.heals:
             for judged in (False, False, True):
                 await self._heal(judged=judged)
-                await self._clock.sleep(BETWEEN_LOOKS if plan.knobs.tight else 0.5)
+                await self._clock.sleep(BETWEEN_LOOKS if plan.config.tight else 0.5)
         if looking:
             looking.cancel()
         await self._close()
@@ -256,28 +258,28 @@ class _World:
         """A window; sent again as it was composed before, as long as that is good."""
         asked = (caller.start, caller.stop)
         prepared = self._prepared.get(asked)
-        plain = caller.ask is Ask.NORMAL
+        plain = caller.ask is CacheDirective.DEFAULT
         if plain and prepared and self._book.is_current(prepared.entries, prepared.total):
             return replace(prepared, claims=(Freshness.FRESH,) * len(prepared.entries))
         window = await self._book.window(*asked, caller.ask)
         answer = Answer(
             window.rows,
             window.total,
-            window.shifting,
-            tuple(served.entry for served in window.served),
-            tuple(served.freshness for served in window.served),
-            any(served.how is How.FAILED for served in window.served),
+            window.inconsistent,
+            tuple(served.entry for served in window.lookups),
+            tuple(served.freshness for served in window.lookups),
+            any(served.outcome is Outcome.STALE_IF_ERROR for served in window.lookups),
         )
-        if not answer.shifting:
+        if not answer.inconsistent:
             self._prepared[asked] = answer
         return answer
 
-    async def _whole(self, ask: Ask) -> Answer:
+    async def _whole(self, ask: CacheDirective) -> Answer:
         """The whole list, which is as good as its oldest block."""
-        whole, served = await self._collection.whole(ask)
-        total = max(whole.entries, key=lambda entry: entry.ordinal).value.total
-        claims = (served.freshness,) * len(whole.entries)
-        return Answer(whole.content.rows, total, whole.shifting, whole.entries, claims)
+        whole, served = await self._collection.get(ask)
+        total = max(whole.blocks, key=lambda entry: entry.sequence).value.total
+        claims = (served.freshness,) * len(whole.blocks)
+        return Answer(whole.content.rows, total, whole.inconsistent, whole.blocks, claims)
 
     async def _heal(self, *, judged: bool) -> None:
         truth = self._upstream.now.orders
@@ -311,7 +313,7 @@ class _World:
             await self._rotation.close(5.0)
         if self._client is not None:
             governor = self._client._calls._guard._governor
-            if governor.queued or governor._free != self._plan.knobs.max_concurrency:
+            if governor.queued or governor._free != self._plan.config.max_concurrency:
                 self._oracle.broken("nothing is left behind", "a place of the governor")
             await self._client.aclose(5.0)
         for task in self._callers:
@@ -323,6 +325,6 @@ def _key(name: str) -> AccessKey:
     return AccessKey(SecretStr(name), SecretStr("secret"))
 
 
-def _orders(answer: OrdersAnswer) -> tuple[Row, ...]:
+def _orders(answer: OrderListResponse) -> tuple[Row, ...]:
     sent: list[Any] = list(answer.rows)
     return tuple(order(str(row["orderNo"]), int(row["quantity"])) for row in sent)

@@ -54,7 +54,7 @@ class Oracle:
             return "an order stands twice"
         if any(self._by_number.get(order["order_no"]) != order for order in data):
             return "an order is not as it is"
-        if meta.get("shifting"):
+        if meta.get("inconsistent"):
             return ""
         start = (meta["page"] - 1) * meta["limit"]
         states = [orders[-meta["total"] :]] if not wanted else self._states(orders, wanted)

@@ -90,7 +90,12 @@ def _environ(wire: Wire, options: Options, tasks_file: Path) -> dict[str, str]:
         "DEADLINE": str(DEADLINE),
         "MAX_RATE": str(MAX_RATE),
     }
-    cache = {"TTL": str(TTL), "GRACE": "10", "WAIT": str(WAIT), "MIN_AGE": "1"}
+    cache = {
+        "TTL": str(TTL),
+        "STALE_WHILE_REVALIDATE": "10",
+        "MAX_STALE_WAIT": str(WAIT),
+        "NO_CACHE_MIN_AGE": "1",
+    }
     return {
         **{f"ORDERS_UPSTREAM__{name}": value for name, value in upstream.items()},
         **{f"ORDERS_CACHE__{name}": value for name, value in cache.items()},

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.support.upstream import KEY_ID, KEY_SECRET, POOL_ID, wire_order, wire_payment
 
 NUMBERS = ("goodsUnitPrice", "quantity", "actualAmount", "status", "paidAmount", "payStatus")
-PIECE = 97
+PARSE_CHUNK_BYTES = 97
 """Bytes of one chunk: no piece of JSON ends where a chunk does."""
 
 Answer = tuple[int, Mapping[str, str], str]
@@ -121,7 +121,9 @@ def _failure(status: int, message: str, more: Mapping[str, str] | None = None) -
 
 def _packed(status: int, more: Mapping[str, str], text: str) -> bytes:
     packed = gzip.compress(text.encode())
-    pieces = [packed[at : at + PIECE] for at in range(0, len(packed), PIECE)]
+    pieces = [
+        packed[at : at + PARSE_CHUNK_BYTES] for at in range(0, len(packed), PARSE_CHUNK_BYTES)
+    ]
     headers = {
         "content-type": "application/json; charset=UTF-8",
         "CONTENT-ENCODING": "gzip",

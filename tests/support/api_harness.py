@@ -6,7 +6,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app.edge.context import Caller, Exchange
+from app.edge.context import Caller, RequestContext
 
 REQUEST_ID = "request-0001"
 
@@ -17,19 +17,19 @@ def bare_api() -> FastAPI:
 
 
 @dataclass
-class Doorway:
+class ApiHarness:
     """Notes an exchange for each request; `caller` is who asks."""
 
     api: FastAPI
     caller: Caller | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
+    contexts: list[RequestContext] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            exchange = Exchange(REQUEST_ID, scope["method"], dict(scope["headers"]), 0.0)
-            exchange.caller = self.caller
-            self.exchanges.append(exchange)
-            scope["exchange"] = exchange
+            context = RequestContext(REQUEST_ID, scope["method"], dict(scope["headers"]), 0.0)
+            context.caller = self.caller
+            self.contexts.append(context)
+            scope["context"] = context
         await self.api(scope, receive, send)
 
     async def ask(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from app.cache.freshness import Lifetime, pause_after
+from app.cache.freshness import Lifetime, backoff_seconds
 from app.cache.grace_cache import Entry, GraceCache
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -14,7 +14,7 @@ from app.upstream.wire import BLOCK_SIZE
 from tests.support.clock import ManualClock
 
 TTL = 60.0
-LIFETIME = Lifetime(TTL, 300, 1000)
+LIFETIME = Lifetime(TTL, 300, 1300)
 
 
 def row(number: str, **known: Any) -> Row:
@@ -42,7 +42,7 @@ class PlainList:
         return Block(index, rows, len(self.numbers), "", f"call-{len(self.calls)}", sandbox=False)
 
 
-class BookBench:
+class BookHarness:
     """A book, its clock and its list."""
 
     def __init__(
@@ -50,7 +50,7 @@ class BookBench:
         size: int,
         lifetime: Lifetime = LIFETIME,
         *,
-        sweep_rate: float = 1000,
+        refresh_rate: float = 1000,
         max_orders: int = 100_000,
     ) -> None:
         self.clock = ManualClock()
@@ -61,7 +61,7 @@ class BookBench:
             self.list.fetch,
             self.clock,
             deadline=8,
-            sweep_rate=sweep_rate,
+            refresh_rate=refresh_rate,
             max_orders=max_orders,
         )
 
@@ -73,7 +73,7 @@ class BookBench:
             wait=2,
             max_entries=2000,
             max_bytes=10**9,
-            weigh=lambda block: block.weight,
-            pause=lambda _error, in_a_row: pause_after(in_a_row),
+            size_of=lambda block: block.size,
+            pause=lambda _error, in_a_row: backoff_seconds(in_a_row),
             landed=landed,
         )

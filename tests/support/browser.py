@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import SystemClock
 from app.server.server import open_server
-from app.server.shutdown import Leaving
+from app.server.shutdown import Shutdown
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -97,7 +97,7 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     clock = SystemClock()
-    leaving = Leaving(clock, delay=0, drain=1)
+    leaving = Shutdown(clock, delay=0, drain=1)
     server = open_server(app, host=host, port=port, clock=clock, leaving=leaving)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -19,7 +19,7 @@ from app.upstream.client import (
     ORDERS_PATH,
     PAYMENT_PATH,
     UpstreamClient,
-    open_upstream,
+    create_upstream_client,
 )
 from app.upstream.credentials import TOKEN_PATH
 from app.upstream.signature import SCHEME_WORD, Brand, authorization, string_to_sign
@@ -276,7 +276,7 @@ class ScriptedUpstream:
         return success({"totalCount": str(len(self.orders)), "list": rows})
 
 
-def client_of(upstream: ScriptedUpstream, clock: Clock, **knobs: Any) -> UpstreamClient:
+def client_of(upstream: ScriptedUpstream, clock: Clock, **config: Any) -> UpstreamClient:
     """A client of `upstream`, with the defaults of the settings where `knobs` says nothing.
 
     Each question is tried once, unless `tries` says otherwise; without jitter.
@@ -301,7 +301,7 @@ def client_of(upstream: ScriptedUpstream, clock: Clock, **knobs: Any) -> Upstrea
         "clock": clock,
         "transport": upstream.transport,
     }
-    return open_upstream(**defaults | knobs)
+    return create_upstream_client(**defaults | config)
 
 
 def _unread(answer: Response) -> Response:

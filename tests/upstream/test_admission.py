@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from app.upstream import errors
-from app.upstream.admission import Guard, health_told_by
-from app.upstream.breaker import Breaker, Health
-from app.upstream.limiter import Governor
+from app.upstream.admission import Admission, classify_error
+from app.upstream.breaker import Breaker, CallResult
+from app.upstream.limiter import CallLimiter
 from tests.support.clock import ManualClock, settle
 
 
@@ -16,14 +16,14 @@ class Bench:
 
     def __init__(self, *, max_concurrency: int = 8) -> None:
         self.clock = ManualClock()
-        self.governor = Governor(self.clock, max_concurrency=max_concurrency, max_rate=100)
-        self.guard = Guard(self.governor, Breaker(pause=5), self.clock)
+        self.governor = CallLimiter(self.clock, max_concurrency=max_concurrency, max_rate=100)
+        self.guard = Admission(self.governor, Breaker(pause=5), self.clock)
         self.out = 0
 
     async def call(
         self, error: Exception | None = None, until: asyncio.Event | None = None
     ) -> None:
-        async with self.guard.place(self.clock.monotonic() + 8):
+        async with self.guard.slot(self.clock.monotonic() + 8):
             self.out += 1
             if until:
                 await until.wait()
@@ -38,13 +38,13 @@ class Bench:
 
 def test_the_upstream_is_ill_if_it_cannot_be_reached_is_silent_or_fails_and_else_well():
     told = {
-        kind: health_told_by(kind("x"))
+        kind: classify_error(kind("x"))
         for kind in (
             errors.UpstreamUnreachable,
             errors.UpstreamTimeout,
             errors.UpstreamFailed,
-            errors.OutOfTime,
-            errors.DiedIdle,
+            errors.DeadlineExceeded,
+            errors.StaleConnection,
             errors.UpstreamThrottled,
             errors.UpstreamRejected,
             errors.UpstreamMalformed,
@@ -52,19 +52,22 @@ def test_the_upstream_is_ill_if_it_cannot_be_reached_is_silent_or_fails_and_else
             errors.OrderNotFound,
         )
     }
-    assert list(told.values()) == [Health.ILL] * 3 + [Health.UNTOLD] * 2 + [Health.WELL] * 5
+    assert (
+        list(told.values())
+        == [CallResult.FAILURE] * 3 + [CallResult.IGNORED] * 2 + [CallResult.SUCCESS] * 5
+    )
 
 
 async def test_an_ill_upstream_is_not_asked_and_an_honest_time_is_told():
     bench = Bench()
     await bench.fail(5)
     await bench.clock.advance(2)
-    assert bench.guard.refuses
+    assert bench.guard.is_rejecting
     with pytest.raises(errors.UpstreamUnavailable) as refused:
         await bench.call()
     assert refused.value.retry_after == 3
     await bench.clock.advance(3)
-    assert not bench.guard.refuses
+    assert not bench.guard.is_rejecting
     await bench.call()
     await bench.call()
     assert bench.out == 7
@@ -109,7 +112,7 @@ async def test_a_throttling_slows_us_down_and_opens_nothing():
             await bench.call(errors.UpstreamThrottled("slow", retry_after=0.0))
         await bench.clock.advance(1)
     assert bench.governor.rate < 10
-    assert not bench.guard.refuses
+    assert not bench.guard.is_rejecting
 
 
 async def test_a_call_that_fails_gives_its_place_back_whatever_it_failed_with():
@@ -124,8 +127,8 @@ async def test_a_probe_that_finds_no_place_in_time_lets_the_next_one_go():
     bench = Bench()
     await bench.fail(5)
     await bench.clock.advance(5)
-    with pytest.raises(errors.OutOfTime):
-        async with bench.guard.place(bench.clock.monotonic()):
+    with pytest.raises(errors.DeadlineExceeded):
+        async with bench.guard.slot(bench.clock.monotonic()):
             raise AssertionError("no time was left")
     await bench.call()
     await bench.call()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.upstream.body import MAX_BODY, read_body
+from app.upstream.body import MAX_BODY_BYTES, read_body
 from app.upstream.errors import UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from tests.support.clock import ManualClock
 
@@ -57,9 +57,9 @@ async def test_a_body_that_is_not_the_gzip_it_says_it_is_is_malformed():
 
 
 async def test_a_body_may_be_as_large_as_the_bound_and_no_larger():
-    full = b"x" * MAX_BODY
-    assert len(await read(full, size=65536)) == MAX_BODY
-    assert len(await read(gzip.compress(full, 1), "gzip", size=65536)) == MAX_BODY
+    full = b"x" * MAX_BODY_BYTES
+    assert len(await read(full, size=65536)) == MAX_BODY_BYTES
+    assert len(await read(gzip.compress(full, 1), "gzip", size=65536)) == MAX_BODY_BYTES
     with pytest.raises(UpstreamMalformed):
         await read(full + b"x", size=65536)
     with pytest.raises(UpstreamMalformed):
@@ -76,7 +76,7 @@ async def test_a_small_body_that_would_decode_to_much_more_is_never_decoded_whol
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 4 * MAX_BODY
+    assert peak < 4 * MAX_BODY_BYTES
 
 
 async def test_a_body_that_drips_past_the_deadline_is_a_timeout():

@@ -1,6 +1,6 @@
 """An upstream that is ill is left in peace, and asked one thing at a time until it is well."""
 
-from app.upstream.breaker import Breaker, Health
+from app.upstream.breaker import Breaker, CallResult
 
 
 class Bench:
@@ -10,83 +10,83 @@ class Bench:
         self.breaker = Breaker(pause=5)
         self.now = 100.0
 
-    def call(self, *healths: Health) -> None:
+    def call(self, *healths: CallResult) -> None:
         for health in healths:
-            assert self.breaker.refused_for(self.now) is None
-            self.breaker.leave(self.breaker.enter(), health, self.now)
+            assert self.breaker.retry_in(self.now) is None
+            self.breaker.after_call(self.breaker.before_call(), health, self.now)
 
     @property
-    def refused_for(self) -> float | None:
-        return self.breaker.refused_for(self.now)
+    def retry_in(self) -> float | None:
+        return self.breaker.retry_in(self.now)
 
     def opened(self) -> "Bench":
-        self.call(*[Health.ILL] * 5)
+        self.call(*[CallResult.FAILURE] * 5)
         return self
 
 
 def test_five_failures_in_a_row_open_it_and_an_answer_between_starts_anew():
     bench = Bench()
-    bench.call(*[Health.ILL] * 4, Health.WELL, *[Health.ILL] * 4)
+    bench.call(*[CallResult.FAILURE] * 4, CallResult.SUCCESS, *[CallResult.FAILURE] * 4)
     assert not bench.breaker.is_open
-    bench.call(Health.ILL)
+    bench.call(CallResult.FAILURE)
     assert bench.breaker.is_open
-    assert bench.refused_for == 5
+    assert bench.retry_in == 5
 
 
 def test_half_of_the_last_twenty_open_it():
     bench = Bench()
-    bench.call(*[Health.WELL, Health.ILL] * 9, Health.WELL)
+    bench.call(*[CallResult.SUCCESS, CallResult.FAILURE] * 9, CallResult.SUCCESS)
     assert not bench.breaker.is_open
-    bench.call(Health.ILL)
+    bench.call(CallResult.FAILURE)
     assert bench.breaker.is_open
 
 
 def test_old_failures_are_forgotten():
     bench = Bench()
-    bench.call(*[Health.ILL, Health.WELL] * 9)
-    bench.call(*[Health.WELL] * 20)
-    bench.call(*[Health.ILL, Health.WELL] * 9)
+    bench.call(*[CallResult.FAILURE, CallResult.SUCCESS] * 9)
+    bench.call(*[CallResult.SUCCESS] * 20)
+    bench.call(*[CallResult.FAILURE, CallResult.SUCCESS] * 9)
     assert not bench.breaker.is_open
 
 
 def test_what_tells_nothing_of_the_upstream_neither_opens_nor_closes_it():
     bench = Bench()
-    bench.call(*[Health.ILL] * 4, *[Health.UNTOLD] * 10)
+    bench.call(*[CallResult.FAILURE] * 4, *[CallResult.IGNORED] * 10)
     assert not bench.breaker.is_open
-    bench.call(Health.ILL)
+    bench.call(CallResult.FAILURE)
     bench.now += 5
-    bench.call(Health.UNTOLD)
+    bench.call(CallResult.IGNORED)
     assert bench.breaker.is_open
-    assert bench.refused_for is None
+    assert bench.retry_in is None
 
 
 def test_after_the_pause_one_call_at_a_time_tries():
     bench = Bench().opened()
     bench.now += 4
-    assert bench.refused_for == 1
+    assert bench.retry_in == 1
     bench.now += 1
-    assert bench.refused_for is None
-    probe = bench.breaker.enter()
-    assert bench.refused_for == 1
-    assert bench.breaker.leave(probe, Health.ILL, bench.now) == 5
-    assert bench.refused_for == 5
+    assert bench.retry_in is None
+    probe = bench.breaker.before_call()
+    assert bench.retry_in == 1
+    assert bench.breaker.after_call(probe, CallResult.FAILURE, bench.now) == 5
+    assert bench.retry_in == 5
     bench.now += 5
-    bench.call(Health.WELL)
+    bench.call(CallResult.SUCCESS)
     assert not bench.breaker.is_open
-    bench.call(*[Health.ILL] * 4)
+    bench.call(*[CallResult.FAILURE] * 4)
     assert not bench.breaker.is_open
 
 
 def test_a_call_from_before_the_opening_tells_nothing_any_more():
     bench = Bench()
-    early = bench.breaker.enter()
+    early = bench.breaker.before_call()
     bench.opened()
-    assert bench.breaker.leave(early, Health.WELL, bench.now) is None
-    assert bench.refused_for == 5
+    assert bench.breaker.after_call(early, CallResult.SUCCESS, bench.now) is None
+    assert bench.retry_in == 5
     bench.now += 5
-    probe = bench.breaker.enter()
-    bench.breaker.leave(early, Health.ILL, bench.now)
-    assert bench.refused_for == 1
-    bench.breaker.leave(probe, Health.WELL, bench.now)
-    bench.breaker.leave(early, Health.ILL, bench.now)
+    probe = bench.breaker.before_call()
+    bench.breaker.after_call(early, CallResult.FAILURE, bench.now)
+    assert bench.retry_in == 1
+    bench.breaker.after_call(probe, CallResult.SUCCESS, bench.now)
+    bench.breaker.after_call(early, CallResult.FAILURE, bench.now)
     assert not bench.breaker.is_open

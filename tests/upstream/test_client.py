@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
 from app.upstream.credentials import TOKEN_PATH
 from app.upstream.errors import (
+    DeadlineExceeded,
     OrderNotFound,
-    OutOfTime,
     PaymentNotFound,
     UpstreamError,
     UpstreamMalformed,
@@ -38,10 +38,10 @@ KNOWN = "202209250000007"
 class Bench:
     """A client, its upstream and its clock."""
 
-    def __init__(self, **knobs: object) -> None:
+    def __init__(self, **config: object) -> None:
         self.clock = ManualClock()
         self.upstream = ScriptedUpstream()
-        self.client = client_of(self.upstream, self.clock, **knobs)
+        self.client = client_of(self.upstream, self.clock, **config)
 
     @property
     def deadline(self) -> float:
@@ -49,13 +49,13 @@ class Bench:
 
     async def failure(self) -> UpstreamError:
         with pytest.raises(UpstreamError) as raised:
-            await self.client.orders(1, deadline=self.deadline)
+            await self.client.list_orders(1, deadline=self.deadline)
         return raised.value
 
 
 async def test_a_list_call_asks_for_fifty_rows_of_a_page():
     bench = Bench()
-    answer = await bench.client.orders(3, deadline=bench.deadline)
+    answer = await bench.client.list_orders(3, deadline=bench.deadline)
     assert answer.total == 137
     assert list(answer.rows) == bench.upstream.orders[100:]
     assert answer.request_id
@@ -64,8 +64,8 @@ async def test_a_list_call_asks_for_fifty_rows_of_a_page():
 
 async def test_an_order_and_its_payment_are_asked_for_by_number():
     bench = Bench()
-    order = await bench.client.order(KNOWN, deadline=bench.deadline)
-    payment = await bench.client.payment(KNOWN, deadline=bench.deadline)
+    order = await bench.client.get_order(KNOWN, deadline=bench.deadline)
+    payment = await bench.client.get_payment(KNOWN, deadline=bench.deadline)
     assert order.data == wire_order(7)
     assert payment.data == wire_payment(KNOWN)
     for path in (ORDER_PATH, PAYMENT_PATH):
@@ -76,8 +76,8 @@ async def test_an_unknown_order_is_not_found_in_each_of_the_three_ways():
     bench = Bench()
     for fault in (None, (404, None), (422, 4004)):
         for ask, kind in (
-            (bench.client.order, OrderNotFound),
-            (bench.client.payment, PaymentNotFound),
+            (bench.client.get_order, OrderNotFound),
+            (bench.client.get_payment, PaymentNotFound),
         ):
             if fault:
                 bench.upstream.fail_next(*fault)
@@ -93,7 +93,7 @@ async def test_a_list_that_is_not_found_is_a_rejected_question():
 
 async def test_nothing_goes_along_but_what_we_say():
     bench = Bench()
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     for asked in bench.upstream.asked:
         assert asked.headers["user-agent"] == "orders-bff"
         assert asked.headers["accept-encoding"] == "gzip"
@@ -123,14 +123,14 @@ async def test_a_cookie_of_the_upstream_is_never_sent_back():
         )
     )
     for _ in range(2):
-        await bench.client.orders(1, deadline=bench.deadline)
+        await bench.client.list_orders(1, deadline=bench.deadline)
     assert "cookie" not in bench.upstream.asked[-1].headers
 
 
 @pytest.mark.parametrize("location", ["https://elsewhere.example/", "http://[", "", "x" * 70_000])
 async def test_a_redirect_is_not_followed_wherever_it_points(location: str):
     bench = Bench()
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     bench.upstream.answer_with(lambda _: httpx.Response(302, headers={"location": location}))
     assert type(await bench.failure()) is UpstreamMalformed
     assert len(bench.upstream.asked_for(ORDERS_PATH)) == 2
@@ -143,7 +143,7 @@ async def test_a_redirect_is_not_followed_wherever_it_points(location: str):
         (httpx.ConnectTimeout("x"), UpstreamTimeout),
         (httpx.ReadTimeout("x"), UpstreamTimeout),
         (httpx.WriteTimeout("x"), UpstreamTimeout),
-        (httpx.PoolTimeout("x"), OutOfTime),
+        (httpx.PoolTimeout("x"), DeadlineExceeded),
         (httpx.ConnectError("x"), UpstreamUnreachable),
         (httpx.ReadError("x"), UpstreamUnreachable),
         (httpx.RemoteProtocolError("x"), UpstreamUnreachable),
@@ -170,30 +170,30 @@ async def test_an_answer_that_breaks_half_way_is_unreachable():
         raise httpx.ReadError("reset")
 
     bench = Bench()
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     bench.upstream.answer_with(lambda _: httpx.Response(200, content=breaking()))
     assert type(await bench.failure()) is UpstreamUnreachable
 
 
 async def test_a_gzip_answer_is_read():
     bench = Bench()
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     coded = gzip.compress(success({"totalCount": 0, "list": []}).content)
     bench.upstream.answer_with(
         lambda _: httpx.Response(
             200, stream=httpx.ByteStream(coded), headers={"content-encoding": "GZIP "}
         )
     )
-    assert (await bench.client.orders(1, deadline=bench.deadline)).total == 0
+    assert (await bench.client.list_orders(1, deadline=bench.deadline)).total == 0
 
 
 async def test_each_wait_of_a_call_is_cut_to_what_is_left():
     seen: list[dict[str, float]] = []
     bench = Bench(connect_timeout=2, read_timeout=5)
     bench.upstream.answer_with(lambda request: seen.append(request.extensions["timeout"]))
-    await bench.client.orders(1, deadline=bench.clock.monotonic() + 8)
-    await bench.client.orders(1, deadline=bench.clock.monotonic() + 3)
-    await bench.client.orders(1, deadline=bench.clock.monotonic() + 1)
+    await bench.client.list_orders(1, deadline=bench.clock.monotonic() + 8)
+    await bench.client.list_orders(1, deadline=bench.clock.monotonic() + 3)
+    await bench.client.list_orders(1, deadline=bench.clock.monotonic() + 1)
     assert seen[1:] == [
         {"connect": 2, "read": 5, "write": 5, "pool": 8},
         {"connect": 2, "read": 3, "write": 3, "pool": 3},
@@ -203,40 +203,40 @@ async def test_each_wait_of_a_call_is_cut_to_what_is_left():
 
 async def test_an_upstream_that_our_deadline_gave_too_little_time_is_not_called_slow():
     bench = Bench(read_timeout=5)
-    await bench.client.orders(1, deadline=bench.deadline)
-    for left, kind in ((2, OutOfTime), (3, UpstreamTimeout), (8, UpstreamTimeout)):
+    await bench.client.list_orders(1, deadline=bench.deadline)
+    for left, kind in ((2, DeadlineExceeded), (3, UpstreamTimeout), (8, UpstreamTimeout)):
         bench.upstream.fail_next(error=httpx.ReadTimeout("x"))
         with pytest.raises(UpstreamTimeout) as raised:
-            await bench.client.orders(1, deadline=bench.clock.monotonic() + left)
+            await bench.client.list_orders(1, deadline=bench.clock.monotonic() + left)
         assert type(raised.value) is kind
 
 
 async def test_a_silent_upstream_is_called_slow_however_short_our_deadline_is():
     bench = Bench(read_timeout=5, deadline=2)
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     bench.upstream.fail_next(error=httpx.ReadTimeout("x"), times=9)
     kinds = []
     for _ in range(6):
         with pytest.raises(UpstreamError) as raised:
-            await bench.client.orders(1, deadline=bench.clock.monotonic() + 2)
+            await bench.client.list_orders(1, deadline=bench.clock.monotonic() + 2)
         kinds.append(type(raised.value))
     assert kinds == [UpstreamTimeout] * 5 + [UpstreamUnavailable]
 
 
 async def test_no_call_goes_out_when_no_time_is_left():
     bench = Bench()
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     with pytest.raises(UpstreamTimeout):
-        await bench.client.orders(1, deadline=bench.clock.monotonic())
+        await bench.client.list_orders(1, deadline=bench.clock.monotonic())
     assert len(bench.upstream.asked_for(ORDERS_PATH)) == 1
 
 
 async def test_no_call_goes_out_when_the_wait_for_its_turn_took_all_the_time():
     bench = Bench(max_rate=1)
-    first = asyncio.create_task(bench.client.orders(1, deadline=bench.deadline))
+    first = asyncio.create_task(bench.client.list_orders(1, deadline=bench.deadline))
     await bench.clock.advance(1)
     await first
-    ask = asyncio.create_task(bench.client.orders(1, deadline=bench.clock.monotonic() + 1.5))
+    ask = asyncio.create_task(bench.client.list_orders(1, deadline=bench.clock.monotonic() + 1.5))
     await bench.clock.advance(0.5)
     # The clock may wake us late: on a busy machine the turn comes after its time.
     bench.clock._elapsed = 2.6
@@ -259,9 +259,9 @@ async def test_a_call_counts_from_when_it_went_out_and_not_from_when_it_might_ha
         answer: httpx.Response = await bench.upstream.transport.handler(request)  # type: ignore[misc]
         return answer
 
-    knobs = {"scheme": "signature", "transport": httpx.MockTransport(connecting), "max_rate": 1}
-    client = client_of(bench.upstream, bench.clock, **knobs)
-    asks = [asyncio.create_task(client.orders(1, deadline=bench.deadline)) for _ in range(2)]
+    config = {"scheme": "signature", "transport": httpx.MockTransport(connecting), "max_rate": 1}
+    client = client_of(bench.upstream, bench.clock, **config)
+    asks = [asyncio.create_task(client.list_orders(1, deadline=bench.deadline)) for _ in range(2)]
     await bench.clock.advance(1.5)
     assert sent == pytest.approx([0.6])
     await bench.clock.advance(0.5)
@@ -271,10 +271,10 @@ async def test_a_call_counts_from_when_it_went_out_and_not_from_when_it_might_ha
 
 async def test_no_more_calls_are_in_flight_than_may():
     bench = Bench(max_concurrency=2)
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     gate = bench.upstream.hold()
     deadline = bench.deadline
-    asks = [asyncio.create_task(bench.client.orders(1, deadline=deadline)) for _ in range(5)]
+    asks = [asyncio.create_task(bench.client.list_orders(1, deadline=deadline)) for _ in range(5)]
     await settle()
     assert gate.held == 2
     gate.release()
@@ -284,14 +284,14 @@ async def test_no_more_calls_are_in_flight_than_may():
 
 async def test_a_sandbox_is_known_once_it_has_answered():
     bench = Bench()
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     assert not bench.client.sandbox_seen
     answer = success({"totalCount": 0})
     answer.headers["x-sandbox"] = "true"
     scripted = iter([answer])
     bench.upstream.answer_with(lambda _: next(scripted, None))
-    assert (await bench.client.orders(1, deadline=bench.deadline)).sandbox
-    assert not (await bench.client.orders(1, deadline=bench.deadline)).sandbox
+    assert (await bench.client.list_orders(1, deadline=bench.deadline)).sandbox
+    assert not (await bench.client.list_orders(1, deadline=bench.deadline)).sandbox
     assert bench.client.sandbox_seen
 
 
@@ -302,7 +302,7 @@ async def test_no_traceback_and_no_log_line_holds_a_secret(
     caplog.set_level(0)
     secrets = {KEY_SECRET, "duplicate key value", "canary"}
     bench = Bench(scheme=scheme, proxy="http://user:canary@proxy.example")
-    await bench.client.order(KNOWN, deadline=bench.deadline)
+    await bench.client.get_order(KNOWN, deadline=bench.deadline)
     secrets.add(KNOWN)
     told = ""
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from app.http import AsyncClient
-from app.upstream.client_pool import Lines
-from app.upstream.errors import OutOfTime
+from app.upstream.client_pool import ClientPool
+from app.upstream.errors import DeadlineExceeded
 from tests.support.clock import ManualClock, settle
 
 
@@ -29,7 +29,7 @@ class Bench:
         self.clock = ManualClock()
         self.opened: list[Client] = []
         self.used: list[AsyncClient] = []
-        self.lines = Lines(self._open, self.clock, lost_after=16)
+        self.lines = ClientPool(self._open, self.clock, lost_after=16)
 
     def call(self, end: asyncio.Event | None = None) -> "asyncio.Task[str]":
         async def call(http: AsyncClient) -> str:
@@ -71,7 +71,7 @@ async def test_a_call_that_never_comes_back_costs_its_client_and_the_next_has_an
     with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
         await bench.clock.advance(6)
     for call in lost:
-        with pytest.raises(OutOfTime):
+        with pytest.raises(DeadlineExceeded):
             await call
     assert [getattr(line, "facts", None) for line in caplog.records] == [{"why": "lost_call"}]
     assert len(bench.opened) == 2
@@ -105,7 +105,7 @@ async def test_a_client_that_was_given_up_is_closed_after_a_time_whatever_is_und
     deaf = Deaf()
     lost = asyncio.create_task(bench.lines.through(deaf))
     await bench.clock.advance(16)
-    with pytest.raises(OutOfTime):
+    with pytest.raises(DeadlineExceeded):
         await lost
     assert not bench.opened[0].closed
     await bench.clock.advance(16)
@@ -120,7 +120,7 @@ async def test_a_client_without_a_free_place_is_replaced_at_once():
     async def crowded(_: AsyncClient) -> None:
         raise httpx.PoolTimeout("x")
 
-    with pytest.raises(OutOfTime):
+    with pytest.raises(DeadlineExceeded):
         await bench.lines.through(crowded)
     await settle()
     assert [client.closed for client in bench.opened] == [True, False]
@@ -134,7 +134,7 @@ async def test_closing_ends_the_wait_for_a_client_that_was_given_up():
     await bench.clock.advance(1)
     late = bench.call(end)
     await bench.clock.advance(15)
-    with pytest.raises(OutOfTime):
+    with pytest.raises(DeadlineExceeded):
         await lost
     await bench.lines.aclose()
     assert [client.closed for client in bench.opened] == [True, True]

@@ -9,10 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from app.upstream.client import ORDERS_PATH, UpstreamClient
-from app.upstream.credential_rotation import REFUSED_PAUSE, UNTRIED_PAUSE, Rotation
+from app.upstream.credential_rotation import (
+    REJECTED_RETRY_SECONDS,
+    UNVERIFIED_RETRY_SECONDS,
+    CredentialRotation,
+)
 from app.upstream.credentials import TOKEN_PATH, AccessKey
 from app.upstream.errors import UpstreamUnreachable
-from app.upstream.wire import OrdersAnswer
+from app.upstream.wire import OrderListResponse
 from tests.support.clock import ManualClock, settle
 from tests.support.upstream import KEY_ID, KEY_SECRET, POOL_ID, ScriptedUpstream, client_of
 
@@ -24,15 +28,15 @@ SCHEMES = ("token", "signature")
 class Bench:
     """A client that asks, a source that may change, and the rotation between them."""
 
-    def __init__(self, scheme: str = "token", **knobs: object) -> None:
+    def __init__(self, scheme: str = "token", **config: object) -> None:
         self.clock = ManualClock()
         self.upstream = ScriptedUpstream()
-        self.client: UpstreamClient = client_of(self.upstream, self.clock, scheme=scheme, **knobs)
+        self.client: UpstreamClient = client_of(self.upstream, self.clock, scheme=scheme, **config)
         self.configured = (KEY_ID, KEY_SECRET)
         self.fault = ""
         self.broken = False
         self._changes = 0
-        self.rotation = Rotation(
+        self.rotation = CredentialRotation(
             self.client,
             self.clock,
             in_use=AccessKey(SecretStr(KEY_ID), SecretStr(KEY_SECRET)),
@@ -52,8 +56,8 @@ class Bench:
         self.upstream.keys[OTHER_ID] = OTHER_SECRET
         self.upstream.pools[OTHER_ID] = pool_id
 
-    async def ask(self) -> OrdersAnswer:
-        return await self.client.orders(1, deadline=self.clock.monotonic() + 8)
+    async def ask(self) -> OrderListResponse:
+        return await self.client.list_orders(1, deadline=self.clock.monotonic() + 8)
 
     async def asks_as(self) -> str:
         """The id of the access key that a question goes out with now."""
@@ -121,7 +125,7 @@ async def test_one_that_is_not_accepted_is_refused_in_one_line_and_the_old_one_s
     bench: Bench, told: Told
 ):
     bench.configure()
-    await bench.clock.advance(2 * REFUSED_PAUSE)
+    await bench.clock.advance(2 * REJECTED_RETRY_SECONDS)
     assert told.events == ["credential_refused"]
     assert told.facts["reason"] == "the upstream does not accept our credential"
     assert await bench.asks_as() == KEY_ID
@@ -131,7 +135,7 @@ async def test_one_that_the_upstream_learns_of_later_is_used_then(bench: Bench, 
     bench.configure()
     await bench.clock.advance(2)
     bench.issue()
-    await bench.clock.advance(REFUSED_PAUSE)
+    await bench.clock.advance(REJECTED_RETRY_SECONDS)
     assert told.events == ["credential_refused", "credential_exchanged"]
     assert await bench.asks_as() == OTHER_ID
 
@@ -176,9 +180,9 @@ async def test_one_that_cannot_be_tried_is_tried_again(bench: Bench, told: Told)
     assert told.events == ["credential_untried"]
     with pytest.raises(UpstreamUnreachable):
         await bench.ask()
-    await bench.clock.advance(UNTRIED_PAUSE)
+    await bench.clock.advance(UNVERIFIED_RETRY_SECONDS)
     assert told.events == ["credential_untried"]
-    await bench.clock.advance(UNTRIED_PAUSE)
+    await bench.clock.advance(UNVERIFIED_RETRY_SECONDS)
     assert told.events == ["credential_untried", "credential_exchanged"]
     assert await bench.asks_as() == OTHER_ID
 
@@ -239,7 +243,7 @@ async def test_sources_that_cannot_be_read_are_told_and_change_nothing(bench: Be
     assert await bench.asks_as() == KEY_ID
     bench.issue()
     bench.fault = ""
-    await bench.clock.advance(REFUSED_PAUSE)
+    await bench.clock.advance(REJECTED_RETRY_SECONDS)
     assert told.events[1:] == ["credential_exchanged"], "what was in the way was elsewhere"
 
 
@@ -248,7 +252,7 @@ async def test_a_fault_of_ours_ends_one_look_and_not_the_looking(
 ):
     bench.issue()
     bench.broken = True
-    bench.rotation.look_again()
+    bench.rotation.reload()
     await bench.clock.advance(2)
     assert [one.message for one in caplog.records if one.exc_info] == ["unhandled"]
     assert await bench.asks_as() == KEY_ID
@@ -276,7 +280,7 @@ async def test_what_is_in_use_already_is_not_tried(bench: Bench, told: Told):
     await bench.clock.advance(10)
     assert len(bench.upstream.asked) == before
     assert told.events == []
-    bench.rotation.look_again()
+    bench.rotation.reload()
     await bench.clock.advance(1)
     assert told.events == ["credential_unchanged"]
 
@@ -289,7 +293,7 @@ async def test_who_asks_for_it_has_the_sources_read_though_they_look_the_same(
     bench.configured = (OTHER_ID, OTHER_SECRET)
     await bench.clock.advance(5)
     assert told.events == []
-    bench.rotation.look_again()
+    bench.rotation.reload()
     await bench.clock.advance(1)
     assert told.events == ["credential_exchanged"]
 
@@ -343,7 +347,7 @@ async def test_nothing_of_a_credential_is_told(bench: Bench, caplog: pytest.LogC
     bench.configure()
     await bench.clock.advance(2)
     bench.issue()
-    await bench.clock.advance(REFUSED_PAUSE)
+    await bench.clock.advance(REJECTED_RETRY_SECONDS)
     everything = caplog.text + str([vars(record) for record in caplog.records])
     for secret in (KEY_ID, KEY_SECRET, OTHER_ID, OTHER_SECRET, "eyJ", "duplicate key"):
         assert secret not in everything

@@ -18,7 +18,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
     UpstreamUnreachable,
 )
-from app.upstream.wire import OrdersAnswer
+from app.upstream.wire import OrderListResponse
 from tests.support.clock import ManualClock, settle
 from tests.support.upstream import (
     KEY_ID,
@@ -34,14 +34,14 @@ from tests.support.upstream import (
 class Bench:
     """A client, its upstream and its clock."""
 
-    def __init__(self, **knobs: object) -> None:
+    def __init__(self, **config: object) -> None:
         self.clock = ManualClock()
         self.upstream = ScriptedUpstream()
-        self.client: UpstreamClient = client_of(self.upstream, self.clock, **knobs)
+        self.client: UpstreamClient = client_of(self.upstream, self.clock, **config)
 
-    def ask(self, *, within: float = 8) -> "asyncio.Task[OrdersAnswer]":
+    def ask(self, *, within: float = 8) -> "asyncio.Task[OrderListResponse]":
         deadline = self.clock.monotonic() + within
-        return asyncio.create_task(self.client.orders(1, deadline=deadline))
+        return asyncio.create_task(self.client.list_orders(1, deadline=deadline))
 
     async def refused(self) -> UpstreamError:
         with pytest.raises(UpstreamError) as raised:
@@ -152,7 +152,7 @@ async def test_who_is_refused_late_takes_the_newer_token_that_is_held():
     bench.upstream.revoke_tokens()
     gate = bench.upstream.hold(ORDER_PATH)
     deadline = bench.clock.monotonic() + 8
-    late = asyncio.create_task(bench.client.order("202209250000001", deadline=deadline))
+    late = asyncio.create_task(bench.client.get_order("202209250000001", deadline=deadline))
     await settle()
     await bench.ask()
     assert bench.cost[0] == 2
@@ -300,7 +300,7 @@ async def test_a_signature_is_not_told_by_what_carries_it():
         access_key=AccessKey(SecretStr(KEY_ID), SecretStr(KEY_SECRET)),
         brand="genauth",
     )
-    signed = await credential.admit(ORDERS_PATH, {}, deadline=0)
+    signed = await credential.authorize(ORDERS_PATH, {}, deadline=0)
     assert signed.headers["Authorization"].startswith("GenAuth ")
     assert KEY_ID not in repr(signed)
 

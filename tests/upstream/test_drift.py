@@ -4,29 +4,31 @@ import logging
 
 import pytest
 
-from app.upstream.drift import MOST_KINDS, OTHERS, Drift, Kind, new_fields, strange_in
-from app.upstream.wire import ORDER_FIELDS, Number
+from app.upstream.drift import MAX_KINDS, OTHERS, Drift, DriftKind, find_drift, new_fields
+from app.upstream.wire import ORDER_FIELDS, JsonNumber
 from tests.support.upstream import wire_order
 
-SHORT = Kind("fewer rows than promised", "list")
-FIELD = Kind("new field", "order", "discount", "number")
+SHORT = DriftKind("fewer rows than promised", "list")
+FIELD = DriftKind("new field", "order", "discount", "number")
 
 
 def test_what_we_know_is_no_drift():
-    assert not strange_in("order", wire_order(1), ORDER_FIELDS)
-    assert not strange_in("order", wire_order(1) | {"quantity": Number("1")}, ORDER_FIELDS)
-    assert not strange_in("order", wire_order(1) | {"goodsName": None}, ORDER_FIELDS)
-    assert not strange_in("order", {}, ORDER_FIELDS)
+    assert not find_drift("order", wire_order(1), ORDER_FIELDS)
+    assert not find_drift("order", wire_order(1) | {"quantity": JsonNumber("1")}, ORDER_FIELDS)
+    assert not find_drift("order", wire_order(1) | {"goodsName": None}, ORDER_FIELDS)
+    assert not find_drift("order", {}, ORDER_FIELDS)
 
 
 def test_new_fields_and_changed_types_are_told_by_name_and_type():
-    sent = wire_order(1) | {"discount": Number("7"), "quantity": True, "tags": ["secret"]}
-    assert strange_in("order", sent, ORDER_FIELDS) == {
+    sent = wire_order(1) | {"discount": JsonNumber("7"), "quantity": True, "tags": ["secret"]}
+    assert find_drift("order", sent, ORDER_FIELDS) == {
         FIELD,
-        Kind("changed type", "order", "quantity", "boolean"),
-        Kind("new field", "order", "tags", "list"),
+        DriftKind("changed type", "order", "quantity", "boolean"),
+        DriftKind("new field", "order", "tags", "list"),
     }
-    assert strange_in("order", "a row", ORDER_FIELDS) == {Kind("changed type", "order", "", "text")}
+    assert find_drift("order", "a row", ORDER_FIELDS) == {
+        DriftKind("changed type", "order", "", "text")
+    }
 
 
 @pytest.mark.parametrize(
@@ -47,23 +49,23 @@ def test_each_kind_is_counted_by_answers_and_told_once(caplog: pytest.LogCapture
         {"what": "new field", "where": "order", "name": "discount", "type": "number"},
     ]
     assert {line.levelno for line in caplog.records} == {logging.WARNING}
-    assert drift.seen == ((SHORT, 3), (FIELD, 1))
+    assert drift.counts == ((SHORT, 3), (FIELD, 1))
 
 
 def test_another_proxy_in_the_process_tells_its_own_drift():
-    told: list[Kind] = []
+    told: list[DriftKind] = []
     for drift in (Drift(told.append), Drift(told.append)):
         drift.report([SHORT])
     assert told == [SHORT, SHORT]
 
 
 def test_however_many_kinds_there_are_few_are_told_apart():
-    told: list[Kind] = []
+    told: list[DriftKind] = []
     drift = Drift(told.append)
     for number in range(3):
-        drift.report(Kind("new field", "order", f"f{number}_{at}") for at in range(MOST_KINDS))
-    assert len(told) == len(drift.seen) == MOST_KINDS + 1
-    assert dict(drift.seen)[OTHERS] == 2 * MOST_KINDS
+        drift.report(DriftKind("new field", "order", f"f{number}_{at}") for at in range(MAX_KINDS))
+    assert len(told) == len(drift.counts) == MAX_KINDS + 1
+    assert dict(drift.counts)[OTHERS] == 2 * MAX_KINDS
 
 
 def test_a_kind_reads_well_in_a_line():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.envelope import Envelope, Reply, open_envelope
+from app.upstream.envelope import Envelope, HttpResponse, parse_envelope
 from app.upstream.errors import (
     OrderNotFound,
     PaymentNotFound,
@@ -21,7 +21,7 @@ from app.upstream.errors import (
     UpstreamRejected,
     UpstreamThrottled,
 )
-from app.upstream.wire import Number
+from app.upstream.wire import JsonNumber
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ def opened(
     unknown: type[UpstreamNotFound] | None = None,
 ) -> Envelope:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return open_envelope(Reply(status, headers or {}, content), NOW, unknown=unknown)
+    return parse_envelope(HttpResponse(status, headers or {}, content), NOW, unknown=unknown)
 
 
 def error_of(body: bytes | dict[str, Any], **how: Any) -> UpstreamError:
@@ -144,7 +144,7 @@ def test_a_message_that_is_no_text_is_none():
 def test_numbers_keep_every_digit():
     data = opened(b'{"statusCode": 200, "data": {"a": 1.10, "b": 12345678901234567890}}').data
     assert data == {"a": "1.10", "b": "12345678901234567890"}
-    assert type(data["a"]) is type(data["b"]) is Number
+    assert type(data["a"]) is type(data["b"]) is JsonNumber
 
 
 @pytest.mark.parametrize(

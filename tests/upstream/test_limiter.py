@@ -5,8 +5,13 @@ from itertools import pairwise
 
 import pytest
 
-from app.upstream.errors import OutOfTime, UpstreamThrottled, UpstreamTimeout, UpstreamUnavailable
-from app.upstream.limiter import Governor
+from app.upstream.errors import (
+    DeadlineExceeded,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from app.upstream.limiter import CallLimiter
 from tests.support.clock import ManualClock, settle
 
 
@@ -17,7 +22,7 @@ class Bench:
         self, *, max_concurrency: int = 2, max_rate: int = 100, max_queue: int = 1000
     ) -> None:
         self.clock = ManualClock()
-        self.governor = Governor(
+        self.governor = CallLimiter(
             self.clock, max_concurrency=max_concurrency, max_rate=max_rate, max_queue=max_queue
         )
         self.awaited: dict[str, bool] = {}
@@ -34,10 +39,10 @@ class Bench:
         return [name for name, _ in self.started]
 
     async def _call(self, name: str, deadline: float) -> None:
-        await self.governor.take(deadline, lambda: self.awaited[name])
+        await self.governor.acquire(deadline, lambda: self.awaited[name])
         self.started.append((name, self.clock.monotonic() - 1000.0))
         await self.ends[name].wait()
-        self.governor.give()
+        self.governor.release()
 
     async def end_all(self) -> None:
         for _ in range(len(self.ends)):
@@ -109,7 +114,7 @@ async def test_a_start_that_the_rate_puts_past_the_deadline_never_comes():
     first, second = bench.call("first", within=2), bench.call("second", within=2)
     third = bench.call("third", within=2)
     await bench.clock.advance(2)
-    with pytest.raises(OutOfTime):
+    with pytest.raises(DeadlineExceeded):
         await third
     assert bench.names == ["first", "second"]
     await bench.end_all()
@@ -156,7 +161,7 @@ async def test_a_throttling_pauses_every_call_and_who_cannot_wait_so_long_is_tol
     first, second = bench.call("first"), bench.call("second")
     hasty, patient = bench.call("hasty", within=3), bench.call("patient")
     await settle()
-    bench.governor.throttled(1000.0, 5)
+    bench.governor.on_throttled(1000.0, 5)
     with pytest.raises(UpstreamThrottled) as told:
         await hasty
     assert told.value.retry_after == 5
@@ -178,13 +183,13 @@ async def test_everybody_in_the_queue_can_be_sent_away_and_nothing_is_left_of_it
     before = asyncio.all_tasks()
     calls = [bench.call(name) for name in "abc"]
     await settle()
-    bench.governor.dismiss(UpstreamUnavailable("closed"))
+    bench.governor.reject_all(UpstreamUnavailable("closed"))
     for call in calls[1:]:
         with pytest.raises(UpstreamUnavailable, match="closed"):
             await call
     leaver = bench.call("leaver")
     await settle()
-    bench.governor.dismiss(UpstreamUnavailable("closed"))
+    bench.governor.reject_all(UpstreamUnavailable("closed"))
     leaver.cancel()  # sent away and cancelled in the same moment
     await settle()
     await bench.end_all()

@@ -7,30 +7,30 @@ import pytest
 from app.upstream.drift import Drift
 from app.upstream.envelope import Envelope
 from app.upstream.errors import OrderNotFound, PaymentNotFound, UpstreamMalformed
-from app.upstream.parsing import read_object, read_orders
-from app.upstream.wire import Number, OrdersAnswer
+from app.upstream.parsing import parse_object, parse_order_list
+from app.upstream.wire import JsonNumber, OrderListResponse
 
 
 def envelope(data: Any, **beside: Any) -> Envelope:
-    whole = {"statusCode": Number("200"), "message": "", "data": data, **beside}
+    whole = {"statusCode": JsonNumber("200"), "message": "", "data": data, **beside}
     return Envelope(whole, data, "r-1", sandbox=False)
 
 
-def read(data: Any, page: int = 1) -> tuple[OrdersAnswer, list[str]]:
+def read(data: Any, page: int = 1) -> tuple[OrderListResponse, list[str]]:
     drift = Drift()
-    return read_orders(envelope(data), page, drift), [str(kind) for kind, _ in drift.seen]
+    return parse_order_list(envelope(data), page, drift), [str(kind) for kind, _ in drift.counts]
 
 
-@pytest.mark.parametrize("total", ["2", Number("2")])
+@pytest.mark.parametrize("total", ["2", JsonNumber("2")])
 def test_the_total_is_read_from_text_or_number(total: str):
     answer, drift = read({"totalCount": total, "list": [{"orderNo": "1"}, {}]})
-    assert answer == OrdersAnswer(({"orderNo": "1"}, {}), 2, "r-1", sandbox=False)
+    assert answer == OrderListResponse(({"orderNo": "1"}, {}), 2, "r-1", sandbox=False)
     assert not drift
 
 
 @pytest.mark.parametrize(
     "total",
-    [None, "", "two", "-1", "1.5", Number("1e3"), "٣", " 1", "1" * 13, True, [], {}],
+    [None, "", "two", "-1", "1.5", JsonNumber("1e3"), "٣", " 1", "1" * 13, True, [], {}],
 )
 def test_a_list_without_a_readable_total_is_malformed(total: object):
     with pytest.raises(UpstreamMalformed) as raised:
@@ -38,13 +38,13 @@ def test_a_list_without_a_readable_total_is_malformed(total: object):
     assert raised.value.request_id == "r-1"
 
 
-@pytest.mark.parametrize("data", [None, [], "", "x", Number("1"), {}])
+@pytest.mark.parametrize("data", [None, [], "", "x", JsonNumber("1"), {}])
 def test_an_absent_list_is_malformed_and_never_empty(data: object):
     with pytest.raises(UpstreamMalformed):
         read(data)
 
 
-@pytest.mark.parametrize("rows", ["x", Number("1"), True])
+@pytest.mark.parametrize("rows", ["x", JsonNumber("1"), True])
 def test_a_list_that_is_no_list_is_malformed(rows: object):
     with pytest.raises(UpstreamMalformed):
         read({"totalCount": "1", "list": rows})
@@ -64,7 +64,7 @@ def test_a_list_that_is_an_object_is_a_list_of_one():
 
 
 def test_what_is_new_in_a_list_is_reported_however_often_it_is_there():
-    rows = [{"orderNo": "1", "discount": Number("1")}, {"orderNo": ["2"], "discount": "2"}]
+    rows = [{"orderNo": "1", "discount": JsonNumber("1")}, {"orderNo": ["2"], "discount": "2"}]
     answer, drift = read({"totalCount": "2", "list": rows, "cursor": None})
     assert answer.rows == tuple(rows)
     assert drift == [
@@ -99,22 +99,22 @@ def test_as_many_rows_as_promised_are_no_drift(page: int, rows: int):
 )
 def test_nothing_in_it_is_not_found(data: Any, unknown: type[OrderNotFound]):
     with pytest.raises(unknown) as raised:
-        read_object(envelope(data), "order", unknown, Drift())
+        parse_object(envelope(data), "order", unknown, Drift())
     assert raised.value.request_id == "r-1"
     assert raised.value.status_code == 200
 
 
-@pytest.mark.parametrize("data", ["x", [{"orderNo": "1"}], Number("0"), True])
+@pytest.mark.parametrize("data", ["x", [{"orderNo": "1"}], JsonNumber("0"), True])
 def test_an_answer_about_one_order_that_is_no_object_is_malformed(data: Any):
     with pytest.raises(UpstreamMalformed):
-        read_object(envelope(data), "order", OrderNotFound, Drift())
+        parse_object(envelope(data), "order", OrderNotFound, Drift())
 
 
 def test_an_object_with_anything_in_it_is_an_answer():
     drift = Drift()
     whole = envelope({"orderNo": "1", "status": None, "tags": []}, traceId="t-1")
-    answer = read_object(whole, "order", OrderNotFound, drift)
-    assert [str(kind) for kind, _ in drift.seen] == [
+    answer = parse_object(whole, "order", OrderNotFound, drift)
+    assert [str(kind) for kind, _ in drift.counts] == [
         "new field (envelope): traceId (text)",
         "new field (order): tags (list)",
     ]
@@ -124,18 +124,20 @@ def test_an_object_with_anything_in_it_is_an_answer():
 
 def test_an_old_deployments_payment_is_read_from_beside_the_status_code():
     flat = Envelope(
-        {"statusCode": Number("200"), "requestId": "r-1", "orderNo": "1", "paidAmount": "7.9"},
+        {"statusCode": JsonNumber("200"), "requestId": "r-1", "orderNo": "1", "paidAmount": "7.9"},
         None,
         "r-1",
         sandbox=True,
     )
     drift = Drift()
-    answer = read_object(flat, "payment", PaymentNotFound, drift)
-    assert not drift.seen
+    answer = parse_object(flat, "payment", PaymentNotFound, drift)
+    assert not drift.counts
     assert answer.data == {"orderNo": "1", "paidAmount": "7.9"}
     assert answer.sandbox
 
 
 def test_an_envelope_that_says_more_than_we_know_makes_no_order():
     with pytest.raises(OrderNotFound):
-        read_object(envelope(None, timestamp="2026", success=True), "order", OrderNotFound, Drift())
+        parse_object(
+            envelope(None, timestamp="2026", success=True), "order", OrderNotFound, Drift()
+        )

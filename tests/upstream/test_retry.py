@@ -9,8 +9,8 @@ import pytest
 from app.upstream import errors
 from app.upstream.client import ORDERS_PATH
 from app.upstream.credentials import TOKEN_PATH
-from app.upstream.retry import Budget, pause_before_another
-from app.upstream.wire import OrdersAnswer
+from app.upstream.retry import RetryBudget, backoff
+from app.upstream.wire import OrderListResponse
 from tests.support.clock import ManualClock, settle
 from tests.support.upstream import ScriptedUpstream, client_of
 
@@ -18,15 +18,17 @@ from tests.support.upstream import ScriptedUpstream, client_of
 class Bench:
     """A client that tries again, its upstream and its clock."""
 
-    def __init__(self, *, chance: float = 0.0, **knobs: object) -> None:
+    def __init__(self, *, chance: float = 0.0, **config: object) -> None:
         self.clock = ManualClock()
         self.upstream = ScriptedUpstream()
         self.client = client_of(
-            self.upstream, self.clock, **{"tries": 3, "chance": lambda: chance, **knobs}
+            self.upstream, self.clock, **{"tries": 3, "chance": lambda: chance, **config}
         )
 
-    def ask(self, *, within: float = 8) -> "asyncio.Task[OrdersAnswer]":
-        return asyncio.create_task(self.client.orders(1, deadline=self.clock.monotonic() + within))
+    def ask(self, *, within: float = 8) -> "asyncio.Task[OrderListResponse]":
+        return asyncio.create_task(
+            self.client.list_orders(1, deadline=self.clock.monotonic() + within)
+        )
 
     @property
     def cost(self) -> tuple[int, int]:
@@ -37,7 +39,7 @@ class Bench:
 
 def test_only_what_may_pass_is_tried_again():
     worth = {
-        kind: pause_before_another(kind("x"), 1, 0.5) is not None
+        kind: backoff(kind("x"), 1, 0.5) is not None
         for kind in (
             errors.UpstreamUnreachable,
             errors.UpstreamTimeout,
@@ -56,32 +58,32 @@ def test_only_what_may_pass_is_tried_again():
 
 def test_the_pause_is_anything_up_to_a_bound_that_doubles_and_ends():
     failed = errors.UpstreamFailed("x")
-    assert [pause_before_another(failed, tried, 0.0) for tried in (1, 2, 3)] == [0, 0, 0]
-    assert [pause_before_another(failed, tried, 0.5) for tried in (1, 2, 3)] == [0.1, 0.2, 0.4]
-    assert pause_before_another(failed, 30, 0.5) == 1
+    assert [backoff(failed, tried, 0.0) for tried in (1, 2, 3)] == [0, 0, 0]
+    assert [backoff(failed, tried, 0.5) for tried in (1, 2, 3)] == [0.1, 0.2, 0.4]
+    assert backoff(failed, 30, 0.5) == 1
 
 
 def test_what_the_upstream_asks_for_is_waited_in_full_and_a_dead_connection_not_at_all():
     asked = errors.UpstreamThrottled("x", retry_after=3)
-    assert pause_before_another(asked, 1, 0.5) == 3.1
-    assert pause_before_another(errors.DiedIdle("x"), 1, 0.9) == 0
+    assert backoff(asked, 1, 0.5) == 3.1
+    assert backoff(errors.StaleConnection("x"), 1, 0.9) == 0
 
 
 def test_a_fifth_of_the_calls_may_be_tried_again():
-    budget = Budget()
+    budget = RetryBudget()
     now, spent = 1000.0, 0
     for _ in range(1000):  # a hundred calls a second, which all fail
-        budget.called()
-        spent += budget.spend(now)
+        budget.on_call()
+        spent += budget.try_spend(now)
         now += 0.01
     assert 190 <= spent <= 215
 
 
 def test_three_a_second_may_be_tried_again_however_few_calls_there_are():
-    budget = Budget()
-    assert [budget.spend(1000.0) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert [budget.spend(1001.0) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert [budget.spend(1001.4) for _ in range(3)] == [True, False, False]
+    budget = RetryBudget()
+    assert [budget.try_spend(1000.0) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [budget.try_spend(1001.0) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [budget.try_spend(1001.4) for _ in range(3)] == [True, False, False]
 
 
 async def test_a_failure_that_passes_is_noticed_by_nobody():
@@ -209,4 +211,4 @@ async def test_a_silent_upstream_is_called_silent_though_the_last_try_came_too_l
     with pytest.raises(errors.UpstreamTimeout) as told:
         await asking
     assert bench.cost == (1, 4)
-    assert not isinstance(told.value, errors.OutOfTime)
+    assert not isinstance(told.value, errors.DeadlineExceeded)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.upstream.status import Heard, Hearing
+from app.upstream.status import LastContact, UpstreamStatus
 from tests.support.clock import ManualClock
 
 
@@ -22,23 +22,23 @@ async def call(outcome: str | Exception) -> str:
 
 async def test_the_last_answer_and_the_last_failure_are_remembered_by_their_age() -> None:
     clock = ManualClock()
-    hearing = Hearing(clock, FailedError, lambda error: f"code of {error}")
-    listened_to = hearing.of(call)
-    assert hearing.now() == Heard(None, None, None)
+    hearing = UpstreamStatus(clock, FailedError, lambda error: f"code of {error}")
+    listened_to = hearing.observe(call)
+    assert hearing.snapshot() == LastContact(None, None, None)
 
     assert await listened_to("answer") == "answer"
     await clock.advance(60)
     with pytest.raises(FailedError):
         await listened_to(FailedError("it"))
     await clock.advance(5)
-    assert hearing.now() == Heard(65, 5, "code of it")
+    assert hearing.snapshot() == LastContact(65, 5, "code of it")
 
     await listened_to("answer")
-    assert hearing.now() == Heard(0, 5, None)
+    assert hearing.snapshot() == LastContact(0, 5, None)
 
 
 async def test_an_error_of_ours_says_nothing_of_the_other_side() -> None:
-    hearing = Hearing(ManualClock(), FailedError, str)
+    hearing = UpstreamStatus(ManualClock(), FailedError, str)
     with pytest.raises(OtherError):
-        await hearing.of(call)(OtherError())
-    assert hearing.now() == Heard(None, None, None)
+        await hearing.observe(call)(OtherError())
+    assert hearing.snapshot() == LastContact(None, None, None)

@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamMalformed
-from app.upstream.token import pool_claim, read_token
-from app.upstream.wire import Number
+from app.upstream.token import parse_token, pool_claim
+from app.upstream.wire import JsonNumber
 from tests.support.upstream import POOL_ID, jwt
 
 TOKEN = jwt({"scoped_userpool_id": POOL_ID})
 
 
 def granted(**changes: Any) -> dict[str, Any]:
-    return {"access_token": TOKEN, "expires_in": Number("7200"), **changes}
+    return {"access_token": TOKEN, "expires_in": JsonNumber("7200"), **changes}
 
 
 def test_the_pool_is_the_one_that_the_token_names():
-    token = read_token(granted(), 0.0, None)
+    token = parse_token(granted(), 0.0, None)
     assert token.pool_id == POOL_ID
     assert token.headers == {
         "Authorization": f"Bearer {TOKEN}",
@@ -69,15 +69,15 @@ def test_no_token_breaks_the_reading_of_its_claim(text: str):
 
 def test_an_opaque_token_needs_a_pinned_pool():
     opaque = granted(access_token="opaque")
-    assert read_token(opaque, 0.0, "pinned").pool_id == "pinned"
+    assert parse_token(opaque, 0.0, "pinned").pool_id == "pinned"
     with pytest.raises(UpstreamMalformed):
-        read_token(opaque, 0.0, None)
+        parse_token(opaque, 0.0, None)
 
 
 def test_a_token_of_another_pool_than_the_pinned_one_is_refused():
-    assert read_token(granted(), 0.0, POOL_ID).pool_id == POOL_ID
+    assert parse_token(granted(), 0.0, POOL_ID).pool_id == POOL_ID
     with pytest.raises(UpstreamCredentialRejected) as raised:
-        read_token(granted(), 0.0, "another")
+        parse_token(granted(), 0.0, "another")
     assert "pool" in str(raised.value)
 
 
@@ -88,8 +88,8 @@ def test_a_token_of_another_pool_than_the_pinned_one_is_refused():
 def test_it_is_renewed_a_tenth_of_its_life_early_and_at_most_a_minute(
     expires_in: str, until: float
 ):
-    token = read_token(granted(expires_in=expires_in), 1000.0, None)
-    assert token.until == pytest.approx(until)
+    token = parse_token(granted(expires_in=expires_in), 1000.0, None)
+    assert token.renew_at == pytest.approx(until)
 
 
 @pytest.mark.parametrize(
@@ -115,5 +115,5 @@ def test_it_is_renewed_a_tenth_of_its_life_early_and_at_most_a_minute(
 )
 def test_an_answer_without_a_usable_token_is_malformed(data: object):
     with pytest.raises(UpstreamError) as raised:
-        read_token(data, 0.0, None)
+        parse_token(data, 0.0, None)
     assert type(raised.value) is UpstreamMalformed

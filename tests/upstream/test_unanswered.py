@@ -38,7 +38,7 @@ def bench(caplog: pytest.LogCaptureFixture) -> Bench:
 async def test_a_question_that_failed_for_good_has_a_line_however_often_it_was_tried(bench: Bench):
     bench.upstream.fail_next(500, 9001, times=3, path=PAYMENT_PATH)
     with pytest.raises(UpstreamError) as failed:
-        await bench.client.payment("A1", deadline=bench.deadline)
+        await bench.client.get_payment("A1", deadline=bench.deadline)
     facts = {
         "question": "get-order-pay-detail",
         "kind": "UpstreamFailed",
@@ -52,14 +52,14 @@ async def test_a_question_that_failed_for_good_has_a_line_however_often_it_was_t
 
 async def test_a_question_that_was_answered_at_the_second_try_has_none(bench: Bench):
     bench.upstream.fail_next(500)
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     assert bench.told() == []
 
 
 async def test_a_question_for_which_there_is_no_token_has_a_line(bench: Bench):
     bench.upstream.fail_next(403, 2333, path=TOKEN_PATH)
     with pytest.raises(UpstreamError):
-        await bench.client.orders(1, deadline=bench.deadline)
+        await bench.client.list_orders(1, deadline=bench.deadline)
     [(_, facts)] = bench.told()
     assert facts["question"] == "get-orders"
     assert facts["kind"] == "UpstreamCredentialRejected"
@@ -67,20 +67,20 @@ async def test_a_question_for_which_there_is_no_token_has_a_line(bench: Bench):
 
 async def test_an_order_that_is_not_there_has_none(bench: Bench):
     with pytest.raises(OrderNotFound):
-        await bench.client.order("A1", deadline=bench.deadline)
+        await bench.client.get_order("A1", deadline=bench.deadline)
     assert bench.told() == []
 
 
 async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_is_over(bench: Bench):
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     bench.upstream.fail_next(500, times=5)
     for _ in range(2):
         with pytest.raises(UpstreamError):
-            await bench.client.orders(1, deadline=bench.deadline)
+            await bench.client.list_orders(1, deadline=bench.deadline)
     for _ in range(3):
         with pytest.raises(UpstreamUnavailable):
-            await bench.client.orders(1, deadline=bench.deadline)
+            await bench.client.list_orders(1, deadline=bench.deadline)
     assert [event for event, _ in bench.told()] == ["unanswered", "upstream_ill", "unanswered"]
     await bench.clock.advance(6)
-    await bench.client.orders(1, deadline=bench.deadline)
+    await bench.client.list_orders(1, deadline=bench.deadline)
     assert bench.told()[3:] == [("upstream_well", {})]
