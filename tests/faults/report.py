@@ -91,7 +91,9 @@ def broken_promises(name: str, seen: Seen) -> list[str]:
     if (seen.stale.status, seen.stale.freshness, seen.stale.cache_status) != (200, "stale", "hit"):
         found.append(f"within grace: {_told(seen.stale)}")
     promised = (
-        ("kept", f"fwd=stale; detail={row.kept}") if row.kept else ("fresh", "fwd=stale; stored")
+        ("stale-if-error", f"fwd=stale; detail={row.kept}")
+        if row.kept
+        else ("fresh", "fwd=stale; stored")
     )
     if (seen.kept.status, seen.kept.freshness, seen.kept.cache_status) != (200, *promised):
         found.append(f"kept: {_told(seen.kept)}, promised {' · '.join(promised)}")
