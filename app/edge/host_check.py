@@ -54,10 +54,8 @@ class HostCheck:
         escaped = b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower()
         return "not_found" if escaped else ""
 
-    def is_allowed(self, host: bytes | None) -> bool:
-        """Whether a request of HTTP/1.1 with this one Host is meant for us."""
-        if host is None:
-            return False
+    def _is_allowed(self, host: bytes) -> bool:
+        """Return whether a request with this Host is meant for this server."""
         if not self._loopback:
             return _HOST.fullmatch(host) is not None
         return _LOOPBACK.fullmatch(host) is not None or host.lower() == self._also != b""
@@ -73,7 +71,7 @@ class HostCheck:
         repeated = len(headers) != len(scope["headers"])
         if repeated and sum(name == b"host" for name, _ in scope["headers"]) > 1:
             return "bad_request"
-        if self.is_allowed(host):
+        if self._is_allowed(host):
             return ""
         misdirected = self._loopback and _HOST.fullmatch(host)
         return "misdirected_request" if misdirected else "bad_request"
