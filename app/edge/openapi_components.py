@@ -147,11 +147,11 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
     },
     "Progress": {
         "type": "object",
-        "description": "How far the reading of the whole list is, in orders.",
-        "required": ["held", "of"],
+        "description": "Progress of loading the whole list, in orders.",
+        "required": ["loaded", "total"],
         "properties": {
-            "held": {"type": "integer", "minimum": 0},
-            "of": {"type": "integer", "minimum": 0},
+            "loaded": {"type": "integer", "minimum": 0},
+            "total": {"type": "integer", "minimum": 0},
         },
     },
     "ParameterFault": {

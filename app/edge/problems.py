@@ -37,7 +37,7 @@ class Problem:
     Attributes:
         code: one of `PROBLEM_KINDS`.
         retry_after: seconds.
-        progress: of something that is still being read, how much is held, of how much.
+        progress: orders loaded, orders in total; for `list_loading`.
     """
 
     code: str
@@ -118,8 +118,8 @@ def body_of(problem: Problem, request_id: str) -> bytes:
             request_id=problem.upstream.request_id,
         )
     if problem.progress is not None:
-        held, of = problem.progress
-        body["progress"] = {"held": held, "of": of}
+        loaded, total = problem.progress
+        body["progress"] = {"loaded": loaded, "total": total}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -187,7 +187,7 @@ async def test_a_whole_list_that_takes_longer_than_the_deadline_says_how_far_it_
     response = await asking
     told = problem(response)
     assert (response.status_code, told["code"]) == (503, "list_loading")
-    assert told["progress"] == {"held": 350, "of": 1000}
+    assert told["progress"] == {"loaded": 350, "total": 1000}
     assert told["retryable"] is True
     assert response.headers["retry-after"] == "15"
     await slow.clock.advance(15)
