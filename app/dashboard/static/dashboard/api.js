@@ -18,7 +18,7 @@
  * browser combines current headers with the stored body.
  * @typedef {object} Provenance
  * @property {Date} asOf when the oldest part was requested from the upstream
- * @property {string} freshness `fresh`, `stale` or `kept`
+ * @property {string} freshness `fresh`, `stale` or `stale-if-error`
  * @property {string} failure the problem code of the last failed refresh, or empty
  * @property {string[]} upstreamRequestIds at most ten
  * @property {number} upstreamResponses the number of upstream responses used
@@ -54,7 +54,7 @@ export class Problem extends Error {
     this.page = /^\/problems\/[a-z_]+$/.test(members.type) ? members.type.slice(1) : "";
     /** Seconds. */
     this.retryAfter = Number(headers?.get("retry-after")) || 5;
-    /** @type {{held: number, of: number} | undefined} */
+    /** @type {{loaded: number, total: number} | undefined} */
     this.progress = members.progress;
   }
 }
@@ -140,8 +140,9 @@ function provenanceOf(headers, meta) {
     freshness: headers.get("x-freshness") ?? "fresh",
     failure: /;\s*detail=([\w-]+)/.exec(headers.get("cache-status") ?? "")?.[1] ?? "",
     upstreamRequestIds: ids,
-    upstreamResponses: meta.upstream_answers ?? Math.max(ids.length, meta.upstream_request_ids?.length ?? 0),
-    inconsistent: meta.shifting === true,
+    upstreamResponses:
+      meta.upstream_responses ?? Math.max(ids.length, meta.upstream_request_ids?.length ?? 0),
+    inconsistent: meta.inconsistent === true,
     warnings: (meta.warnings?.length ?? 0) + (meta.warnings_omitted ?? 0),
     isSandbox: headers.get("x-sandbox") === "true",
   };

@@ -47,7 +47,7 @@ export class ChangePoller {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof Problem)) throw error;
-        if (error.code === "cursor_gone") {
+        if (error.code === "cursor_expired") {
           cursor = "";
           delay = MIN_DELAY;
           this.#onChanges(null);

@@ -16,7 +16,7 @@ import { t } from "./i18n.js";
 export function showProblem(container, state, options = { base: "", hasOlderData: false }) {
   if (state === null) {
     replaceContent(container);
-  } else if (state.problem.code === "collection_loading") {
+  } else if (state.problem.code === "list_loading") {
     replaceContent(container, loadingProgress(state.problem));
   } else {
     replaceContent(container, problemCard(state, options));
@@ -33,11 +33,9 @@ export function problemTitle(problem) {
 
 /** @param {Problem} problem */
 function loadingProgress({ progress }) {
-  const known = progress !== undefined && progress.of > 0;
-  const text = known
-    ? t("problem.loading", { loaded: progress.held, total: progress.of })
-    : t("problem.loading.start");
-  const bar = known ? { value: progress.held, max: progress.of } : {};
+  const known = progress !== undefined && progress.total > 0;
+  const text = known ? t("problem.loading", progress) : t("problem.loading.start");
+  const bar = known ? { value: progress.loaded, max: progress.total } : {};
   return el("div", { class: "problem loading" }, el("label", {}, el("span", {}, text), el("progress", bar)));
 }
 

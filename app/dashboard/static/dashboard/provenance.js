@@ -38,7 +38,7 @@ export class ProvenanceLine {
     this.container.hidden = provenance === undefined;
     if (provenance === undefined) return;
     const { failure, freshness, inconsistent, upstreamRequestIds, upstreamResponses, warnings } = provenance;
-    this.container.dataset.freshness = failure ? "kept" : freshness;
+    this.container.dataset.freshness = failure ? "stale-if-error" : freshness;
     this.#notes.textContent = [inconsistent && t("inconsistent"), warnings && tCount("warnings", warnings)]
       .filter(Boolean)
       .join(" ");
@@ -59,7 +59,7 @@ export class ProvenanceLine {
     const seconds = Math.max(0, (Date.now() - asOf.getTime()) / 1000);
     const parts = [t("as_of", { time: formatTime(asOf) }), t("as_of.age", { age: formatAge(seconds) })];
     // Without `failure`: a fetch failed just before, and the backoff prevented another one.
-    const isFailing = failure || freshness === "kept";
+    const isFailing = failure || freshness === "stale-if-error";
     parts.push(
       isFailing ? t("freshness.cached", { reason: reason(failure) }) : t(`freshness.${freshness}`),
     );
