@@ -1,25 +1,52 @@
-"""Time as an argument: who needs it is given a clock; nobody else reads time or sets a timer."""
+"""Time as an argument: code that needs time is given a clock; only this module reads the machine's.
+
+Tests pass a clock that stands still until they advance it, so no test sleeps.
+"""
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+
+class TimerHandle(Protocol):
+    """A callback that has been scheduled, as of `asyncio.loop.call_later`."""
+
+    def cancel(self) -> None:
+        """Cancel the callback; does nothing if it has run."""
 
 
 class Clock(Protocol):
-    """What the rooms know of time."""
+    """A source of time. Implementations subclass it explicitly to inherit `finishes_within`."""
 
     def monotonic(self) -> float:
-        """Seconds on a line that never jumps: for ages, deadlines and waits."""
+        """Return seconds that never jump backwards or forwards, for ages and deadlines."""
 
     def now(self) -> datetime:
-        """The wall clock, aware, in UTC: for what people and other systems read."""
+        """Return the wall-clock time, in UTC, for people and other systems."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds`, 0 or more."""
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
+        """Call `callback` in `seconds`, 0 or more, unless the handle is cancelled before."""
 
-class SystemClock:
+    async def finishes_within(self, future: "asyncio.Future[Any]", seconds: float) -> bool:
+        """Wait at most `seconds` for `future`; return whether it is done.
+
+        The future is not cancelled, neither by the timeout nor if the caller is cancelled.
+        """
+        timeout = asyncio.get_running_loop().create_future()
+        timer = self.call_later(seconds, lambda: timeout.set_result(None))
+        try:
+            await asyncio.wait((future, timeout), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        return future.done()
+
+
+class SystemClock(Clock):
     """The machine's clock."""
 
     def monotonic(self) -> float:
@@ -30,3 +57,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, callback)

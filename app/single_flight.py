@@ -10,6 +10,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable
+from contextvars import ContextVar, copy_context
 from itertools import count
 from typing import Any, Generic, TypeVar
 
@@ -29,6 +30,23 @@ Awaited = Callable[[], bool]
 def always_awaited() -> bool:
     """For a call whose caller is there."""
     return True
+
+
+_current_flight: ContextVar["Flight[Any] | None"] = ContextVar("current_flight", default=None)
+
+
+def current_flight() -> "Flight[Any] | None":
+    """Return the flight whose task calls this, or None outside any flight."""
+    return _current_flight.get()
+
+
+def has_waiters() -> bool:
+    """Return whether anybody waits for the flight whose task calls this; True outside any flight.
+
+    A waiter that is itself part of a flight counts while that flight has waiters.
+    """
+    flight = _current_flight.get()
+    return flight is None or flight.has_waiters()
 
 
 class TooManyWaiters(Exception):
@@ -57,6 +75,10 @@ class Flight(Generic[V]):
     @property
     def awaited(self) -> bool:
         """Whether anybody waits for it, or for work that does."""
+        return self.has_waiters()
+
+    def has_waiters(self) -> bool:
+        """Return whether anybody waits for it, or for a flight that waits for it."""
         return any(awaited() for awaited in self._waits)
 
     async def landed_within(self, seconds: float, awaited: Awaited = always_awaited) -> bool:
@@ -67,6 +89,7 @@ class Flight(Generic[V]):
         Raises:
             TooManyWaiters: as many callers wait as may.
         """
+        awaited = _in_flight(awaited)
         if self._task.done():
             return True
         if self.waiters >= self._max_waiters:
@@ -136,6 +159,12 @@ class Flight(Generic[V]):
             self._set_timer()
 
 
+def _in_flight(awaited: Awaited) -> Awaited:
+    """Without a predicate of its own, a waiter counts while the flight that it is part of does."""
+    flight = current_flight()
+    return flight.has_waiters if awaited is always_awaited and flight else awaited
+
+
 def _wake(woken: asyncio.Future[None]) -> None:
     if not woken.done():
         woken.set_result(None)
@@ -164,8 +193,10 @@ class SingleFlight(Generic[K, V]):
 
     def launch(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> Flight[V]:
         """Start `work` for `key`, for which nothing may be under way."""
-        task = asyncio.get_running_loop().create_task(work())
+        context = copy_context()
+        task = asyncio.get_running_loop().create_task(work(), context=context)
         flight = Flight(task, self._clock, self._max_waiters)
+        context.run(_current_flight.set, flight)
         self._flights[key] = (task, flight)
         task.add_done_callback(lambda done: self._landed(key, done))
         return flight

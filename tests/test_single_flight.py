@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.single_flight import SingleFlight, TooManyWaiters
+from app.single_flight import SingleFlight, TooManyWaiters, current_flight, has_waiters
 from tests.support.clock import ManualClock, settle
 
 
@@ -185,3 +185,50 @@ async def test_closing_ends_what_does_not_end_in_time():
     await closing
     assert not work.ended
     assert len(flights) == 0
+
+
+async def test_the_work_of_a_flight_can_see_whether_it_has_waiters():
+    flights: SingleFlight[str, bool] = SingleFlight(ManualClock())
+    work = Work()
+    seen: list[bool] = []
+
+    async def watch() -> bool:
+        seen.append(has_waiters())
+        await work()
+        seen.append(has_waiters())
+        return True
+
+    assert has_waiters()
+    assert current_flight() is None
+    flight = flights.launch("a", watch)
+    await settle()
+    waiting = asyncio.ensure_future(flight.landed_within(8))
+    await settle()
+    assert flight.has_waiters()
+    work.gate.set()
+    assert await waiting
+    assert seen == [False, True]
+    assert not flight.has_waiters()
+
+
+async def test_a_flight_that_waits_for_another_counts_as_a_waiter_while_it_has_waiters_itself():
+    clock = ManualClock()
+    flights: SingleFlight[str, int] = SingleFlight(clock)
+    work = Work()
+    inner = flights.launch("inner", work)
+
+    async def wait_for_inner() -> int:
+        await asyncio.gather(inner.landed_within(8))
+        return inner.result()
+
+    outer = flights.launch("outer", wait_for_inner)
+    await settle()
+    assert not inner.has_waiters()
+    caller = asyncio.ensure_future(outer.landed_within(1))
+    await settle()
+    assert inner.has_waiters()
+    await clock.advance(1)
+    assert not await caller
+    assert not inner.has_waiters()
+    work.gate.set()
+    await settle()

@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+from app.clock import Clock
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -175,7 +177,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return [task for task in self._tasks if not task.done()]
 
 
-class SimulatedClock:
+class SimulatedClock(Clock):
     """`Clock` of one world: the time of its loop."""
 
     def __init__(self, loop: SimulatedLoop) -> None:
@@ -189,3 +191,6 @@ class SimulatedClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, callback)

@@ -1,9 +1,13 @@
-"""A clock that stands still until a test winds it."""
+"""A clock that stands still until a test advances it."""
 
 import asyncio
 import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+
+from app.clock import Clock
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -14,13 +18,29 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class ManualClock:
-    """`Clock` for tests: time passes by `advance` alone, and wakes its sleepers in order."""
+@dataclass(order=True, slots=True)
+class _Timer:
+    at: float
+    sequence: int
+    callback: Callable[[], object] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ManualClock(Clock):
+    """A `Clock` on which time passes only by `advance`, which runs the due timers in order."""
 
     def __init__(self) -> None:
         self._elapsed = 0.0
-        self._order = count()
-        self._sleepers: list[tuple[float, int, asyncio.Event]] = []
+        self._sequence = count()
+        self._timers: list[_Timer] = []
+
+    @property
+    def pending_timers(self) -> int:
+        """How many timers are scheduled and not cancelled."""
+        return sum(not timer.cancelled for timer in self._timers)
 
     def monotonic(self) -> float:
         return 1000.0 + self._elapsed
@@ -29,18 +49,28 @@ class ManualClock:
         return NOON + timedelta(seconds=self._elapsed)
 
     async def sleep(self, seconds: float) -> None:
-        woken = asyncio.Event()
-        heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), woken))
-        await woken.wait()
+        done = asyncio.Event()
+        timer = self.call_later(seconds, done.set)
+        try:
+            await done.wait()
+        finally:
+            timer.cancel()
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> _Timer:
+        timer = _Timer(self._elapsed + seconds, next(self._sequence), callback)
+        heapq.heappush(self._timers, timer)
+        return timer
 
     async def advance(self, seconds: float) -> None:
-        """Pass `seconds`: who sleeps until then is woken at its own moment, and may run."""
+        """Pass `seconds`; each timer due by then runs at its own time, and what it wakes runs."""
         await settle()
         until = self._elapsed + seconds
-        while self._sleepers and self._sleepers[0][0] <= until:
-            moment, _, woken = heapq.heappop(self._sleepers)
-            self._elapsed = max(self._elapsed, moment)
-            woken.set()
+        while self._timers and self._timers[0].at <= until:
+            timer = heapq.heappop(self._timers)
+            if timer.cancelled:
+                continue
+            self._elapsed = max(self._elapsed, timer.at)
+            timer.callback()
             await settle()
         self._elapsed = until
         await settle()
