@@ -117,9 +117,9 @@ class ApiKeyStore:
         except ValueError as error:
             facts = {"fault": str(error), "kept": len(self._keys)}
             # Not `exception`: where our code passed says nothing about a faulty file.
-            _logger.error("keys_file_unreadable", extra={"facts": facts})  # noqa: TRY400
+            _logger.error("keys_file_unreadable", extra={"fields": facts})  # noqa: TRY400
         else:
-            _logger.info("keys_read", extra={"facts": {"keys": len(self._keys)}})
+            _logger.info("keys_read", extra={"fields": {"keys": len(self._keys)}})
 
 
 class ApiKeyAuthentication:

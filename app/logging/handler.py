@@ -103,7 +103,7 @@ class BufferedHandler(logging.Handler):
     def _tell_what_was_lost(self) -> None:
         if self._lost:
             facts = {"lines": self._lost}
-            told = {"levelname": "WARNING", "msg": "log_lines_lost", "facts": facts}
+            told = {"levelname": "WARNING", "msg": "log_lines_lost", "fields": facts}
             self._lost = 0
             self._hold(self._layout.format(logging.makeLogRecord(told)))
 

@@ -101,7 +101,7 @@ class _Lines(logging.Formatter):
         }
         if request_id := current():
             told["request_id"] = request_id
-        told.update(getattr(record, "facts", {}))
+        told.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1]:
             told["error"] = type(record.exc_info[1]).__name__
             told["frames"] = traceback_frames(record.exc_info[1])

@@ -29,7 +29,7 @@ def error_response(code: str) -> tuple[int, RawHeaders, bytes]:
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     status = problem.type.status
     facts = {"request_id": own, "route": "unmatched", "status": status, "problem": code}
-    _logger.info("request", extra={"facts": facts})
+    _logger.info("request", extra={"fields": facts})
     return status, raw, body
 
 

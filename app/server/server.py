@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
         for connection in tuple(self.server_state.connections):
             cast("Protocol", connection).transport.abort()
         await self.lifespan.shutdown()
-        _logger.info("left", extra={"facts": {"cut_off": len(cut_off)}})
+        _logger.info("left", extra={"fields": {"cut_off": len(cut_off)}})
 
     async def _empty(self, seconds_left: Callable[[], float]) -> None:
         """Wait until nobody is here any more."""
@@ -104,7 +104,7 @@ class Server(uvicorn.Server):
             "connections": len(self.server_state.connections),
             "requests": len(self.server_state.tasks),
         }
-        _logger.info("leaving", extra={"facts": facts})
+        _logger.info("leaving", extra={"fields": facts})
 
 
 def open_server(

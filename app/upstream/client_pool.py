@@ -93,7 +93,7 @@ class ClientPool:
         """Use another client from now on; this one is closed when its calls have ended."""
         if line is not self._line:
             return
-        _logger.warning("connections_replaced", extra={"facts": {"why": why}})
+        _logger.warning("connections_replaced", extra={"fields": {"why": why}})
         self._line = _Line(self._open_http())
         closing = asyncio.ensure_future(self._close(line))
         self._given_up[closing] = line

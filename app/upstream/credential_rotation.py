@@ -144,4 +144,4 @@ class CredentialRotation:
         """Once for each change: it is tried again, and again says the same."""
         if event != self._told:
             self._told = event
-            _logger.log(level, event, extra={"facts": facts})
+            _logger.log(level, event, extra={"fields": facts})

@@ -79,7 +79,7 @@ def log_drift(kind: DriftKind) -> None:
     """Tell an operator."""
     facts = {"what": kind.what, "where": kind.where, "name": kind.name, "type": kind.type}
     told = {name: fact for name, fact in facts.items() if fact}
-    _logger.warning("drift", extra={"facts": told})
+    _logger.warning("drift", extra={"fields": told})
 
 
 class Drift:

@@ -30,5 +30,5 @@ def log_failed_call(path: str) -> Iterator[None]:
             "upstream_request_id": failure.request_id,
         }
         known = {name: fact for name, fact in facts.items() if fact is not None}
-        _logger.warning("unanswered", extra={"facts": known})
+        _logger.warning("unanswered", extra={"fields": known})
         raise

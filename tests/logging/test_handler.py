@@ -53,7 +53,7 @@ class Plain(logging.Formatter):
     """The message, and facts where there are any."""
 
     def __init__(self) -> None:
-        super().__init__("%(message)s%(facts)s", defaults={"facts": ""})
+        super().__init__("%(message)s%(fields)s", defaults={"fields": ""})
 
     def request(self, facts: Mapping[str, object]) -> str:
         return f"request {facts}"

@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("layout", ["json", "text"])
 def test_nothing_in_a_fact_can_forge_a_line(layout: Literal["json", "text"]) -> None:
     with logging_to(layout) as lines:
-        OURS.info("event", extra={"facts": {"name": "a\r\nb\x1b[2Jc\u2028d\x85e"}})
+        OURS.info("event", extra={"fields": {"name": "a\r\nb\x1b[2Jc\u2028d\x85e"}})
 
     assert len(lines.text().splitlines()) == 1
     assert not set("\r\x1b\u2028\x85") & set(lines.text())
@@ -31,7 +31,7 @@ def test_nothing_in_a_fact_can_forge_a_line(layout: Literal["json", "text"]) -> 
 
 def test_a_name_that_is_no_unicode_is_still_a_line() -> None:
     with logging_to() as lines:
-        OURS.info("event", extra={"facts": {"file": "keys\udc80.json"}})
+        OURS.info("event", extra={"fields": {"file": "keys\udc80.json"}})
 
     assert lines.facts()[0]["file"] == "keys\udc80.json"
 
@@ -53,7 +53,7 @@ async def test_a_line_tells_the_time_of_its_own_millisecond() -> None:
 
 def test_a_person_at_a_terminal_reads_text() -> None:
     with logging_to("auto", stream=Terminal()) as lines:
-        OURS.warning("something happened", extra={"facts": {"status": 503, "route": "/a b"}})
+        OURS.warning("something happened", extra={"fields": {"status": 503, "route": "/a b"}})
 
     assert lines.text() == '12:00:00 warning something happened status=503 route="/a b"\n'
 

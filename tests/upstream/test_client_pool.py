@@ -73,7 +73,7 @@ async def test_a_call_that_never_comes_back_costs_its_client_and_the_next_has_an
     for call in lost:
         with pytest.raises(DeadlineExceeded):
             await call
-    assert [getattr(line, "facts", None) for line in caplog.records] == [{"why": "lost_call"}]
+    assert [getattr(line, "fields", None) for line in caplog.records] == [{"why": "lost_call"}]
     assert len(bench.opened) == 2
     assert not bench.opened[0].closed  # one call is still under way through it
     end.set()

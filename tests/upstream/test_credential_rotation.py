@@ -105,7 +105,7 @@ class Told:
     @property
     def facts(self) -> dict[str, object]:
         """Of the last one."""
-        facts: dict[str, object] = vars(self._caplog.records[-1])["facts"]
+        facts: dict[str, object] = vars(self._caplog.records[-1])["fields"]
         return facts
 
 

@@ -44,7 +44,7 @@ def test_each_kind_is_counted_by_answers_and_told_once(caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
         for kinds in ([SHORT], [SHORT, SHORT], [FIELD, SHORT], []):
             drift.report(kinds)
-    assert [getattr(line, "facts", None) for line in caplog.records] == [
+    assert [getattr(line, "fields", None) for line in caplog.records] == [
         {"what": "fewer rows than promised", "where": "list"},
         {"what": "new field", "where": "order", "name": "discount", "type": "number"},
     ]

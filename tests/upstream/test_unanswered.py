@@ -27,7 +27,7 @@ class Bench:
 
     def told(self) -> list[tuple[str, dict[str, object]]]:
         records = self._caplog.records
-        return [(record.getMessage(), getattr(record, "facts", {})) for record in records]
+        return [(record.getMessage(), getattr(record, "fields", {})) for record in records]
 
 
 @pytest.fixture
