@@ -1,1 +1,1 @@
-"""What a request costs, beside its rivals, in one run."""
+"""Benchmarks: what a request costs, compared with baselines measured in the same run."""

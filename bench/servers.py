@@ -1,4 +1,4 @@
-"""The servers that are measured, each in a process of its own, and what they wrote."""
+"""Starts the measured servers, each in its own process, and reads their access logs."""
 
 import hashlib
 import json
@@ -23,40 +23,42 @@ HEADERS = f"X-API-Key: {KEY}\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A server's process, and where its lines go."""
+class ServerProcess:
+    """A running server and the file that its output is written to."""
 
     pid: int
-    lines: IO[bytes]
+    log: IO[bytes]
 
 
 @contextmanager
-def server(
+def start_server(
     arguments: list[str], port: int, environ: dict[str, str] | None = None
-) -> Iterator[Running]:
-    """A server in a process of its own; given once it answers."""
+) -> Iterator[ServerProcess]:
+    """Run `python -m` with `arguments`; yield once the server responds on `port`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
-    log = tempfile.TemporaryFile()  # noqa: SIM115  it outlives the process: it is read afterwards
+    log = tempfile.TemporaryFile()  # noqa: SIM115  it is read after the process has ended
     with subprocess.Popen(
         [sys.executable, "-m", *arguments], env=clean | (environ or {}), stdout=log, stderr=log
     ) as process:
         try:
             _wait_for(port, process)
-            yield Running(process.pid, log)
+            yield ServerProcess(process.pid, log)
         finally:
             process.terminate()
             process.wait(20)
 
 
-def access_lines(server: Running) -> list[dict[str, Any]]:
-    """The lines that a server which has ended wrote for requests to the API."""
-    server.lines.seek(0)
-    told = [json.loads(line) for line in server.lines if line.startswith(b'{"')]
-    return [line for line in told if str(line.get("route")).startswith("/v1/")]
+def access_log(server: ServerProcess) -> list[dict[str, Any]]:
+    """Return the access log entries for `/v1` of a server that has ended."""
+    server.log.seek(0)
+    entries = [json.loads(line) for line in server.log if line.startswith(b'{"')]
+    return [entry for entry in entries if str(entry.get("route")).startswith("/v1/")]
 
 
-def proxy(upstream: str, options: Options, port: int) -> tuple[list[str], int, dict[str, str]]:
-    """How to start the proxy towards `upstream`."""
+def proxy_command(
+    upstream: str, options: Options, port: int
+) -> tuple[list[str], int, dict[str, str]]:
+    """Return the arguments of `start_server` for the proxy in front of `upstream`."""
     entry = {
         "name": "bench",
         "sha256": hashlib.sha256(KEY.encode()).hexdigest(),
@@ -74,16 +76,16 @@ def proxy(upstream: str, options: Options, port: int) -> tuple[list[str], int, d
     return ["app", "serve", "--port", str(port)], port, environ
 
 
-def page_of(port: int) -> tuple[bytes, list[tuple[str, str]]]:
-    """A page of 50, and its headers."""
+def fetch_page(port: int) -> tuple[bytes, list[tuple[str, str]]]:
+    """Return the body and the headers of `PAGE`."""
     request = Request(f"http://127.0.0.1:{port}{PAGE}", headers={"X-API-Key": KEY})
-    with urlopen(request, timeout=10) as answer:  # noqa: S310  http to loopback
-        return bytes(answer.read()), list(answer.headers.items())
+    with urlopen(request, timeout=10) as response:  # noqa: S310  http to loopback
+        return bytes(response.read()), list(response.headers.items())
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until and process.poll() is None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             urlopen(Request(f"http://127.0.0.1:{port}/livez"), timeout=5).close()
         except URLError as error:

@@ -1,8 +1,8 @@
-"""`python -m bench.whole_list`: 100,000 held orders, and for how long others wait.
+"""`python -m bench.event_loop_stalls`: how long work on 100,000 orders blocks the event loop.
 
-The proxy in this process, called without a socket; the embedded upstream in another, behind one. A
-stall is the CPU time that passes between two turns of the event loop: on a shared machine the wall
-clock tells of others.
+The proxy runs in this process and is called without a socket; the embedded upstream is another
+process. A stall is the CPU time between two iterations of the event loop; wall time on a shared
+machine depends on other processes.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from app.main import App, create_app
 from app.sandbox.options import Options
 from app.settings import load
 from bench.load import resident_mib
-from bench.servers import server
+from bench.servers import start_server
 
 ORDERS = 100_000
 PORT = 8707
 TTL = 3600
 FILTERED = "?status=paid"
-QUESTIONS = (
+TARGETS = (
     "?sort=-created_at&limit=50",
     "?sort=actual_amount&limit=50",
     "?sort=order_no&limit=50",
@@ -41,48 +41,48 @@ QUESTIONS = (
 )
 
 
-class Ahead(SystemClock):
-    """The machine's clock, put forward."""
+class OffsetClock(SystemClock):
+    """The system clock plus an offset in seconds."""
 
-    seconds = 0.0
+    offset = 0.0
 
     def monotonic(self) -> float:
-        """Later than it is."""
-        return super().monotonic() + self.seconds
+        """Return the monotonic time plus the offset."""
+        return super().monotonic() + self.offset
 
 
-class Heartbeat:
-    """The longest turn of the event loop, in seconds of CPU time."""
+class StallMonitor:
+    """Measures the longest iteration of the event loop, in seconds of CPU time."""
 
     def __init__(self) -> None:
-        self.longest = 0.0
+        self._longest = 0.0
         self._last = time.thread_time()
-        self._beating = asyncio.create_task(self._beat())
+        self._task = asyncio.create_task(self._run())
 
-    async def _beat(self) -> None:
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(0)
             now = time.thread_time()
-            self.longest = max(self.longest, now - self._last)
+            self._longest = max(self._longest, now - self._last)
             self._last = now
 
     @contextmanager
-    def watched(self) -> Iterator[list[float]]:
-        """Gives a list that has the longest turn and the CPU seconds once it is left."""
-        told: list[float] = []
-        self.longest, started = 0.0, time.thread_time()
+    def measure(self) -> Iterator[list[float]]:
+        """Yield a list that receives the longest stall and the CPU seconds of the block."""
+        result: list[float] = []
+        self._longest, started = 0.0, time.thread_time()
         self._last = started
-        yield told
-        told += [self.longest, time.thread_time() - started]
+        yield result
+        result += [self._longest, time.thread_time() - started]
 
 
 async def bench(orders: int) -> None:
-    """Read the list, ask all questions, each twice, and read it again."""
+    """Load the list, send every request twice, then reload the list."""
     options = Options()
     upstream = f"http://127.0.0.1:{PORT}"
     sandbox = ["app", "sandbox", "--port", str(PORT), "--orders", str(orders)]
-    with server([*sandbox, "--max-calls-per-second", "0"], PORT):
-        clock = Ahead()
+    with start_server([*sandbox, "--max-calls-per-second", "0"], PORT):
+        clock = OffsetClock()
         settings = load(
             {"ORDERS_CALLERS__ANONYMOUS": "true"},
             upstream={
@@ -97,58 +97,58 @@ async def bench(orders: int) -> None:
         app = create_app(settings, clock=clock)
         await freshness(app, "?limit=1")
         gc.collect()
-        gc.freeze()  # as the server does at its start
+        gc.freeze()  # as the server does at startup
         before = resident_mib(os.getpid())
-        heart = Heartbeat()
+        monitor = StallMonitor()
         await asyncio.sleep(0)
-        with heart.watched() as reading:
+        with monitor.measure() as result:
             await freshness(app, FILTERED)
         per_order = (resident_mib(os.getpid()) - before) * 1024 * 1024 / orders
-        print(f"{orders:,} orders are held, {per_order:.0f} bytes each (resident memory)")
-        print(f"{'longest stall and all CPU time, in ms':66} {'asked':>14}   {'asked again':>14}")
-        _tell("the list is read for the first time", reading)
-        for question in QUESTIONS:
-            told = []
+        print(f"{orders:,} orders loaded, {per_order:.0f} bytes each (resident memory)")
+        print(f"{'longest stall, total CPU time (ms)':66} {'first request':>15} {'repeated':>17}")
+        _print_row("first load of the list", result)
+        for target in TARGETS:
+            results = []
             for _ in range(2):
-                with heart.watched() as took:
-                    await freshness(app, question)
-                told.append(took)
-            _tell(question, *told)
-        with heart.watched() as took:
-            await refreshed(app, clock)
-        _tell("every block is read again, and says the same", took)
+                with monitor.measure() as result:
+                    await freshness(app, target)
+                results.append(result)
+            _print_row(target, *results)
+        with monitor.measure() as result:
+            await reload_list(app, clock)
+        _print_row("reload of every block, nothing changed", result)
         async with httpx.AsyncClient() as client:
             body = {"faults": ["arrivals=1,times=1"]}
             (await client.put(f"{upstream}/sandbox/faults", json=body)).raise_for_status()
-        with heart.watched() as took:
-            await refreshed(app, clock)
-        _tell("every block is read again, and each has moved", took)
+        with monitor.measure() as result:
+            await reload_list(app, clock)
+        _print_row("reload of every block, every row moved", result)
         started = time.thread_time()
         gc.collect()
-        took = [time.thread_time() - started] * 2
-        _tell("one full collection of garbage", took)
+        result = [time.thread_time() - started] * 2
+        _print_row("one full garbage collection", result)
 
 
-def _tell(what: str, *took: list[float]) -> None:
-    times = "   ".join(f"{longest * 1000:6.1f} {cpu * 1000:7.1f}" for longest, cpu in took)
-    print(f"  {what:64} {times}", flush=True)
+def _print_row(name: str, *results: list[float]) -> None:
+    times = "   ".join(f"{stall * 1000:6.1f} {cpu * 1000:7.1f}" for stall, cpu in results)
+    print(f"  {name:64} {times}", flush=True)
 
 
-async def refreshed(app: App, clock: Ahead) -> None:
-    """Let all be stale, ask, and see it read again behind."""
-    clock.seconds += TTL
+async def reload_list(app: App, clock: OffsetClock) -> None:
+    """Make the list stale and wait until the background refresh is complete."""
+    clock.offset += TTL
     for _ in range(500):
         if await freshness(app, FILTERED) == b"fresh":
-            # What changed is looked for then, and the list that was is let go.
+            # This computes the changes and releases the previous snapshot.
             await freshness(app, "/changes")
             return
         await asyncio.sleep(0.2)
-    raise SystemExit("the list was not read again")
+    raise SystemExit("the list was not reloaded")
 
 
-async def freshness(app: App, question: str) -> bytes:
-    """Ask, read the answer as it comes, and give what its X-Freshness says."""
-    path, _, query = f"/v1/orders{question}".partition("?")
+async def freshness(app: App, target: str) -> bytes:
+    """Request /v1/orders followed by `target`, read the response, return its X-Freshness."""
+    path, _, query = f"/v1/orders{target}".partition("?")
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -177,7 +177,7 @@ async def freshness(app: App, question: str) -> bytes:
 
     await app(scope, receive, send)
     if statuses != [200]:
-        raise SystemExit(f"{question} was answered {statuses}")
+        raise SystemExit(f"{target} was answered with {statuses}")
     return headers[b"x-freshness"]
 
 

@@ -1,7 +1,7 @@
-"""The two rivals, each served by uvicorn with the same parser and loop.
+"""The two baselines, each served by uvicorn with the same parser and event loop as the proxy.
 
-bare      an ASGI application that sends the same bytes: the floor of what a hit can cost
-weekend   FastAPI, httpx, TTLCache and a response_model: what one writes in a weekend
+bare     an ASGI application that sends the same bytes: the lower bound of the cost of a hit
+naive    FastAPI, httpx, a TTLCache and a response_model: the usual first implementation
 """
 
 import sys
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def bare(body: bytes) -> ASGIApp:
-    """Sends `body`, whatever is asked."""
+    """Return an application that sends `body` for every request."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
@@ -31,14 +31,14 @@ def bare(body: bytes) -> ASGIApp:
 
 
 class PackageName(BaseModel):
-    """As ours."""
+    """As in the proxy."""
 
     en: str | None = None
     zh: str | None = None
 
 
 class Order(BaseModel):
-    """As ours."""
+    """As in the proxy."""
 
     order_no: str
     package_name: PackageName
@@ -52,27 +52,27 @@ class Order(BaseModel):
 
 
 class Page(BaseModel):
-    """As ours, without its meta."""
+    """As in the proxy, but only the total of `meta`."""
 
     data: list[Order]
     total: int
 
 
-def weekend(upstream: str, key_id: str, secret: str, pool_id: str, caller_key: str) -> FastAPI:
-    """A plain proxy with a cache a page and limit."""
+def naive(upstream: str, key_id: str, secret: str, pool_id: str, caller_key: str) -> FastAPI:
+    """Return a proxy that caches each combination of page and limit."""
     app = FastAPI()
     cache: TTLCache[tuple[int, int], dict[str, Any]] = TTLCache(maxsize=1024, ttl=3600)
     client = httpx.AsyncClient(base_url=upstream)
 
     async def fetch(page: int, limit: int) -> dict[str, Any]:
-        sent = {"accessKeyId": key_id, "accessKeySecret": secret}
-        granted = await client.post("/api/v3/get-management-token", json=sent)
-        token = granted.json()["data"]["access_token"]
+        credential = {"accessKeyId": key_id, "accessKeySecret": secret}
+        response = await client.post("/api/v3/get-management-token", json=credential)
+        token = response.json()["data"]["access_token"]
         headers = {"Authorization": f"Bearer {token}", "x-authing-userpool-id": pool_id}
-        answer = await client.get(
+        response = await client.get(
             "/api/v3/get-orders", params={"page": page, "limit": limit}, headers=headers
         )
-        data = answer.json()["data"]
+        data = response.json()["data"]
         return {"data": [_order(row) for row in data["list"]], "total": int(data["totalCount"])}
 
     @app.get("/v1/orders", response_model=Page)
@@ -105,16 +105,14 @@ def _order(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve one: `bare FILE PORT`, or `weekend UPSTREAM KEY_ID SECRET POOL_ID CALLER_KEY PORT`."""
+    """Serve `bare FILE PORT` or `naive UPSTREAM KEY_ID SECRET POOL_ID CALLER_KEY PORT`."""
     name, *arguments, port = sys.argv[1:]
     if name == "bare":
-        with open(arguments[0], "rb") as file:  # noqa: PTH123  one line of a bench
+        with open(arguments[0], "rb") as file:  # noqa: PTH123  a small file, read once
             app: Any = bare(file.read())
     else:
-        app = weekend(*arguments)
-    uvicorn.run(
-        app, port=int(port), http="httptools", access_log=name == "weekend", log_level="info"
-    )
+        app = naive(*arguments)
+    uvicorn.run(app, port=int(port), http="httptools", access_log=name == "naive", log_level="info")
 
 
 if __name__ == "__main__":
