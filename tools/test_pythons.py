@@ -1,11 +1,11 @@
 """Runs `make run` and `make test` on other versions of Python: `make test-pythons`.
 
-Each version gets a minimal Debian of its own, made with debootstrap from the oldest suite that has
-that Python, and in it a fresh clone of the last commit and an ordinary user with an empty home.
-The mirror is the one that apt uses here, and pip's index, proxy and certificates are the ones
-configured here. Root rights are needed for debootstrap, chroot and a mount namespace.
+For each version, debootstrap creates a minimal Debian from the oldest suite that packages it. In
+there, an ordinary user with an empty home runs both commands in a fresh clone of the last commit.
 
-The roots are kept in `build/pythons` and used again; `make clean` removes them.
+The Debian mirror, and pip's index, proxy and certificates, are those configured on this machine.
+debootstrap, chroot and the mount namespace need root. The Debian folders stay in `build/pythons`
+for the next run; `make clean` removes them.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import ast
 import json
 import lzma
 import os
-import platform
 import re
 import shutil
 import signal
@@ -35,7 +34,7 @@ CLONE = f"{HOME}/orders-bff"
 USER = 1000
 START_TIMEOUT = 300
 TEST_TIMEOUT = 1800
-# Settings of pip that name a server. All others, such as folders and constraints, are left out.
+# Settings of pip that concern the network. Others may name files of this machine.
 PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "trusted-host", "timeout")
 
 
@@ -72,9 +71,9 @@ def test(version: str) -> str | None:
 
 
 def make_root(version: str) -> Path:
-    """Return a Debian root whose only Python is `version`; make it if there is none."""
+    """Return the folder of a Debian whose only Python is `version`. Create it if it is missing."""
     if os.geteuid() != 0:
-        raise CannotTestError("debootstrap and chroot need root rights")
+        raise CannotTestError("debootstrap and chroot need root")
     for program in ("debootstrap", "unshare", "apt-get"):
         if not shutil.which(program):
             raise CannotTestError(f"the program {program} is not installed")
@@ -99,7 +98,7 @@ def make_root(version: str) -> Path:
         if done.returncode:
             raise CannotTestError(f"debootstrap failed, see {log.relative_to(REPOSITORY)}")
         complete.touch()
-    # Certificates of the network this machine is in, without which pip would trust no index.
+    # A network with a TLS proxy has certificates of its own, which pip has to trust.
     if Path(CERTIFICATES).exists():
         shutil.copyfile(CERTIFICATES, root / CERTIFICATES[1:])
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
@@ -122,7 +121,8 @@ def apt_mirror() -> str:
 
 def suite_with(package: str, mirror: str) -> str:
     """Return the first of `SUITES` that has `package`."""
-    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
+    dpkg = ("dpkg", "--print-architecture")
+    architecture = subprocess.run(dpkg, capture_output=True, text=True, check=True).stdout.strip()
     for suite in SUITES:
         url = f"{mirror}/dists/{suite}/main/binary-{architecture}/Packages.xz"
         try:
@@ -136,7 +136,7 @@ def suite_with(package: str, mirror: str) -> str:
 
 
 def clone_into(root: Path) -> None:
-    """Put a fresh clone of the last commit into an empty home."""
+    """Clone the last commit into a new, otherwise empty home."""
     home = root / HOME[1:]
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
@@ -149,13 +149,13 @@ def clone_into(root: Path) -> None:
 
 
 def pip_environ() -> dict[str, str]:
-    """Return pip's settings on this machine that name a server, as environment variables."""
+    """Return this machine's `PIP_SETTINGS` as environment variables for pip."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     )
     environ = {"PIP_CERT": CERTIFICATES}
     for name, value in re.findall(r"^[^=]*\.([a-z-]+)=(.*)$", listed.stdout, re.MULTILINE):
-        # A folder of this machine is not in the root.
+        # Folders of this machine do not exist in the Debian.
         servers = [each for each in ast.literal_eval(value).split() if "file:" not in each]
         if name in PIP_SETTINGS and servers:
             environ["PIP_" + name.upper().replace("-", "_")] = " ".join(servers)
@@ -165,7 +165,7 @@ def pip_environ() -> dict[str, str]:
 def start(
     root: Path, target: str, log: Path, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start `make TARGET` in the root, as an ordinary user. It ends with this process."""
+    """Start `make TARGET` in the Debian, as an ordinary user. It ends with this process."""
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     variables = {
         "HOME": HOME,
