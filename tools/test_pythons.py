@@ -35,7 +35,7 @@ USER = 1000
 START_TIMEOUT = 300
 TEST_TIMEOUT = 1800
 # Settings of pip that concern the network. Others may name files of this machine.
-PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "trusted-host", "timeout")
+PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "trusted-host", "default-timeout")
 
 
 class CannotTestError(Exception):
