@@ -1,29 +1,58 @@
-"""The arithmetic of the one sequence: which blocks a window needs, and what is cut from them.
+"""Blocks of the order list, which ones a range of positions needs, and the rows cut from them.
 
-    positions   0        50       100      150
-    blocks      |   0    |   1    |   2    |
-    window            [30 ... 70)             needs blocks 0 and 1
-
-Pure: no clock, no waiting, no upstream.
+positions   0        50       100      150
+blocks      |   0    |   1    |   2    |
+window            [30 ... 70)             needs blocks 0 and 1
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from app.cache.grace_cache import Entry
 from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
 ROW_OVERHEAD = 400
-"""Bytes that a row weighs beside its text."""
+"""Estimated memory in bytes of a row besides its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """One upstream response that a response of ours is based on.
+
+    Attributes:
+        fetched_at: when it was requested, on the monotonic clock.
+        as_of: the same moment as RFC 3339 text.
+        request_id: the upstream's id of it, if it gave one.
+        sandbox: whether it came from a sandbox.
+    """
+
+    fetched_at: float
+    as_of: str
+    request_id: str | None
+    sandbox: bool
+
+
+def provenance_of(entry: Entry[Any]) -> Provenance:
+    """Return the provenance of a cached block or single order."""
+    value = entry.value
+    return Provenance(entry.fetched_at, value.as_of, value.request_id, value.sandbox)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One upstream answer to get-orders: the rows from position `index * 50` on.
+    """One upstream page of the order list: the rows from position `index * BLOCK_SIZE` on.
 
-    `by_number` are the rows again, so that an order is found without a look at every row.
+    Attributes:
+        index: the number of the block, from 0.
+        rows: its orders, in the upstream's order.
+        total: the number of orders in the list, as this response states it.
+        as_of: when it was requested, as RFC 3339 text.
+        request_id: the upstream's id of the response, if it gave one.
+        sandbox: whether it came from a sandbox.
+        by_order_no: the rows by order number, to find an order without a scan.
     """
 
     index: int
@@ -35,38 +64,41 @@ class Block:
     by_order_no: Mapping[str, Row] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Of two rows with one number the first is the order: in a page too the second is left out.
+        # Of two rows with the same number the first counts, as in `slice_rows`.
         by_order_no = {row.order_no: row for row in reversed(self.rows)}
         object.__setattr__(self, "by_order_no", MappingProxyType(by_order_no))
 
     @property
     def size(self) -> int:
-        """Roughly its bytes in memory."""
+        """The estimated memory in bytes."""
         return ROW_OVERHEAD + sum(row.size + ROW_OVERHEAD for row in self.rows)
 
 
 def blocks_for_range(start: int, stop: int, total: int) -> range:
-    """The blocks that hold positions `start` to `stop` of a list of `total`; none past its end."""
+    """Return the blocks with positions `start` to `stop` of a list of `total` orders."""
     if start >= min(stop, total):
         return range(0)
     return range(start // BLOCK_SIZE, (min(stop, total) - 1) // BLOCK_SIZE + 1)
 
 
 def latest(entries: Sequence[Entry[Block]]) -> Entry[Block]:
-    """The one that was asked for last."""
+    """Return the entry that was requested last."""
     return max(entries, key=lambda entry: entry.sequence)
 
 
 def outdated_blocks(entries: Sequence[Entry[Block]]) -> list[int]:
-    """The blocks that do not agree with one asked for later, by index.
+    """Return the indexes of the blocks that disagree with one that was requested later.
 
-    Blocks agree when they tell the same total and share no order number.
+    Blocks agree if they state the same total and share no order number.
     """
     return [index for index in iter_outdated(entries) if index is not None]
 
 
 def iter_outdated(entries: Sequence[Entry[Block]]) -> Iterator[int | None]:
-    """The same, one look at a time: for each block, the latest first, its index or None."""
+    """Yield for each block, the latest first, its index if it is outdated, else None.
+
+    The caller may pause between two blocks: the work for one is bounded, for all it is not.
+    """
     total = latest(entries).value.total
     later: set[str] = set()
     for entry in sorted(entries, key=lambda entry: -entry.sequence):
@@ -77,7 +109,7 @@ def iter_outdated(entries: Sequence[Entry[Block]]) -> Iterator[int | None]:
 
 
 def slice_rows(start: int, stop: int, blocks: Sequence[Block]) -> Iterator[Row]:
-    """The rows at positions `start` to `stop`, each order once."""
+    """Yield the rows at positions `start` to `stop`, each order number once."""
     seen: set[str] = set()
     for block in blocks:
         first = block.index * BLOCK_SIZE

@@ -24,19 +24,15 @@ from app.orders.dependencies import (
 )
 from app.orders.export import (
     MEDIA_TYPES,
-    RowEncoder,
-    csv_header,
-    csv_lines,
-    digest_of,
-    ndjson_lines,
-    pieces,
+    content_digest,
+    export_digest,
+    stream_csv,
+    stream_ndjson,
 )
 from app.orders.queries import ChangesQuery, ExportQuery, Filters
-from app.orders.rendering import render_changes, render_export, render_summary
+from app.orders.rendering import render_changes, render_export_head, render_summary
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
-from app.orders.row_extras import RowExtras, origin_json
 from app.orders.schema import OrderChanges, Summary
-from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import CollectionLoading
 from app.orders.summary import summarize
 
@@ -82,11 +78,11 @@ def collection_router(desk: OrdersDependencies) -> APIRouter:
             whole.content.results,
             (SUMMARY_PATH, asked, query.time_zone),
             lambda: summarize(whole.content.rows, asked, query.zone),
-            until=asked_at + desk.deadline,
+            deadline=asked_at + desk.deadline,
         )
         compose = partial(
             render_summary,
-            added.body,
+            added.totals,
             whole.sources,
             inconsistent=whole.inconsistent,
             currency=desk.currency if added.has_amount else "",
@@ -128,17 +124,30 @@ def collection_router(desk: OrdersDependencies) -> APIRouter:
         until = asked_at + desk.deadline
         asked = query.filter()
         positions = await desk.select(whole, asked, query.sort, until)
-        head, lines, lasting = _written(query, whole)
-        digest = await desk.compute.get_or_compute(
+        rows, raw = whole.content.rows, "raw" in query.include
+        content = await desk.compute.get_or_compute(
             whole.content.results,
-            (query.format, asked, query.sort, frozenset(query.include)),
-            lambda: digest_of(lasting, positions),
-            until=until,
+            ("content_digest", raw),
+            lambda: content_digest(rows, raw=raw),
+            deadline=until,
         )
-        answer = render_export(digest, whole.sources, len(positions))
-        told = positions if context_of(request.scope).method == "GET" else ()
+        digest = export_digest(
+            content,
+            whole,
+            file_format=query.format,
+            row_filter=asked,
+            sort=query.sort,
+            include=query.include,
+        )
+        answer = render_export_head(digest, whole.sources, total=len(positions))
+        body_positions = positions if context_of(request.scope).method == "GET" else ()
+        chunks = (
+            stream_csv(rows, body_positions)
+            if query.format == "csv"
+            else stream_ndjson(whole, body_positions, query.include)
+        )
         name = f"orders-{_compact(whole.oldest_block.value.as_of)}.{query.format}"
-        file = FileDownload(pieces(head, lines, told), MEDIA_TYPES[query.format], name)
+        file = FileDownload(chunks, MEDIA_TYPES[query.format], name)
         return desk.respond_stream(request, answer, served, asked_at, file)
 
     @router.get(
@@ -175,15 +184,6 @@ def collection_router(desk: OrdersDependencies) -> APIRouter:
         return await desk.respond(request, answer, [served], asked_at)
 
     return router
-
-
-def _written(query: ExportQuery, whole: Snapshot) -> tuple[bytes, RowEncoder, RowEncoder]:
-    """How the file begins, its lines, and what of them a refresh that changed nothing leaves."""
-    rows = whole.content.rows
-    if query.format == "csv":
-        return csv_header(), csv_lines(rows), csv_lines(rows)
-    included = RowExtras(query.include, lambda at: origin_json(whole.block_of(at)))
-    return b"", ndjson_lines(rows, included), ndjson_lines(rows, included.lasting())
 
 
 def _compact(as_of: str) -> str:

@@ -1,10 +1,12 @@
-"""What is worked out from a list: once a question, one at a time, so that nobody else has to wait.
+"""Computations over the whole list: cooperative loops, and each result computed once.
 
-Knows nothing of orders: a list is whatever a memory hangs on.
+A loop over 100,000 rows would block the event loop, so it runs in chunks. One computation runs at
+a time; concurrent requests for the same result share it.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Sequence
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 from app.cache.lru import LruStore
@@ -13,79 +15,105 @@ from app.single_flight import SingleFlight
 
 T = TypeVar("T")
 
+CHUNK_SIZE = 2000
+"""Items processed between two turns of the event loop: a few milliseconds of work."""
+
 MAX_QUEUED = 100
-"""Questions that are worked on or wait for it."""
+"""Computations that run or wait."""
 
 MAX_RESULTS = 32
-"""Answers that one list remembers; each holds a number a row at most."""
+"""Results cached per list; the largest is one integer per row."""
+
+
+async def cooperative_chunks(
+    items: Sequence[T], size: int = CHUNK_SIZE
+) -> AsyncIterator[Sequence[T]]:
+    """Yield `items` in slices of `size`, with a turn of the event loop after each."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+        await asyncio.sleep(0)
+
+
+async def cooperative_batches(
+    items: Iterable[T], size: int = CHUNK_SIZE
+) -> AsyncIterator[Sequence[T]]:
+    """Yield the items of an iterator in batches, with a turn of the event loop after each."""
+    iterator = iter(items)
+    while batch := tuple(islice(iterator, size)):
+        yield batch
+        await asyncio.sleep(0)
 
 
 class ComputeQueueFull(Exception):
-    """Too many questions wait already, or this one waited for too long."""
+    """Too many computations are queued, or this one was not done in time."""
 
 
 class ResultCache:
-    """The memory of one list; it dies with it."""
+    """The results computed from one list. It is dropped together with the list."""
 
     def __init__(self) -> None:
         self._results: LruStore[Hashable, object] = LruStore(
             max_entries=MAX_RESULTS, max_bytes=MAX_RESULTS, size_of=lambda _: 1
         )
 
-    def get(self, question: Hashable) -> object | None:
-        """What was worked out for `question`."""
-        return self._results.get(question)
+    def get(self, key: Hashable) -> object | None:
+        """Return the result cached for `key`."""
+        return self._results.get(key)
 
-    def put(self, question: Hashable, result: object) -> None:
-        """Remember `result`."""
-        self._results.put(question, result)
+    def put(self, key: Hashable, result: object) -> None:
+        """Cache `result`."""
+        self._results.put(key, result)
 
 
 class ComputeQueue:
-    """Works things out, each for everybody who asks the same of the same list."""
+    """Runs computations one at a time and shares each with all who wait for the same result."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._flights: SingleFlight[tuple[int, Hashable], object] = SingleFlight(clock)
 
     async def get_or_compute(
         self,
-        worked: ResultCache,
-        question: Hashable,
-        work: Callable[[], Coroutine[Any, Any, T]],
+        results: ResultCache,
+        key: Hashable,
+        compute: Callable[[], Coroutine[Any, Any, T]],
         *,
-        until: float,
+        deadline: float,
     ) -> T:
-        """What `work` gives; remembered in `worked`, waited for until the moment `until`.
+        """Return the result cached in `results` for `key`, or compute and cache it.
+
+        Args:
+            results: the cache of the list that the result belongs to.
+            key: what is computed.
+            compute: computes it.
+            deadline: monotonic time until which to wait.
 
         Raises:
-            TooMuchWork: it could not be had in time.
+            ComputeQueueFull: the queue is full or the deadline has passed. A computation that has
+                begun is completed.
         """
-        held = worked.get(question)
-        if held is not None:
-            return cast("T", held)
-        key = (id(worked), question)
-        flight = self._flights.under_way(key)
+        cached = results.get(key)
+        if cached is not None:
+            return cast("T", cached)
+        flight_key = (id(results), key)
+        flight = self._flights.under_way(flight_key)
         if flight is None:
             if len(self._flights) >= MAX_QUEUED:
                 raise ComputeQueueFull
-            flight = self._flights.launch(key, lambda: self._work(worked, question, work))
-        if not await flight.landed_within(max(until - self._clock.monotonic(), 0.0)):
+            flight = self._flights.launch(flight_key, lambda: self._run(results, key, compute))
+        if not await flight.landed_within(max(deadline - self._clock.monotonic(), 0.0)):
             raise ComputeQueueFull
         return cast("T", flight.result())
 
     async def close(self, seconds: float) -> None:
-        """Let the work under way come to its end, at most `seconds`."""
+        """Wait up to `seconds` for running computations, then cancel them."""
         await self._flights.close(seconds)
 
-    async def _work(
-        self,
-        worked: ResultCache,
-        question: Hashable,
-        work: Callable[[], Coroutine[Any, Any, object]],
-    ) -> object:
-        async with self._turn:
-            result = await work()
-        worked.put(question, result)
+    async def _run(
+        self, results: ResultCache, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]
+    ) -> T:
+        async with self._lock:
+            result = await compute()
+        results.put(key, result)
         return result

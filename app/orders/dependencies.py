@@ -14,15 +14,21 @@ from app.edge.content_coding import negotiate
 from app.edge.context import context_of
 from app.edge.query_params import has_param
 from app.orders.book import OrderBook
-from app.orders.cache_outcome import combine_lookups
 from app.orders.changes import History
 from app.orders.compute import ComputeQueue
 from app.orders.filters import Positions, select
 from app.orders.lookup import OrderLookup
 from app.orders.queries import Filter
-from app.orders.rendering import RenderedResponse
-from app.orders.request_headers import etag_matches, header, parse_cache_control
-from app.orders.response_cache import ResponseCache, Validity, build_response, per_caller_headers
+from app.orders.rendering import RenderedResponse, ResponseHead
+from app.orders.response_cache import ResponseCache, Validity
+from app.orders.responses import (
+    build_response,
+    combine_lookups,
+    etag_matches,
+    joined_header,
+    parse_cache_control,
+    per_caller_headers,
+)
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import SnapshotCache
 
@@ -78,7 +84,7 @@ class OrdersDependencies:
             whole.content.results,
             (asked, sort),
             lambda: select(whole.content.rows, asked, sort),
-            until=until,
+            deadline=until,
         )
 
     async def respond(
@@ -95,19 +101,19 @@ class OrdersDependencies:
         # A payment is never held: to code each would cost more than the bytes it saves. And its
         # body holds the caller's own text, the number, beside a secret: their length together is
         # not told.
-        accepted = header(raw, b"accept-encoding") if stored else b""
+        accepted = joined_header(raw, b"accept-encoding") if stored else b""
         coding = negotiate(accepted, len(answer.body))
-        await answer.codings.encoded(coding)
+        await answer.encodings.encoded(coding)
         now = self.clock.monotonic()
         context = context_of(request.scope)
         context.waited_seconds = now - asked_at
-        manner = combine_lookups(served, now=now, code_of=self.problem_code, stored=stored)
+        manner = combine_lookups(served, now=now, problem_code=self.problem_code, stored=stored)
         status, headers, body = build_response(
             context,
             answer,
             manner,
             now,
-            if_none_match=header(raw, b"if-none-match"),
+            if_none_match=joined_header(raw, b"if-none-match"),
             coding=coding,
         )
         response = Response(body, status)
@@ -117,7 +123,7 @@ class OrdersDependencies:
     def respond_stream(
         self,
         request: Request,
-        answer: RenderedResponse,
+        answer: ResponseHead,
         served: Lookup[Any],
         asked_at: float,
         file: FileDownload,
@@ -126,10 +132,10 @@ class OrdersDependencies:
         now = self.clock.monotonic()
         context = context_of(request.scope)
         context.waited_seconds = now - asked_at
-        manner = combine_lookups([served], now=now, code_of=self.problem_code)
+        manner = combine_lookups([served], now=now, problem_code=self.problem_code)
         headers = per_caller_headers(context, answer, manner, now)
         response: Response
-        if etag_matches(header(request.scope["headers"], b"if-none-match"), answer.etag):
+        if etag_matches(joined_header(request.scope["headers"], b"if-none-match"), answer.etag):
             response = Response(status_code=304)
         else:
             response = StreamingResponse(file.pieces)
@@ -146,7 +152,7 @@ def snapshot_validity(desk: OrdersDependencies, whole: Snapshot) -> Validity:
 
 def cache_directive(request: Request) -> CacheDirective:
     """What the request's Cache-Control asks for."""
-    return parse_cache_control(header(request.scope["headers"], b"cache-control"))
+    return parse_cache_control(joined_header(request.scope["headers"], b"cache-control"))
 
 
 def require_raw_scope(request: Request) -> None:

@@ -1,23 +1,25 @@
-"""Orders as lines of a file: CSV for spreadsheets, NDJSON for programs. Pure, some rows at a time.
+"""Streams orders as a file: CSV for spreadsheets, NDJSON for programs.
 
-CSV is RFC 4180 in UTF-8 with a byte order mark, or spreadsheets do not read Chinese. A text that a
-spreadsheet would take for a formula gets a leading apostrophe; numbers are decimals already, and
-are not touched.
+CSV follows RFC 4180 in UTF-8, with a byte order mark because spreadsheets need one to read Chinese.
+A text that a spreadsheet would run as a formula gets a leading apostrophe; numbers are valid
+decimals already and stay as they are.
 """
 
 import csv
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import asdict
 from io import StringIO
-from itertools import chain
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
+from app.orders.compute import cooperative_chunks
 from app.orders.filters import Positions
 from app.orders.mapping import Row
-from app.orders.row_extras import RowExtras
+from app.orders.queries import Filter
+from app.orders.rendering import origin_json, render_row
 from app.orders.schema import Order
-from app.orders.slices import cooperative_chunks
+from app.orders.snapshot import Snapshot
 
 COLUMNS = (
     "order_no",
@@ -40,44 +42,72 @@ ROWS_PER_CHUNK = 500
 
 _FORMULA = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001  the full-width forms are meant
 
-RowEncoder = Callable[[Sequence[int]], bytes]
-"""The lines of the rows at these positions."""
+
+async def stream_csv(rows: Sequence[Row], positions: Positions) -> AsyncIterator[bytes]:
+    """Yield a CSV file of the rows at `positions`, the header line first."""
+    yield b"\xef\xbb\xbf" + _csv([COLUMNS])
+    async for chunk in cooperative_chunks(positions, ROWS_PER_CHUNK):
+        yield _csv(_cells(from_json(rows[position].body)) for position in chunk)
 
 
-def csv_header() -> bytes:
-    """What a CSV file begins with."""
-    return b"\xef\xbb\xbf" + _csv([COLUMNS])
+async def stream_ndjson(
+    snapshot: Snapshot, positions: Positions, include: Collection[str]
+) -> AsyncIterator[bytes]:
+    """Yield an NDJSON file of the rows at `positions`, with the members that `include` names."""
+    rows = snapshot.content.rows
+    async for chunk in cooperative_chunks(positions, ROWS_PER_CHUNK):
+        lines = (
+            render_row(rows[position], include, snapshot.block_at(position))
+            if include
+            else rows[position].body
+            for position in chunk
+        )
+        yield b"\n".join(lines) + b"\n"
 
 
-def csv_lines(rows: Sequence[Row]) -> RowEncoder:
-    """Makes the lines of a CSV file."""
-    return lambda positions: _csv(_cells(from_json(rows[at].body)) for at in positions)
-
-
-def ndjson_lines(rows: Sequence[Row], included: RowExtras) -> RowEncoder:
-    """Makes the lines of an NDJSON file; of `included` a place is a position."""
-    return lambda positions: b"".join(
-        chain.from_iterable((included.render_row(at, rows[at]), b"\n") for at in positions)
-    )
-
-
-async def digest_of(lines: RowEncoder, positions: Positions) -> bytes:
-    """The SHA-256 of all lines, made in slices."""
+async def content_digest(rows: Sequence[Row], *, raw: bool) -> bytes:
+    """Return the SHA-256 of the rows as rendered, of the upstream's objects too if `raw`."""
     digest = hashlib.sha256()
-    async for some in cooperative_chunks(positions, ROWS_PER_CHUNK):
-        digest.update(lines(some))
+    async for chunk in cooperative_chunks(rows):
+        for row in chunk:
+            digest.update(b"%b\n%b\n" % (row.body, row.rev.encode()))
+            if raw:
+                digest.update(row.raw + b"\n")
     return digest.digest()
 
 
-async def pieces(head: bytes, lines: RowEncoder, positions: Positions) -> AsyncIterator[bytes]:
-    """The file, some lines at a time; others have their turn between two pieces."""
-    yield head
-    async for some in cooperative_chunks(positions, ROWS_PER_CHUNK):
-        yield lines(some)
+def export_digest(
+    content: bytes,
+    snapshot: Snapshot,
+    *,
+    file_format: str,
+    row_filter: Filter,
+    sort: str | None,
+    include: Collection[str],
+) -> bytes:
+    """Return the SHA-256 of what determines an export, equal on every replica.
+
+    `content` is the `content_digest` of the rows. The file itself is not hashed, so it is rendered
+    once: an order that the filter leaves out changes the digest too.
+    """
+    query = {
+        "format": file_format,
+        "filter": {
+            name: sorted(value) if isinstance(value, frozenset) else value
+            for name, value in asdict(row_filter).items()
+        },
+        "sort": sort,
+        "include": sorted(set(include)),
+    }
+    digest = hashlib.sha256(content + to_json(query))
+    if "origin" in include:
+        for start, entry in zip(snapshot.content.starts, snapshot.blocks, strict=True):
+            digest.update(b"%d" % start + origin_json(entry.value))
+    return digest.digest()
 
 
 def escape_formula(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula."""
+    """Return `text` as a cell that no spreadsheet evaluates."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -5,9 +5,9 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.orders.compute import cooperative_batches, cooperative_chunks
 from app.orders.mapping import Row
 from app.orders.queries import NO_FILTER, Filter
-from app.orders.slices import cooperative_batches, cooperative_chunks
 
 Positions = Sequence[int]
 

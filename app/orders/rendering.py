@@ -1,7 +1,7 @@
-"""An answer, composed once and sent many times: its body, its ETag, its headers. Pure."""
+"""Renders response bodies, ETags and the headers that are the same for every caller."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -9,51 +9,55 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic_core import to_json
 
 from app.edge.content_coding import EncodedBodies
-from app.orders.changed import Change
+from app.orders.blocks import Block, Provenance
+from app.orders.changes import Change
 from app.orders.mapping import Row
-from app.orders.row_extras import NO_EXTRAS, RowExtras
+from app.orders.schema import Origin
 
-IDS_IN_BODY = 200
-IDS_IN_HEADER = 10
-WARNINGS = 100
+MAX_IDS_IN_BODY = 200
+MAX_IDS_IN_HEADER = 10
+MAX_WARNINGS = 100
+
+OVERHEAD_BYTES = 500
+"""Estimated memory of a rendered response besides its bodies and headers."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """One upstream answer that an answer of ours rests on.
+@dataclass(frozen=True, slots=True, eq=False)
+class ResponseHead:
+    """The part of a rendered response that a 304, too, is made of.
 
     Attributes:
-        asked: when it was asked for, on the monotonic clock.
-        as_of: the same, for people.
+        etag: weak entity tag.
+        fetched_at: when the oldest upstream response was requested, on the monotonic clock.
+        upstream_request_ids: ids of the upstream responses, in block order.
+        headers: the headers that are the same for every caller.
     """
 
-    fetched_at: float
-    as_of: str
-    request_id: str | None
-    sandbox: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RenderedResponse:
-    """Bytes to send, and the headers that do not change while they are good."""
-
-    body: bytes
     etag: bytes
     fetched_at: float
     upstream_request_ids: tuple[str, ...]
     headers: Headers
-    codings: EncodedBodies
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RenderedResponse(ResponseHead):
+    """A head with its JSON body, which is compressed at most once."""
+
+    body: bytes
+    encodings: EncodedBodies
 
     @property
     def size(self) -> int:
-        """Roughly its bytes in memory, in every coding that is made."""
-        return self.codings.size + sum(len(name) + len(value) for name, value in self.headers) + 500
+        """The estimated memory in bytes, all encoded bodies included."""
+        headers = sum(len(name) + len(value) for name, value in self.headers)
+        return self.encodings.size + headers + OVERHEAD_BYTES
 
 
 def render_page(
     rows: Sequence[Row],
+    blocks: Sequence[Block],
     sources: Sequence[Provenance],
     *,
     page: int,
@@ -61,36 +65,68 @@ def render_page(
     total: int,
     inconsistent: bool,
     currency: str,
-    links: str,
-    included: RowExtras = NO_EXTRAS,
+    link: str,
+    include: Collection[str] = (),
 ) -> RenderedResponse:
-    """One page of the list. `links` is the value of its Link header."""
+    """Render one page of the list.
+
+    Args:
+        rows: the orders of the page.
+        blocks: for each row the block that it was fetched with.
+        sources: the upstream responses that the page is based on.
+        page: the page number.
+        limit: the orders per page.
+        total: the number of orders, of all pages.
+        inconsistent: whether the blocks disagree.
+        currency: ISO 4217 code, or empty.
+        link: the value of the Link header.
+        include: which of `rev`, `origin` and `raw` each row has in addition.
+    """
     pages = -(-total // limit)
     meta: dict[str, Any] = {"page": page, "limit": limit, "total": total, "pages": pages}
-    unread = ((f"/data/{at}", row) for at, row in enumerate(rows))
-    meta |= _told(unread, currency if any(row.has_amount for row in rows) else "")
+    meta |= _rows_meta([(f"/data/{index}", row) for index, row in enumerate(rows)], currency)
     if inconsistent:
         meta["inconsistent"] = True
-    extra = ((b"x-total-count", str(total).encode()), (b"link", links.encode()))
-    data = included.render_rows(rows)
-    lasting = included.lasting().render_rows(rows) if "origin" in included.names else data
-    return _compose(data, meta, sources, extra, lasting=lasting)
+    headers = ((b"x-total-count", str(total).encode()), (b"link", link.encode()))
+    rendered = (render_row(row, include, block) for row, block in zip(rows, blocks, strict=True))
+    return _render(b"[" + b",".join(rendered) + b"]", meta, sources, headers)
+
+
+def render_row(row: Row, include: Collection[str], block: Block) -> bytes:
+    """Return the JSON of a row of `block`, with the members that `include` names."""
+    if not include:
+        return row.body
+    members = [row.body[:-1]]
+    if "rev" in include:
+        members.append(b'"rev":"%s"' % row.rev.encode())
+    if "origin" in include:
+        members.append(b'"origin":' + origin_json(block))
+    if "raw" in include:
+        members.append(b'"raw":' + row.raw)
+    return b",".join(members) + b"}"
+
+
+def origin_json(block: Block) -> bytes:
+    """Return the JSON of a block's `Origin`."""
+    origin = Origin(fetched_at=block.as_of)
+    if block.request_id is not None:
+        origin["upstream_request_id"] = block.request_id
+    return to_json(origin)
 
 
 def render_summary(
-    body: bytes, sources: Sequence[Provenance], *, inconsistent: bool, currency: str
+    totals: bytes, sources: Sequence[Provenance], *, inconsistent: bool, currency: str
 ) -> RenderedResponse:
-    """Totals of the list."""
+    """Render a summary from the JSON of its totals."""
     meta: dict[str, Any] = {"inconsistent": True} if inconsistent else {}
     if currency:
         meta["currency"] = currency
-    return _compose(body, meta, sources, ())
+    return _render(totals, meta, sources)
 
 
 def render_single(row: Row, source: Provenance, *, currency: str) -> RenderedResponse:
-    """One order, or one payment."""
-    meta = _told([("/data", row)], currency if row.has_amount else "")
-    return _compose(row.body, meta, [source], ())
+    """Render one order or one payment."""
+    return _render(row.body, _rows_meta([("/data", row)], currency), [source])
 
 
 def render_changes(
@@ -101,36 +137,90 @@ def render_changes(
     poll_after: int,
     currency: str,
 ) -> RenderedResponse:
-    """What changed, and the state that it leads to."""
-    present = [(at, change.row) for at, change in enumerate(changes) if change.row]
-    told = _told(
-        ((f"/data/{at}/order", row) for at, row in present),
-        currency if any(row.has_amount for _, row in present) else "",
+    """Render what changed, the cursor of the present state and when to poll again in seconds."""
+    rows = [(f"/data/{at}/order", change.row) for at, change in enumerate(changes) if change.row]
+    # `poll_after` is part of the ETag: a 304 must not confirm an outdated one.
+    meta = {"cursor": cursor, "poll_after": poll_after, **_rows_meta(rows, currency)}
+    return _render(b"[" + b",".join(map(_render_change, changes)) + b"]", meta, sources)
+
+
+def render_export_head(digest: bytes, sources: Sequence[Provenance], *, total: int) -> ResponseHead:
+    """Render ETag and headers of a file of `total` orders; `digest` is equal for equal files."""
+    return _render_head(digest, sources, ((b"x-total-count", str(total).encode()),))
+
+
+def _render_change(change: Change) -> bytes:
+    head = to_json({"change": change.change, "order_no": change.order_no})
+    return head if change.row is None else head[:-1] + b',"order":' + change.row.body + b"}"
+
+
+def _rows_meta(rows: Sequence[tuple[str, Row]], currency: str) -> dict[str, Any]:
+    """Return the warnings of the rows at these JSON pointers, and the currency of any amounts."""
+    warnings = [
+        {"pointer": f"{pointer}/{unparsed.field}", "order_no": row.order_no}
+        | ({"raw": unparsed.raw} if unparsed.raw is not None else {})
+        for pointer, row in rows
+        for unparsed in row.unparsed
+    ]
+    meta: dict[str, Any] = {}
+    if warnings:
+        meta["warnings"] = warnings[:MAX_WARNINGS]
+    if len(warnings) > MAX_WARNINGS:
+        meta["warnings_omitted"] = len(warnings) - MAX_WARNINGS
+    if currency and any(row.has_amount for _, row in rows):
+        meta["currency"] = currency
+    return meta
+
+
+def _render(
+    data: bytes, meta: dict[str, Any], sources: Sequence[Provenance], headers: Headers = ()
+) -> RenderedResponse:
+    """Render body and headers.
+
+    The ETag leaves out `as_of`, `upstream_request_ids` and `upstream_responses`, which change with
+    every refresh.
+    """
+    head = _render_head(data + to_json(meta), sources, headers)
+    ids = head.upstream_request_ids
+    oldest = min(sources, key=lambda source: source.fetched_at)
+    meta |= {"as_of": oldest.as_of, "upstream_request_ids": ids[:MAX_IDS_IN_BODY]}
+    if len(ids) > MAX_IDS_IN_BODY:
+        meta["upstream_responses"] = len(sources)
+    body = b'{"data":' + data + b',"meta":' + to_json(meta) + b"}"
+    return RenderedResponse(
+        head.etag, head.fetched_at, ids, head.headers, body, EncodedBodies(body)
     )
-    data = b"[" + b",".join(map(_change, changes)) + b"]"
-    # Part of the tag: a cache that confirmed an old body would go on telling an old `poll_after`.
-    return _compose(data, {"cursor": cursor, "poll_after": poll_after, **told}, sources, ())
 
 
-def render_export(digest: bytes, sources: Sequence[Provenance], count: int) -> RenderedResponse:
-    """What is told of a file of so many orders beside its lines; `digest` is that of them."""
-    extra = ((b"x-total-count", str(count).encode()),)
-    return _compose(b"[]", {}, sources, extra, lasting=digest)
+def _render_head(etag_data: bytes, sources: Sequence[Provenance], headers: Headers) -> ResponseHead:
+    etag = weak_etag(etag_data)
+    ids = tuple(source.request_id for source in sources if source.request_id is not None)
+    common = [(b"etag", etag), (b"cache-control", b"private, no-cache")]
+    if ids:
+        common.append((b"x-upstream-request-id", ", ".join(_newest_ids(sources, ids)).encode()))
+    if any(source.sandbox for source in sources):
+        common.append((b"x-sandbox", b"true"))
+    fetched_at = min(source.fetched_at for source in sources)
+    return ResponseHead(etag, fetched_at, ids, (*common, *headers))
 
 
-def _change(change: Change) -> bytes:
-    told = to_json({"change": change.change, "order_no": change.order_no})
-    return told if change.row is None else told[:-1] + b',"order":' + change.row.body + b"}"
+def _newest_ids(sources: Sequence[Provenance], ids: Sequence[str]) -> Sequence[str]:
+    """Return all ids in block order, or only the newest if there are too many for a header."""
+    if len(ids) <= MAX_IDS_IN_HEADER:
+        return ids
+    newest = sorted(sources, key=lambda source: -source.fetched_at)
+    ids = [source.request_id for source in newest if source.request_id is not None]
+    return ids[:MAX_IDS_IN_HEADER]
 
 
-def weak_etag(told: bytes) -> bytes:
-    """The weak entity tag of what is told."""
-    return f'W/"{hashlib.sha256(told).hexdigest()[:32]}"'.encode()
+def weak_etag(data: bytes) -> bytes:
+    """Return the weak entity tag of `data` (RFC 9110 section 8.8.3)."""
+    return f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'.encode()
 
 
 def link_header(path: str, query: str, page: int, pages: int) -> str:
-    """The Link header (RFC 8288): the neighbours of a page, with every given parameter kept."""
-    given = parse_qsl(query)
+    """Return the Link header (RFC 8288) of a page, keeping every parameter of `query`."""
+    params = parse_qsl(query)
     last = max(pages, 1)
     targets = {"first": 1}
     if page > 1:
@@ -139,65 +229,10 @@ def link_header(path: str, query: str, page: int, pages: int) -> str:
         targets["next"] = page + 1
     targets["last"] = last
     return ", ".join(
-        f'<{path}?{_with_page(given, target)}>; rel="{rel}"' for rel, target in targets.items()
+        f'<{path}?{_with_page(params, target)}>; rel="{rel}"' for rel, target in targets.items()
     )
 
 
-def _with_page(given: Iterable[tuple[str, str]], page: int) -> str:
-    kept = [(name, value) for name, value in given if name != "page"]
-    return urlencode([("page", str(page)), *kept])
-
-
-def _told(places: Iterable[tuple[str, Row]], currency: str) -> dict[str, Any]:
-    """What could not be read, and what the amounts are in."""
-    warnings = [
-        {"pointer": f"{place}/{unread.field}", "order_no": row.order_no}
-        | ({"raw": unread.raw} if unread.raw is not None else {})
-        for place, row in places
-        for unread in row.unparsed
-    ]
-    told: dict[str, Any] = {}
-    if warnings:
-        told["warnings"] = warnings[:WARNINGS]
-    if len(warnings) > WARNINGS:
-        told["warnings_omitted"] = len(warnings) - WARNINGS
-    if currency:
-        told["currency"] = currency
-    return told
-
-
-def _compose(
-    data: bytes,
-    meta: dict[str, Any],
-    sources: Sequence[Provenance],
-    extra: Headers,
-    *,
-    lasting: bytes | None = None,
-) -> RenderedResponse:
-    """Body and headers; the ETag leaves out what a refresh that changed nothing would change.
-
-    `lasting` is the data without that, where it is not all of the data.
-    """
-    oldest = min(sources, key=lambda source: source.fetched_at)
-    ids = tuple(source.request_id for source in sources if source.request_id is not None)
-    etag = weak_etag((data if lasting is None else lasting) + to_json(meta))
-    meta |= {"as_of": oldest.as_of, "upstream_request_ids": ids[:IDS_IN_BODY]}
-    if len(ids) > IDS_IN_BODY:
-        meta["upstream_responses"] = len(sources)
-    body = b'{"data":' + data + b',"meta":' + to_json(meta) + b"}"
-    headers: list[tuple[bytes, bytes]] = [(b"etag", etag), (b"cache-control", b"private, no-cache")]
-    if ids:
-        headers.append((b"x-upstream-request-id", ", ".join(_newest_ids(sources, ids)).encode()))
-    if any(source.sandbox for source in sources):
-        headers.append((b"x-sandbox", b"true"))
-    return RenderedResponse(
-        body, etag, oldest.fetched_at, ids, (*headers, *extra), EncodedBodies(body)
-    )
-
-
-def _newest_ids(sources: Sequence[Provenance], ids: Sequence[str]) -> Sequence[str]:
-    """All ids in block order, or the newest of them where they are too many for a header."""
-    if len(ids) <= IDS_IN_HEADER:
-        return ids
-    by_age = sorted(sources, key=lambda source: -source.fetched_at)
-    return [source.request_id for source in by_age if source.request_id is not None][:IDS_IN_HEADER]
+def _with_page(params: Iterable[tuple[str, str]], page: int) -> str:
+    others = [(name, value) for name, value in params if name != "page"]
+    return urlencode([("page", str(page)), *others])

@@ -17,7 +17,7 @@ from app.edge.query_params import (
     parse_query,
 )
 from app.orders import examples
-from app.orders.blocks import Block
+from app.orders.blocks import Block, Provenance, provenance_of
 from app.orders.dependencies import (
     OrdersDependencies,
     cache_directive,
@@ -28,16 +28,13 @@ from app.orders.lookup import Found
 from app.orders.mapping import Row
 from app.orders.queries import OrdersQuery
 from app.orders.rendering import (
-    Provenance,
     RenderedResponse,
     link_header,
     render_page,
     render_single,
 )
 from app.orders.response_cache import LIST_PATH, Validity
-from app.orders.row_extras import RowExtras, origin_json
 from app.orders.schema import OrderPage, SingleOrder, SinglePayment
-from app.orders.snapshot import source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +140,15 @@ def _compose(
     pages = -(-page.total // query.limit)
     return render_page(
         page.rows,
+        page.blocks,
         page.sources,
         page=query.page,
         limit=query.limit,
         total=page.total,
         inconsistent=page.inconsistent,
         currency=desk.currency,
-        links=link_header(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
-        included=RowExtras(query.include, lambda at: origin_json(page.blocks[at])),
+        link=link_header(desk.public_url + LIST_PATH, given.decode("ascii"), query.page, pages),
+        include=query.include,
     )
 
 
@@ -166,7 +164,7 @@ async def _window(
         [home[id(row)] for row in window.rows],
         window.total,
         window.inconsistent,
-        [source_of(entry) for entry in entries],
+        [provenance_of(entry) for entry in entries],
         window.lookups,
         Validity((entries, window.total), desk.book.is_current),
     )
@@ -182,7 +180,7 @@ async def _filtered(
     shown = positions[query.start : query.start + query.limit]
     return _Page(
         [whole.content.rows[at] for at in shown],
-        [whole.block_of(at) for at in shown],
+        [whole.block_at(at) for at in shown],
         len(positions),
         whole.inconsistent,
         whole.sources,
@@ -205,5 +203,5 @@ async def _single(
     stored: bool = True,
 ) -> Response:
     row, served = found
-    answer = render_single(row, source_of(served.entry), currency=desk.currency)
+    answer = render_single(row, provenance_of(served.entry), currency=desk.currency)
     return await desk.respond(request, answer, [served], asked_at, stored=stored)

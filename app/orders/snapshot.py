@@ -1,28 +1,25 @@
-"""The whole list at one moment: its blocks, and its orders, each once. Asks nobody."""
+"""The whole order list at one moment: its blocks, and its orders, each once."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.cache.grace_cache import Entry
-from app.orders.blocks import Block, iter_outdated
-from app.orders.compute import ResultCache
+from app.orders.blocks import Block, Provenance, iter_outdated, provenance_of
+from app.orders.compute import ResultCache, cooperative_chunks
 from app.orders.mapping import Row
-from app.orders.rendering import Provenance
-from app.orders.slices import cooperative_chunks
 
 BLOCKS_PER_CHUNK = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """What a list says, whoever said it when: a refresh that changes nothing leaves it as it is.
+    """The orders of a list. Snapshots with the same orders share one, and so what was computed.
 
     Attributes:
         rows: the orders, each once, in the upstream's order.
-        starts: the position of each block's first row.
-        worked: what was worked out from the rows.
+        starts: for each block the position of its first row in `rows`.
+        results: what has been computed from the rows.
     """
 
     rows: tuple[Row, ...]
@@ -32,15 +29,15 @@ class Content:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """The list as its blocks tell it.
+    """The list as its blocks describe it.
 
     Attributes:
-        content: its orders.
-        entries: its blocks, in order.
-        sources: the upstream answers that it rests on, in block order.
-        oldest: the block that was asked for first.
-        shifting: the blocks disagree; an order may be missing.
-        generation: the book's when they were gathered.
+        content: the orders.
+        blocks: the blocks, in order.
+        sources: the upstream responses, in block order.
+        oldest_block: the block that was requested first.
+        inconsistent: whether the blocks disagree; then an order may be missing.
+        generation: the generation of the order book when the blocks were collected.
     """
 
     content: Content
@@ -50,63 +47,61 @@ class Snapshot:
     inconsistent: bool
     generation: int
 
-    def block_of(self, position: int) -> Block:
-        """The block that the row at `position` came in."""
+    def block_at(self, position: int) -> Block:
+        """Return the block that the row at `position` was fetched with."""
         return self.blocks[bisect_right(self.content.starts, position) - 1].value
 
 
-async def find_outdated(entries: Sequence[Entry[Block]], before: Snapshot | None) -> list[int]:
-    """The blocks that do not agree with one asked for later, by index.
+async def find_outdated(entries: Sequence[Entry[Block]], previous: Snapshot | None) -> list[int]:
+    """Return the indexes of the blocks that disagree with one that was requested later.
 
-    `before` is a list whose blocks agreed: if these say the same, they agree as well.
+    If the rows are those of `previous`, whose blocks agreed, nothing has to be compared.
     """
-    if before and not before.inconsistent and _says_the_same(entries, before):
+    if previous and not previous.inconsistent and _same_rows(entries, previous):
         return []
-    found: list[int] = []
-    looking = iter_outdated(entries)
-    async for some in cooperative_chunks(range(len(entries)), BLOCKS_PER_CHUNK):
-        found += [index for _ in some if (index := next(looking)) is not None]
-    return found
+    outdated: list[int] = []
+    verdicts = iter_outdated(entries)
+    async for chunk in cooperative_chunks(range(len(entries)), BLOCKS_PER_CHUNK):
+        outdated += [index for _ in chunk if (index := next(verdicts)) is not None]
+    return outdated
 
 
 async def build_snapshot(
-    entries: Sequence[Entry[Block]], before: Snapshot | None, *, inconsistent: bool, generation: int
+    entries: Sequence[Entry[Block]],
+    previous: Snapshot | None,
+    *,
+    inconsistent: bool,
+    generation: int,
 ) -> Snapshot:
-    """The list that `entries` tell, in block order; with the content of `before` if it is that."""
-    if before and _says_the_same(entries, before):
-        content = before.content
+    """Return the snapshot of `entries`, in block order, with the content of `previous` if equal."""
+    if previous and _same_rows(entries, previous):
+        content = previous.content
     else:
-        content = await _content(entries)
+        content = await _build_content(entries)
     return Snapshot(
         content,
         tuple(entries),
-        tuple(source_of(entry) for entry in entries),
+        tuple(map(provenance_of, entries)),
         min(entries, key=lambda entry: entry.fetched_at),
         inconsistent,
         generation,
     )
 
 
-def source_of(entry: Entry[Any]) -> Provenance:
-    """The upstream answer that a block, or a single order, came in."""
-    held = entry.value
-    return Provenance(entry.fetched_at, held.as_of, held.request_id, held.sandbox)
-
-
-def _says_the_same(entries: Sequence[Entry[Block]], before: Snapshot) -> bool:
-    # The book keeps the rows of a block that says again what it said: identity is enough.
-    return len(entries) == len(before.blocks) and all(
+def _same_rows(entries: Sequence[Entry[Block]], previous: Snapshot) -> bool:
+    # The book reuses the rows of a block that is fetched again unchanged, so identity suffices.
+    return len(entries) == len(previous.blocks) and all(
         new.value.rows is old.value.rows and new.value.total == old.value.total
-        for new, old in zip(entries, before.blocks, strict=True)
+        for new, old in zip(entries, previous.blocks, strict=True)
     )
 
 
-async def _content(entries: Sequence[Entry[Block]]) -> Content:
+async def _build_content(entries: Sequence[Entry[Block]]) -> Content:
     rows: list[Row] = []
     starts: list[int] = []
     seen: set[str] = set()
-    async for some in cooperative_chunks(entries, BLOCKS_PER_CHUNK):
-        for entry in some:
+    async for chunk in cooperative_chunks(entries, BLOCKS_PER_CHUNK):
+        for entry in chunk:
             starts.append(len(rows))
             for row in entry.value.rows:
                 if row.order_no not in seen:

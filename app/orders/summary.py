@@ -1,29 +1,33 @@
-"""Orders added up, exactly, by status, type, source and month. Reads rows alone, in slices."""
+"""Exact totals of orders by status, type, source and month."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
-from typing import Any
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
 
+from app.orders.compute import cooperative_chunks
 from app.orders.mapping import Row
 from app.orders.queries import Filter
 from app.orders.schema import MonthTotal, SourceTotal, StatusTotal, Totals, TypeTotal
-from app.orders.slices import cooperative_chunks
-from app.orders.timestamps import month
+from app.orders.timestamps import month_of
 
 UNKNOWN = "unknown"
 
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
-_Kind = tuple[str, str, str, str]
-"""Month, status, type, source."""
+
+class _GroupKey(NamedTuple):
+    month: str
+    status: str
+    type: str
+    source: str
 
 
 @dataclass(slots=True)
-class _Sum:
+class _Accumulator:
     count: int = 0
     amount: Decimal = Decimal(0)
     unknown: int = 0
@@ -39,68 +43,61 @@ class _Sum:
         return format(self.amount, "f")
 
 
+_Groups = dict[_GroupKey, _Accumulator]
+
+
 @dataclass(frozen=True, slots=True)
 class SummaryResult:
-    """What orders come to: the `data` of a summary, and whether it tells of any amount."""
+    """The JSON of a summary's `Totals`, and whether any amount is known."""
 
-    body: bytes
+    totals: bytes
     has_amount: bool
 
 
-async def summarize(rows: Sequence[Row], asked: Filter, zone: ZoneInfo) -> SummaryResult:
-    """The totals of the rows that `asked` lets through, with months in `zone`."""
-    sums: dict[_Kind, _Sum] = {}
-    async for some in cooperative_chunks(rows):
-        for row in some:
-            if asked.matches(row):
-                kind = (_month(row, zone), row.status, row.type, row.source)
-                sums.setdefault(kind, _Sum()).add(1, row.amount, row.amount is None)
-    whole = _together(sums, lambda _: "").get("", _Sum())
-    by_month = _in_order(_together(sums, lambda kind: kind[:2]))
+async def summarize(rows: Sequence[Row], row_filter: Filter, zone: ZoneInfo) -> SummaryResult:
+    """Return the totals of the rows that match the filter, with months in `zone`."""
+    groups: _Groups = {}
+    async for chunk in cooperative_chunks(rows):
+        for row in chunk:
+            if row_filter.matches(row):
+                key = _GroupKey(_month(row, zone), row.status, row.type, row.source)
+                groups.setdefault(key, _Accumulator()).add(1, row.amount, row.amount is None)
+    overall = _Accumulator()
+    for group in groups.values():
+        overall.add(group.count, group.amount, group.unknown)
     totals = Totals(
-        count=whole.count,
-        actual_amount=whole.text,
-        amounts_unknown=whole.unknown,
+        count=overall.count,
+        actual_amount=overall.text,
+        amounts_unknown=overall.unknown,
         by_status=[
-            StatusTotal(status=word, count=one.count, actual_amount=one.text)
-            for word, one in _by(sums, 1)
+            StatusTotal(status=status, count=total.count, actual_amount=total.text)
+            for (status,), total in _group_by(groups, lambda key: (key.status,))
         ],
         by_type=[
-            TypeTotal(type=word, count=one.count, actual_amount=one.text)
-            for word, one in _by(sums, 2)
+            TypeTotal(type=type_, count=total.count, actual_amount=total.text)
+            for (type_,), total in _group_by(groups, lambda key: (key.type,))
         ],
         by_source=[
-            SourceTotal(source=word, count=one.count, actual_amount=one.text)
-            for word, one in _by(sums, 3)
+            SourceTotal(source=source, count=total.count, actual_amount=total.text)
+            for (source,), total in _group_by(groups, lambda key: (key.source,))
         ],
         by_month=[
-            MonthTotal(month=when, status=status, count=one.count, actual_amount=one.text)
-            for (when, status), one in by_month
+            MonthTotal(month=month, status=status, count=total.count, actual_amount=total.text)
+            for (month, status), total in _group_by(groups, lambda key: (key.month, key.status))
         ],
     )
-    return SummaryResult(to_json(totals), has_amount=whole.count > whole.unknown)
+    return SummaryResult(to_json(totals), has_amount=overall.count > overall.unknown)
 
 
 def _month(row: Row, zone: ZoneInfo) -> str:
-    return (None if row.created_ns is None else month(row.created_ns, zone)) or UNKNOWN
+    return (None if row.created_ns is None else month_of(row.created_ns, zone)) or UNKNOWN
 
 
-def _together(sums: dict[_Kind, _Sum], name: Callable[[_Kind], Any]) -> dict[Any, _Sum]:
-    together: dict[Any, _Sum] = {}
-    for kind, one in sums.items():
-        together.setdefault(name(kind), _Sum()).add(one.count, one.amount, one.unknown)
-    return together
-
-
-def _by(sums: dict[_Kind, _Sum], part: int) -> Iterable[tuple[Any, _Sum]]:
-    return _in_order(_together(sums, lambda kind: kind[part]))
-
-
-def _in_order(sums: dict[Any, _Sum]) -> Iterable[tuple[Any, _Sum]]:
-    """By name, the unknown last."""
-
-    def place(named: tuple[Any, _Sum]) -> list[tuple[bool, str]]:
-        words = (named[0],) if isinstance(named[0], str) else named[0]
-        return [(word == UNKNOWN, word) for word in words]
-
-    return sorted(sums.items(), key=place)
+def _group_by(
+    groups: _Groups, parts: Callable[[_GroupKey], tuple[str, ...]]
+) -> list[tuple[tuple[str, ...], _Accumulator]]:
+    """Return the totals by these parts of the key, sorted by name with `unknown` last."""
+    totals: dict[tuple[str, ...], _Accumulator] = {}
+    for key, group in groups.items():
+        totals.setdefault(parts(key), _Accumulator()).add(group.count, group.amount, group.unknown)
+    return sorted(totals.items(), key=lambda item: [(name == UNKNOWN, name) for name in item[0]])

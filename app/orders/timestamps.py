@@ -40,7 +40,7 @@ def parse_date_ns(text: str, zone: ZoneInfo) -> int | None:
     return _since_1970(date.replace(tzinfo=zone))
 
 
-def month(moment: int, zone: ZoneInfo) -> str | None:
+def month_of(moment: int, zone: ZoneInfo) -> str | None:
     """The month of `moment` in `zone`, as `2022-09`; None beyond the calendar's ends."""
     try:
         there = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(zone)

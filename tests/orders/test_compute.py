@@ -1,90 +1,119 @@
-"""Work on a list is done once a question, one at a time; who waits for it waits not for ever."""
+"""Computations: cooperative loops, each result computed once, one computation at a time."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from app.orders.compute import MAX_QUEUED, MAX_RESULTS, ComputeQueue, ComputeQueueFull, ResultCache
+from app.orders.compute import (
+    MAX_QUEUED,
+    MAX_RESULTS,
+    ComputeQueue,
+    ComputeQueueFull,
+    ResultCache,
+    cooperative_batches,
+    cooperative_chunks,
+)
 from tests.support.clock import ManualClock, settle
 
 LATER = 1e9
 
 
-class Bench:
+@pytest.mark.parametrize("slices", [cooperative_chunks, cooperative_batches])
+async def test_other_tasks_run_between_two_chunks(
+    slices: Callable[[Sequence[int], int], AsyncIterator[Sequence[int]]],
+):
+    turns: list[object] = []
+
+    async def other_task() -> None:
+        while True:
+            turns.append("other")
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(other_task())
+    async for chunk in slices(range(5), 2):
+        turns.append(tuple(chunk))  # noqa: PERF401  each at its time, not all at the end
+    other.cancel()
+    assert turns[:5] == [(0, 1), "other", (2, 3), "other", (4,)]
+
+
+class QueueHarness:
+    """A queue whose computations run until the gate is opened."""
+
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.workings = ComputeQueue(self.clock)
-        self.worked = ResultCache()
+        self.queue = ComputeQueue(self.clock)
+        self.results = ResultCache()
         self.gate = asyncio.Event()
-        self.begun: list[str] = []
+        self.started: list[str] = []
 
-    def ask(self, question: str, until: float = LATER) -> asyncio.Future[str]:
-        async def work() -> str:
-            self.begun.append(question)
+    def request(self, key: str, deadline: float = LATER) -> asyncio.Future[str]:
+        async def compute() -> str:
+            self.started.append(key)
             await self.gate.wait()
-            return f"answer to {question}"
+            return f"result of {key}"
 
         return asyncio.ensure_future(
-            self.workings.get_or_compute(self.worked, question, work, until=until)
+            self.queue.get_or_compute(self.results, key, compute, deadline=deadline)
         )
 
 
-async def test_the_same_question_is_worked_on_once_also_when_all_ask_at_once():
-    bench = Bench()
-    asking = [bench.ask("a") for _ in range(10)]
+async def test_concurrent_requests_for_one_result_share_its_computation():
+    harness = QueueHarness()
+    requests = [harness.request("a") for _ in range(10)]
     await settle()
-    bench.gate.set()
-    assert set(await asyncio.gather(*asking)) == {"answer to a"}
-    assert await bench.ask("a") == "answer to a"
-    assert bench.begun == ["a"]
+    harness.gate.set()
+    assert set(await asyncio.gather(*requests)) == {"result of a"}
+    assert await harness.request("a") == "result of a"
+    assert harness.started == ["a"]
 
 
-async def test_questions_are_worked_on_one_at_a_time():
-    bench = Bench()
-    asking = [bench.ask(question) for question in "abc"]
+async def test_computations_run_one_at_a_time():
+    harness = QueueHarness()
+    requests = [harness.request(key) for key in "abc"]
     await settle()
-    assert bench.begun == ["a"]
-    bench.gate.set()
-    await asyncio.gather(*asking)
-    assert bench.begun == ["a", "b", "c"]
+    assert harness.started == ["a"]
+    harness.gate.set()
+    await asyncio.gather(*requests)
+    assert harness.started == ["a", "b", "c"]
 
 
-async def test_who_waited_for_long_enough_is_told_so_and_the_work_goes_on():
-    bench = Bench()
-    asking = bench.ask("a", until=bench.clock.monotonic() + 8)
-    await bench.clock.advance(8)
+async def test_a_request_past_its_deadline_fails_and_the_computation_goes_on():
+    harness = QueueHarness()
+    request = harness.request("a", deadline=harness.clock.monotonic() + 8)
+    await harness.clock.advance(8)
     with pytest.raises(ComputeQueueFull):
-        await asking
-    bench.gate.set()
+        await request
+    harness.gate.set()
     await settle()
-    assert await bench.ask("a", until=0) == "answer to a"
+    assert await harness.request("a", deadline=0) == "result of a"
 
 
-async def test_more_questions_than_can_be_worked_on_are_refused():
-    bench = Bench()
-    asking = [bench.ask(str(at)) for at in range(MAX_QUEUED)]
+async def test_a_full_queue_refuses_further_computations():
+    harness = QueueHarness()
+    requests = [harness.request(str(at)) for at in range(MAX_QUEUED)]
     await settle()
     with pytest.raises(ComputeQueueFull):
-        await bench.ask("one more")
-    bench.gate.set()
-    await asyncio.gather(*asking)
+        await harness.request("one more")
+    harness.gate.set()
+    await asyncio.gather(*requests)
 
 
-async def test_a_list_remembers_the_answers_to_the_last_questions_alone():
-    bench = Bench()
-    bench.gate.set()
+async def test_only_the_latest_results_of_a_list_are_cached():
+    harness = QueueHarness()
+    harness.gate.set()
     for at in range(MAX_RESULTS + 1):
-        await bench.ask(str(at))
-    assert bench.worked.get("0") is None
-    assert bench.worked.get("1") == "answer to 1"
+        await harness.request(str(at))
+    assert harness.results.get("0") is None
+    assert harness.results.get("1") == "result of 1"
 
 
-async def test_closing_ends_what_is_under_way():
-    bench = Bench()
-    asking = bench.ask("a")
+async def test_closing_cancels_a_computation_that_takes_too_long():
+    harness = QueueHarness()
+    request = harness.request("a")
     await settle()
-    closing = asyncio.ensure_future(bench.workings.close(1))
-    await bench.clock.advance(1)
+    closing = asyncio.ensure_future(harness.queue.close(1))
+    await harness.clock.advance(1)
     await closing
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await request

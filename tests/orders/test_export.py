@@ -1,26 +1,30 @@
-"""Files that a spreadsheet reads, and whose cells it never runs."""
+"""Exported files, which spreadsheets read and whose cells they never run."""
 
 import csv
 import io
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.cache.grace_cache import Entry
+from app.orders.blocks import Block
 from app.orders.export import (
     COLUMNS,
     ROWS_PER_CHUNK,
-    csv_header,
-    csv_lines,
-    digest_of,
+    content_digest,
     escape_formula,
-    ndjson_lines,
-    pieces,
+    export_digest,
+    stream_csv,
+    stream_ndjson,
 )
 from app.orders.mapping import Row, map_order
-from app.orders.row_extras import NO_EXTRAS
+from app.orders.queries import Filter
+from app.orders.snapshot import Content, Snapshot
 from tests.support.run import run
 from tests.support.upstream import wire_order
 
@@ -31,14 +35,26 @@ def row(**changes: object) -> Row:
     return map_order({**wire_order(1), **changes}, SHANGHAI)
 
 
+def snapshot(*rows: Row, request_id: str = "id-1") -> Snapshot:
+    block = Block(0, rows, len(rows), "2026-11-23T08:00:00.123Z", request_id, sandbox=False)
+    entry = Entry(block, 0.0, 1)
+    return Snapshot(Content(rows, (0,)), (entry,), (), entry, inconsistent=False, generation=1)
+
+
+async def chunks_of(stream: AsyncIterator[bytes]) -> list[bytes]:
+    return [chunk async for chunk in stream]
+
+
+def csv_file(*rows: Row) -> str:
+    return b"".join(run(chunks_of(stream_csv(rows, range(len(rows)))))).decode()
+
+
 def cells(*rows: Row) -> list[list[str]]:
-    text = (csv_header() + csv_lines(rows)(range(len(rows)))).decode()
-    return list(csv.reader(io.StringIO(text, newline="")))
+    return list(csv.reader(io.StringIO(csv_file(*rows), newline="")))
 
 
-def test_a_csv_file_has_the_same_columns_always_and_ends_its_lines_as_the_standard_says():
-    file = csv_header() + csv_lines([row()])([0])
-    assert file.decode() == (
+def test_a_csv_file_has_fixed_columns_and_the_line_ends_of_rfc_4180():
+    assert csv_file(row()) == (
         "\ufefforder_no,package_name_en,package_name_zh,unit_price,quantity,actual_amount,"
         "status,type,source,created_at\r\n"
         "202209250000001,Enterprise,企业版,199.00,2,398.00,paid,upgrade,offline,"
@@ -46,18 +62,18 @@ def test_a_csv_file_has_the_same_columns_always_and_ends_its_lines_as_the_standa
     )
 
 
-def test_what_is_not_known_is_an_empty_cell():
+def test_an_unknown_value_is_an_empty_cell():
     (_, line) = cells(map_order({"orderNo": "A1"}, SHANGHAI))
     assert line == ["A1", "", "", "", "", "", "unknown", "unknown", "unknown", ""]
 
 
-def test_numbers_are_never_touched():
+def test_numbers_are_not_escaped():
     (_, line) = cells(row(actualAmount="-5.00", quantity="-2", goodsUnitPrice="0.10"))
     assert line[3:6] == ["0.10", "-2", "-5.00"]
 
 
 @pytest.mark.parametrize("first", "=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001  full-width on purpose
-def test_a_text_that_a_spreadsheet_would_run_is_told_as_text(first: str):
+def test_a_text_that_a_spreadsheet_would_run_is_escaped(first: str):
     formula = f'{first}HYPERLINK("http://x","y")'
     (_, line) = cells(row(orderNo=formula, goodsName=formula, goodsNameEn=formula))
     assert line[:3] == [f"'{formula}"] * 3
@@ -65,26 +81,62 @@ def test_a_text_that_a_spreadsheet_would_run_is_told_as_text(first: str):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_every_text_comes_back_out_of_the_file(text: str):
+def test_every_text_can_be_read_back_from_the_file(text: str):
     (head, line) = cells(row(goodsName=text))
     assert tuple(head) == ("\ufefforder_no", *COLUMNS[1:])
     assert line[2] in (text, f"'{text}")
 
 
-def test_ndjson_is_an_order_a_line_as_in_a_page():
+def test_ndjson_has_one_order_per_line_as_in_a_page():
     rows = [row(), row(orderNo="A2", goodsName="a\nb")]
-    lines = ndjson_lines(rows, NO_EXTRAS)([1, 0]).splitlines()
-    assert [json.loads(line) for line in lines] == [json.loads(one.body) for one in rows[::-1]]
+    (chunk,) = run(chunks_of(stream_ndjson(snapshot(*rows), [1, 0], ())))
+    assert [json.loads(line) for line in chunk.splitlines()] == [
+        json.loads(one.body) for one in reversed(rows)
+    ]
+    (chunk,) = run(chunks_of(stream_ndjson(snapshot(*rows), [0], ("origin",))))
+    assert json.loads(chunk)["origin"]["upstream_request_id"] == "id-1"
 
 
-def test_a_long_file_comes_in_pieces_and_is_told_apart_as_a_whole():
+def test_a_long_file_is_sent_in_chunks():
     rows = [row(orderNo=f"A{at}") for at in range(ROWS_PER_CHUNK + 1)]
-    lines = ndjson_lines(rows, NO_EXTRAS)
+    chunks = run(chunks_of(stream_ndjson(snapshot(*rows), range(len(rows)), ())))
+    assert [chunk.count(b"\n") for chunk in chunks] == [ROWS_PER_CHUNK, 1]
+    assert run(chunks_of(stream_ndjson(snapshot(*rows), (), ("rev",)))) == []
 
-    async def read() -> list[bytes]:
-        return [piece async for piece in pieces(b"head", lines, range(len(rows)))]
 
-    found = run(read())
-    assert len(found) == 3
-    assert b"".join(found) == b"head" + lines(range(len(rows)))
-    assert run(digest_of(lines, range(3))) != run(digest_of(lines, range(2)))
+def test_the_content_digest_changes_with_any_row_and_on_request_with_unknown_fields():
+    first, odd = row(), row(newField="x")
+    assert run(content_digest([first], raw=False)) != run(content_digest([], raw=False))
+    assert run(content_digest([first], raw=False)) == run(content_digest([odd], raw=False))
+    assert run(content_digest([first], raw=True)) != run(content_digest([odd], raw=True))
+
+
+def test_the_export_digest_is_that_of_the_content_and_the_query():
+    query: dict[str, Any] = {
+        "file_format": "ndjson",
+        "row_filter": Filter(statuses=frozenset({"paid", "unpaid"})),
+        "sort": None,
+        "include": ("rev", "raw"),
+    }
+
+    def digest(content: bytes = b"content", request_id: str = "id-1", **changes: Any) -> bytes:
+        one = snapshot(row(), request_id=request_id)
+        return export_digest(content, one, **(query | changes))
+
+    same = [
+        digest(include=("raw", "rev", "raw")),
+        digest(request_id="id-2"),
+        digest(row_filter=Filter(statuses=frozenset({"unpaid", "paid"}))),
+    ]
+    assert {digest(), *same} == {digest()}
+    assert digest().hex()[:16] == "d40185c011ed1205"
+    others = [
+        digest(content=b"other"),
+        digest(file_format="csv"),
+        digest(row_filter=Filter()),
+        digest(sort="order_no"),
+        digest(include=("rev",)),
+        digest(include=("origin",)),
+        digest(include=("origin",), request_id="id-2"),
+    ]
+    assert len({digest(), *others}) == 8

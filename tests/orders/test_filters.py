@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.orders.compute import CHUNK_SIZE
 from app.orders.filters import select
 from app.orders.mapping import Row
 from app.orders.queries import SORTS, Filter
-from app.orders.slices import SLICE
 from tests.support.book import row
 from tests.support.run import run
 
@@ -87,7 +87,7 @@ def test_what_is_found_and_in_which_order_is_what_a_plain_list_gives(
 
 
 def test_a_list_of_many_slices_is_sorted_as_one():
-    rows = [row(f"n{at}", amount=Decimal(at * 7919 % 1000)) for at in range(3 * SLICE + 17)]
+    rows = [row(f"n{at}", amount=Decimal(at * 7919 % 1000)) for at in range(3 * CHUNK_SIZE + 17)]
     for sort in ("actual_amount", "-actual_amount"):
         found = [rows[at] for at in run(select(rows, Filter(), sort))]
         assert found == sorted(

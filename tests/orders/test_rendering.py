@@ -1,4 +1,4 @@
-"""An answer's body, tag and headers."""
+"""Rendered responses: body, ETag, and the headers that are the same for every caller."""
 
 import json
 from dataclasses import replace
@@ -7,46 +7,47 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from app.cache.grace_cache import CacheDirective
-from app.orders.changed import Change
+from app.orders.blocks import Block, Provenance
+from app.orders.changes import Change
 from app.orders.mapping import Row, UnparsedField
 from app.orders.rendering import (
-    Provenance,
     RenderedResponse,
     link_header,
+    origin_json,
     render_changes,
     render_page,
+    render_row,
     render_single,
 )
-from app.orders.request_headers import etag_matches, header, parse_cache_control
 
 ROW = Row("n1", b'{"order_no":"n1"}', (), has_amount=True)
 SOURCE = Provenance(10.0, "2026-11-23T08:00:00.123Z", "id-1", sandbox=False)
+BLOCK = Block(0, (), 0, SOURCE.as_of, "id-1", sandbox=False)
 
 
 def page(
-    rows: list[Row] | None = None, sources: list[Provenance] | None = None, **config: Any
+    rows: list[Row] | None = None, sources: list[Provenance] | None = None, **changes: Any
 ) -> RenderedResponse:
-    given: dict[str, Any] = {
+    rows = [ROW] if rows is None else rows
+    arguments: dict[str, Any] = {
         "page": 1,
         "limit": 10,
         "total": 1,
         "inconsistent": False,
         "currency": "",
+        "link": "<x>",
     }
-    return render_page(
-        [ROW] if rows is None else rows, sources or [SOURCE], links="<x>", **(given | config)
-    )
+    return render_page(rows, [BLOCK] * len(rows), sources or [SOURCE], **(arguments | changes))
 
 
-def meta(answer: RenderedResponse) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(answer.body)["meta"]
+def meta(rendered: RenderedResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(rendered.body)["meta"]
     return found
 
 
-def test_a_page_tells_where_it_stands_and_where_it_comes_from():
-    answer = page(total=137)
-    assert json.loads(answer.body) == {
+def test_a_page_describes_its_position_and_its_sources():
+    rendered = page(total=137)
+    assert json.loads(rendered.body) == {
         "data": [{"order_no": "n1"}],
         "meta": {
             "page": 1,
@@ -57,14 +58,14 @@ def test_a_page_tells_where_it_stands_and_where_it_comes_from():
             "upstream_request_ids": ["id-1"],
         },
     }
-    headers = dict(answer.headers)
+    headers = dict(rendered.headers)
     assert headers[b"x-total-count"] == b"137"
     assert headers[b"x-upstream-request-id"] == b"id-1"
     assert headers[b"cache-control"] == b"private, no-cache"
-    assert answer.size > len(answer.body)
+    assert rendered.size > len(rendered.body)
 
 
-def test_the_tag_stays_when_a_refresh_changed_nothing_and_changes_when_anything_did():
+def test_the_etag_survives_a_refresh_without_changes_and_nothing_else():
     refreshed = replace(
         SOURCE, fetched_at=70.0, as_of="2026-11-23T08:01:00.000Z", request_id="id-2"
     )
@@ -74,42 +75,42 @@ def test_the_tag_stays_when_a_refresh_changed_nothing_and_changes_when_anything_
     assert len({page().etag, *(other.etag for other in others)}) == 5
 
 
-def test_a_page_is_as_old_as_the_oldest_of_its_sources():
+def test_a_page_is_as_old_as_its_oldest_source():
     older = replace(SOURCE, fetched_at=5.0, as_of="2026-11-23T07:59:55.000Z")
-    answer = page(sources=[SOURCE, older])
-    assert answer.fetched_at == 5.0
-    assert meta(answer)["as_of"] == "2026-11-23T07:59:55.000Z"
+    rendered = page(sources=[SOURCE, older])
+    assert rendered.fetched_at == 5.0
+    assert meta(rendered)["as_of"] == "2026-11-23T07:59:55.000Z"
 
 
-def test_ids_are_told_in_block_order_and_the_newest_ten_in_the_header():
+def test_the_body_lists_ids_in_block_order_and_the_header_the_newest_ten():
     sources = [replace(SOURCE, fetched_at=float(at), request_id=f"id-{at}") for at in range(12)]
-    answer = page(sources=[*sources, replace(SOURCE, request_id=None)])
-    assert meta(answer)["upstream_request_ids"] == [f"id-{at}" for at in range(12)]
-    shown = dict(answer.headers)[b"x-upstream-request-id"].decode().split(", ")
-    assert shown == [f"id-{at}" for at in range(11, 1, -1)]
+    rendered = page(sources=[*sources, replace(SOURCE, request_id=None)])
+    assert meta(rendered)["upstream_request_ids"] == [f"id-{at}" for at in range(12)]
+    in_header = dict(rendered.headers)[b"x-upstream-request-id"].decode().split(", ")
+    assert in_header == [f"id-{at}" for at in range(11, 1, -1)]
 
 
-def test_more_than_200_answers_are_counted():
+def test_more_than_200_upstream_responses_are_counted():
     sources = [replace(SOURCE, request_id=f"id-{at}") for at in range(201)]
-    told = meta(page(sources=sources))
-    assert len(told["upstream_request_ids"]) == 200
-    assert told["upstream_responses"] == 201
+    found = meta(page(sources=sources))
+    assert len(found["upstream_request_ids"]) == 200
+    assert found["upstream_responses"] == 201
     assert "upstream_responses" not in meta(page(sources=sources[:200]))
 
 
-def test_an_answer_without_ids_has_no_header_for_them():
-    answer = page(sources=[replace(SOURCE, request_id=None)])
-    assert meta(answer)["upstream_request_ids"] == []
-    assert b"x-upstream-request-id" not in dict(answer.headers)
+def test_without_upstream_ids_there_is_no_header_for_them():
+    rendered = page(sources=[replace(SOURCE, request_id=None)])
+    assert meta(rendered)["upstream_request_ids"] == []
+    assert b"x-upstream-request-id" not in dict(rendered.headers)
 
 
-def test_what_comes_from_a_sandbox_says_so():
-    answer = page(sources=[SOURCE, replace(SOURCE, sandbox=True)])
-    assert dict(answer.headers)[b"x-sandbox"] == b"true"
+def test_a_response_from_a_sandbox_is_marked():
+    rendered = page(sources=[SOURCE, replace(SOURCE, sandbox=True)])
+    assert dict(rendered.headers)[b"x-sandbox"] == b"true"
     assert b"x-sandbox" not in dict(page().headers)
 
 
-def test_currency_is_told_where_there_are_amounts():
+def test_the_currency_is_stated_where_there_are_amounts():
     assert meta(page(currency="CNY"))["currency"] == "CNY"
     assert "currency" not in meta(
         page(currency="CNY", rows=[structs.replace(ROW, has_amount=False)])
@@ -120,24 +121,24 @@ def test_currency_is_told_where_there_are_amounts():
     assert "currency" not in meta(bare)
 
 
-def test_warnings_point_to_their_place_and_are_at_most_a_hundred():
+def test_warnings_point_to_their_value_and_are_at_most_a_hundred():
     odd = structs.replace(
         ROW, unparsed=(UnparsedField("quantity", "two"), UnparsedField("order_no", None))
     )
-    told = meta(page(rows=[ROW] + [odd] * 60))
-    assert told["warnings"][0] == {
+    found = meta(page(rows=[ROW] + [odd] * 60))
+    assert found["warnings"][0] == {
         "pointer": "/data/1/quantity",
         "order_no": "n1",
         "raw": "two",
     }
-    assert told["warnings"][1] == {"pointer": "/data/1/order_no", "order_no": "n1"}
-    assert len(told["warnings"]) == 100
-    assert told["warnings_omitted"] == 20
+    assert found["warnings"][1] == {"pointer": "/data/1/order_no", "order_no": "n1"}
+    assert len(found["warnings"]) == 100
+    assert found["warnings_omitted"] == 20
     single = meta(render_single(odd, SOURCE, currency=""))
     assert single["warnings"][0]["pointer"] == "/data/quantity"
 
 
-def test_links_lead_to_the_neighbours_and_keep_what_was_given():
+def test_links_point_to_the_neighbouring_pages_and_keep_the_parameters():
     assert link_header("/v1/orders", "limit=5&page=2", 2, 3) == (
         '</v1/orders?page=1&limit=5>; rel="first", </v1/orders?page=1&limit=5>; rel="prev", '
         '</v1/orders?page=3&limit=5>; rel="next", </v1/orders?page=3&limit=5>; rel="last"'
@@ -153,69 +154,46 @@ def test_links_lead_to_the_neighbours_and_keep_what_was_given():
         (5, 0, {"first": 1, "prev": 1, "last": 1}),
     ],
 )
-def test_no_link_leads_to_a_page_that_is_not_there(
+def test_no_link_points_to_a_page_that_does_not_exist(
     page_number: int, pages: int, rels: dict[str, int]
 ):
-    told = link_header("/v1/orders", "", page_number, pages)
     expected = [f'</v1/orders?page={page}>; rel="{rel}"' for rel, page in rels.items()]
-    assert told == ", ".join(expected)
+    assert link_header("/v1/orders", "", page_number, pages) == ", ".join(expected)
 
 
-@pytest.mark.parametrize(
-    ("cache_control", "ask"),
-    [
-        (b"", CacheDirective.DEFAULT),
-        (b"max-age=60", CacheDirective.DEFAULT),
-        (b"no-cache", CacheDirective.NO_CACHE),
-        (b"No-Cache, foo", CacheDirective.NO_CACHE),
-        (b"max-age=0", CacheDirective.NO_CACHE),
-        (b'max-age="0"', CacheDirective.NO_CACHE),
-        (b"no-cache, only-if-cached", CacheDirective.ONLY_IF_CACHED),
-    ],
-)
-def test_cache_control_is_read_as_a_list(cache_control: bytes, ask: CacheDirective):
-    assert parse_cache_control(cache_control) is ask
+def test_a_row_has_the_members_that_include_names_and_no_more():
+    row = structs.replace(ROW, rev="0123456789abcdef", raw=b'{"orderNo":"n1","quantity":1.50}')
+    for include in ((), ("rev",), ("raw",), ("origin",), ("rev", "raw", "origin")):
+        rendered = render_row(row, include, BLOCK)
+        assert set(json.loads(rendered)) == {"order_no", *include}
+    assert b'"raw":{"orderNo":"n1","quantity":1.50}' in rendered
 
 
-def test_a_header_given_twice_is_one_list():
-    headers = [(b"cache-control", b"foo"), (b"x", b"y"), (b"cache-control", b"no-cache")]
-    assert header(headers, b"cache-control") == b"foo,no-cache"
-    assert header(headers, b"absent") == b""
+def test_the_origin_of_a_row_has_the_upstream_s_id_if_there_is_one():
+    anonymous = Block(0, (), 0, SOURCE.as_of, None, sandbox=False)
+    assert json.loads(origin_json(anonymous)) == {"fetched_at": SOURCE.as_of}
+    assert json.loads(origin_json(BLOCK)) == {
+        "upstream_request_id": "id-1",
+        "fetched_at": SOURCE.as_of,
+    }
 
 
-@pytest.mark.parametrize(
-    ("condition", "matches"),
-    [
-        (b"", False),
-        (b'W/"abc"', True),
-        (b'"abc"', True),
-        (b"*", True),
-        (b'"x", W/"abc"', True),
-        (b'"x,y", "z"', False),
-        (b"abc", False),
-        (b'W/"ABC"', False),
-    ],
-)
-def test_if_none_match_is_compared_weakly(condition: bytes, matches: bool):
-    assert etag_matches(condition, b'W/"abc"') is matches
-
-
-def test_changes_tell_the_row_of_what_is_there_and_the_number_of_what_is_not():
+def test_changes_have_the_row_of_an_existing_order_and_only_the_number_of_a_removed_one():
     odd = structs.replace(ROW, unparsed=(UnparsedField("quantity", "two"),))
     changes = [Change("removed", "n2", None), Change("updated", "n1", odd)]
-    answer = render_changes(changes, [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
-    told = json.loads(answer.body)
-    assert told["data"] == [
+    rendered = render_changes(changes, [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
+    body = json.loads(rendered.body)
+    assert body["data"] == [
         {"change": "removed", "order_no": "n2"},
         {"change": "updated", "order_no": "n1", "order": json.loads(ROW.body)},
     ]
-    assert told["meta"]["warnings"][0]["pointer"] == "/data/1/order/quantity"
-    assert told["meta"]["currency"] == "CNY"
-    gone = render_changes(changes[:1], [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
-    assert "currency" not in json.loads(gone.body)["meta"]
+    assert body["meta"]["warnings"][0]["pointer"] == "/data/1/order/quantity"
+    assert body["meta"]["currency"] == "CNY"
+    removed = render_changes(changes[:1], [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
+    assert "currency" not in json.loads(removed.body)["meta"]
 
 
-def test_when_to_ask_again_is_never_confirmed_from_an_old_answer():
+def test_poll_after_is_part_of_the_etag():
     soon = render_changes([], [SOURCE], cursor="c" * 32, poll_after=2, currency="")
     later = render_changes([], [SOURCE], cursor="c" * 32, poll_after=60, currency="")
     assert soon.etag != later.etag

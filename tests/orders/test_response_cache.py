@@ -1,4 +1,4 @@
-"""Answers that are sent again: which, to whom, and never a wrong one."""
+"""Cached responses: which are sent again, to whom, and in which coding."""
 
 import asyncio
 
@@ -8,19 +8,24 @@ from app.orders.response_cache import ResponseCache, Validity
 from tests.support.proxy import Proxy
 
 PAGE = "/v1/orders?page=1&limit=50"
+KEY = ("/v1/orders", b"page=1")
 
 
-async def test_all_who_waited_for_the_same_page_are_sent_the_same_bytes() -> None:
+def rendered(body: bytes) -> RenderedResponse:
+    return RenderedResponse(b'W/"1"', 0.0, (), (), body, EncodedBodies(body))
+
+
+async def test_concurrent_requests_for_one_page_get_the_same_bytes() -> None:
     proxy = Proxy()
 
-    answers = await asyncio.gather(*(proxy.get(PAGE) for _ in range(20)))
+    responses = await asyncio.gather(*(proxy.get(PAGE) for _ in range(20)))
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.content for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.content for response in responses}) == 1
     assert proxy.calls() == 1
 
 
-async def test_a_page_that_was_read_again_is_composed_again() -> None:
+async def test_a_page_that_is_fetched_again_is_rendered_again() -> None:
     proxy = Proxy()
     first = await proxy.get(PAGE)
     await proxy.clock.advance(6)
@@ -30,14 +35,14 @@ async def test_a_page_that_was_read_again_is_composed_again() -> None:
     assert second.json()["meta"]["as_of"] > first.json()["meta"]["as_of"]
 
 
-async def test_a_compressed_page_is_the_same_page_from_the_first_answer_on() -> None:
+async def test_a_compressed_page_is_the_same_for_a_miss_and_a_hit() -> None:
     proxy = Proxy()
-    asked = {"accept_encoding": "gzip", "x_request_id": "caller-0001"}
-    miss = await proxy.get(PAGE, **asked)
-    hit = await proxy.get(PAGE, **asked)
+    sent = {"accept_encoding": "gzip", "x_request_id": "caller-0001"}
+    miss = await proxy.get(PAGE, **sent)
+    hit = await proxy.get(PAGE, **sent)
     plain = await proxy.get(PAGE, accept_encoding="identity")
-    head = await proxy.get(PAGE, "HEAD", **asked)
-    unchanged = await proxy.get(PAGE, if_none_match=plain.headers["etag"], **asked)
+    head = await proxy.get(PAGE, "HEAD", **sent)
+    unchanged = await proxy.get(PAGE, if_none_match=plain.headers["etag"], **sent)
 
     assert [each.headers.get("content-encoding") for each in (miss, hit, head)] == ["gzip"] * 3
     assert "content-encoding" not in plain.headers
@@ -50,12 +55,12 @@ async def test_a_compressed_page_is_the_same_page_from_the_first_answer_on() -> 
     assert "content-encoding" not in unchanged.headers
 
 
-async def test_a_payment_is_never_coded() -> None:
+async def test_a_payment_is_never_compressed() -> None:
     proxy = Proxy(environ={"ORDERS_CALLERS__ANONYMOUS": "true"})
     number = (await proxy.get("/v1/orders?limit=1")).json()["data"][0]["order_no"]
-    answer = await proxy.get(f"/v1/orders/{number}", accept_encoding="gzip, identity;q=0")
+    order = await proxy.get(f"/v1/orders/{number}", accept_encoding="gzip, identity;q=0")
 
-    assert answer.headers["content-encoding"] == "gzip"
+    assert order.headers["content-encoding"] == "gzip"
     with_scope = Proxy(sandbox=True)
     payment = await with_scope.get(
         f"/v1/orders/{number}/payment", accept_encoding="gzip, identity;q=0"
@@ -64,16 +69,35 @@ async def test_a_payment_is_never_coded() -> None:
     assert "content-encoding" not in payment.headers
 
 
-async def test_what_is_made_of_a_page_counts_in_its_weight() -> None:
-    body = b"x" * 2000
-    answer = RenderedResponse(body, b'W/"1"', 0.0, (), (), EncodedBodies(body))
-    prepared = ResponseCache(max_bytes=answer.size + 10)
-    asked = ("/v1/orders", b"page=1")
-    prepared.get_or_render(asked, Validity((), lambda: True), lambda: answer)
-    prepared.update_size(asked)
-    assert prepared.get(asked) is not None
+async def test_compressed_bodies_count_towards_the_size_of_the_cache() -> None:
+    response = rendered(b"x" * 2000)
+    cache = ResponseCache(max_bytes=response.size + 10)
+    cache.get_or_render(KEY, Validity((), lambda: True), lambda: response)
+    cache.update_size(KEY)
+    assert cache.get(KEY) is not None
 
-    await answer.codings.encoded("gzip")
-    prepared.update_size(asked)
+    await response.encodings.encoded("gzip")
+    cache.update_size(KEY)
 
-    assert prepared.get(asked) is None
+    assert cache.get(KEY) is None
+
+
+def test_a_response_over_stale_but_unchanged_data_is_not_rendered_again() -> None:
+    fresh = {"first", "second"}
+    cache = ResponseCache(max_bytes=10_000)
+    rendered_bodies: list[bytes] = []
+
+    def get_or_render(data: str) -> RenderedResponse:
+        def render() -> RenderedResponse:
+            rendered_bodies.append(data.encode())
+            return rendered(data.encode())
+
+        return cache.get_or_render(KEY, Validity((data,), fresh.__contains__), render)
+
+    first = get_or_render("first")
+    assert cache.get(KEY) is first
+    fresh.clear()
+    assert cache.get(KEY) is None
+    assert get_or_render("first") is first
+    assert get_or_render("second") is not first
+    assert rendered_bodies == [b"first", b"second"]

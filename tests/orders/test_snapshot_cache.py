@@ -386,7 +386,7 @@ async def test_a_shorter_list_is_read_to_its_new_end():
     whole = await bench.whole()
     assert numbers(whole) == bench.list.numbers
     assert len(whole.blocks) == 2
-    assert whole.block_of(59).index == 1
+    assert whole.block_at(59).index == 1
 
 
 async def test_who_asks_while_held_blocks_are_looked_at_gets_the_same_list():
@@ -450,7 +450,7 @@ async def test_a_total_that_a_block_past_the_new_end_told_counts_too():
 async def test_each_row_knows_the_block_that_it_came_in():
     bench = ListBench(120)
     whole = await bench.whole()
-    assert [whole.block_of(at).index for at in (0, 49, 50, 99, 100, 119)] == [0, 0, 1, 1, 2, 2]
+    assert [whole.block_at(at).index for at in (0, 49, 50, 99, 100, 119)] == [0, 0, 1, 1, 2, 2]
 
 
 async def test_closing_lets_a_reading_come_to_its_end():

@@ -37,7 +37,7 @@ def test_every_sum_is_exact_and_every_order_is_in_each_split_once(
     rows: list[Row], paid_alone: bool
 ):
     asked = Filter(frozenset({"paid"})) if paid_alone else Filter()
-    told = json.loads(run(summarize(rows, asked, UTC)).body)
+    told = json.loads(run(summarize(rows, asked, UTC)).totals)
     meant = [one for one in rows if one.status == "paid" or not paid_alone]
     known = [one.amount for one in meant if one.amount is not None]
     with localcontext() as exact:
@@ -67,7 +67,7 @@ def test_months_are_those_of_the_zone_in_order_and_the_unknown_comes_last():
         row("n4", status="paid", amount=Decimal("-0.50"), created_ns=at("2022-09-01T00:00:00Z")),
     ]
     added = run(summarize(rows, Filter(), ZoneInfo("Asia/Shanghai")))
-    assert json.loads(added.body)["by_month"] == [
+    assert json.loads(added.totals)["by_month"] == [
         {"month": "2022-09", "status": "paid", "count": 1, "actual_amount": "-0.50"},
         {"month": "2022-09", "status": "unknown", "count": 1, "actual_amount": "0"},
         {"month": "2022-10", "status": "paid", "count": 1, "actual_amount": "1.5"},
@@ -78,7 +78,7 @@ def test_months_are_those_of_the_zone_in_order_and_the_unknown_comes_last():
 
 
 def test_nothing_comes_to_nothing():
-    assert json.loads(run(summarize([], Filter(), UTC)).body) == {
+    assert json.loads(run(summarize([], Filter(), UTC)).totals) == {
         "count": 0,
         "actual_amount": "0",
         "amounts_unknown": 0,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.orders.timestamps import SECOND, month, parse_date_ns, parse_timestamp_ns
+from app.orders.timestamps import SECOND, month_of, parse_date_ns, parse_timestamp_ns
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -60,9 +60,9 @@ def test_a_date_is_its_midnight_in_the_zone():
 def test_a_month_is_the_one_that_it_is_there():
     moment = parse_timestamp_ns("2022-09-30T16:00:00Z")
     assert moment is not None
-    assert month(moment, SHANGHAI) == "2022-10"
-    assert month(moment, NEW_YORK) == "2022-09"
-    assert month(-1, UTC_ZONE) == "1969-12"
+    assert month_of(moment, SHANGHAI) == "2022-10"
+    assert month_of(moment, NEW_YORK) == "2022-09"
+    assert month_of(-1, UTC_ZONE) == "1969-12"
     first = parse_timestamp_ns("0001-01-01T00:00:00Z")
     assert first is not None
-    assert month(first, NEW_YORK) is None
+    assert month_of(first, NEW_YORK) is None

@@ -1,0 +1,158 @@
+"""What a response says to one caller: ETag match, content coding, Age, Cache-Status, X-Freshness.
+
+Everything else about a response is the same for all callers and is rendered once, in `rendering`.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from app.cache.freshness import Freshness
+from app.cache.grace_cache import CacheDirective, Lookup, Outcome
+from app.edge.context import RequestContext
+from app.orders.rendering import RenderedResponse, ResponseHead
+
+_ENTITY_TAG = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_MAX_AGE_0 = re.compile(rb'max-age="?0+"?')
+_BY_SEVERITY = list(Freshness)
+
+HeaderList = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOutcome:
+    """How the lookups behind one response went, taken together.
+
+    Attributes:
+        cache_status: the value of Cache-Status (RFC 9211 section 2).
+        freshness: the freshness of the least fresh part.
+        name: the word in the access log: hit, stale_hit, miss, collapsed or stale_if_error.
+    """
+
+    cache_status: str
+    freshness: Freshness
+    name: str
+
+
+class BuiltResponse(NamedTuple):
+    """What to send to one caller besides the headers that the response has for all of them."""
+
+    status: int
+    headers: HeaderList
+    body: bytes
+
+
+def fresh_hit(seconds_left: float) -> CacheOutcome:
+    """Return the outcome of a hit that stays fresh for `seconds_left`."""
+    status = f"orders-bff; hit; ttl={math.floor(seconds_left)}"
+    return CacheOutcome(status, Freshness.FRESH, "hit")
+
+
+def combine_lookups(
+    lookups: Sequence[Lookup[Any]],
+    *,
+    now: float,
+    problem_code: Callable[[BaseException], str],
+    stored: bool = True,
+) -> CacheOutcome:
+    """Return the outcome of several lookups: the greatest `Outcome` of them counts for all.
+
+    Args:
+        lookups: the lookups, at least one.
+        now: the monotonic time.
+        problem_code: returns the problem code of an error.
+        stored: whether what was fetched is cached.
+    """
+    dominant = max(lookups, key=lambda lookup: lookup.outcome)
+    freshness = max((lookup.freshness for lookup in lookups), key=_BY_SEVERITY.index)
+    ttl = math.floor(min(_seconds_left(lookup, now) for lookup in lookups))
+    forwarded = f"orders-bff; fwd={dominant.forward_reason}"
+    match dominant.outcome:
+        case Outcome.HIT:
+            return fresh_hit(ttl)
+        case Outcome.STALE_HIT:
+            name = "stale_if_error" if freshness is Freshness.STALE_IF_ERROR else "stale_hit"
+            return CacheOutcome(f"orders-bff; hit; ttl={ttl}", freshness, name)
+        case Outcome.MISS:
+            return CacheOutcome(f"{forwarded}; stored" if stored else forwarded, freshness, "miss")
+        case Outcome.COLLAPSED:
+            return CacheOutcome(f"{forwarded}; collapsed", freshness, "collapsed")
+        case _:  # STALE_IF_ERROR
+            code = problem_code(dominant.error) if dominant.error else "internal_error"
+            status = f"{forwarded}; ttl={ttl}; detail={code}"
+            return CacheOutcome(status, freshness, "stale_if_error")
+
+
+def _seconds_left(lookup: Lookup[Any], now: float) -> float:
+    seconds = lookup.ttl - (now - lookup.entry.fetched_at)
+    return min(seconds, 0) if lookup.entry.outdated else seconds
+
+
+def joined_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
+    """Return all values of a header as one list (RFC 9110 section 5.3), empty if absent."""
+    return b",".join(value for key, value in headers if key == name)
+
+
+def parse_cache_control(cache_control: bytes) -> CacheDirective:
+    """Return the directive of a request's Cache-Control (RFC 9111 section 5.2.1).
+
+    `only-if-cached` takes precedence: with it no fetch may be started.
+    """
+    directives = [directive.strip().lower() for directive in cache_control.split(b",")]
+    if b"only-if-cached" in directives:
+        return CacheDirective.ONLY_IF_CACHED
+    for directive in directives:
+        if directive == b"no-cache" or _MAX_AGE_0.fullmatch(directive):
+            return CacheDirective.NO_CACHE
+    return CacheDirective.DEFAULT
+
+
+def etag_matches(if_none_match: bytes, etag: bytes) -> bool:
+    """Return whether If-None-Match lists `etag`, by weak comparison (RFC 9110 13.1.2, 8.8.3.2)."""
+    if not if_none_match:
+        return False
+    if if_none_match.strip() == b"*":
+        return True
+    return etag.removeprefix(b"W/") in _ENTITY_TAG.findall(if_none_match)
+
+
+def build_response(
+    context: RequestContext,
+    rendered: RenderedResponse,
+    outcome: CacheOutcome,
+    now: float,
+    *,
+    if_none_match: bytes,
+    coding: str,
+) -> BuiltResponse:
+    """Return the 200 or 304 for one caller, and record it in `context` for the access log.
+
+    `coding` is a content coding in which the body is already encoded.
+    """
+    headers = per_caller_headers(context, rendered, outcome, now)
+    if etag_matches(if_none_match, rendered.etag):
+        return BuiltResponse(304, headers, b"")
+    headers.append((b"content-type", b"application/json"))
+    body = rendered.encodings.get(coding) or rendered.body
+    if body is not rendered.body:
+        headers.append((b"content-encoding", coding.encode()))
+    headers.append((b"content-length", b"%d" % len(body)))
+    return BuiltResponse(200, headers, body)
+
+
+def per_caller_headers(
+    context: RequestContext, head: ResponseHead, outcome: CacheOutcome, now: float
+) -> HeaderList:
+    """Return Age, X-Freshness and Cache-Status, and record them in `context`."""
+    age = max(0, int(now - head.fetched_at))
+    context.outcome = outcome.name
+    context.freshness = outcome.freshness.value
+    context.age = age
+    context.upstream_request_ids = head.upstream_request_ids
+    return [
+        (b"age", b"%d" % age),
+        (b"x-freshness", outcome.freshness.value.encode()),
+        (b"cache-status", outcome.cache_status.encode()),
+    ]
