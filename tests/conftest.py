@@ -1,9 +1,9 @@
-"""What every test may ask for."""
+"""Fixtures of all tests."""
 
 import pytest
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The proxy runs on asyncio alone."""
+    """Run asynchronous tests on asyncio only, as the server does."""
     return "asyncio"

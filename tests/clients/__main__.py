@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.running_proxy import KEY, served
+from tests.support.running_proxy import KEY, running_proxy
 
 FOLDER = Path(__file__).parent
 
 
 def main(python: str, made: str) -> None:
     """Each client asks for itself; one that finds what it did not expect fails."""
-    with served() as origin:
+    with running_proxy() as origin:
         environ = {
             **os.environ,
             "API_KEY": KEY,

@@ -18,7 +18,7 @@ from app.sandbox.app import Sandbox
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, load, load_for_sandbox
-from tests.support.browser import Visit, served, under
+from tests.support.browser import MonitoredPage, serving, strip_prefix
 
 KEY = "obff_a-key-for-the-dashboard-0123456789"
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
@@ -37,7 +37,7 @@ class Deployment:
     sandbox: Sandbox
 
 
-class DashboardPage(Visit):
+class DashboardPage(MonitoredPage):
     """Page object of the dashboard."""
 
     @property
@@ -91,7 +91,7 @@ class BrowserSession:
     async def new_page(
         self, *, expected_statuses: set[int] | None = None, **context_options: Any
     ) -> DashboardPage:
-        """A page in a new context; error statuses other than the expected ones are complaints."""
+        """A page in a new context; error statuses other than the expected ones are recorded."""
         defaults: dict[str, Any] = {
             "locale": "en-GB",
             "timezone_id": "Asia/Shanghai",
@@ -100,7 +100,7 @@ class BrowserSession:
         context = await self.browser.new_context(**defaults | context_options)
         context.set_default_timeout(DEFAULT_TIMEOUT_MS)
         page = DashboardPage(await context.new_page(), expected_statuses or set())
-        await page.watch()
+        await page.start_recording()
         self.pages.append(page)
         return page
 
@@ -119,7 +119,7 @@ async def sandbox_deployment(
         loaded = load_for_sandbox(
             _upstream_settings(upstream), environ, dotenv=NO_DOTENV, cache=dict(cache)
         )
-        async with served(under(prefix, create_app(loaded.settings))) as origin:
+        async with serving(strip_prefix(prefix, create_app(loaded.settings))) as origin:
             yield Deployment(origin + prefix, upstream.sandbox)
 
 
@@ -133,7 +133,7 @@ async def deployment_with_api_key(**environ: str) -> AsyncIterator[Deployment]:
             dotenv=NO_DOTENV,
             upstream=_upstream_settings(upstream),
         )
-        async with served(create_app(settings)) as origin:
+        async with serving(create_app(settings)) as origin:
             yield Deployment(origin, upstream.sandbox)
 
 

@@ -25,10 +25,10 @@ from tests.dashboard.browser_session import (
     deployment_with_api_key,
     sandbox_deployment,
 )
-from tests.support.browser import ARGUMENTS, CHROMIUM, MISSING, is_missing, served
+from tests.support.browser import CHROMIUM, CHROMIUM_ARGUMENTS, SKIP_REASON, serving, should_skip
 
-if is_missing():
-    pytest.skip(MISSING, allow_module_level=True)
+if should_skip():
+    pytest.skip(SKIP_REASON, allow_module_level=True)
 
 TOTAL = 137
 
@@ -72,7 +72,9 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 async def session() -> AsyncIterator[BrowserSession]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS
+        )
         expect.set_options(timeout=DEFAULT_TIMEOUT_MS)
         yield BrowserSession(browser)
         await browser.close()
@@ -83,7 +85,7 @@ async def dashboard(session: BrowserSession) -> AsyncIterator[DashboardPage]:
     dashboard = await session.new_page()
     yield dashboard
     await session.close_pages()
-    assert dashboard.complaints == []
+    assert dashboard.errors == []
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ async def failing_dashboard(session: BrowserSession) -> AsyncIterator[DashboardP
     dashboard = await session.new_page(expected_statuses={401, 404, 422, 502, 503, 504})
     yield dashboard
     await session.close_pages()
-    assert dashboard.complaints == []
+    assert dashboard.errors == []
 
 
 @pytest.fixture(scope="module")
@@ -270,11 +272,11 @@ async def test_a_hidden_tab_sends_no_requests_until_it_is_visible(
     await expect(page.locator("#live")).to_have_text("Live")
     await expect(page.locator("#summary-cards svg[role=img]")).to_have_count(2)
     await page.evaluate(SET_HIDDEN, True)
-    sent = len(dashboard.asked)
+    sent = len(dashboard.requested_urls)
     for _ in range(3):
         await page.clock.fast_forward("10:00")
         await page.evaluate("fetch('livez').then(response => response.text())")
-    assert {urlsplit(url).path for url in dashboard.asked[sent:]} == {"/livez"}
+    assert {urlsplit(url).path for url in dashboard.requested_urls[sent:]} == {"/livez"}
 
     async with page.expect_request("**/v1/orders/changes?since=*"):
         await page.evaluate(SET_HIDDEN, False)
@@ -470,7 +472,7 @@ async def test_there_are_no_serious_accessibility_violations(
         await expect(page.locator(".problem")).to_be_visible()
         assert await dashboard.accessibility_violations() == []
         await session.close_pages()
-    assert dashboard.complaints == []
+    assert dashboard.errors == []
 
 
 async def test_the_page_fits_the_width_of_the_window(
@@ -494,7 +496,9 @@ async def test_the_page_works_behind_a_path_prefix_and_loads_nothing_from_elsewh
     async with sandbox_deployment(prefix="/shop/orders") as deployment:
         await dashboard.open(deployment)
         await expect(dashboard.page.locator("#live")).to_have_text("Live")
-        assert all(url.startswith((f"{deployment.origin}/", "data:")) for url in dashboard.asked)
+        assert all(
+            url.startswith((f"{deployment.origin}/", "data:")) for url in dashboard.requested_urls
+        )
         await dashboard.stop_polling()
 
 
@@ -508,7 +512,7 @@ async def test_a_copy_on_another_origin_works_if_cors_allows_it(
 ) -> None:
     page = failing_dashboard.page
     async with (
-        served(copied_dashboard()) as copy,
+        serving(copied_dashboard()) as copy,
         deployment_with_api_key(ORDERS_CORS__ORIGINS=json.dumps([copy])) as deployment,
     ):
         await page.goto(f"{copy}/?status=completed")
@@ -545,7 +549,7 @@ async def test_a_copy_on_another_origin_reports_that_cors_denies_it(
     dashboard = await session.new_page()
     page = dashboard.page
     async with (
-        served(copied_dashboard()) as copy,
+        serving(copied_dashboard()) as copy,
         deployment_with_api_key() as deployment,
     ):
         await page.goto(copy)
@@ -553,7 +557,7 @@ async def test_a_copy_on_another_origin_reports_that_cors_denies_it(
         await page.get_by_label("API key").fill(KEY)
         await page.keyboard.press("Enter")
         await expect(page.locator("#login-reason")).to_contain_text("does not allow this page")
-    assert any("blocked by CORS policy" in complaint for complaint in dashboard.complaints)
+    assert any("blocked by CORS policy" in error for error in dashboard.errors)
     await session.close_pages()
 
 

@@ -23,13 +23,15 @@ async def test_the_page_and_its_files_are_served_and_revalidated_with_304(
 ) -> None:
     files = [f"/dashboard/{file.name}" for file in (STATIC / "dashboard").iterdir()]
     for path in ("/dashboard", *files):
-        response = await doorway.ask(path)
+        response = await doorway.request(path)
         assert response.status_code == 200, path
         assert response.headers["cache-control"] == "no-cache"
-        revalidated = await doorway.ask(path, headers={"If-None-Match": response.headers["etag"]})
+        revalidated = await doorway.request(
+            path, headers={"If-None-Match": response.headers["etag"]}
+        )
         assert revalidated.status_code == 304
     assert (
-        (await doorway.ask("/dashboard/main.js"))
+        (await doorway.request("/dashboard/main.js"))
         .headers["content-type"]
         .startswith("text/javascript")
     )
@@ -39,7 +41,7 @@ async def test_the_page_and_its_files_are_served_and_revalidated_with_304(
     "path", ["/dashboard/", "/dashboard/none.js", "/dashboard/..%2findex.html"]
 )
 async def test_other_paths_are_not_found(doorway: ApiHarness, path: str) -> None:
-    assert (await doorway.ask(path)).status_code == 404
+    assert (await doorway.request(path)).status_code == 404
 
 
 def test_the_page_links_only_to_existing_files_and_has_no_inline_code() -> None:

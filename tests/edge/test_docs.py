@@ -21,18 +21,18 @@ def docs(*, enabled: bool = True, sandbox: bool = False) -> ApiHarness:
 
 async def test_all_that_the_page_loads_is_ours_relative_and_there() -> None:
     doorway = docs()
-    page = await doorway.ask("/docs")
+    page = await doorway.request("/docs")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
 
     assert {"docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/init.js"} <= set(loaded)
     for address in loaded:
         assert not address.startswith(("/", "http"))
         if address.startswith("docs/"):
-            assert (await doorway.ask(f"/{address}")).status_code == 200
+            assert (await doorway.request(f"/{address}")).status_code == 200
 
 
 async def test_nothing_on_the_page_is_inline() -> None:
-    page = await docs().ask("/docs")
+    page = await docs().request("/docs")
 
     assert re.findall(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", page.text) == []
 
@@ -43,8 +43,8 @@ async def test_nothing_on_the_page_is_inline() -> None:
 )
 async def test_a_file_has_its_type_and_is_asked_for_again_cheaply(name: str, kind: str) -> None:
     doorway = docs()
-    first = await doorway.ask(f"/docs/{name}")
-    again = await doorway.ask(f"/docs/{name}", headers={"If-None-Match": first.headers["etag"]})
+    first = await doorway.request(f"/docs/{name}")
+    again = await doorway.request(f"/docs/{name}", headers={"If-None-Match": first.headers["etag"]})
 
     assert kind in first.headers["content-type"]
     assert first.headers["cache-control"] == "no-cache"
@@ -65,7 +65,7 @@ async def test_a_file_has_its_type_and_is_asked_for_again_cheaply(name: str, kin
     ],
 )
 async def test_nothing_else_can_be_asked_for(path: str) -> None:
-    answer = await docs().ask(path)
+    answer = await docs().request(path)
 
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
@@ -73,11 +73,11 @@ async def test_nothing_else_can_be_asked_for(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/init.js", "/openapi.json"])
 async def test_docs_that_are_off_are_not_there(path: str) -> None:
-    assert (await docs(enabled=False).ask(path)).status_code == 404
+    assert (await docs(enabled=False).request(path)).status_code == 404
 
 
 async def test_the_document_is_json() -> None:
-    answer = await docs().ask("/openapi.json")
+    answer = await docs().request("/openapi.json")
 
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == {"title": "é"}
@@ -85,7 +85,7 @@ async def test_the_document_is_json() -> None:
 
 @pytest.mark.parametrize("sandbox", [True, False])
 async def test_the_page_says_when_the_orders_are_invented(sandbox: bool) -> None:
-    page = await docs(sandbox=sandbox).ask("/docs")
+    page = await docs(sandbox=sandbox).request("/docs")
 
     assert ("these orders are invented" in page.text) is sandbox
 

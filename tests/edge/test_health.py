@@ -20,7 +20,7 @@ def health(error: Exception | None = None, *, leaving: bool = False) -> ApiHarne
 
 
 async def test_the_process_lives_whatever_the_upstream_does() -> None:
-    answer = await health(RuntimeError("never asked")).ask("/livez")
+    answer = await health(RuntimeError("never asked")).request("/livez")
 
     assert answer.status_code == 200
     assert answer.json() == {"status": "alive"}
@@ -28,7 +28,7 @@ async def test_the_process_lives_whatever_the_upstream_does() -> None:
 
 
 async def test_ready_is_said_when_the_upstream_answers() -> None:
-    answer = await health().ask("/readyz")
+    answer = await health().request("/readyz")
 
     assert answer.status_code == 200
     assert answer.json() == {"status": "ready"}
@@ -36,17 +36,17 @@ async def test_ready_is_said_when_the_upstream_answers() -> None:
 
 
 async def test_who_is_about_to_leave_is_not_ready_and_lives() -> None:
-    answer = await health(leaving=True).ask("/readyz")
+    answer = await health(leaving=True).request("/readyz")
 
     assert answer.status_code == 503
     assert answer.json()["code"] == "overloaded"
     assert answer.json()["detail"] == "This proxy is about to stop, and takes nobody more in."
-    assert (await health(leaving=True).ask("/livez")).status_code == 200
+    assert (await health(leaving=True).request("/livez")).status_code == 200
 
 
 async def test_not_ready_says_why_and_when_to_look_again() -> None:
     error = UpstreamCredentialRejected("", status_code=401, request_id="upstream-1")
-    answer = await health(error).ask("/readyz")
+    answer = await health(error).request("/readyz")
 
     assert answer.status_code == 503
     assert answer.json()["code"] == "upstream_unavailable"
@@ -56,7 +56,7 @@ async def test_not_ready_says_why_and_when_to_look_again() -> None:
 
 
 async def test_what_nobody_foresaw_is_a_fault_of_ours() -> None:
-    answer = await health(UpstreamError("of no known kind")).ask("/readyz")
+    answer = await health(UpstreamError("of no known kind")).request("/readyz")
 
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal_error"

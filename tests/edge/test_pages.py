@@ -54,7 +54,7 @@ async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
     to_see, seen = ["/"], set[str]()
     while to_see:
         path = to_see.pop()
-        answer = await doorway.ask(path)
+        answer = await doorway.request(path)
         assert answer.status_code == 200, path
         seen.add(path)
         if answer.headers["content-type"].startswith("text/html"):
@@ -85,14 +85,14 @@ async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
     ],
 )
 async def test_the_first_page_tells_whether_it_is_well(heard: LastContact, told: list[str]) -> None:
-    text = (await pages(heard=heard).ask("/")).text
+    text = (await pages(heard=heard).request("/")).text
 
     assert [part for part in told if part not in text] == []
 
 
 @pytest.mark.parametrize("code", PROBLEM_TYPES)
 async def test_a_problem_s_page_tells_what_to_do(code: str) -> None:
-    answer = await pages().ask(f"/problems/{code}")
+    answer = await pages().request(f"/problems/{code}")
     kind = PROBLEM_TYPES[code]
     text = unescape(re.sub("</?code>", "", answer.text))
 
@@ -104,7 +104,7 @@ async def test_a_problem_s_page_tells_what_to_do(code: str) -> None:
 
 @pytest.mark.parametrize("path", ["/problems/none", "/problems/%3Cscript%3E", "/problems/"])
 async def test_a_problem_that_does_not_exist_has_no_page(path: str) -> None:
-    answer = await pages().ask(path)
+    answer = await pages().request(path)
 
     assert answer.status_code == 404
     assert "script" not in answer.text
@@ -113,7 +113,7 @@ async def test_a_problem_that_does_not_exist_has_no_page(path: str) -> None:
 @pytest.mark.parametrize("path", ["/", "/problems", "/problems/not_found"])
 @pytest.mark.parametrize("sandbox", [True, False])
 async def test_each_page_says_when_the_orders_are_invented(path: str, sandbox: bool) -> None:
-    answer = await pages(sandbox=sandbox).ask(path)
+    answer = await pages(sandbox=sandbox).request(path)
 
     assert ("these orders are invented" in answer.text) is sandbox
     assert answer.headers["cache-control"] == "no-cache"
@@ -125,8 +125,10 @@ def test_a_title_cannot_become_markup() -> None:
 
 async def test_the_stylesheet_is_asked_for_again_cheaply() -> None:
     doorway = pages()
-    first = await doorway.ask("/static/pages.css")
-    again = await doorway.ask("/static/pages.css", headers={"If-None-Match": first.headers["etag"]})
+    first = await doorway.request("/static/pages.css")
+    again = await doorway.request(
+        "/static/pages.css", headers={"If-None-Match": first.headers["etag"]}
+    )
 
     assert first.headers["content-type"].startswith("text/css")
     assert again.status_code == 304

@@ -44,7 +44,7 @@ def failing_with(error: Exception) -> ApiHarness:
 
 
 async def test_a_problem_has_the_shape_of_rfc_9457_and_our_own_members() -> None:
-    answer = await failing_with(UpstreamTimeout("no answer")).ask("/v1/fails")
+    answer = await failing_with(UpstreamTimeout("no answer")).request("/v1/fails")
 
     assert answer.status_code == 504
     assert answer.headers["content-type"] == "application/problem+json"
@@ -70,7 +70,7 @@ async def test_the_upstream_s_facts_are_told_but_never_its_words() -> None:
         message="SELECT * FROM orders",
     )
     doorway = failing_with(error)
-    answer = await doorway.ask("/v1/fails")
+    answer = await doorway.request("/v1/fails")
 
     assert answer.json()["upstream"] == {
         "status_code": 500,
@@ -84,7 +84,7 @@ async def test_the_upstream_s_facts_are_told_but_never_its_words() -> None:
 
 
 async def test_facts_that_are_not_known_are_left_out() -> None:
-    answer = await failing_with(UpstreamFailed("", status_code=503)).ask("/v1/fails")
+    answer = await failing_with(UpstreamFailed("", status_code=503)).request("/v1/fails")
 
     assert answer.json()["upstream"] == {"status_code": 503}
     assert "x-upstream-request-id" not in answer.headers
@@ -94,13 +94,13 @@ async def test_facts_that_are_not_known_are_left_out() -> None:
     ("asked", "told"), [(None, "1"), (0.0, "1"), (7.0, "7"), (2.1, "3"), (-4.0, "1")]
 )
 async def test_a_retryable_problem_says_when_to_come_back(asked: float | None, told: str) -> None:
-    answer = await failing_with(UpstreamThrottled("", retry_after=asked)).ask("/v1/fails")
+    answer = await failing_with(UpstreamThrottled("", retry_after=asked)).request("/v1/fails")
 
     assert answer.headers["retry-after"] == told
 
 
 async def test_a_problem_that_will_not_pass_says_no_time_to_come_back() -> None:
-    answer = await failing_with(OrderNotFound("", retry_after=9.0)).ask("/v1/fails")
+    answer = await failing_with(OrderNotFound("", retry_after=9.0)).request("/v1/fails")
 
     assert answer.status_code == 404
     assert answer.json()["retryable"] is False
@@ -116,7 +116,7 @@ def test_an_error_is_told_as_the_nearest_of_its_bases() -> None:
 
 
 async def test_an_error_of_ours_needs_no_upstream_to_be_told() -> None:
-    answer = await failing_with(KeyError("secret key")).ask("/v1/fails")
+    answer = await failing_with(KeyError("secret key")).request("/v1/fails")
 
     assert answer.json()["code"] == "not_in_cache"
     assert "upstream" not in answer.json()
@@ -125,7 +125,7 @@ async def test_an_error_of_ours_needs_no_upstream_to_be_told() -> None:
 
 async def test_a_fault_of_ours_shows_nothing_of_itself() -> None:
     doorway = failing_with(RuntimeError("the password is hunter2"))
-    answer = await doorway.ask("/v1/fails")
+    answer = await doorway.request("/v1/fails")
 
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal_error"
@@ -135,7 +135,7 @@ async def test_a_fault_of_ours_shows_nothing_of_itself() -> None:
 
 async def test_every_fault_of_the_parameters_is_told_without_what_is_not_known() -> None:
     faults = (InvalidParameter("page", "is empty", ""), InvalidParameter("sort", "is unknown here"))
-    answer = await failing_with(InvalidRequest(*faults)).ask("/v1/fails")
+    answer = await failing_with(InvalidRequest(*faults)).request("/v1/fails")
 
     assert answer.status_code == 422
     assert answer.json()["errors"] == [
@@ -151,7 +151,7 @@ async def test_a_missing_scope_is_named() -> None:
     @doorway.api.get("/v1/guarded", dependencies=[Depends(require_scope("orders:read"))])
     async def guarded() -> None: ...
 
-    answer = await doorway.ask("/v1/guarded")
+    answer = await doorway.request("/v1/guarded")
 
     assert answer.status_code == 403
     assert answer.json()["code"] == "forbidden"
@@ -159,14 +159,14 @@ async def test_a_missing_scope_is_named() -> None:
 
 
 async def test_a_path_that_is_not_there_is_a_problem() -> None:
-    answer = await failing_with(ValueError()).ask("/v1/nowhere")
+    answer = await failing_with(ValueError()).request("/v1/nowhere")
 
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
 
 
 async def test_a_method_that_is_not_allowed_names_those_that_are_head_included() -> None:
-    answer = await failing_with(ValueError()).ask("/v1/fails", "DELETE")
+    answer = await failing_with(ValueError()).request("/v1/fails", "DELETE")
 
     assert answer.status_code == 405
     assert answer.json()["code"] == "method_not_allowed"
@@ -179,7 +179,7 @@ async def test_a_route_without_get_does_not_promise_head() -> None:
     @doorway.api.post("/v1/purge")
     async def purge() -> None: ...
 
-    answer = await doorway.ask("/v1/purge")
+    answer = await doorway.request("/v1/purge")
 
     assert answer.headers["allow"] == "POST"
 
@@ -197,7 +197,7 @@ async def test_a_route_without_get_does_not_promise_head() -> None:
     ],
 )
 async def test_the_framework_s_own_errors_are_problems(status: int, code: str) -> None:
-    answer = await failing_with(HTTPException(status, "its own words")).ask("/v1/fails")
+    answer = await failing_with(HTTPException(status, "its own words")).request("/v1/fails")
 
     assert answer.json()["code"] == code
     assert answer.status_code == PROBLEM_TYPES[code].status
@@ -211,16 +211,16 @@ async def test_the_framework_s_own_validation_is_a_problem_of_parameters() -> No
     async def number(number: int) -> int:
         return number
 
-    answer = await doorway.ask("/v1/numbers/x")
+    answer = await doorway.request("/v1/numbers/x")
 
     assert answer.json()["code"] == "invalid_request"
     assert answer.json()["errors"][0]["parameter"] == "number"
-    assert (await doorway.ask("/v1/numbers/7")).json() == 7
+    assert (await doorway.request("/v1/numbers/7")).json() == 7
 
 
 async def test_a_layer_in_front_of_the_framework_answers_in_the_same_shape() -> None:
     doorway = failing_with(ValueError())
-    await doorway.ask("/v1/nowhere")
+    await doorway.request("/v1/nowhere")
     scope = {"type": "http", "context": doorway.contexts[0]}
     sent: list[Message] = []
 

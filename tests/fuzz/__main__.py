@@ -11,7 +11,7 @@ from pathlib import Path
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.order_store import OrderStore
-from tests.support.running_proxy import KEY, REPOSITORY, served
+from tests.support.running_proxy import KEY, REPOSITORY, running_proxy
 
 FOLDER = Path(__file__).parent
 
@@ -20,7 +20,7 @@ def main(schemathesis: str) -> int:
     """Fuzz with as many cases an operation as CASES says, SEED as before; 0 if all held."""
     cases = os.environ.get("CASES", "1000")
     seed = os.environ.get("SEED", "")
-    with served() as origin:
+    with running_proxy() as origin:
         command = [
             *(schemathesis, "--config-file", str(FOLDER / "schemathesis.toml"), "run"),
             *(str(REPOSITORY / "openapi" / "openapi.json"), "--url", origin),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import SERVE, Process, answer, question, serving
+from tests.support.process import SERVE, ServerProcess, read_response, request_bytes, serving
 
 FLOOD = 300
 
@@ -17,11 +17,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def is_served(process: Process) -> bool:
+def is_served(process: ServerProcess) -> bool:
     """Whether a new caller is let in, once the server has seen that the others are gone."""
     for _ in range(100):
-        with suppress(ConnectionError), process.ask("/livez") as caller:
-            if answer(caller)[0] == 200:
+        with suppress(ConnectionError), process.send("/livez") as caller:
+            if read_response(caller)[0] == 200:
                 return True
     return False
 
@@ -34,41 +34,41 @@ def test_a_flood_of_connections_takes_no_file_from_those_who_are_served(
 ) -> None:
     limited = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *SERVE)
     with serving(limited) as process:
-        assert process.told[0] == (
+        assert process.startup_lines[0] == (
             f"warning: ORDERS_SERVER__MAX_CONNECTIONS counts as {connections}: "
             "there may be no more open files\n"
         )
-        process.fault("latency=1,path=get-orders")
-        with process.ask("/livez") as first:
-            assert answer(first)[0] == 200
-            used = cpu_seconds(process.running.pid)
+        process.inject("latency=1,path=get-orders")
+        with process.send("/livez") as first:
+            assert read_response(first)[0] == 200
+            used = cpu_seconds(process.popen.pid)
             flood = [socket.socket() for _ in range(FLOOD)]
             for caller in flood:
                 caller.setblocking(False)
                 caller.connect_ex(process.address)
             # The upstream is slow and asked for the first time: it needs files of its own, if any
             # are left, and whoever spins meanwhile is seen.
-            first.sendall(question("/v1/orders"))
-            assert answer(first)[0] == 200 or files < 20
-            first.sendall(question("/livez"))
-            assert answer(first)[0] == 200
-            assert cpu_seconds(process.running.pid) - used < 0.8
+            first.sendall(request_bytes("/v1/orders"))
+            assert read_response(first)[0] == 200 or files < 20
+            first.sendall(request_bytes("/livez"))
+            assert read_response(first)[0] == 200
+            assert cpu_seconds(process.popen.pid) - used < 0.8
             for caller in flood:
                 caller.close()
         assert is_served(process)
         process.stop()
-        assert process.end() == 0
-    assert process.rest == ""
+        assert process.wait() == 0
+    assert process.errors == ""
 
 
 def test_as_many_files_are_opened_as_the_system_allows() -> None:
     """The soft limit is a default of old, and ours to raise."""
     limited = ("sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *SERVE)
     with serving(limited, ORDERS_SERVER__MAX_CONNECTIONS="100") as process:
-        assert process.told[0].startswith("orders-bff is at ")
-        callers = [process.ask("/livez") for _ in range(100)]
-        assert {answer(caller)[0] for caller in callers} == {200}
+        assert process.startup_lines[0].startswith("orders-bff is at ")
+        callers = [process.send("/livez") for _ in range(100)]
+        assert {read_response(caller)[0] for caller in callers} == {200}
         for caller in callers:
             caller.close()
         process.stop()
-        assert process.end() == 0
+        assert process.wait() == 0

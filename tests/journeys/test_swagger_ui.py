@@ -15,15 +15,23 @@ from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import load
-from tests.support.browser import ARGUMENTS, CHROMIUM, MISSING, Visit, is_missing, served, under
+from tests.support.browser import (
+    CHROMIUM,
+    CHROMIUM_ARGUMENTS,
+    SKIP_REASON,
+    MonitoredPage,
+    serving,
+    should_skip,
+    strip_prefix,
+)
 
 KEY = "obff_a-key-for-the-docs-0123456789"
 
-if is_missing():
-    pytest.skip(MISSING, allow_module_level=True)
+if should_skip():
+    pytest.skip(SKIP_REASON, allow_module_level=True)
 
 
-class Docs(Visit):
+class Docs(MonitoredPage):
     """Somebody in front of Swagger UI."""
 
     async def authorize(self, key: str) -> None:
@@ -64,21 +72,21 @@ async def proxy(prefix: str) -> AsyncIterator[str]:
             },
             dotenv=Path("/nowhere"),
         )
-        async with served(under(prefix, create_app(settings))) as origin:
+        async with serving(strip_prefix(prefix, create_app(settings))) as origin:
             yield origin + prefix
 
 
 @asynccontextmanager
 async def browser(profile: Path) -> AsyncIterator[Docs]:
     """A fresh browser."""
-    assert shutil.which(CHROMIUM), MISSING
+    assert shutil.which(CHROMIUM), SKIP_REASON
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=ARGUMENTS, headless=True
+            profile, executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True
         )
         context.set_default_timeout(15_000)
-        visit = Docs(context.pages[0], wanted={401})
-        await visit.watch()
+        visit = Docs(context.pages[0], expected_statuses={401})
+        await visit.start_recording()
         yield visit
         await context.close()
 
@@ -107,7 +115,7 @@ async def test_a_person_can_try_out_the_list_in_the_docs(prefix: str, tmp_path: 
         status, _, _ = await visit.execute()
         assert status == 401, "a key is forgotten with the page"
 
-        assert visit.complaints == []
+        assert visit.errors == []
 
 
 async def test_the_pages_need_nothing_from_elsewhere(tmp_path: Path) -> None:
@@ -115,5 +123,5 @@ async def test_the_pages_need_nothing_from_elsewhere(tmp_path: Path) -> None:
         for path in ("/", "/problems", "/problems/upstream_timeout", "/docs"):
             await visit.page.goto(f"{address}{path}", wait_until="networkidle")
 
-        assert all(asked.startswith((f"{address}/", "data:")) for asked in visit.asked)
-        assert visit.complaints == []
+        assert all(asked.startswith((f"{address}/", "data:")) for asked in visit.requested_urls)
+        assert visit.errors == []

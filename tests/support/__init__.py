@@ -1,1 +1,1 @@
-"""What the tests of several rooms share: a clock to wind, an upstream to script."""
+"""Shared test code: clocks, upstreams, harnesses and processes."""

@@ -1,4 +1,4 @@
-"""A FastAPI app with the exchange that the outer layers give it, and a client in front of it."""
+"""A FastAPI application with the request context that the middleware provides, and its client."""
 
 from dataclasses import dataclass, field
 
@@ -12,13 +12,17 @@ REQUEST_ID = "request-0001"
 
 
 def bare_api() -> FastAPI:
-    """FastAPI without the pages of its own, as main makes it."""
+    """Return a FastAPI application without FastAPI's own pages, as `create_app` makes it."""
     return FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
 
 @dataclass
 class ApiHarness:
-    """Notes an exchange for each request; `caller` is who asks."""
+    """Sends requests to `api`, authenticated as `caller`.
+
+    Attributes:
+        contexts: the context of each request so far.
+    """
 
     api: FastAPI
     caller: Caller | None = None
@@ -32,10 +36,10 @@ class ApiHarness:
             scope["context"] = context
         await self.api(scope, receive, send)
 
-    async def ask(
+    async def request(
         self, path: str, method: str = "GET", headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """The answer to one request."""
+        """Send one request."""
         transport = httpx.ASGITransport(self, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test") as client:
             return await client.request(method, path, headers=headers)

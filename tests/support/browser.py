@@ -1,4 +1,4 @@
-"""Debian's Chromium, what a page in it asks for and complains about, and servers to visit."""
+"""Debian's Chromium: pages that record their errors and requests, and servers to open in them."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from app.server.server import open_server
 from app.server.shutdown import Shutdown
 
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
+CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -28,80 +28,82 @@ ARGUMENTS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
-"""The last of them lets nothing leave this machine."""
+"""The last argument blocks every host but this one."""
 
-MISSING = f"there is no {CHROMIUM}: apt-get install chromium"
+SKIP_REASON = f"there is no {CHROMIUM}: apt-get install chromium"
 
 
-def is_missing() -> bool:
-    """Whether there is no browser, and need not be: where everything has to hold, there must."""
+def should_skip() -> bool:
+    """Return whether to skip browser tests: there is no Chromium, and this is not CI."""
     return not Path(CHROMIUM).exists() and os.environ.get("CI") != "true"
 
 
 @dataclass
-class Visit:
-    """One page, and all that it complained about.
+class MonitoredPage:
+    """A browser page that records what goes wrong in it.
 
-    Chromium writes a line for each answer that is no success; those with a status in `wanted` are
-    what the test is about.
+    Attributes:
+        page: the page.
+        expected_statuses: error statuses that the test provokes; they are not recorded.
+        errors: exceptions, console errors and warnings, CSP violations, requests to other hosts.
+        requested_urls: every URL that the page requested.
     """
 
     page: Page
-    wanted: set[int] = field(default_factory=set)
-    complaints: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    expected_statuses: set[int] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+    requested_urls: list[str] = field(default_factory=list)
 
-    async def watch(self) -> None:
-        """Note complaints, and whatever is asked for."""
-        self.page.on("pageerror", lambda error: self.complain(str(error)))
-        self.page.on("console", self._heard)
-        await self.page.expose_function("complain", self.complain)
+    async def start_recording(self) -> None:
+        """Record errors and requests from now on."""
+        self.page.on("pageerror", lambda error: self._record_error(str(error)))
+        self.page.on("console", self._on_console)
+        await self.page.expose_function("recordError", self._record_error)
         await self.page.add_init_script(
             "addEventListener('securitypolicyviolation', e => "
-            "complain(`${e.violatedDirective}: ${e.blockedURI}`))"
+            "recordError(`${e.violatedDirective}: ${e.blockedURI}`))"
         )
-        self.page.on("request", self._noticed)
+        self.page.on("request", self._on_request)
 
-    def complain(self, text: str) -> None:
-        """Note what ought not to be."""
-        self.complaints.append(text)
+    def _record_error(self, text: str) -> None:
+        self.errors.append(text)
 
-    def _heard(self, said: ConsoleMessage) -> None:
-        status = re.search(r"the server responded with a status of (\d+)", said.text)
-        wanted = status is not None and int(status[1]) in self.wanted
-        if said.type in {"error", "warning"} and not wanted:
-            self.complain(said.text)
+    def _on_console(self, message: ConsoleMessage) -> None:
+        status = re.search(r"the server responded with a status of (\d+)", message.text)
+        expected = status is not None and int(status[1]) in self.expected_statuses
+        if message.type in {"error", "warning"} and not expected:
+            self._record_error(message.text)
 
-    def _noticed(self, request: Request) -> None:
-        # Only noted: to hold requests up would switch off the browser's cache, and its 304s.
-        self.asked.append(request.url)
+    def _on_request(self, request: Request) -> None:
+        # Intercepting requests would disable the browser's cache, and with it the 304s.
+        self.requested_urls.append(request.url)
         if urlsplit(request.url).hostname not in {"127.0.0.1", None}:
-            self.complain(f"wanted {request.url}")
+            self._record_error(f"request to another host: {request.url}")
 
 
-def under(prefix: str, app: ASGIApp) -> ASGIApp:
-    """`app` behind a reverse proxy that cuts `prefix` off and tells nobody."""
+def strip_prefix(prefix: str, app: ASGIApp) -> ASGIApp:
+    """Return `app` behind a reverse proxy that strips `prefix` and sends no X-Forwarded-Prefix."""
 
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+    async def reverse_proxy(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             assert scope["path"].startswith(prefix), scope["path"]
             scope = dict(scope, path=scope["path"].removeprefix(prefix))
         await app(scope, receive, send)
 
-    return behind
+    return reverse_proxy
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """`app` on a free port of this machine: its origin."""
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve `app` on a free port of loopback; yield its origin."""
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     clock = SystemClock()
-    leaving = Shutdown(clock, delay=0, drain=1)
-    server = open_server(app, host=host, port=port, clock=clock, leaving=leaving)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    shutdown = Shutdown(clock, delay=0, drain=1)
+    server = open_server(app, host=host, port=port, clock=clock, leaving=shutdown)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://{host}:{port}"
     finally:
         server.should_exit = True
-        await serving
+        await task

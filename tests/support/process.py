@@ -1,4 +1,4 @@
-"""The proxy in a process of its own, and callers who speak to it over plain sockets."""
+"""`serve --sandbox` in its own process, and clients on plain sockets."""
 
 import http.client
 import json
@@ -17,21 +17,30 @@ from urllib.parse import urlsplit
 
 REPOSITORY = Path(__file__).parent.parent.parent
 SERVE = (sys.executable, "-m", "app", "serve", "--sandbox", "--port", "0")
+TIMEOUT_SECONDS = 20
 
 
-def question(path: str) -> bytes:
+def request_bytes(path: str) -> bytes:
     return b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
 
 
 @dataclass
-class Process:
-    """The proxy with its embedded upstream, in a process of its own."""
+class ServerProcess:
+    """The proxy with its embedded upstream, in its own process.
 
-    running: "subprocess.Popen[str]"
-    told: list[str]
+    Attributes:
+        popen: the process.
+        startup_lines: the lines that it printed at startup.
+        urls: the URLs among them, by name.
+        errors: what it wrote to stderr after startup; set by `wait`.
+        log: its log entries; set by `wait`.
+    """
+
+    popen: "subprocess.Popen[str]"
+    startup_lines: list[str]
     urls: dict[str, str]
-    rest: str = ""
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    errors: str = ""
+    log: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -40,35 +49,38 @@ class Process:
         assert parts.port is not None
         return parts.hostname, parts.port
 
-    def ask(self, *paths: str) -> socket.socket:
-        """Pipeline questions on a new connection; its answers are read later."""
-        connection = socket.create_connection(self.address, timeout=20)
-        connection.sendall(b"".join(question(path) for path in paths))
+    def send(self, *paths: str) -> socket.socket:
+        """Send pipelined requests on a new connection. The caller reads the responses."""
+        connection = socket.create_connection(self.address, timeout=TIMEOUT_SECONDS)
+        connection.sendall(b"".join(request_bytes(path) for path in paths))
         return connection
 
-    def fault(self, told: str) -> None:
+    def inject(self, fault: str) -> None:
+        """Inject a fault into the embedded upstream."""
         parts = urlsplit(self.urls["sandbox"])
         assert parts.hostname is not None
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
-        connection.request("PUT", parts.path, json.dumps({"faults": [told]}))
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+        connection.request("PUT", parts.path, json.dumps({"faults": [fault]}))
         assert connection.getresponse().status == 200
         connection.close()
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        self.running.send_signal(how)
+    def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> None:
+        self.popen.send_signal(signal_number)
 
-    def end(self) -> int:
-        """Its exit code, once it has ended by itself; what it wrote is kept."""
-        out, self.rest = self.running.communicate(timeout=20)
-        self.lines = [json.loads(line) for line in out.splitlines()]
-        return self.running.returncode
+    def wait(self) -> int:
+        """Wait until the process has ended; return its exit code and keep its output."""
+        output, self.errors = self.popen.communicate(timeout=TIMEOUT_SECONDS)
+        self.log = [json.loads(line) for line in output.splitlines()]
+        return self.popen.returncode
 
     def events(self) -> list[str]:
-        return [line["event"] for line in self.lines if line["event"] != "request"]
+        """Return the names of the logged events, without the access log."""
+        return [entry["event"] for entry in self.log if entry["event"] != "request"]
 
 
 @contextmanager
-def serving(command: tuple[str, ...] = SERVE, **environ: str) -> Iterator[Process]:
+def serving(command: tuple[str, ...] = SERVE, **environ: str) -> Iterator[ServerProcess]:
+    """Run `command`; yield once it listens. It is killed after 30 s at the latest."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     with subprocess.Popen(
         command,
@@ -77,40 +89,42 @@ def serving(command: tuple[str, ...] = SERVE, **environ: str) -> Iterator[Proces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as running:
-        watchdog = Timer(30, running.kill)
+    ) as popen:
+        watchdog = Timer(30, popen.kill)
         watchdog.start()
         try:
-            assert running.stderr is not None
-            told = [running.stderr.readline()]
-            while told[-1] and not told[-1].strip().startswith("sandbox"):
-                told.append(running.stderr.readline())
-            pairs = (line.split() for line in told if line.startswith("  "))
-            yield Process(running, told, dict(pairs))
+            assert popen.stderr is not None
+            lines = [popen.stderr.readline()]
+            while lines[-1] and not lines[-1].strip().startswith("sandbox"):
+                lines.append(popen.stderr.readline())
+            pairs = (line.split() for line in lines if line.startswith("  "))
+            yield ServerProcess(popen, lines, dict(pairs))
         finally:
             watchdog.cancel()
-            running.kill()
+            popen.kill()
 
 
-def answer(connection: socket.socket) -> tuple[int, str, bytes]:
-    """Status, Connection header and body of the next answer."""
-    heard = http.client.HTTPResponse(connection)
-    heard.begin()
-    body = heard.read()
-    return heard.status, heard.headers.get("Connection", ""), body
+def read_response(connection: socket.socket) -> tuple[int, str, bytes]:
+    """Return status, Connection header and body of the next response."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    body = response.read()
+    return response.status, response.headers.get("Connection", ""), body
 
 
-def answers(connection: socket.socket) -> list[tuple[int, str, bytes]]:
-    """Status, Connection header and body of every answer until the connection is closed."""
-    heard = []
+def read_responses(connection: socket.socket) -> list[tuple[int, str, bytes]]:
+    """Return status, Connection header and body of each response until the connection closes."""
+    responses = []
     with connection, connection.makefile("rb") as stream:
         while line := stream.readline():
             headers = http.client.parse_headers(stream)
             body = stream.read(int(headers["Content-Length"]))
-            heard.append((int(line.split()[1]), headers.get("Connection", ""), body))
-    return heard
+            responses.append((int(line.split()[1]), headers.get("Connection", ""), body))
+    return responses
 
 
-def statuses(connection: socket.socket) -> list[tuple[int, str]]:
-    """Status and Connection header of every answer until the connection is closed."""
-    return [(status, ends) for status, ends, _ in answers(connection)]
+def read_statuses(connection: socket.socket) -> list[tuple[int, str]]:
+    """Return status and Connection header of each response until the connection closes."""
+    return [
+        (status, connection_header) for status, connection_header, _ in read_responses(connection)
+    ]

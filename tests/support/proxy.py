@@ -1,4 +1,4 @@
-"""The whole proxy between a caller and a sandbox, without sockets, on a clock that a test winds."""
+"""The complete proxy in front of a sandbox, without sockets, on a manual clock."""
 
 import json
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ PAYMENT = "/api/v3/get-order-pay-detail"
 TOKEN = "/api/v3/get-management-token"
 
 
-class Line(httpx.ASGITransport):
-    """The way to the upstream. Cut, it brings nothing through."""
+class SandboxTransport(httpx.ASGITransport):
+    """A transport to the sandbox that can be disconnected."""
 
-    cut = False
+    connected = True
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry a call, or fail as a network does."""
-        if self.cut:
-            raise httpx.ConnectError("cut")
+        """Send a request; raise `ConnectError` while disconnected."""
+        if not self.connected:
+            raise httpx.ConnectError("disconnected")
         return await super().handle_async_request(request)
 
 
 class Proxy:
-    """The app, its upstream, and a caller's side of it."""
+    """The application with its sandbox, and requests to it."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Proxy:
         self.clock = ManualClock()
         self.options = options or Options()
         self.sandbox = Sandbox(self.options, clock=self.clock)
-        self.line = Line(self.sandbox)
+        self.transport = SandboxTransport(self.sandbox)
         upstream = {
             "base_url": "http://127.0.0.1:9",
             "access_key_id": self.options.access_key_id,
@@ -54,36 +54,37 @@ class Proxy:
             **groups,
         )
         self.app = create_app(
-            self.settings, transport=self.line, clock=self.clock, chance=lambda: 0.0
+            self.settings, transport=self.transport, clock=self.clock, chance=lambda: 0.0
         )
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-        """One request; header names with `_` for `-`."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        """Send one request. In header names, `_` stands for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
         transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as caller:
-            return await caller.request(method, path, headers=sent)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, headers=named)
 
     def calls(self, path: str = LIST) -> int:
-        """How often the upstream was asked."""
+        """Return how many calls the upstream received for `path`."""
         return self.sandbox.calls.get(path, 0)
 
     @property
     def all_calls(self) -> int:
-        """How often the upstream was asked anything."""
+        """How many calls the upstream received."""
         return sum(self.sandbox.calls.values())
 
 
-def members(cache_status: str) -> str:
-    """The parameters of our Cache-Status member."""
-    return cache_status.removeprefix("orders-bff; ")
+def cache_status(response: httpx.Response) -> str:
+    """Return the parameters of the proxy's member of Cache-Status."""
+    value: str = response.headers["cache-status"]
+    return value.removeprefix("orders-bff; ")
 
 
 def problem(response: httpx.Response) -> dict[str, Any]:
-    """The problem that a response is."""
+    """Return the problem document of a response, after checking its common parts."""
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
-    told: dict[str, Any] = json.loads(response.content)
-    assert told["request_id"] == response.headers["x-request-id"]
-    assert told["status"] == response.status_code
-    return told
+    document: dict[str, Any] = json.loads(response.content)
+    assert document["request_id"] == response.headers["x-request-id"]
+    assert document["status"] == response.status_code
+    return document

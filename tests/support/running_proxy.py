@@ -1,4 +1,4 @@
-"""The proxy and its sandbox as processes of their own, for programs that are not ours."""
+"""The proxy and its sandbox, each in its own process, for external client programs."""
 
 import hashlib
 import json
@@ -21,8 +21,8 @@ ENTRY = {
 
 
 @contextmanager
-def served(**environ: str) -> Iterator[str]:
-    """The origin of a proxy that asks a sandbox, for callers with `KEY` and for nobody else."""
+def running_proxy(**environ: str) -> Iterator[str]:
+    """Run the proxy in front of a sandbox; yield its origin. It accepts `KEY` only."""
     options = Options()
     with (
         _running("sandbox", "The sandbox is at ", {}) as upstream,
@@ -42,8 +42,8 @@ def served(**environ: str) -> Iterator[str]:
 
 
 @contextmanager
-def _running(command: str, told: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """`command` on a free port; gives what its first line says behind `told`."""
+def _running(command: str, prefix: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Run `command` on a free port; yield what its first line of output says after `prefix`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     with subprocess.Popen(
         [sys.executable, "-m", "app", command, "--port", "0"],
@@ -56,9 +56,9 @@ def _running(command: str, told: str, environ: Mapping[str, str]) -> Iterator[st
         try:
             assert process.stderr is not None
             first = process.stderr.readline()
-            if not first.startswith(told):
+            if not first.startswith(prefix):
                 raise RuntimeError(first + process.stderr.read())
-            yield first.removeprefix(told).rstrip("\n")
+            yield first.removeprefix(prefix).rstrip("\n")
         finally:
             process.terminate()
             process.communicate(timeout=20)
