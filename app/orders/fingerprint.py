@@ -1,10 +1,10 @@
-"""The upstream's row as it was sent, and the fingerprint of what we know of it. Pure.
+"""The upstream's row as compact JSON, and a fingerprint of the fields we know of it.
 
-The fingerprint, `rev`, is the same everywhere and always:
+The fingerprint, `rev`, is the same in every process and release:
 
-    the ten fields, in the order of `FIELDS`, as a JSON array in the canonical form of RFC 8785;
-    a number stands as the text that it was sent as, absent as null;
-    the SHA-256 of its UTF-8 bytes; of that the first 16 hex digits.
+    the ten fields, in the order of `FINGERPRINT_FIELDS`, as a JSON array in the canonical form of
+    RFC 8785, where a number is the text that was sent and an absent field is null;
+    the SHA-256 of its UTF-8 bytes; the first 16 hex digits of that.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 
 from app.upstream.wire import JsonNumber
 
-FIELDS = (
+FINGERPRINT_FIELDS = (
     "orderNo",
     "goodsName",
     "goodsNameEn",
@@ -27,22 +27,22 @@ FIELDS = (
 )
 
 
-def compact_json(sent: object) -> bytes:
-    """What was sent, as compact JSON: each number digit for digit.
+def compact_json(value: object) -> bytes:
+    """Return an upstream value as compact JSON, each number digit for digit as it was sent.
 
-    What nests so deep that it can be read and not written is null: it costs no other row.
+    A value nested too deeply to be serialised becomes null, so that it costs no other row.
     """
     try:
-        return _json(sent).encode()
+        return _json(value).encode()
     except RecursionError:
         return b"null"
 
 
-def fingerprint(sent: object) -> str:
-    """The fingerprint of the ten known fields of a row."""
-    known = sent if isinstance(sent, dict) else {}
+def fingerprint(wire: object) -> str:
+    """Return the fingerprint of an upstream row; one that is no object has no fields."""
+    fields = wire if isinstance(wire, dict) else {}
     canonical = json.dumps(
-        [known.get(field) for field in FIELDS],
+        [fields.get(name) for name in FINGERPRINT_FIELDS],
         ensure_ascii=False,
         separators=(",", ":"),
         sort_keys=True,
@@ -56,7 +56,8 @@ def _json(value: Any) -> str:
             return str(value)
         case dict():
             members = (
-                f"{json.dumps(key, ensure_ascii=False)}:{_json(one)}" for key, one in value.items()
+                f"{json.dumps(name, ensure_ascii=False)}:{_json(member)}"
+                for name, member in value.items()
             )
             return "{" + ",".join(members) + "}"
         case list():

@@ -1,7 +1,7 @@
-"""Wire to contract, lenient and lossless: pure functions, and every renaming happens here.
+"""Maps the upstream's orders and payments to ours. Every renaming happens here.
 
-A value that cannot be read never costs the row: it is left out (or is `unknown`) and named in a
-warning. Null or absent is left out without one.
+The mapping is lenient: a value that cannot be parsed is omitted, or `unknown`, and listed in a
+warning. It never costs the row. A value that is null or absent is omitted without a warning.
 """
 
 import json
@@ -25,11 +25,15 @@ from app.upstream.wire import WireObject
 
 T = TypeVar("T")
 
-RAW_LENGTH = 100
+MAX_RAW_CHARS = 100
+"""Characters of an unparsed value that its warning shows."""
+
+CACHED_VALUES = 4096
+"""Distinct package names, and amounts, that are shared between the rows that have them."""
 
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_MOMENT = re.compile(
+_TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?"
     r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
@@ -56,31 +60,34 @@ SOURCE = {
     "selfhelp": "self_service",
     "cdkey": "redemption_code",
 }
-_WORDS = frozenset({"status", "type", "source"})
+_ENUM_FIELDS = frozenset({"status", "type", "source"})
+_ORDER_FIELDS = tuple(Order.__annotations__)
 
 
 @dataclass(frozen=True, slots=True)
 class UnparsedField:
-    """A value that could not be read: the field it would stand in, and what was sent."""
+    """A field whose value could not be parsed, and the value; None if it is secret."""
 
     field: str
     raw: str | None
 
 
 class Row(Struct, frozen=True, gc=False):
-    """One order, ready to be sent, and what it is found, sorted and added up by.
+    """One order or payment as it is sent, and the values to filter, sort and sum it by.
 
-    The collector of cycles does not look at it, nor at tuples of it: it can be in no cycle, and to
-    walk a hundred thousand of them is a stall.
+    The garbage collector does not track it nor tuples of it. It cannot be part of a cycle, and a
+    collection that walks a hundred thousand rows stalls the event loop.
 
     Attributes:
-        body: its JSON, as we promise it.
-        unread: what could not be read of it.
-        names: the package names, case-folded.
+        order_no: the order number, empty if it cannot be read.
+        body: the JSON that is sent.
+        unparsed: the fields that could not be parsed.
+        has_amount: whether `body` has an amount of money.
+        search_names: the package names, case-folded.
         amount: `actual_amount`, exact.
-        created: `created_at`, in nanoseconds since 1970.
-        raw: what the upstream sent, as compact JSON.
-        rev: the fingerprint of what the upstream sent.
+        created_ns: `created_at`, in nanoseconds since 1970.
+        raw: the upstream's object, as compact JSON.
+        rev: the fingerprint of the upstream's object.
     """
 
     order_no: str
@@ -98,115 +105,120 @@ class Row(Struct, frozen=True, gc=False):
 
     @property
     def size(self) -> int:
-        """The bytes of its text."""
+        """The length of its JSON in bytes."""
         return len(self.body) + len(self.raw)
 
 
-def map_order(sent: object, zone: ZoneInfo) -> Row:
-    """One row of the upstream's list, or its order detail, as we promise it."""
-    reading = _Reading(sent, zone)
+def map_order(wire: object, zone: ZoneInfo) -> Row:
+    """Return the row of an order from the upstream's list or order detail.
+
+    Times that carry no zone are in `zone`.
+    """
+    reader = _WireReader(wire, zone)
     order = Order(
-        order_no=reading.number("orderNo", "order_no"),
-        status=reading.word("status", "status", STATUS),
-        type=reading.word("orderType", "type", TYPE),
-        source=reading.word("source", "source", SOURCE),
+        order_no=reader.order_no("orderNo", "order_no"),
+        status=reader.enum("status", "status", STATUS),
+        type=reader.enum("orderType", "type", TYPE),
+        source=reader.enum("source", "source", SOURCE),
     )
     name = PackageName()
-    _put(name, "en", reading.value("goodsNameEn", "package_name/en", _text))
-    _put(name, "zh", reading.value("goodsName", "package_name/zh", _text))
-    _put(order, "package_name", name or None)
-    _put(order, "unit_price", reading.value("goodsUnitPrice", "unit_price", _decimal))
-    _put(order, "quantity", reading.value("quantity", "quantity", _integer))
-    _put(order, "actual_amount", reading.value("actualAmount", "actual_amount", _decimal))
-    _put(order, "created_at", reading.moment("createTime", "created_at"))
-    read = cast("dict[str, Any]", order)
-    created = order.get("created_at")
+    _set_if_known(name, "en", reader.value("goodsNameEn", "package_name/en", _text))
+    _set_if_known(name, "zh", reader.value("goodsName", "package_name/zh", _text))
+    _set_if_known(order, "package_name", name or None)
+    _set_if_known(order, "unit_price", reader.value("goodsUnitPrice", "unit_price", _decimal))
+    _set_if_known(order, "quantity", reader.value("quantity", "quantity", _integer))
+    _set_if_known(order, "actual_amount", reader.value("actualAmount", "actual_amount", _decimal))
+    _set_if_known(order, "created_at", reader.timestamp("createTime", "created_at"))
+    fields = cast("dict[str, Any]", order)
+    created_at = order.get("created_at")
     return Row(
         order["order_no"],
-        to_json({field: read[field] for field in _ORDER_FIELDS if field in read}),
-        tuple(reading.unread),
+        to_json({field: fields[field] for field in _ORDER_FIELDS if field in fields}),
+        tuple(reader.unparsed),
         has_amount="unit_price" in order or "actual_amount" in order,
         status=order["status"],
         type=order["type"],
         source=order["source"],
         search_names=_folded_names(name.get("en"), name.get("zh")),
         amount=_amount(order.get("actual_amount")),
-        created_ns=None if created is None else parse_timestamp_ns(created),
-        raw=compact_json(sent),
-        rev=fingerprint(sent),
+        created_ns=None if created_at is None else parse_timestamp_ns(created_at),
+        raw=compact_json(wire),
+        rev=fingerprint(wire),
     )
 
 
-def map_payment(sent: WireObject, zone: ZoneInfo) -> Row:
-    """The upstream's payment detail as we promise it."""
-    reading = _Reading(sent, zone)
-    payment = Payment(order_no=reading.number("orderNo", "order_no"))
-    _put(payment, "channel_order_no", reading.value("channelOrderNo", "channel_order_no", _text))
-    _put(payment, "paid_amount", reading.value("paidAmount", "paid_amount", _decimal))
-    _put(payment, "paid_at", reading.moment("paidTime", "paid_at"))
-    account = reading.value("paidAccountNo", "paid_account", _text, secret=True)
-    _put(payment, "paid_account", account and masked(account))
-    _put(payment, "status_code", reading.value("payStatus", "status_code", _text))
-    _put(payment, "method", reading.value("payType", "method", _text))
-    _put(payment, "created_at", reading.moment("createTime", "created_at"))
+def map_payment(wire: WireObject, zone: ZoneInfo) -> Row:
+    """Return the row of a payment. Times that carry no zone are in `zone`."""
+    reader = _WireReader(wire, zone)
+    payment = Payment(order_no=reader.order_no("orderNo", "order_no"))
+    channel_order_no = reader.value("channelOrderNo", "channel_order_no", _text)
+    _set_if_known(payment, "channel_order_no", channel_order_no)
+    _set_if_known(payment, "paid_amount", reader.value("paidAmount", "paid_amount", _decimal))
+    _set_if_known(payment, "paid_at", reader.timestamp("paidTime", "paid_at"))
+    account = reader.value("paidAccountNo", "paid_account", _text, secret=True)
+    _set_if_known(payment, "paid_account", account and mask_account(account))
+    _set_if_known(payment, "status_code", reader.value("payStatus", "status_code", _text))
+    _set_if_known(payment, "method", reader.value("payType", "method", _text))
+    _set_if_known(payment, "created_at", reader.timestamp("createTime", "created_at"))
     return Row(
         payment["order_no"],
         to_json(payment),
-        tuple(reading.unread),
+        tuple(reader.unparsed),
         has_amount="paid_amount" in payment,
     )
 
 
-def row_drift(where: str, rows: Iterable[Row]) -> set[DriftKind]:
-    """What the upstream sent in `rows` that we cannot read: words that are new, and the rest."""
+def row_drift(schema: str, rows: Iterable[Row]) -> set[DriftKind]:
+    """Return the kinds of unparsed fields in `rows`, which are of the upstream's `schema`."""
     return {
-        DriftKind("new word" if unread.field in _WORDS else "unread value", where, unread.field)
+        DriftKind(
+            "unknown value" if unparsed.field in _ENUM_FIELDS else "unparsed value",
+            schema,
+            unparsed.field,
+        )
         for row in rows
-        for unread in row.unparsed
+        for unparsed in row.unparsed
     }
 
 
-def masked(account: str) -> str:
-    """All but the last 4 characters `*`; 4 or fewer all."""
-    shown = account[-4:] if len(account) > len("****") else ""
-    return "*" * (len(account) - len(shown)) + shown
+def mask_account(account: str) -> str:
+    """Return the account with all but the last 4 characters masked; 4 or fewer are all masked."""
+    visible = account[-4:] if len(account) > len("****") else ""
+    return "*" * (len(account) - len(visible)) + visible
 
 
-def utc(text: str, zone: ZoneInfo) -> str | None:
-    """The moment `text` in UTC; one that names no zone is in `zone`. None if it cannot be read."""
-    found = _MOMENT.fullmatch(text)
-    if not found:
+def to_utc(text: str, zone: ZoneInfo) -> str | None:
+    """Return a timestamp of the upstream as RFC 3339 in UTC, None if it cannot be parsed.
+
+    One without an offset is in `zone`. The fraction stays as it is.
+    """
+    match = _TIMESTAMP.fullmatch(text)
+    if not match:
         return None
-    date, time, fraction, offset = found.groups()
+    date, time, fraction, offset = match.groups()
     try:
-        moment = datetime.fromisoformat(f"{date}T{time}{offset or ''}")
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-        seconds = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+        timestamp = datetime.fromisoformat(f"{date}T{time}{offset or ''}")
+        if timestamp.tzinfo is None:
+            timestamp = timestamp.replace(tzinfo=zone)
+        seconds = timestamp.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
     except (ValueError, OverflowError):
         return None
     return f"{seconds}{fraction or ''}Z"
 
 
-_ORDER_FIELDS = tuple(Order.__annotations__)
-
-SHARED = 4096
-"""Package names and amounts of which each is held once, however many rows have it."""
-
-
-@lru_cache(SHARED)
+@lru_cache(CACHED_VALUES)
 def _folded_names(*names: str | None) -> tuple[str, ...]:
     return tuple(name.casefold() for name in names if name)
 
 
-@lru_cache(SHARED)
+@lru_cache(CACHED_VALUES)
 def _amount(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-def _put(into: Order | Payment | PackageName, field: str, value: object) -> None:
+def _set_if_known(target: Order | Payment | PackageName, field: str, value: object) -> None:
     if value is not None:
-        cast("dict[str, Any]", into)[field] = value
+        cast("dict[str, Any]", target)[field] = value
 
 
 def _text(value: object) -> str | None:
@@ -221,48 +233,52 @@ def _integer(value: object) -> int | None:
     return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
 
 
-class _Reading:
-    """One upstream object while it is read, and what of it could not be."""
+class _WireReader:
+    """Reads the fields of one upstream object and collects those that cannot be parsed."""
 
-    def __init__(self, sent: object, zone: ZoneInfo) -> None:
+    def __init__(self, wire: object, zone: ZoneInfo) -> None:
         self._zone = zone
-        self.unread: list[UnparsedField] = []
-        self._object: WireObject = sent if isinstance(sent, dict) else {}
-        self._stray = None if isinstance(sent, dict) else _raw(sent)
+        self.unparsed: list[UnparsedField] = []
+        self._object: WireObject = wire if isinstance(wire, dict) else {}
+        self._non_object = None if isinstance(wire, dict) else _raw(wire)
 
     def value(
-        self, key: str, field: str, read: Callable[[object], T | None], *, secret: bool = False
+        self, key: str, field: str, parse: Callable[[object], T | None], *, secret: bool = False
     ) -> T | None:
-        sent = self._object.get(key)
-        if sent is None:
+        """Return the parsed value of `key`, which becomes our `field`, or None."""
+        wire_value = self._object.get(key)
+        if wire_value is None:
             return None
-        value = read(sent)
+        value = parse(wire_value)
         if value is None:
-            self.unread.append(UnparsedField(field, None if secret else _raw(sent)))
+            self.unparsed.append(UnparsedField(field, None if secret else _raw(wire_value)))
         return value
 
-    def number(self, key: str, field: str) -> str:
-        sent = self._object.get(key)
-        if isinstance(sent, str) and sent:
-            return str(sent)
-        raw = self._stray if sent is None else _raw(sent)
-        self.unread.append(UnparsedField(field, raw))
+    def order_no(self, key: str, field: str) -> str:
+        """Return the order number; without one, an empty text and a warning."""
+        wire_value = self._object.get(key)
+        if isinstance(wire_value, str) and wire_value:
+            return str(wire_value)
+        raw = self._non_object if wire_value is None else _raw(wire_value)
+        self.unparsed.append(UnparsedField(field, raw))
         return ""
 
-    def word(self, key: str, field: str, words: dict[str, str]) -> str:
-        return self.value(key, field, lambda sent: words.get(_folded(sent))) or "unknown"
+    def enum(self, key: str, field: str, values: dict[str, str]) -> str:
+        """Return our value for the upstream's, in any case, or `unknown`."""
+        return self.value(key, field, lambda value: values.get(_folded(value))) or "unknown"
 
-    def moment(self, key: str, field: str) -> str | None:
+    def timestamp(self, key: str, field: str) -> str | None:
+        """Return the time in UTC."""
         return self.value(
-            key, field, lambda sent: utc(sent, self._zone) if isinstance(sent, str) else None
+            key, field, lambda value: to_utc(value, self._zone) if isinstance(value, str) else None
         )
 
 
-def _folded(sent: object) -> str:
-    return sent.casefold() if isinstance(sent, str) else ""
+def _folded(value: object) -> str:
+    return value.casefold() if isinstance(value, str) else ""
 
 
-def _raw(sent: object) -> str:
-    """What was sent, cut: text as it is, anything else as JSON."""
-    text = sent if isinstance(sent, str) else json.dumps(sent, ensure_ascii=False)
-    return text[:RAW_LENGTH]
+def _raw(value: object) -> str:
+    """Return an upstream value for a warning, cut: a text as it is, anything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:MAX_RAW_CHARS]

@@ -1,15 +1,14 @@
-"""Moments as numbers, so that times are compared as times: nanoseconds since 1970 in UTC. Pure."""
+"""Times as integers, nanoseconds since 1970 in UTC, so that they compare as times."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-SECOND = 1_000_000_000
-"""Nanoseconds."""
+SECOND_NS = 1_000_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(
+_TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})",
     re.IGNORECASE,
@@ -17,40 +16,43 @@ _MOMENT = re.compile(
 
 
 def parse_timestamp_ns(text: str) -> int | None:
-    """The moment `text` (RFC 3339 §5.6); None where it is none, or has more than 9 digits."""
-    found = _MOMENT.fullmatch(text)
-    if not found:
+    """Return the time of an RFC 3339 timestamp (section 5.6), None if it is none.
+
+    A fraction of more than 9 digits is not accepted.
+    """
+    match = _TIMESTAMP.fullmatch(text)
+    if not match:
         return None
-    date, time, fraction, offset = found.groups()
+    date, time, fraction, offset = match.groups()
     try:
-        moment = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
+        timestamp = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
     except ValueError:
         return None
-    return _since_1970(moment) + int((fraction or "0").ljust(9, "0"))
+    return _seconds_since_1970(timestamp) * SECOND_NS + int((fraction or "0").ljust(9, "0"))
 
 
 def parse_date_ns(text: str, zone: ZoneInfo) -> int | None:
-    """The first moment of the date `text` in `zone`; None where it is no date."""
+    """Return the midnight at which the date `text` begins in `zone`, None if it is no date."""
     if not _DATE.fullmatch(text):
         return None
     try:
         date = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return _since_1970(date.replace(tzinfo=zone))
+    return _seconds_since_1970(date.replace(tzinfo=zone)) * SECOND_NS
 
 
-def month_of(moment: int, zone: ZoneInfo) -> str | None:
-    """The month of `moment` in `zone`, as `2022-09`; None beyond the calendar's ends."""
+def month_of(time_ns: int, zone: ZoneInfo) -> str | None:
+    """Return the month of a time in `zone`, as `2022-09`, None if `datetime` cannot express it."""
     try:
-        there = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(zone)
+        local = (_EPOCH + timedelta(seconds=time_ns // SECOND_NS)).astimezone(zone)
     except OverflowError:
         return None
-    return f"{there.year:04d}-{there.month:02d}"
+    return f"{local.year:04d}-{local.month:02d}"
 
 
-def _since_1970(moment: datetime) -> int:
-    # By parts and not by difference: the offset may lead beyond the calendar's ends.
-    offset = moment.utcoffset() or timedelta()
-    passed = moment.replace(tzinfo=UTC) - _EPOCH - offset
-    return (passed.days * 86_400 + passed.seconds) * SECOND
+def _seconds_since_1970(time: datetime) -> int:
+    # The offset is subtracted separately: near year 1 or 9999 the UTC time may not be a datetime.
+    offset = time.utcoffset() or timedelta()
+    elapsed = time.replace(tzinfo=UTC) - _EPOCH - offset
+    return elapsed.days * 86_400 + elapsed.seconds

@@ -35,7 +35,7 @@ class DriftKind:
     """One kind of drift.
 
     Attributes:
-        what: one of our own words: `new field`, `changed type`, `new word`, `unread value`, ...
+        what: `new field`, `changed type`, `unknown value`, `unparsed value` and the like.
         where: of what: `envelope`, `list`, `order`, `payment`.
         name: the field, if it is about one.
         type: what was sent there, as JSON calls it.

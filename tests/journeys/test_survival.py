@@ -141,7 +141,7 @@ async def test_what_is_outside_of_what_we_know_is_served_and_told_once(
             page = await proxy.get("/v1/orders?limit=50", Cache_Control="no-cache")
             assert len(page.json()["data"]) == 50
     told = [getattr(line, "fields", None) for line in caplog.records]
-    assert {"what": "new word", "where": "order", "name": "status"} in told
+    assert {"what": "unknown value", "where": "order", "name": "status"} in told
     assert len(told) == len({str(facts) for facts in told}) > 3
 
 

@@ -1,4 +1,4 @@
-"""The upstream's row, as it was sent, and a fingerprint that is the same everywhere and always."""
+"""The upstream's row as compact JSON, and its fingerprint."""
 
 import hashlib
 import json
@@ -6,59 +6,59 @@ from typing import Any
 
 import pytest
 
-from app.orders.fingerprint import FIELDS, compact_json, fingerprint
+from app.orders.fingerprint import FINGERPRINT_FIELDS, compact_json, fingerprint
 from app.upstream.wire import JsonNumber
 from tests.support.upstream import wire_order
 
 
-def test_a_row_is_given_back_as_it_was_sent_digit_for_digit():
-    sent = {
+def test_a_row_is_serialised_as_it_was_wire_digit_for_digit():
+    wire = {
         "b": JsonNumber("1.50E+3"),
         "a": [JsonNumber("007"), None, True],
         "企": {"q": 'x"\n'},
         "e": [],
     }
     assert (
-        compact_json(sent).decode()
+        compact_json(wire).decode()
         == '{"b":1.50E+3,"a":[007,null,true],"企":{"q":"x\\"\\n"},"e":[]}'
     )
     assert compact_json("no object") == b'"no object"'
 
 
-def test_the_fingerprint_is_that_of_its_canonical_form():
-    sent = wire_order(7)
-    canonical = json.dumps([sent[field] for field in FIELDS], ensure_ascii=False).replace(
-        '", ', '",'
-    )
-    assert fingerprint(sent) == hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    assert fingerprint(sent) == "df88e110c3acf379"
+def test_the_fingerprint_is_a_hash_of_the_canonical_form():
+    wire = wire_order(7)
+    canonical = json.dumps(
+        [wire[field] for field in FINGERPRINT_FIELDS], ensure_ascii=False
+    ).replace('", ', '",')
+    assert fingerprint(wire) == hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    assert fingerprint(wire) == "df88e110c3acf379"
 
 
 @pytest.mark.parametrize(
-    "same",
+    "changes",
     [
         {"status": JsonNumber("3")},
         {"newField": "x"},
         {"goodsName": "企业版"},
     ],
 )
-def test_the_fingerprint_stays_where_nothing_that_we_know_changes(same: dict[str, Any]):
-    sent = wire_order(7)
-    assert fingerprint(dict(reversed({**sent, **same}.items()))) == fingerprint(sent)
+def test_the_fingerprint_ignores_notation_order_and_unknown_fields(changes: dict[str, Any]):
+    wire = wire_order(7)
+    assert fingerprint(dict(reversed({**wire, **changes}.items()))) == fingerprint(wire)
 
 
-def test_absent_and_null_are_the_same_and_nothing_is_a_row_too():
+def test_an_abwire_field_equals_null_and_a_row_that_is_no_object_has_no_fields():
     assert fingerprint({"orderNo": None}) == fingerprint({}) == fingerprint("no object")
 
 
-@pytest.mark.parametrize("field", FIELDS)
-def test_the_fingerprint_changes_with_each_field_that_we_know(field: str):
-    sent = wire_order(7)
-    assert fingerprint({**sent, field: f"{sent[field]}0"}) != fingerprint(sent)
-    assert fingerprint({**sent, field: True}) != fingerprint(sent)
+@pytest.mark.parametrize("field", FINGERPRINT_FIELDS)
+def test_the_fingerprint_changes_with_each_known_field(field: str):
+    wire = wire_order(7)
+    assert fingerprint({**wire, field: f"{wire[field]}0"}) != fingerprint(wire)
+    assert fingerprint({**wire, field: True}) != fingerprint(wire)
 
 
-def test_what_nests_deeper_than_can_be_written_costs_no_other_row():
+def test_a_value_that_is_nested_too_deeply_becomes_null():
     deep: dict[str, Any] = {}
     for _ in range(10_000):
         deep = {"a": deep}

@@ -1,4 +1,4 @@
-"""Wire to contract: nothing that can be read is lost, nothing unreadable costs a row."""
+"""Mapping: every value that can be parsed is kept, and one that cannot never costs the row."""
 
 import gc
 import json
@@ -9,13 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.orders.mapping import UnparsedField, map_order, map_payment, masked, row_drift, utc
+from app.orders.mapping import (
+    UnparsedField,
+    map_order,
+    map_payment,
+    mask_account,
+    row_drift,
+    to_utc,
+)
 from app.upstream.drift import DriftKind
 from app.upstream.wire import JsonNumber
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
-SENT = {
+WIRE = {
     "orderNo": "202209251234224",
     "goodsName": "企业版",
     "goodsNameEn": "Enterprise",
@@ -29,13 +36,13 @@ SENT = {
 }
 
 
-def read(**changes: Any) -> tuple[dict[str, Any], tuple[UnparsedField, ...]]:
-    row = map_order({**SENT, **changes}, SHANGHAI)
+def mapped(**changes: Any) -> tuple[dict[str, Any], tuple[UnparsedField, ...]]:
+    row = map_order({**WIRE, **changes}, SHANGHAI)
     return json.loads(row.body), row.unparsed
 
 
-def test_an_order_is_told_in_our_words():
-    order, unread = read()
+def test_an_order_is_mapped_to_our_names_and_values():
+    order, unparsed = mapped()
     assert order == {
         "order_no": "202209251234224",
         "package_name": {"en": "Enterprise", "zh": "企业版"},
@@ -47,21 +54,21 @@ def test_an_order_is_told_in_our_words():
         "source": "self_service",
         "created_at": "2022-09-25T04:34:22Z",
     }
-    assert unread == ()
+    assert unparsed == ()
     assert list(order)[:2] == ["order_no", "package_name"]
 
 
 @pytest.mark.parametrize(
-    ("sent", "word"),
+    ("wire", "value"),
     [("1", "unpaid"), ("2", "paid"), ("3", "completed"), ("4", "cancelled"), ("5", "expired")],
 )
-def test_each_status_has_its_word_from_text_or_number(sent: str, word: str):
-    assert read(status=sent)[0]["status"] == word
-    assert read(status=JsonNumber(sent)) == (read(status=sent)[0], ())
+def test_each_status_is_mapped_from_a_text_or_a_number(wire: str, value: str):
+    assert mapped(status=wire)[0]["status"] == value
+    assert mapped(status=JsonNumber(wire)) == (mapped(status=wire)[0], ())
 
 
 @pytest.mark.parametrize(
-    ("sent", "word"),
+    ("wire", "value"),
     [
         ("New", "new"),
         ("Upgrade", "upgrade"),
@@ -71,12 +78,12 @@ def test_each_status_has_its_word_from_text_or_number(sent: str, word: str):
         ("NEW", "new"),
     ],
 )
-def test_each_type_has_its_word_in_any_case(sent: str, word: str):
-    assert read(orderType=sent)[0]["type"] == word
+def test_each_type_is_mapped_in_any_case(wire: str, value: str):
+    assert mapped(orderType=wire)[0]["type"] == value
 
 
 @pytest.mark.parametrize(
-    ("sent", "word"),
+    ("wire", "value"),
     [
         ("Licence", "license"),
         ("License", "license"),
@@ -86,23 +93,23 @@ def test_each_type_has_its_word_in_any_case(sent: str, word: str):
         ("Cdkey", "redemption_code"),
     ],
 )
-def test_each_source_has_its_word(sent: str, word: str):
-    assert read(source=sent)[0]["source"] == word
+def test_each_source_is_mapped(wire: str, value: str):
+    assert mapped(source=wire)[0]["source"] == value
 
 
 @pytest.mark.parametrize("key", ["status", "orderType", "source"])
-def test_a_word_we_do_not_know_is_unknown_with_a_warning(key: str):
+def test_a_new_enum_value_is_unknown_with_a_warning(key: str):
     field = {"status": "status", "orderType": "type", "source": "source"}[key]
-    for sent, raw in (("Barter", "Barter"), ({"a": 1}, '{"a": 1}')):
-        order, unread = read(**{key: sent})
+    for wire, raw in (("Barter", "Barter"), ({"a": 1}, '{"a": 1}')):
+        order, unparsed = mapped(**{key: wire})
         assert order[field] == "unknown"
-        assert unread == (UnparsedField(field, raw),)
-    assert read(**{key: None})[0][field] == "unknown"
-    assert read(**{key: None})[1] == ()
+        assert unparsed == (UnparsedField(field, raw),)
+    assert mapped(**{key: None})[0][field] == "unknown"
+    assert mapped(**{key: None})[1] == ()
 
 
 @pytest.mark.parametrize(
-    ("key", "field", "sent"),
+    ("key", "field", "wire"),
     [
         ("goodsUnitPrice", "unit_price", "12,50"),
         ("goodsUnitPrice", "unit_price", JsonNumber("1e3")),
@@ -116,20 +123,20 @@ def test_a_word_we_do_not_know_is_unknown_with_a_warning(key: str):
         ("createTime", "created_at", ["2022"]),
     ],
 )
-def test_a_value_that_cannot_be_read_is_left_out_and_named(key: str, field: str, sent: Any):
-    order, unread = read(**{key: sent})
+def test_a_value_that_cannot_be_parsed_is_omitted_with_a_warning(key: str, field: str, wire: Any):
+    order, unparsed = mapped(**{key: wire})
     assert field not in order
-    assert [one.field for one in unread] == [field]
+    assert [one.field for one in unparsed] == [field]
 
 
 @pytest.mark.parametrize("key", ["goodsName", "goodsNameEn"])
-def test_a_package_may_have_a_name_in_one_language(key: str):
-    order, unread = read(**{key: None})
+def test_a_package_may_have_a_name_in_one_language_only(key: str):
+    order, unparsed = mapped(**{key: None})
     assert len(order["package_name"]) == 1
-    assert unread == ()
+    assert unparsed == ()
 
 
-def test_what_is_null_or_absent_is_left_out_without_a_warning():
+def test_a_null_or_absent_value_is_omitted_without_a_warning():
     row = map_order({"orderNo": "1", "quantity": None}, SHANGHAI)
     unknown = {"status": "unknown", "type": "unknown", "source": "unknown"}
     assert json.loads(row.body) == {"order_no": "1"} | unknown
@@ -138,38 +145,38 @@ def test_what_is_null_or_absent_is_left_out_without_a_warning():
 
 
 @given(st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", fullmatch=True))
-def test_decimal_text_stays_exact(text: str):
-    assert read(goodsUnitPrice=text)[0]["unit_price"] == text
-    assert read(goodsUnitPrice=JsonNumber(text))[0]["unit_price"] == text
+def test_decimals_stay_exact(text: str):
+    assert mapped(goodsUnitPrice=text)[0]["unit_price"] == text
+    assert mapped(goodsUnitPrice=JsonNumber(text))[0]["unit_price"] == text
 
 
-@pytest.mark.parametrize("sent", [None, "", ["1"], {"no": 1}])
-def test_a_row_without_a_readable_number_says_so(sent: Any):
-    order, unread = read(orderNo=sent)
+@pytest.mark.parametrize("wire", [None, "", ["1"], {"no": 1}])
+def test_a_row_without_an_order_number_has_a_warning(wire: Any):
+    order, unparsed = mapped(orderNo=wire)
     assert order["order_no"] == ""
-    assert [one.field for one in unread] == ["order_no"]
+    assert [one.field for one in unparsed] == ["order_no"]
 
 
-@pytest.mark.parametrize("sent", [None, "nonsense", [1, 2], JsonNumber("7")])
-def test_a_row_that_is_no_object_is_a_row_without_a_number(sent: Any):
-    row = map_order(sent, SHANGHAI)
+@pytest.mark.parametrize("wire", [None, "nonsense", [1, 2], JsonNumber("7")])
+def test_a_row_that_is_no_object_is_a_row_without_an_order_number(wire: Any):
+    row = map_order(wire, SHANGHAI)
     assert row.order_no == ""
     assert row.unparsed[0].field == "order_no"
 
 
-def test_what_could_not_be_read_is_shown_cut():
-    assert read(quantity="x" * 500)[1][0].raw == "x" * 100
+def test_a_warning_shows_the_start_of_the_value():
+    assert mapped(quantity="x" * 500)[1][0].raw == "x" * 100
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=5), st.data())
-def test_no_value_at_all_costs_the_row(value: Any, data: st.DataObject):
-    key = data.draw(st.sampled_from(list(SENT)))
-    order, _ = read(**{key: value})
+def test_no_value_costs_the_row(value: Any, data: st.DataObject):
+    key = data.draw(st.sampled_from(list(WIRE)))
+    order, _ = mapped(**{key: value})
     assert {"order_no", "status", "type", "source"} <= set(order)
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("wire", "expected"),
     [
         ("2022-09-25 12:34:22", "2022-09-25T04:34:22Z"),
         ("2022-09-25T12:34:22", "2022-09-25T04:34:22Z"),
@@ -182,12 +189,12 @@ def test_no_value_at_all_costs_the_row(value: Any, data: st.DataObject):
         ("1663000000000", None),
     ],
 )
-def test_times_are_told_in_utc_with_the_fraction_they_have(sent: str, told: str | None):
-    assert utc(sent, SHANGHAI) == told
+def test_times_are_converted_to_utc_and_keep_their_fraction(wire: str, expected: str | None):
+    assert to_utc(wire, SHANGHAI) == expected
 
 
-def test_a_payment_is_told_in_our_words_with_its_account_masked():
-    sent = {
+def test_a_payment_is_mapped_with_its_account_masked():
+    wire = {
         "orderNo": "2022080911591337da0aae9660",
         "channelOrderNo": "Mock22e7",
         "paidAmount": "7.9",
@@ -197,7 +204,7 @@ def test_a_payment_is_told_in_our_words_with_its_account_masked():
         "createTime": "2022-08-09 11:59:20",
         "payType": "Alipay",
     }
-    row = map_payment(sent, SHANGHAI)
+    row = map_payment(wire, SHANGHAI)
     assert json.loads(row.body) == {
         "order_no": "2022080911591337da0aae9660",
         "channel_order_no": "Mock22e7",
@@ -211,32 +218,32 @@ def test_a_payment_is_told_in_our_words_with_its_account_masked():
     assert row.has_amount
 
 
-def test_an_account_that_cannot_be_read_is_not_shown_in_its_warning():
+def test_the_warning_about_an_account_does_not_show_it():
     row = map_payment({"orderNo": "1", "paidAccountNo": ["4111"]}, SHANGHAI)
     assert row.unparsed == (UnparsedField("paid_account", None),)
     assert "paid_account" not in json.loads(row.body)
 
 
 @pytest.mark.parametrize(
-    ("account", "shown"), [("", ""), ("1234", "****"), ("12345", "*2345"), ("x", "*")]
+    ("account", "masked"), [("", ""), ("1234", "****"), ("12345", "*2345"), ("x", "*")]
 )
-def test_an_account_shows_its_last_four_at_most(account: str, shown: str):
-    assert masked(account) == shown
+def test_at_most_the_last_four_characters_of_an_account_are_visible(account: str, masked: str):
+    assert mask_account(account) == masked
 
 
-def test_new_words_and_values_that_cannot_be_read_are_drift_by_field_and_without_the_value():
+def test_drift_has_the_field_and_not_the_value():
     rows = [
         map_order({"orderNo": "1", "status": "9", "quantity": "many"}, SHANGHAI),
         map_order({"orderNo": "2", "status": "8", "source": "Gift"}, SHANGHAI),
         map_order({"orderNo": "3"}, SHANGHAI),
     ]
     assert row_drift("order", rows) == {
-        DriftKind("new word", "order", "status"),
-        DriftKind("new word", "order", "source"),
-        DriftKind("unread value", "order", "quantity"),
+        DriftKind("unknown value", "order", "status"),
+        DriftKind("unknown value", "order", "source"),
+        DriftKind("unparsed value", "order", "quantity"),
     }
 
 
-@pytest.mark.parametrize("sent", [{"orderNo": "1", "goodsName": "企业版"}, {"status": "odd"}, None])
-def test_a_row_is_nothing_that_the_collector_of_cycles_has_to_walk(sent: Any):
-    assert not gc.is_tracked(map_order(sent, SHANGHAI))
+@pytest.mark.parametrize("wire", [{"orderNo": "1", "goodsName": "企业版"}, {"status": "odd"}, None])
+def test_the_garbage_collector_does_not_track_a_row(wire: Any):
+    assert not gc.is_tracked(map_order(wire, SHANGHAI))

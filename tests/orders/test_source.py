@@ -30,7 +30,7 @@ async def test_what_cannot_be_read_of_any_answer_is_counted():
         await fetch.order("1", lambda: True)
         await fetch.payment("1", lambda: True)
     assert [(str(kind), count) for kind, count in client.drift.counts] == [
-        ("new word (order): status", 2),
-        ("unread value (order): quantity", 2),
-        ("unread value (payment): paid_at", 2),
+        ("unknown value (order): status", 2),
+        ("unparsed value (order): quantity", 2),
+        ("unparsed value (payment): paid_at", 2),
     ]
