@@ -26,6 +26,7 @@ from app.edge.host_check import HostCheck
 from app.edge.me import me_router
 from app.edge.openapi import build_openapi
 from app.edge.pages import pages_router
+from app.file_watcher import file_states
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -284,7 +285,7 @@ def _rotation(
         client,
         clock,
         in_use=in_use,
-        state=sources.state if sources else tuple,
+        state=lambda: file_states(sources.paths if sources else ()),
         read=read,
         deadline=settings.upstream.deadline,
     )

@@ -1,4 +1,4 @@
-"""The settings: where they come from, what is refused, and that a refusal tells no secret."""
+"""Settings: their sources and precedence, what is refused, and that errors show no secret."""
 
 import json
 import os
@@ -19,10 +19,11 @@ from app.settings import (
     load_api_keys,
     load_for_sandbox,
 )
+from app.settings.errors import RENAMED, example_values
 
-NOWHERE = Path("/nowhere/.env")
+NO_FILE = Path("/missing/.env")
 CANARY = "canary-7f3a"
-ENOUGH = {
+REQUIRED = {
     "ORDERS_UPSTREAM__ACCESS_KEY_ID": "id",
     "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": "secret",
     "ORDERS_CALLERS__ANONYMOUS": "true",
@@ -36,13 +37,15 @@ EMBEDDED = {
 
 
 def settings_of(**more: str) -> Settings:
-    return load(ENOUGH | {f"ORDERS_{name}": value for name, value in more.items()}, dotenv=NOWHERE)
+    return load(
+        REQUIRED | {f"ORDERS_{name}": value for name, value in more.items()}, dotenv=NO_FILE
+    )
 
 
-def faults_of(**more: str) -> tuple[str, ...]:
-    with pytest.raises(SettingsError) as refusal:
+def errors_of(**more: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as raised:
         settings_of(**more)
-    return refusal.value.messages
+    return raised.value.messages
 
 
 def write(path: Path, text: str) -> Path:
@@ -50,10 +53,10 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-# Where they come from
+# Sources
 
 
-def test_a_credential_and_a_way_in_are_enough() -> None:
+def test_a_credential_and_authentication_are_all_that_is_required() -> None:
     settings = settings_of()
     assert settings.upstream.base_url == "https://api.genauth.ai"
     assert settings.cache.ttl == 60
@@ -62,94 +65,82 @@ def test_a_credential_and_a_way_in_are_enough() -> None:
     assert settings.warnings() == ()
 
 
-def test_an_option_beats_the_environment_that_beats_dotenv_that_beats_the_secret_files(
-    tmp_path: Path,
-) -> None:
-    for name in ("TTL", "STALE_WHILE_REVALIDATE", "STALE_IF_ERROR", "MAX_STALE_WAIT"):
+def test_options_override_the_environment_then_dotenv_then_secret_files(tmp_path: Path) -> None:
+    names = ("TTL", "STALE_WHILE_REVALIDATE", "NO_CACHE_MIN_AGE", "MAX_STALE_WAIT")
+    for name in names:
         write(tmp_path / f"ORDERS_CACHE__{name}", "1\n")
-    dotenv = write(
-        tmp_path / ".env",
-        "ORDERS_CACHE__TTL=2\nORDERS_CACHE__STALE_WHILE_REVALIDATE=2\nORDERS_CACHE__STALE_IF_ERROR=2\n",
-    )
-    environ = ENOUGH | {
-        "ORDERS_SECRETS_DIR": str(tmp_path),
-        "ORDERS_CACHE__TTL": "3",
-        "ORDERS_CACHE__STALE_WHILE_REVALIDATE": "3",
-    }
+    dotenv = write(tmp_path / ".env", "".join(f"ORDERS_CACHE__{name}=2\n" for name in names[:3]))
+    environ = REQUIRED | {"ORDERS_SECRETS_DIR": str(tmp_path)}
+    environ |= {f"ORDERS_CACHE__{name}": "3" for name in names[:2]}
     cache = load(environ, dotenv=dotenv, cache={"ttl": 4}).cache
-    assert (
-        cache.ttl,
-        cache.stale_while_revalidate,
-        cache.stale_if_error,
-        cache.max_stale_wait,
-    ) == (4, 3, 2, 1)
+    assert [getattr(cache, name.lower()) for name in names] == [4, 3, 2, 1]
 
 
-def test_an_option_may_be_a_value_where_a_variable_is_json() -> None:
+def test_an_option_may_be_a_list_where_a_variable_is_json() -> None:
     origins = ["https://a.example.com"]
-    settings = load(ENOUGH, dotenv=NOWHERE, cors={"origins": origins}, upstream={"ca_file": None})
+    settings = load(REQUIRED, dotenv=NO_FILE, cors={"origins": origins}, upstream={"ca_file": None})
     assert settings.cors.origins == ("https://a.example.com",)
 
 
-def test_the_process_environment_is_read_where_none_is_given() -> None:
+def test_the_environment_of_the_process_is_the_default() -> None:
     before = {name: value for name, value in os.environ.items() if name.startswith("ORDERS_")}
     try:
         for name in before:
             del os.environ[name]
-        os.environ |= ENOUGH
-        assert load(dotenv=NOWHERE).upstream.access_key_id.get_secret_value() == "id"
+        os.environ |= REQUIRED
+        assert load(dotenv=NO_FILE).upstream.access_key_id.get_secret_value() == "id"
     finally:
-        for name in ENOUGH:
+        for name in REQUIRED:
             os.environ.pop(name, None)
         os.environ |= before
 
 
-def test_dotenv_may_name_the_secrets_folder(tmp_path: Path) -> None:
-    write(tmp_path / "ORDERS_NAME", "told-by-a-file\n")
+def test_dotenv_may_name_the_secrets_directory(tmp_path: Path) -> None:
+    write(tmp_path / "ORDERS_NAME", "from-a-file\n")
     dotenv = write(tmp_path / ".env", f"ORDERS_SECRETS_DIR={tmp_path}\n")
-    assert load(ENOUGH, dotenv=dotenv).name == "told-by-a-file"
+    assert load(REQUIRED, dotenv=dotenv).name == "from-a-file"
 
 
-def test_a_dollar_in_dotenv_is_a_dollar(tmp_path: Path) -> None:
+def test_dotenv_values_are_not_expanded(tmp_path: Path) -> None:
     dotenv = write(tmp_path / ".env", "ORDERS_UPSTREAM__ACCESS_KEY_SECRET=a${HOME}b\n")
-    environ = {name: value for name, value in ENOUGH.items() if "SECRET" not in name}
+    environ = {name: value for name, value in REQUIRED.items() if "SECRET" not in name}
     secret = load(environ, dotenv=dotenv).upstream.access_key_secret
     assert secret.get_secret_value() == "a${HOME}b"
 
 
 @pytest.mark.parametrize("empty", ["", "  ", "\n"])
-def test_empty_is_absent(empty: str, tmp_path: Path) -> None:
+def test_an_empty_variable_is_not_set(empty: str, tmp_path: Path) -> None:
     dotenv = write(tmp_path / ".env", "ORDERS_CACHE__TTL=7\nORDERS_CACHE__STALE_WHILE_REVALIDATE\n")
-    environ = ENOUGH | {"ORDERS_CACHE__TTL": empty, "ORDERS_CALLERS__GRANTS": empty}
+    environ = REQUIRED | {"ORDERS_CACHE__TTL": empty, "ORDERS_CALLERS__GRANTS": empty}
     cache = load(environ, dotenv=dotenv).cache
     assert (cache.ttl, cache.stale_while_revalidate) == (7, 300)
 
 
-def test_names_outside_the_groups_are_ignored() -> None:
+def test_names_outside_the_known_groups_are_ignored() -> None:
     settings = settings_of(NAMES="1", CACHE_TTL="1", UPSTREAM="{}", SHOP__TTL="1", NAME__X="1")
     assert settings == settings_of()
-    assert load(ENOUGH | {"orders_cache__ttl": "9"}, dotenv=NOWHERE).cache.ttl == 60
+    assert load(REQUIRED | {"orders_cache__ttl": "9"}, dotenv=NO_FILE).cache.ttl == 60
 
 
-def test_no_variable_can_claim_to_be_the_sandbox() -> None:
+def test_no_variable_enables_the_sandbox() -> None:
     assert not settings_of(SANDBOX="true", SANDBOX__X="true").sandbox
 
 
-# How faults are told
+# Error messages
 
 
-def test_every_fault_is_told_in_one_go_a_line_each_with_an_example() -> None:
-    with pytest.raises(SettingsError) as refusal:
+def test_all_errors_are_reported_together_one_line_each_with_an_example() -> None:
+    with pytest.raises(SettingsError) as raised:
         load(
             {
                 "ORDERS_CACHE__TTL": "0",
                 "ORDERS_CACHE__TTLL": "60",
                 "ORDERS_UPSTREAM__BASE_URL": "http://api.example.com",
-                "ORDERS_SECRETS_DIR": "/nowhere",
+                "ORDERS_SECRETS_DIR": "/missing",
             },
-            dotenv=NOWHERE,
+            dotenv=NO_FILE,
         )
-    assert [line.partition(":")[0] for line in refusal.value.messages] == [
+    assert [line.partition(":")[0] for line in raised.value.messages] == [
         "ORDERS_SECRETS_DIR",
         "ORDERS_UPSTREAM__BASE_URL",
         "ORDERS_UPSTREAM__ACCESS_KEY_ID",
@@ -158,20 +149,39 @@ def test_every_fault_is_told_in_one_go_a_line_each_with_an_example() -> None:
         "ORDERS_CACHE__TTLL",
         "ORDERS_CALLERS__ANONYMOUS",
     ]
-    assert refusal.value.messages[4] == (
-        "ORDERS_CACHE__TTL: should be greater than or equal to 1. Example: ORDERS_CACHE__TTL=60"
+    assert raised.value.messages[4] == (
+        "ORDERS_CACHE__TTL: must be at least 1. Example: ORDERS_CACHE__TTL=60"
     )
-    assert str(refusal.value) == "\n".join(refusal.value.messages)
+    assert str(raised.value) == "\n".join(raised.value.messages)
 
 
-def test_a_slip_of_the_pen_is_told_with_the_name_it_resembles() -> None:
-    assert faults_of(CACHE__TLL="1") == (
+def test_a_misspelt_name_is_an_error_that_suggests_the_nearest_one() -> None:
+    assert errors_of(CACHE__TLL="1") == (
         "ORDERS_CACHE__TLL: is not a setting; did you mean ORDERS_CACHE__TTL?",
     )
-    assert faults_of(LOG__ZZZZZZZZZ="1") == ("ORDERS_LOG__ZZZZZZZZZ: is not a setting",)
-    assert faults_of(CACHE__TTL__X="1") == (
+    assert errors_of(LOG__ZZZZZZZZZ="1") == ("ORDERS_LOG__ZZZZZZZZZ: is not a setting",)
+    assert errors_of(CACHE__TTL__X="1") == (
         "ORDERS_CACHE__TTL__X: is not a setting; did you mean ORDERS_CACHE__TTL?",
     )
+
+
+@pytest.mark.parametrize("source", ["environment", "dotenv", "secret file"])
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_an_error_with_the_new_name(
+    old: str, new: str, source: str, tmp_path: Path
+) -> None:
+    environ, dotenv = dict(REQUIRED), tmp_path / ".env"
+    if source == "environment":
+        environ[old] = "5"
+    elif source == "dotenv":
+        write(dotenv, f"{old}=5\n")
+    else:
+        write(tmp_path / old, "5\n")
+        environ["ORDERS_SECRETS_DIR"] = str(tmp_path)
+    with pytest.raises(SettingsError) as raised:
+        load(environ, dotenv=dotenv)
+    assert raised.value.messages == (f"{old}: has been renamed to {new}",)
+    assert new in example_values(Settings)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +205,7 @@ def test_a_slip_of_the_pen_is_told_with_the_name_it_resembles() -> None:
         ("UPSTREAM__TIMEZONE", "Asia"),
         ("UPSTREAM__CURRENCY", "CANARY"),
         ("UPSTREAM__CURRENCY", "cny"),
-        ("UPSTREAM__CA_FILE", "/nowhere/CANARY"),
+        ("UPSTREAM__CA_FILE", "/missing/CANARY"),
         ("UPSTREAM__PROXY", "CANARY"),
         ("UPSTREAM__CONNECT_TIMEOUT", "0"),
         ("UPSTREAM__READ_TIMEOUT", "-1"),
@@ -215,7 +225,7 @@ def test_a_slip_of_the_pen_is_told_with_the_name_it_resembles() -> None:
         ("CALLERS__API_KEYS", "CANARY"),
         ("CALLERS__API_KEYS", '"CANARY"'),
         ("CALLERS__API_KEYS", "[" * 100_000),
-        ("CALLERS__API_KEYS_FILE", "/nowhere/CANARY"),
+        ("CALLERS__API_KEYS_FILE", "/missing/CANARY"),
         ("CALLERS__RATE", "CANARY"),
         ("CALLERS__SCAN_RATE", "0/minute"),
         ("CALLERS__DETAIL_RATE", "12/day"),
@@ -237,22 +247,49 @@ def test_a_slip_of_the_pen_is_told_with_the_name_it_resembles() -> None:
         ("NAME", "CANARY CANARY"),
     ],
 )
-def test_a_value_out_of_bounds_is_one_fault_and_is_never_repeated(name: str, value: str) -> None:
-    (fault,) = faults_of(**{name: value.replace("CANARY", CANARY)})
-    assert fault.startswith(f"ORDERS_{name}: ")
-    assert f". Example: ORDERS_{name}=" in fault
-    assert CANARY not in fault
+def test_an_invalid_value_is_one_error_that_does_not_repeat_it(name: str, value: str) -> None:
+    (error,) = errors_of(**{name: value.replace("CANARY", CANARY)})
+    assert error.startswith(f"ORDERS_{name}: ")
+    assert f". Example: ORDERS_{name}=" in error
+    assert CANARY not in error
 
 
-def test_a_fault_shows_nothing_of_the_others_in_its_traceback() -> None:
-    with pytest.raises(SettingsError) as refusal:
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("UPSTREAM__ALLOW_HTTP", "maybe", "must be true or false"),
+        ("UPSTREAM__AUTH", "basic", "must be token or signature"),
+        ("UPSTREAM__CONNECT_TIMEOUT", "0", "must be greater than 0"),
+        ("UPSTREAM__DEADLINE", "inf", "must be a finite number"),
+        ("UPSTREAM__MAX_RATE", "0.5", "must be a whole number"),
+        ("UPSTREAM__MAX_RATE", "9" * 5000, "must be a whole number"),
+        ("SERVER__MAX_BODY_BYTES", "1048577", "must be at most 1048576"),
+        ("CACHE__TTL", "soon", "must be a number"),
+        ("CALLERS__API_KEYS", "7", "must be a JSON list"),
+        ("CALLERS__API_KEYS", "[7]", "entry 1: must be a JSON object"),
+        ("CALLERS__API_KEYS", '[{"name": 7}]', "entry 1, name: must be a string"),
+        ("CALLERS__RATE", "fast", "must be a number per second, minute or hour"),
+        ("SERVER__HOST", "a b", "must be a host name or an IP address"),
+    ],
+)
+def test_a_message_says_what_a_value_must_be(name: str, value: str, message: str) -> None:
+    assert errors_of(**{name: value})[0].startswith(f"ORDERS_{name}: {message}")
+
+
+def test_an_option_of_the_wrong_type_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="ORDERS_CALLERS__API_KEYS_FILE: is not valid"):
+        load(REQUIRED, dotenv=NO_FILE, callers={"api_keys_file": 7})
+
+
+def test_the_traceback_of_an_error_shows_no_value() -> None:
+    with pytest.raises(SettingsError) as raised:
         settings_of(UPSTREAM__ACCESS_KEY_SECRET=CANARY, CACHE__TTL=CANARY)
-    assert refusal.value.__cause__ is None
-    assert refusal.value.__suppress_context__
-    assert CANARY not in f"{refusal.value!r} {refusal.value.__context__!r}"
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    assert CANARY not in f"{raised.value!r} {raised.value.__context__!r}"
 
 
-def test_secrets_are_not_in_what_is_printed() -> None:
+def test_printed_settings_show_no_secret() -> None:
     settings = settings_of(
         UPSTREAM__ACCESS_KEY_ID=CANARY,
         UPSTREAM__ACCESS_KEY_SECRET=CANARY,
@@ -265,26 +302,24 @@ def test_secrets_are_not_in_what_is_printed() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\xff"])
-def test_a_secret_file_that_cannot_be_read_is_a_fault(
-    content: bytes | None, tmp_path: Path
-) -> None:
+def test_an_unreadable_secret_file_is_an_error(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "ORDERS_NAME"
     path.mkdir() if content is None else path.write_bytes(content)
-    assert faults_of(SECRETS_DIR=str(tmp_path)) == (
+    assert errors_of(SECRETS_DIR=str(tmp_path)) == (
         "ORDERS_NAME: its file in ORDERS_SECRETS_DIR cannot be read",
     )
 
 
-def test_a_dotenv_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+def test_an_unreadable_dotenv_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"ORDERS_NAME=\xff\xfe")
     with pytest.raises(SettingsError, match="cannot be read"):
-        load(ENOUGH, dotenv=tmp_path / ".env")
+        load(REQUIRED, dotenv=tmp_path / ".env")
 
 
-# What is accepted and refused
+# Validation
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_frozen() -> None:
     settings = settings_of()
     with pytest.raises(ValidationError):
         setattr(settings, "name", "other")  # noqa: B010 - mypy refuses the plain form, as it should
@@ -292,7 +327,7 @@ def test_settings_cannot_be_changed() -> None:
         setattr(settings.cache, "ttl", 1)  # noqa: B010 - as above
 
 
-def test_seconds_accept_decimals_and_there_is_no_rule_between_timeouts() -> None:
+def test_seconds_may_be_fractions_and_timeouts_are_independent() -> None:
     settings = settings_of(
         CACHE__TTL="1.5",
         CACHE__STALE_WHILE_REVALIDATE="0",
@@ -303,7 +338,24 @@ def test_seconds_accept_decimals_and_there_is_no_rule_between_timeouts() -> None
     assert (settings.cache.ttl, settings.upstream.connect_timeout) == (1.5, 9.5)
 
 
-def test_a_slash_at_the_end_of_a_url_does_not_matter() -> None:
+def test_stale_if_error_must_cover_stale_while_revalidate() -> None:
+    """Both count from the end of the TTL."""
+    variable = "ORDERS_CACHE__STALE_IF_ERROR"
+    for more in (
+        {"CACHE__STALE_IF_ERROR": "299"},
+        {"CACHE__STALE_WHILE_REVALIDATE": "86401"},
+        {"CACHE__STALE_WHILE_REVALIDATE": "2", "CACHE__STALE_IF_ERROR": "1"},
+    ):
+        (error,) = errors_of(**more)
+        assert error.startswith(f"{variable}: must be at least ORDERS_CACHE__STALE_WHILE_REVALID")
+    assert settings_of(CACHE__STALE_IF_ERROR="300").cache.stale_if_error == 300
+
+
+def test_pages_of_other_origins_may_send_no_credentials_by_default() -> None:
+    assert settings_of().cors.api_keys is False
+
+
+def test_a_trailing_slash_of_a_url_is_removed() -> None:
     settings = settings_of(
         UPSTREAM__BASE_URL="https://iam.example.com/auth/", SERVER__PUBLIC_URL="https://a.b/orders/"
     )
@@ -312,27 +364,27 @@ def test_a_slash_at_the_end_of_a_url_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "[::1]", "localhost", "LOCALHOST"])
-def test_http_is_fine_on_loopback(host: str) -> None:
+def test_http_is_allowed_on_loopback(host: str) -> None:
     settings = settings_of(UPSTREAM__BASE_URL=f"http://{host}:9090")
     assert settings.warnings() == ()
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "localhost.example.com", "0.0.0.0"])  # noqa: S104 - it is refused
-def test_http_elsewhere_is_refused_unless_allowed_and_then_said_at_each_start(host: str) -> None:
-    (fault,) = faults_of(UPSTREAM__BASE_URL=f"http://{host}")
-    assert "ORDERS_UPSTREAM__ALLOW_HTTP=true" in fault
+def test_http_elsewhere_is_refused_unless_allowed_and_then_warned_about(host: str) -> None:
+    (error,) = errors_of(UPSTREAM__BASE_URL=f"http://{host}")
+    assert "ORDERS_UPSTREAM__ALLOW_HTTP=true" in error
     settings = settings_of(UPSTREAM__BASE_URL=f"http://{host}", UPSTREAM__ALLOW_HTTP="true")
     assert settings.warnings() == (
-        "ORDERS_UPSTREAM__BASE_URL is http: the credential travels in clear",
+        "ORDERS_UPSTREAM__BASE_URL is http: the credential is sent unencrypted",
     )
 
 
-def test_a_faulty_allow_http_is_told_once() -> None:
-    (fault,) = faults_of(UPSTREAM__BASE_URL="http://a.example.com", UPSTREAM__ALLOW_HTTP="maybe")
-    assert fault.startswith("ORDERS_UPSTREAM__ALLOW_HTTP: ")
+def test_an_invalid_allow_http_is_one_error() -> None:
+    (error,) = errors_of(UPSTREAM__BASE_URL="http://a.example.com", UPSTREAM__ALLOW_HTTP="maybe")
+    assert error.startswith("ORDERS_UPSTREAM__ALLOW_HTTP: ")
 
 
-def test_only_this_machine_is_loopback() -> None:
+def test_a_host_name_other_than_localhost_is_not_loopback() -> None:
     assert is_loopback("::1")
     assert not is_loopback("")
     assert not is_loopback("example.com")
@@ -364,9 +416,9 @@ def test_an_exact_origin_is_accepted(origin: str) -> None:
         "https://a.example.com\n",
     ],
 )
-def test_anything_but_an_exact_origin_refuses_the_start(origin: str) -> None:
-    (fault,) = faults_of(CORS__ORIGINS=json.dumps(["https://fine.example.com", origin]))
-    assert fault.startswith("ORDERS_CORS__ORIGINS: entry 2: should be exact origins")
+def test_anything_but_an_exact_origin_is_refused(origin: str) -> None:
+    (error,) = errors_of(CORS__ORIGINS=json.dumps(["https://fine.example.com", origin]))
+    assert error.startswith("ORDERS_CORS__ORIGINS: entry 2: must be an exact origin")
 
 
 def test_trusted_proxies_are_addresses_and_networks() -> None:
@@ -374,61 +426,66 @@ def test_trusted_proxies_are_addresses_and_networks() -> None:
     assert settings.server.trusted_proxies == ("10.0.0.0/8", "::1/128")
 
 
-def test_a_private_ca_that_is_there_is_accepted(tmp_path: Path) -> None:
+def test_a_file_of_ca_certificates_is_accepted(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(ca_file)
     assert settings_of(UPSTREAM__CA_FILE=str(ca_file)).upstream.ca_file == ca_file
 
 
-def test_a_private_ca_that_is_no_certificate_refuses_the_start(tmp_path: Path) -> None:
+def test_a_ca_file_without_certificates_is_refused(tmp_path: Path) -> None:
     ca_file = write(tmp_path / "ca.pem", CANARY)
-    (fault,) = faults_of(UPSTREAM__CA_FILE=str(ca_file))
-    assert "should name a file of PEM certificates" in fault
+    (error,) = errors_of(UPSTREAM__CA_FILE=str(ca_file))
+    assert "must name a file of PEM certificates" in error
 
 
-def test_settings_that_do_nothing_yet_are_judged_and_named() -> None:
+def test_settings_without_effect_are_validated_and_warned_about() -> None:
     settings = settings_of(
-        UPSTREAM__REFRESH_RATE="5",
+        NAME="shop",
         CACHE__URL="redis://localhost:6379/0",
         CALLERS__RATE="0",
         CALLERS__SCAN_RATE="60/minute",
         CALLERS__DETAIL_RATE="2/second",
+        CALLERS__API_KEYS=json.dumps([ENTRY | {"rate": "1/hour"}]),
+        SERVER__TRUSTED_PROXIES="[]",
         METRICS__LISTEN="127.0.0.1:9100",
     )
-    assert settings.idle() == settings.warnings()
-    assert [line.split()[0] for line in settings.idle()] == [
-        "ORDERS_CACHE__URL",
-        "ORDERS_CALLERS__RATE",
-        "ORDERS_CALLERS__SCAN_RATE",
-        "ORDERS_CALLERS__DETAIL_RATE",
-        "ORDERS_METRICS__LISTEN",
-    ]
-    assert all(line.endswith("is set, but does nothing yet") for line in settings.idle())
+    effect = "is set but not implemented yet: it has no effect"
+    assert settings.unimplemented() == settings.warnings()
+    assert settings.warnings() == (
+        f"ORDERS_NAME {effect}",
+        f"ORDERS_CACHE__URL {effect}",
+        f"ORDERS_CALLERS__RATE {effect}",
+        f"ORDERS_CALLERS__SCAN_RATE {effect}",
+        f"ORDERS_CALLERS__DETAIL_RATE {effect}",
+        f"ORDERS_SERVER__TRUSTED_PROXIES {effect}",
+        f"ORDERS_METRICS__LISTEN {effect}",
+        f"`rate` in ORDERS_CALLERS__API_KEYS {effect}",
+    )
 
 
 @pytest.mark.parametrize(
     "name",
     ["CALLERS__OIDC_ISSUER", "CALLERS__OIDC_AUDIENCE", "CALLERS__GRANTS", "LOGIN__CLIENT_ID"],
 )
-def test_login_that_is_not_built_yet_refuses_the_start(name: str) -> None:
-    assert faults_of(**{name: CANARY}) == (f"ORDERS_{name}: is not built yet; unset it",)
+def test_settings_of_sign_in_are_refused_until_it_is_implemented(name: str) -> None:
+    assert errors_of(**{name: CANARY}) == (f"ORDERS_{name}: is not implemented yet; remove it",)
 
 
-# Who is let in
+# Authentication
 
 
-def test_the_start_is_refused_when_nobody_could_be_let_in() -> None:
-    (fault,) = faults_of(CALLERS__ANONYMOUS="false")
-    assert "nobody could be let in" in fault
-    assert "orders-bff keys new NAME" in fault
+def test_settings_without_any_authentication_are_refused() -> None:
+    (error,) = errors_of(CALLERS__ANONYMOUS="false")
+    assert "no caller could authenticate" in error
+    assert "orders-bff keys new NAME" in error
 
 
-def test_faulty_keys_are_told_without_saying_that_nobody_could_be_let_in() -> None:
-    (fault,) = faults_of(CALLERS__API_KEYS="[", CALLERS__ANONYMOUS="false")
-    assert fault.startswith("ORDERS_CALLERS__API_KEYS: should be a JSON list")
+def test_invalid_api_keys_are_one_error() -> None:
+    (error,) = errors_of(CALLERS__API_KEYS="[", CALLERS__ANONYMOUS="false")
+    assert error.startswith("ORDERS_CALLERS__API_KEYS: must be a JSON list")
 
 
-def test_a_key_is_a_way_in() -> None:
+def test_an_api_key_is_enough_authentication() -> None:
     entry = ENTRY | {"expires_at": "2027-01-01T00:00:00Z", "rate": "10/second"}
     settings = settings_of(CALLERS__ANONYMOUS="false", CALLERS__API_KEYS=json.dumps([entry]))
     (key,) = settings.callers.api_keys
@@ -436,11 +493,11 @@ def test_a_key_is_a_way_in() -> None:
     assert settings.anonymous_scopes() == ()
 
 
-def test_callers_without_a_key_may_read_orders_and_no_more() -> None:
+def test_anonymous_callers_may_only_read_orders() -> None:
     assert settings_of().anonymous_scopes() == ("orders:read",)
 
 
-def test_a_file_of_keys_is_a_way_in(tmp_path: Path) -> None:
+def test_a_file_of_api_keys_is_enough_authentication(tmp_path: Path) -> None:
     path = write(tmp_path / "keys.json", json.dumps([ENTRY | {"sha256": "b" * 64}]))
     settings = settings_of(
         CALLERS__ANONYMOUS="false",
@@ -450,107 +507,107 @@ def test_a_file_of_keys_is_a_way_in(tmp_path: Path) -> None:
     assert [entry.sha256[0] for entry in load_api_keys(path)] == ["b"]
 
 
-def test_a_name_may_occur_twice_and_a_digest_once() -> None:
+def test_a_name_may_occur_twice_but_a_digest_only_once() -> None:
     twice = [ENTRY, ENTRY | {"sha256": "b" * 64}]
     assert len(settings_of(CALLERS__API_KEYS=json.dumps(twice)).callers.api_keys) == 2
-    (fault,) = faults_of(CALLERS__API_KEYS=json.dumps([ENTRY, ENTRY | {"name": "other"}]))
-    assert "two entries are the same key" in fault
+    (error,) = errors_of(CALLERS__API_KEYS=json.dumps([ENTRY, ENTRY | {"name": "other"}]))
+    assert "two entries are the same key" in error
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        ({"name": "no spaces"}, "entry 1, name: should match"),
-        ({"sha256": "A" * 64}, "entry 1, sha256: should match"),
-        ({"sha256": CANARY}, "entry 1, sha256: should match"),
-        ({"scopes": []}, "entry 1, scopes: should have at least 1"),
-        ({"expires_at": "2027-01-01T00:00:00"}, "entry 1, expires_at: should have timezone"),
-        ({"rate": "fast"}, "entry 1, rate: should match"),
-        ({CANARY: 1}, "entry 1 has a field that is not known"),
+        ({"name": "no spaces"}, "entry 1, name: must be 1 to 64 letters"),
+        ({"sha256": "A" * 64}, "entry 1, sha256: must be 64 hexadecimal digits"),
+        ({"sha256": CANARY}, "entry 1, sha256: must be 64 hexadecimal digits"),
+        ({"scopes": []}, "entry 1, scopes: must not be empty"),
+        ({"expires_at": "2027-01-01T00:00:00"}, "entry 1, expires_at: must have a time zone"),
+        ({"rate": "fast"}, "entry 1, rate: must be a number per second"),
+        ({CANARY: 1}, "entry 1 has an unknown field"),
     ],
 )
-def test_a_faulty_entry_is_told_by_its_place_and_field(
-    change: dict[str, Any], told: str, tmp_path: Path
+def test_an_invalid_entry_is_reported_by_position_and_field(
+    change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     text = json.dumps([ENTRY | change])
-    (fault,) = faults_of(CALLERS__API_KEYS=text)
-    assert fault.startswith(f"ORDERS_CALLERS__API_KEYS: {told}")
-    (filed,) = faults_of(CALLERS__API_KEYS_FILE=str(write(tmp_path / "keys.json", text)))
-    assert told in filed
-    assert CANARY not in fault + filed
+    (error,) = errors_of(CALLERS__API_KEYS=text)
+    assert error.startswith(f"ORDERS_CALLERS__API_KEYS: {message}")
+    (from_file,) = errors_of(CALLERS__API_KEYS_FILE=str(write(tmp_path / "keys.json", text)))
+    assert message in from_file
+    assert CANARY not in error + from_file
 
 
 def test_an_unknown_scope_is_refused() -> None:
-    faults = faults_of(CALLERS__API_KEYS=json.dumps([ENTRY | {"scopes": ["orders:write"]}]))
-    assert "entry 1, scopes: should be 'orders:read', 'payments:read'" in faults[0]
-    assert "orders:write" not in "".join(faults)
+    errors = errors_of(CALLERS__API_KEYS=json.dumps([ENTRY | {"scopes": ["orders:write"]}]))
+    assert "entry 1, scopes: must be orders:read, payments:read" in errors[0]
+    assert "orders:write" not in "".join(errors)
 
 
 # Without configuration
 
 
-def test_the_document_needs_no_environment() -> None:
+def test_settings_for_the_openapi_document_need_no_environment() -> None:
     assert Settings.for_openapi().cache.ttl == 60
 
 
-def test_the_sandbox_needs_no_environment_and_gives_every_scope_on_loopback() -> None:
-    made = load_for_sandbox(EMBEDDED, {}, dotenv=NOWHERE)
-    assert made.ignored == ()
-    assert made.settings.upstream.base_url == "http://127.0.0.1:4711"
-    assert made.settings.anonymous_scopes() == SCOPES
+def test_the_sandbox_needs_no_configuration_and_grants_every_scope_on_loopback() -> None:
+    loaded = load_for_sandbox(EMBEDDED, {}, dotenv=NO_FILE)
+    assert loaded.ignored == ()
+    assert loaded.settings.upstream.base_url == "http://127.0.0.1:4711"
+    assert loaded.settings.anonymous_scopes() == SCOPES
 
 
-def test_the_sandbox_ignores_the_configured_upstream_and_says_so() -> None:
-    environ = ENOUGH | {
+def test_the_sandbox_reports_the_upstream_settings_that_it_ignores() -> None:
+    environ = REQUIRED | {
         "ORDERS_UPSTREAM__BASE_URL": "not even a URL",
         "ORDERS_UPSTREAM__POOL_ID": "pinned",
         "ORDERS_UPSTREAM__DEADLINE": "3",
     }
-    made = load_for_sandbox(EMBEDDED, environ, dotenv=NOWHERE, server={"port": 1})
-    assert made.ignored == (
+    loaded = load_for_sandbox(EMBEDDED, environ, dotenv=NO_FILE, server={"port": 1})
+    assert loaded.ignored == (
         "ORDERS_UPSTREAM__BASE_URL",
         "ORDERS_UPSTREAM__ACCESS_KEY_ID",
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET",
         "ORDERS_UPSTREAM__POOL_ID",
     )
-    upstream = made.settings.upstream
+    upstream = loaded.settings.upstream
     assert upstream.access_key_secret.get_secret_value() == "embedded-secret"
-    assert (upstream.pool_id, upstream.deadline, made.settings.server.port) == (None, 3, 1)
+    assert (upstream.pool_id, upstream.deadline, loaded.settings.server.port) == (None, 3, 1)
 
 
-@pytest.mark.parametrize("by", ["option", "variable"])
-def test_a_sandbox_that_others_can_reach_gives_nothing_away(by: str) -> None:
+@pytest.mark.parametrize("given_by", ["option", "variable"])
+def test_a_sandbox_beyond_loopback_requires_authentication(given_by: str) -> None:
     host = "0.0.0.0"  # noqa: S104 - it is refused
-    environ = {"ORDERS_SERVER__HOST": host} if by == "variable" else {}
-    options = {"server": {"host": host}} if by == "option" else {}
-    with pytest.raises(SettingsError, match="nobody could be let in"):
-        load_for_sandbox(EMBEDDED, environ, dotenv=NOWHERE, **options)
-    made = load_for_sandbox(
-        EMBEDDED, environ | {"ORDERS_CALLERS__ANONYMOUS": "true"}, dotenv=NOWHERE, **options
+    environ = {"ORDERS_SERVER__HOST": host} if given_by == "variable" else {}
+    options = {"server": {"host": host}} if given_by == "option" else {}
+    with pytest.raises(SettingsError, match="no caller could authenticate"):
+        load_for_sandbox(EMBEDDED, environ, dotenv=NO_FILE, **options)
+    loaded = load_for_sandbox(
+        EMBEDDED, environ | {"ORDERS_CALLERS__ANONYMOUS": "true"}, dotenv=NO_FILE, **options
     )
-    assert made.settings.anonymous_scopes() == ("orders:read",)
+    assert loaded.settings.anonymous_scopes() == ("orders:read",)
 
 
-# What changes while we run
+# Reading the credential again
 
 
-def test_the_credential_is_read_again_as_a_start_would_read_it(tmp_path: Path) -> None:
+def test_the_credential_is_read_again_from_all_its_sources(tmp_path: Path) -> None:
     environ = {"ORDERS_SECRETS_DIR": str(tmp_path), "ORDERS_CALLERS__ANONYMOUS": "true"}
     write(tmp_path / "ORDERS_UPSTREAM__ACCESS_KEY_ID", "id\n")
-    sources = CredentialFiles(environ, dotenv=tmp_path / ".env")
-    before = sources.state()
+    files = CredentialFiles(environ, dotenv=tmp_path / ".env")
     with pytest.raises(SettingsError, match="ORDERS_UPSTREAM__ACCESS_KEY_SECRET: is required"):
-        sources.read()
+        files.read()
     write(tmp_path / "ORDERS_UPSTREAM__ACCESS_KEY_SECRET", CANARY)
-    assert sources.state() != before
-    assert [value.get_secret_value() for value in sources.read()] == ["id", CANARY]
-    assert CANARY not in repr(sources.read())
+    assert [value.get_secret_value() for value in files.read()] == ["id", CANARY]
+    assert CANARY not in repr(files.read())
     write(tmp_path / ".env", "ORDERS_UPSTREAM__ACCESS_KEY_ID=from-dotenv")
-    assert sources.read()[0].get_secret_value() == "from-dotenv"
+    assert files.read()[0].get_secret_value() == "from-dotenv"
 
 
-def test_without_a_folder_of_secrets_nothing_seems_to_change(tmp_path: Path) -> None:
-    sources = CredentialFiles(ENOUGH, dotenv=tmp_path / ".env")
-    before = sources.state()
-    write(tmp_path / ".env", "ORDERS_UPSTREAM__ACCESS_KEY_ID=other")
-    assert sources.state() == before
+def test_the_credential_files_to_watch_are_those_in_the_secrets_directory(tmp_path: Path) -> None:
+    environ = REQUIRED | {"ORDERS_SECRETS_DIR": str(tmp_path)}
+    assert CredentialFiles(environ, dotenv=NO_FILE).paths == (
+        tmp_path / "ORDERS_UPSTREAM__ACCESS_KEY_ID",
+        tmp_path / "ORDERS_UPSTREAM__ACCESS_KEY_SECRET",
+    )
+    assert CredentialFiles(REQUIRED, dotenv=NO_FILE).paths == ()

@@ -1,20 +1,18 @@
-"""Every knob, and where its value comes from: the only reader of the environment.
+"""The settings of one process: their models, validation and sources.
 
-    values    what a value may look like
-    keys      the callers' keys, as they are configured
-    knobs     the settings, group by group, with default and bounds
-    faults    how what is wrong is told: every fault at once, and no value
-    load      option > environment > `.env` > files in ORDERS_SECRETS_DIR
-    rotation  the credential as it stands there now
+    models    the settings by group, with defaults and bounds
+    types     value types: durations, URLs, ports, networks
+    api_keys  the callers' API keys, as digests
+    errors    error messages: all errors at once, one line each, without values
+    sources   command-line options, the environment, `.env` and secret files
 
-Knows nothing of what the rooms do with a value. Imported by cli and main alone.
+`sources` is the only module of the project that reads the environment.
 """
 
 from app.settings.api_keys import SCOPES, ApiKeyConfig, Scope, load_api_keys
 from app.settings.errors import SettingsError, env_name
 from app.settings.models import Settings
-from app.settings.rotation import CredentialFiles
-from app.settings.sources import SandboxSettings, load, load_for_sandbox
+from app.settings.sources import CredentialFiles, SandboxSettings, load, load_for_sandbox
 from app.settings.types import is_loopback
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The callers' keys as they are configured: digests, never keys. Knows no request."""
+"""The callers' API keys as they are configured: a digest of each key, never the key."""
 
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -14,57 +14,66 @@ from pydantic import (
     ValidationError,
 )
 
-from app.settings.errors import build_openapi
-from app.settings.types import Rate, from_json
+from app.settings.errors import describe
+from app.settings.types import Name, Rate, Sha256, from_json
 
 Scope = Literal["orders:read", "payments:read", "orders:raw", "metrics:read", "cache:purge"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class ApiKeyConfig(BaseModel):
-    """One key of one caller. A name may occur twice: that is how a key is rotated."""
+    """One API key of a caller.
+
+    Attributes:
+        name: the caller. Two keys may have the same name, so that a key can be rotated.
+        sha256: the SHA-256 of the key, in hexadecimal.
+        scopes: what the caller may do.
+        expires_at: when the key stops being valid.
+        rate: requests in a unit of time, as `6000/minute`. Not implemented yet.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """Hex of the SHA-256 of the key."""
+    name: Name
+    sha256: Sha256
     scopes: tuple[Scope, ...] = Field(min_length=1)
     expires_at: AwareDatetime | None = None
     rate: Rate | None = None
 
 
-def _each_key_once(entries: tuple[ApiKeyConfig, ...]) -> tuple[ApiKeyConfig, ...]:
+def _unique(entries: tuple[ApiKeyConfig, ...]) -> tuple[ApiKeyConfig, ...]:
     if len({entry.sha256 for entry in entries}) < len(entries):
-        raise ValueError("should have each sha256 once: two entries are the same key")
+        raise ValueError("must have each sha256 once: two entries are the same key")
     return entries
 
 
 ApiKeyList = Annotated[
-    tuple[ApiKeyConfig, ...], BeforeValidator(from_json), AfterValidator(_each_key_once)
+    tuple[ApiKeyConfig, ...], BeforeValidator(from_json), AfterValidator(_unique)
 ]
-_ENTRIES: TypeAdapter[tuple[ApiKeyConfig, ...]] = TypeAdapter(ApiKeyList)
+_API_KEYS: TypeAdapter[tuple[ApiKeyConfig, ...]] = TypeAdapter(ApiKeyList)
 
 
 def load_api_keys(path: Path) -> tuple[ApiKeyConfig, ...]:
-    """The entries of a file that holds what `ORDERS_CALLERS__API_KEYS` would.
+    """Return the API keys in a file, which has the format of `ORDERS_CALLERS__API_KEYS`.
 
     Raises:
-        ValueError: with every fault of the file, and nothing of what it holds.
+        ValueError: the file cannot be read or is invalid. The message has every error and none of
+            the file's content.
     """
     try:
-        return _ENTRIES.validate_python(path.read_text("utf-8"))
+        return _API_KEYS.validate_python(path.read_text("utf-8"))
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False)
-        told = "; ".join(build_openapi(fault, 0) for fault in faults)
-        raise ValueError(f"names a file with faults: {told}") from None
+        details = error.errors(include_input=False, include_url=False)
+        messages = "; ".join(describe(detail, 0) for detail in details)
+        raise ValueError(f"names a file with errors: {messages}") from None
     except (OSError, UnicodeDecodeError):
-        raise ValueError("should name a file that can be read") from None
+        raise ValueError("must name a readable file") from None
 
 
-def _with_entries(path: Path) -> Path:
+def _readable(path: Path) -> Path:
     load_api_keys(path)
     return path
 
 
-KeysFile = Annotated[Path, AfterValidator(_with_entries)]
+ApiKeysFile = Annotated[Path, AfterValidator(_readable)]
+"""A file of API keys that can be read and is valid."""

@@ -1,6 +1,7 @@
-"""The settings, group by group, with unit, default and bounds. Knows not where a value comes from.
+"""The settings by group, with defaults and bounds.
 
-A knob that is judged by another stands below it: `info.data` holds what stands above.
+`.env.example` explains each of them. A setting whose validity depends on another one is declared
+after it, because `info.data` has the fields declared before.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -16,16 +17,19 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.settings.api_keys import SCOPES, ApiKeyList, KeysFile, Scope
+from app.settings.api_keys import SCOPES, ApiKeyList, ApiKeysFile, Scope
 from app.settings.errors import PREFIX, SettingsError, env_name
 from app.settings.types import (
     CertificatesFile,
+    Currency,
     Host,
     Listener,
+    Name,
     Network,
     Origin,
+    PoolId,
     Port,
     ProxyUrl,
     Rate,
@@ -39,19 +43,21 @@ from app.settings.types import (
 )
 
 
-def _not_built(_: object) -> object:
-    raise ValueError("is not built yet; unset it")
+def _not_implemented(_: object) -> object:
+    raise ValueError("is not implemented yet; remove it")
 
 
-NotImplementedYet = Annotated[Any, AfterValidator(_not_built)]
+NotImplementedYet = Annotated[Any, AfterValidator(_not_implemented)]
 
 
 class _Group(BaseModel):
+    """A group of settings: what stands between `ORDERS_` and `__`."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Upstream(_Group):
-    """The API we call, and who we are to it."""
+    """The upstream API, the credential for it, and how it is called. Timeouts are in seconds."""
 
     allow_http: bool = Field(False, examples=["true"])
     base_url: WebUrl = Field("https://api.genauth.ai", examples=["https://api.genauth.ai"])
@@ -59,11 +65,9 @@ class Upstream(_Group):
     access_key_secret: SecretStr = Field(min_length=1, examples=["<access key secret>"])
     auth: Literal["token", "signature"] = Field("token", examples=["token"])
     brand: Literal["genauth", "authing"] = Field("genauth", examples=["genauth"])
-    pool_id: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["6250f12d5d0000009bcfc784"]
-    )
+    pool_id: PoolId | None = Field(None, examples=["6250f12d5d0000009bcfc784"])
     timezone: Zone = Field("Asia/Shanghai", examples=["Asia/Shanghai"])
-    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", examples=["CNY"])
+    currency: Currency | None = Field(None, examples=["CNY"])
     ca_file: CertificatesFile | None = Field(None, examples=["/etc/ssl/company-ca.pem"])
     proxy: ProxyUrl | None = Field(None, examples=["http://proxy.internal:3128"])
     connect_timeout: Timeout = Field(2, examples=["2"])
@@ -75,36 +79,45 @@ class Upstream(_Group):
 
     @field_validator("base_url")
     @classmethod
-    def _https(cls, value: str, info: ValidationInfo) -> str:
+    def _require_https(cls, value: str, info: ValidationInfo) -> str:
         parts = urlsplit(value)
-        allowed = info.data.get("allow_http", True)  # absent: its own fault is told instead
+        allowed = info.data.get("allow_http", True)  # absent if invalid: one error is enough
         if parts.scheme == "http" and not allowed and not is_loopback(parts.hostname or ""):
             raise ValueError(
-                f"should start with https:// (or set {env_name('upstream', 'allow_http')}=true)"
+                f"must start with https:// (or set {env_name('upstream', 'allow_http')}=true)"
             )
         return value
 
 
 class Cache(_Group):
-    """How long what is held is fresh, stale and kept, in seconds; and how much is held."""
+    """How long a cached answer may be served, in seconds, and how many orders are cached."""
 
     ttl: Seconds = Field(60, ge=1, examples=["60"])
     stale_while_revalidate: Seconds = Field(300, ge=0, examples=["300"])
-    stale_if_error: Seconds = Field(86400, ge=0, examples=["86400"])
+    stale_if_error: Seconds = Field(86400, ge=0, validate_default=True, examples=["86400"])
     no_cache_min_age: Seconds = Field(5, ge=0, examples=["5"])
     max_stale_wait: Timeout = Field(2, examples=["2"])
     max_orders: int = Field(100_000, ge=1, le=50_000_000, examples=["100000"])
     url: StoreUrl | None = Field(None, examples=["rediss://cache.internal:6379/0"])
 
+    @field_validator("stale_if_error")
+    @classmethod
+    def _cover_stale_while_revalidate(cls, value: float, info: ValidationInfo) -> float:
+        # Both count from the end of the TTL (RFC 5861).
+        if value < info.data.get("stale_while_revalidate", 0):
+            variable = env_name("cache", "stale_while_revalidate")
+            raise ValueError(f"must be at least {variable}: both count from the end of the TTL")
+        return value
+
 
 class Callers(_Group):
-    """Who may ask."""
+    """Who may call the API."""
 
     api_keys: ApiKeyList = Field(
         (),
         examples=['[{"name":"dashboard","sha256":"<64 hex digits>","scopes":["orders:read"]}]'],
     )
-    api_keys_file: KeysFile | None = Field(None, examples=["/run/secrets/orders-keys.json"])
+    api_keys_file: ApiKeysFile | None = Field(None, examples=["/run/secrets/orders-keys.json"])
     rate: Rate = Field("6000/minute", examples=["6000/minute"])
     scan_rate: Rate = Field("60/minute", examples=["60/minute"])
     detail_rate: Rate = Field("120/minute", examples=["120/minute"])
@@ -115,32 +128,33 @@ class Callers(_Group):
 
     @field_validator("anonymous")
     @classmethod
-    def _somebody_may_ask(cls, value: bool, info: ValidationInfo) -> bool:
-        given = (info.data.get(name, "faulty") for name in ("api_keys", "api_keys_file"))
-        if not value and not any(given):
+    def _require_authentication(cls, value: bool, info: ValidationInfo) -> bool:
+        # An invalid setting is absent from the data, and has an error of its own.
+        configured = (info.data.get(name, "invalid") for name in ("api_keys", "api_keys_file"))
+        if not value and not any(configured):
             raise ValueError(
-                f"nobody could be let in: set {env_name('callers', 'api_keys')}"
-                f" (`orders-bff keys new NAME` makes one) or"
-                f" {env_name('callers', 'api_keys_file')}, or let everyone in"
+                f"no caller could authenticate: set {env_name('callers', 'api_keys')}"
+                f" (`orders-bff keys new NAME` creates an entry) or"
+                f" {env_name('callers', 'api_keys_file')}, or allow anonymous callers"
             )
         return value
 
 
 class Login(_Group):
-    """Login in the browser: not built yet, so it has no settings, and any is refused."""
+    """Sign-in in the browser. Not implemented yet: any setting of it is an error."""
 
 
 class Cors(_Group):
-    """Which browsers' pages may ask."""
+    """Which web pages of other origins may call the API (CORS)."""
 
     origins: Annotated[tuple[Origin, ...], BeforeValidator(from_json)] = Field(
         (), examples=['["https://dashboard.example.com"]']
     )
-    api_keys: bool = Field(True, examples=["false"])
+    api_keys: bool = Field(False, examples=["true"])
 
 
 class Server(_Group):
-    """Where we listen, and how we stop."""
+    """The listening socket, its limits and timeouts (in seconds), and the shutdown."""
 
     host: Host = Field("127.0.0.1", examples=["127.0.0.1"])
     port: Port = Field(8000, examples=["8000"])
@@ -161,42 +175,56 @@ class Server(_Group):
 
 
 class Metrics(_Group):
-    """A listener of its own for /metrics."""
+    """The separate listener for /metrics."""
 
     listen: Listener | None = Field(None, examples=["127.0.0.1:9100"])
 
 
 class Docs(_Group):
-    """The pages for people: /docs, /openapi.json and the like."""
+    """The documentation pages: /docs and /openapi.json."""
 
     enabled: bool = Field(True, examples=["false"])
 
 
 class Log(_Group):
-    """What is written to standard output, and how."""
+    """The log on standard output."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
     format: Literal["auto", "json", "text"] = Field("auto", examples=["json"])
 
 
-NOT_IMPLEMENTED: tuple[tuple[str, str], ...] = (
+NOT_IMPLEMENTED: tuple[tuple[str, ...], ...] = (
+    ("name",),
     ("cache", "url"),
     ("callers", "rate"),
     ("callers", "scan_rate"),
     ("callers", "detail_rate"),
+    ("server", "trusted_proxies"),
     ("metrics", "listen"),
 )
-"""Known and judged, but without effect until what they steer is built."""
+"""Settings that are validated but have no effect, because their feature is not implemented yet."""
 
 
 class Settings(BaseSettings):
-    """All settings of one proxy. Made by `load`, or by `documented`; frozen."""
+    """All settings of one process. Frozen; built by `load` or `for_openapi`.
+
+    Attributes:
+        sandbox: every caller has every scope without a key. Set by `serve --sandbox` on a loopback
+            address; no variable sets it.
+    """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", hide_input_in_errors=True, env_prefix=PREFIX
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_nested_max_split=1,
+        # JSON is decoded by the types, so that all errors are reported together.
+        enable_decoding=False,
     )
 
-    name: str = Field("orders", pattern=r"^[A-Za-z0-9._-]{1,64}$", examples=["orders"])
+    name: Name = Field("orders", examples=["orders"])
     upstream: Upstream
     cache: Cache
     callers: Callers
@@ -207,48 +235,63 @@ class Settings(BaseSettings):
     docs: Docs
     log: Log
     sandbox: bool = Field(False, exclude=True)
-    """Set by `serve --sandbox` on loopback, by no variable: every scope without a key."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  called with these names
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Use the arguments only: `load` is given the environment and reads the sources itself."""
+        return (init_settings,)
 
     @classmethod
     def for_openapi(cls) -> Self:
-        """The defaults, with a credential that is none: enough to write the OpenAPI document."""
+        """Return the defaults with a placeholder credential, enough to write `openapi.json`."""
         groups: dict[str, Any] = {group: {} for group in cls.group_names()}
         groups["upstream"] = {"access_key_id": "none", "access_key_secret": "none"}
         groups["callers"] = {"anonymous": True}
-        return cls(_build_sources=((InitSettingsSource(cls, groups),), {}))
+        return cls(**groups)
 
     @staticmethod
     def no_valid_key_error() -> SettingsError:
-        """The refusal of a start at which each key that there is has expired, or there is none."""
-        told = (
-            "nobody could be let in: no key is good now (all have expired, or the file of keys"
-            " has none); `orders-bff keys new NAME` makes one"
+        """Return the error of a start at which no API key is valid and anonymous access is off."""
+        message = (
+            "no caller could authenticate: every API key has expired, or the file of API keys is"
+            " empty; `orders-bff keys new NAME` creates an entry"
         )
-        return SettingsError([f"{env_name('callers', 'api_keys')}: {told}"])
+        return SettingsError([f"{env_name('callers', 'api_keys')}: {message}"])
 
     @classmethod
     def group_names(cls) -> tuple[str, ...]:
-        """The names of the groups: what may stand between `ORDERS_` and `__`."""
+        """Return the names of the groups: what may stand between `ORDERS_` and `__`."""
         fields = cls.model_fields.items()
         return tuple(name for name, field in fields if field.is_required())
 
     def anonymous_scopes(self) -> tuple[Scope, ...]:
-        """What a caller without a key may do; empty where nobody may ask without one."""
+        """Return the scopes of a caller without a key; none if a key is required."""
         if self.sandbox:
             return SCOPES
         return ("orders:read",) if self.callers.anonymous else ()
 
-    def idle(self) -> tuple[str, ...]:
-        """A line for each setting that is set and does nothing yet."""
-        return tuple(
-            f"{env_name(group, name)} is set, but does nothing yet"
-            for group, name in NOT_IMPLEMENTED
-            if name in getattr(self, group).model_fields_set
-        )
+    def unimplemented(self) -> tuple[str, ...]:
+        """Return a warning for each setting that is set but has no effect yet."""
+        names = [env_name(*path) for path in NOT_IMPLEMENTED if self._is_set(path)]
+        if any(entry.rate for entry in self.callers.api_keys):
+            names.append(f"`rate` in {env_name('callers', 'api_keys')}")
+        return tuple(f"{name} is set but not implemented yet: it has no effect" for name in names)
+
+    def _is_set(self, path: tuple[str, ...]) -> bool:
+        *groups, name = path
+        group: BaseModel = getattr(self, groups[0]) if groups else self
+        return name in group.model_fields_set
 
     def warnings(self) -> tuple[str, ...]:
-        """What to say at each start: a credential sent in clear, and the idle settings."""
+        """Return the warnings to log at each start: an unencrypted upstream, unused settings."""
         parts = urlsplit(self.upstream.base_url)
-        in_clear = parts.scheme == "http" and not is_loopback(parts.hostname or "")
-        told = f"{env_name('upstream', 'base_url')} is http: the credential travels in clear"
-        return (*((told,) if in_clear else ()), *self.idle())
+        unencrypted = parts.scheme == "http" and not is_loopback(parts.hostname or "")
+        message = f"{env_name('upstream', 'base_url')} is http: the credential is sent unencrypted"
+        return (*((message,) if unencrypted else ()), *self.unimplemented())

@@ -1,6 +1,10 @@
-"""Where settings come from: option, environment, `.env`, secret files, in this order.
+"""Where settings are read: options, then the environment, `.env` and secret files.
 
-Nobody else reads the environment.
+An earlier source has precedence. No other module reads the environment.
+
+pydantic-settings' `EnvSettingsSource` turns variables into groups of values. Its sources for `.env`
+and secret files are not used: the first expands `${…}` in values; the second reads every file in
+the directory, skips links that lead out of it, and fails at the first file that it cannot read.
 """
 
 import os
@@ -10,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
-from pydantic import ValidationError
-from pydantic_settings import InitSettingsSource
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import EnvSettingsSource
 
 from app.settings.errors import PREFIX, SettingsError, env_name, example_values, format_errors
 from app.settings.models import Settings
@@ -20,33 +24,14 @@ from app.settings.types import is_loopback
 SECRETS_DIR = "ORDERS_SECRETS_DIR"
 DOTENV = Path(".env")
 
-_WHERE_THE_UPSTREAM_IS = (
+_UPSTREAM_ADDRESS_FIELDS = (
     "allow_http", "base_url", "access_key_id", "access_key_secret", "pool_id", "ca_file", "proxy",
 )  # fmt: skip
 
 
-Origin = dict[str, Any]
-"""What one origin says: every group, each with the knobs that are set there."""
-
-
-def _sorted(variables: Mapping[str, str | None]) -> Origin:
-    """Variables by name, sorted into groups. An empty one is absent."""
-    origin: Origin = {group: {} for group in Settings.group_names()}
-    for name, value in variables.items():
-        text = (value or "").strip()
-        if not text or name != name.upper() or not name.startswith(PREFIX):
-            continue
-        group, nested, knob = name.removeprefix(PREFIX).lower().partition("__")
-        if nested and group in origin:
-            origin[group][knob] = text
-        elif group == "name" and not nested:
-            origin["name"] = text
-    return origin
-
-
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
-    """Settings for `serve --sandbox`, and the variables that were set and are ignored."""
+    """Settings of `serve --sandbox`, and the variables that are set but ignored."""
 
     settings: Settings
     ignored: tuple[str, ...]
@@ -55,18 +40,17 @@ class SandboxSettings:
 def load(
     environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV, **options: Any
 ) -> Settings:
-    """The settings of this process.
+    """Return the settings of this process.
 
     Args:
-        environ: the environment; the process's own where none is given.
-        dotenv: a file of variables, which need not exist.
-        options: groups that beat every variable, as `server={"port": 9000}`.
+        environ: the environment; by default that of the process.
+        dotenv: the `.env` file, which need not exist.
+        options: values with precedence over all variables, as `server={"port": 9000}`.
 
     Raises:
-        SettingsError: with every fault there is.
+        SettingsError: with every error there is.
     """
-    faults: list[str] = []
-    return _judge(options, _origins(environ, dotenv, faults), faults)
+    return _validate(_read(environ, dotenv), options)
 
 
 def load_for_sandbox(
@@ -76,9 +60,9 @@ def load_for_sandbox(
     dotenv: Path = DOTENV,
     **options: Any,
 ) -> SandboxSettings:
-    """The settings of this process, with the embedded upstream in place of the configured one.
+    """Return the settings of this process with the embedded upstream instead of the configured one.
 
-    Bound to loopback, callers without a key have every scope; elsewhere nothing is given away.
+    On a loopback address callers have every scope without a key; elsewhere they need one as usual.
 
     Args:
         upstream: `base_url`, `access_key_id` and `access_key_secret` of the embedded upstream.
@@ -87,73 +71,126 @@ def load_for_sandbox(
         options: as for `load`.
 
     Raises:
-        SettingsError: with every fault there is.
+        SettingsError: with every error there is.
     """
-    faults: list[str] = []
-    origins = _origins(environ, dotenv, faults)
-    replaced = dict.fromkeys(_WHERE_THE_UPSTREAM_IS) | {"allow_http": False} | dict(upstream)
+    read = _read(environ, dotenv)
+    replaced = dict.fromkeys(_UPSTREAM_ADDRESS_FIELDS) | {"allow_http": False} | dict(upstream)
     options["upstream"] = options.get("upstream", {}) | replaced
-    hosts = (origin.get("server", {}).get("host") for origin in (options, *origins))
-    if is_loopback(next(filter(None, hosts), "127.0.0.1")):
+    server = read.values["server"] | options.get("server", {})
+    if is_loopback(server.get("host", "127.0.0.1")):
         options["callers"] = options.get("callers", {}) | {"anonymous": True}
         options["sandbox"] = True
     return SandboxSettings(
-        settings=_judge(options, origins, faults),
+        settings=_validate(read, options),
         ignored=tuple(
-            env_name("upstream", knob)
-            for knob in _WHERE_THE_UPSTREAM_IS
-            if any(knob in origin["upstream"] for origin in origins)
+            env_name("upstream", name)
+            for name in _UPSTREAM_ADDRESS_FIELDS
+            if name in read.values["upstream"]
         ),
     )
 
 
-def secrets_dir(environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV) -> Path | None:
-    """The folder of secret files, if one is set. Arguments as for `load`."""
+class CredentialFiles:
+    """The sources of the upstream credential, for reading it again while the proxy runs.
+
+    The arguments are those of `load`.
+
+    Attributes:
+        paths: the files in `ORDERS_SECRETS_DIR` that have the credential; none without a directory.
+            They need not exist.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV, **options: Any
+    ) -> None:
+        self._environ = environ
+        self._dotenv = dotenv
+        self._options = options
+        directory = _read(environ, dotenv).secrets_dir
+        names = (env_name("upstream", name) for name in ("access_key_id", "access_key_secret"))
+        self.paths = tuple(directory / name for name in names) if directory else ()
+
+    def read(self) -> tuple[SecretStr, SecretStr]:
+        """Return access key id and secret as a start would read them now.
+
+        Raises:
+            SettingsError: the settings are invalid now.
+        """
+        upstream = load(self._environ, dotenv=self._dotenv, **self._options).upstream
+        return upstream.access_key_id, upstream.access_key_secret
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read: values by group, the directory of secret files, errors of the sources."""
+
+    values: dict[str, Any]
+    secrets_dir: Path | None
+    errors: list[str]
+
+
+def _read(environ: Mapping[str, str] | None, dotenv: Path) -> _Read:
     environ = os.environ if environ is None else environ
-    named = environ.get(SECRETS_DIR) or _dotenv(dotenv, []).get(SECRETS_DIR)
-    return Path(named) if named else None
+    errors: list[str] = []
+    from_dotenv = _read_dotenv(dotenv, errors)
+    named = environ.get(SECRETS_DIR) or from_dotenv.get(SECRETS_DIR)
+    secrets_dir = Path(named) if named else None
+    from_files = _read_secret_files(secrets_dir, errors) if secrets_dir else {}
+    variables: dict[str, str] = {}
+    for source in (from_files, from_dotenv, environ):
+        # An empty variable is not set, so it does not replace that of another source.
+        variables |= {name: text for name in source if (text := (source[name] or "").strip())}
+    return _Read(_by_group(variables), secrets_dir, errors)
 
 
-def _judge(options: dict[str, Any], origins: list[Origin], faults: list[str]) -> Settings:
-    sources = tuple(InitSettingsSource(Settings, origin) for origin in (options, *origins))
+def _read_dotenv(path: Path, errors: list[str]) -> Mapping[str, str | None]:
     try:
-        settings = Settings(_build_sources=(sources, {}))
-    except ValidationError as error:
-        told = format_errors(
-            error.errors(include_url=False, include_input=False), example_values(Settings)
-        )
-        raise SettingsError([*faults, *told]) from None
-    if faults:
-        raise SettingsError(faults)
-    return settings
-
-
-def _origins(environ: Mapping[str, str] | None, dotenv: Path, faults: list[str]) -> list[Origin]:
-    """Every origin of variables, the strongest first; what cannot be read is added to `faults`."""
-    environ = os.environ if environ is None else environ
-    filed = _dotenv(dotenv, faults)
-    folder = secrets_dir(environ, dotenv=dotenv)
-    files = _secret_files(folder, faults) if folder else {}
-    return [_sorted(environ), _sorted(filed), _sorted(files)]
-
-
-def _dotenv(path: Path, faults: list[str]) -> dict[str, str | None]:
-    try:
-        # No interpolation: a `$` in a secret is a `$`.
         return dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError):
-        faults.append(f"{path.name}: cannot be read. Example: see .env.example")
+        errors.append(f"{path.name}: cannot be read. Example: see .env.example")
         return {}
 
 
-def _secret_files(folder: Path, faults: list[str]) -> dict[str, str]:
-    if not folder.is_dir():
-        faults.append(f"{SECRETS_DIR}: should name a folder. Example: {SECRETS_DIR}=/run/secrets")
+def _read_secret_files(directory: Path, errors: list[str]) -> Mapping[str, str]:
+    if not directory.is_dir():
+        errors.append(f"{SECRETS_DIR}: must name a directory. Example: {SECRETS_DIR}=/run/secrets")
         return {}
-    values = {}
-    for path in sorted(folder.glob(f"{PREFIX}*")):
+    texts = {}
+    for path in sorted(directory.glob(f"{PREFIX}*")):
         try:
-            values[path.name] = path.read_text("utf-8")
+            texts[path.name] = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            faults.append(f"{path.name}: its file in {SECRETS_DIR} cannot be read")
-    return values
+            errors.append(f"{path.name}: its file in {SECRETS_DIR} cannot be read")
+    return texts
+
+
+def _by_group(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values by group: `ORDERS_CACHE__TTL` becomes `{"cache": {"ttl": …}}`.
+
+    A group is there if none of its variables is set, too. Names that are neither a setting nor in a
+    group are left out: Kubernetes injects `ORDERS_PORT` and the like for a service called `orders`.
+    """
+    known = example_values(Settings)
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {
+        name.lower(): text
+        for name, text in variables.items()
+        if name == name.upper() and (name in known or "__" in name)
+    }
+    return {group: {} for group in Settings.group_names()} | source()
+
+
+def _validate(read: _Read, options: Mapping[str, Any]) -> Settings:
+    values = read.values | {
+        name: read.values[name] | value if isinstance(value, dict) else value
+        for name, value in options.items()
+    }
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        messages = format_errors(details, example_values(Settings))
+        raise SettingsError([*read.errors, *messages]) from None
+    if read.errors:
+        raise SettingsError(read.errors)
+    return settings

@@ -1,4 +1,4 @@
-"""What a value may look like. Knows no setting by name, and never repeats a value it refuses."""
+"""Types of settings values. An error message never repeats the value."""
 
 import ipaddress
 import json
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` can only be this machine."""
+    """Return whether `host` is a loopback address or `localhost`."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -21,92 +21,125 @@ def is_loopback(host: str) -> bool:
 
 
 def from_json(value: object) -> object:
+    """Return what a JSON text contains; anything but a text is returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise ValueError("should be a JSON list") from None
+        raise ValueError("must be a JSON list") from None
 
 
-def _zone(value: str) -> str:
+def _matches(pattern: str, message: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+def _check_zone(value: str) -> str:
     try:
         return ZoneInfo(value).key
     except (ValueError, OSError, LookupError):  # not a path, a folder of zones, no such zone
-        raise ValueError("should be an IANA time zone") from None
+        raise ValueError("must be an IANA time zone") from None
 
 
-def _url(value: str, *schemes: str) -> str:
-    """`value` without slashes at its end, if it is a URL of one of `schemes` that names a host."""
+def _check_url(value: str, *schemes: str) -> str:
+    """Return `value` without trailing slashes if it is a URL with a host and one of `schemes`."""
     try:
         parts = urlsplit(value)
-        named = bool(parts.hostname) and parts.port != 0
+        has_address = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        named = False
-    if not named or parts.scheme not in schemes or not re.fullmatch(r"[!-~]+", value):
-        raise ValueError(f"should be a URL that starts with {':// or '.join(schemes)}://")
+        has_address = False
+    if not has_address or parts.scheme not in schemes or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError(f"must be a URL that starts with {':// or '.join(schemes)}://")
     return value.rstrip("/")
 
 
-def _web_url(value: str) -> str:
+def _check_web_url(value: str) -> str:
     if re.search(r"[@?#]", value):
-        raise ValueError("should carry no user, no query and no fragment")
-    return _url(value, "https", "http")
+        raise ValueError("must not have a user, a query or a fragment")
+    return _check_url(value, "https", "http")
 
 
-def _proxy(value: SecretStr) -> SecretStr:
-    return SecretStr(_url(value.get_secret_value(), "http", "https"))
+def _check_proxy(value: SecretStr) -> SecretStr:
+    return SecretStr(_check_url(value.get_secret_value(), "http", "https"))
 
 
-def _store(value: SecretStr) -> SecretStr:
-    return SecretStr(_url(value.get_secret_value(), "redis", "rediss"))
+def _check_store(value: SecretStr) -> SecretStr:
+    return SecretStr(_check_url(value.get_secret_value(), "redis", "rediss"))
 
 
-def _origin(value: str) -> str:
+def _check_origin(value: str) -> str:
     exact = re.fullmatch(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[1-9][0-9]{0,4})?", value)
     if not exact or exact[3] == {"https": ":443", "http": ":80"}[exact[1]]:
         raise ValueError(
-            "should be exact origins as browsers send them: scheme, host in lower case, port"
+            "must be an exact origin as browsers send it: scheme, host in lower case, and the port"
             " unless it is the default; `*`, `null`, patterns and paths are refused"
         )
     return value
 
 
-def _network(value: str) -> str:
+def _check_network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value, strict=False))
     except ValueError:
-        raise ValueError("should be IP addresses or networks") from None
+        raise ValueError("must be an IP address or a network") from None
 
 
-def _listener(value: str) -> str:
+def _check_listener(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError("should be host:port")
+        raise ValueError("must be host:port")
     return value
 
 
-def _certificates(path: Path) -> Path:
+def _check_certificates(path: Path) -> Path:
     try:
         ssl.create_default_context(cafile=path)
-    except OSError:  # what ssl raises is an OSError too
-        raise ValueError("should name a file of PEM certificates") from None
+    except OSError:  # ssl.SSLError is an OSError too
+        raise ValueError("must name a file of PEM certificates") from None
     return path
 
 
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 Timeout = Annotated[Seconds, Field(gt=0)]
-Rate = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8}/(second|minute|hour))$")]
-"""Calls in a time, as `6000/minute`; `0` is off."""
+"""Seconds, more than 0."""
+Name = Annotated[
+    str,
+    _matches(
+        r"[A-Za-z0-9._-]{1,64}", "must be 1 to 64 letters, digits, dots, underscores or hyphens"
+    ),
+]
+Sha256 = Annotated[str, _matches(r"[0-9a-f]{64}", "must be 64 hexadecimal digits in lower case")]
+PoolId = Annotated[
+    str,
+    _matches(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, underscores or hyphens"),
+]
+Currency = Annotated[
+    str, _matches(r"[A-Z]{3}", "must be an ISO 4217 code: three letters in upper case")
+]
+Rate = Annotated[
+    str,
+    _matches(
+        r"0|[1-9][0-9]{0,8}/(second|minute|hour)",
+        "must be a number per second, minute or hour, as 6000/minute, or 0 for no limit",
+    ),
+]
+"""Requests in a unit of time, as `6000/minute`; `0` disables the limit."""
 Port = Annotated[int, Field(ge=0, le=65535)]
-Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:\[\]-]+$")]
-Zone = Annotated[str, AfterValidator(_zone)]
-WebUrl = Annotated[str, AfterValidator(_web_url)]
-ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
-"""Secret, because a proxy's URL may carry its password."""
-StoreUrl = Annotated[SecretStr, AfterValidator(_store)]
-"""Secret, because a store's URL may carry its password."""
-Origin = Annotated[str, AfterValidator(_origin)]
-Network = Annotated[str, AfterValidator(_network)]
-Listener = Annotated[str, AfterValidator(_listener)]
-CertificatesFile = Annotated[Path, AfterValidator(_certificates)]
+Host = Annotated[str, _matches(r"[A-Za-z0-9._:\[\]-]+", "must be a host name or an IP address")]
+Zone = Annotated[str, AfterValidator(_check_zone)]
+WebUrl = Annotated[str, AfterValidator(_check_web_url)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_check_proxy)]
+"""A secret, because the URL may contain a password."""
+StoreUrl = Annotated[SecretStr, AfterValidator(_check_store)]
+"""A secret, because the URL may contain a password."""
+Origin = Annotated[str, AfterValidator(_check_origin)]
+Network = Annotated[str, AfterValidator(_check_network)]
+Listener = Annotated[str, AfterValidator(_check_listener)]
+CertificatesFile = Annotated[Path, AfterValidator(_check_certificates)]

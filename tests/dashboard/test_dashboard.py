@@ -513,7 +513,9 @@ async def test_a_copy_on_another_origin_works_if_cors_allows_it(
     page = failing_dashboard.page
     async with (
         serving(copied_dashboard()) as copy,
-        deployment_with_api_key(ORDERS_CORS__ORIGINS=json.dumps([copy])) as deployment,
+        deployment_with_api_key(
+            ORDERS_CORS__ORIGINS=json.dumps([copy]), ORDERS_CORS__API_KEYS="true"
+        ) as deployment,
     ):
         await page.goto(f"{copy}/?status=completed")
         await page.get_by_label("API URL").fill(deployment.origin)

@@ -182,7 +182,7 @@ class KeysFile:
     def read(self, path: Path) -> Sequence[ApiKey]:
         self.reads += 1
         if not path.exists():
-            raise ValueError("should name a file that can be read")
+            raise ValueError("must name a readable file")
         texts = path.read_text("utf-8").split("\n")
         if "faulty" in texts:
             raise ValueError("names a file with faults: entry 1")
