@@ -1,7 +1,7 @@
-"""Nothing of a credential, a token, a caller's key or the upstream's own words is told to anybody.
+"""Credentials, tokens, API keys and upstream messages appear in no response and no log line.
 
-Each of them is a canary here, and all that is written and answered is searched for it: under every
-fault of the sandbox, with both schemes, at start-up, and where our own code fails.
+Each of them is a canary, and everything that is logged or sent is searched for it: under every
+fault of the sandbox, with both authentication schemes, at the start, and when our own code fails.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ OPTIONS = Options(
     access_key_id="canary-key-id-5a4db0c0", access_key_secret="canary-secret-a05ec7f1"
 )
 KEY = "obff_canary-of-a-caller-0123456789"
-CHOSEN = "CHOSEN-BY-A-CALLER-77"
-NOWHERE = Path("/nowhere/.env")
+CALLER_VALUE = "CHOSEN-BY-A-CALLER-77"
+NO_DOTENV = Path("/missing/.env")
 
 SECRETS = (OPTIONS.access_key_id, OPTIONS.access_key_secret, "eyJ", "Bearer e", KEY)
-UPSTREAM_WORDS = (
+UPSTREAM_MESSAGES = (
     "沙箱故障",
     "Injected by the sandbox",
     "duplicate key value",
@@ -52,7 +52,7 @@ UPSTREAM_WORDS = (
         for text in (one.zh, one.en)
     ),
 )
-"""Its messages; they can carry raw database text."""
+"""Messages of the upstream, which can contain raw database text."""
 
 FAULTS = (
     "latency=0.05",
@@ -79,27 +79,27 @@ FAULTS = (
     "hang",
     "hang,path=get-management-token",
 )
-QUESTIONS = (
+PATHS = (
     "/v1/orders",
-    f"/v1/orders?page={CHOSEN}&{CHOSEN}=1",
-    f"/v1/orders?status=paid&q={CHOSEN}",
+    f"/v1/orders?page={CALLER_VALUE}&{CALLER_VALUE}=1",
+    f"/v1/orders?status=paid&q={CALLER_VALUE}",
     "/v1/orders?include=raw&include=origin&include=rev",
-    f"/v1/orders/summary?q={CHOSEN}",
+    f"/v1/orders/summary?q={CALLER_VALUE}",
     "/v1/orders/export?format=ndjson",
-    f"/v1/orders/changes?since={CHOSEN}",
-    f"/v1/orders/{CHOSEN}",
-    f"/v1/orders/{CHOSEN}/payment",
+    f"/v1/orders/changes?since={CALLER_VALUE}",
+    f"/v1/orders/{CALLER_VALUE}",
+    f"/v1/orders/{CALLER_VALUE}/payment",
     "/v1/me",
-    f"/v1/{CHOSEN}",
+    f"/v1/{CALLER_VALUE}",
     "/readyz",
     "/metrics",
 )
-ASKED_WITH = {
+REQUEST_HEADERS = {
     "X-API-Key": KEY,
     "Cache-Control": "no-cache",
-    "User-Agent": CHOSEN,
-    "Referer": f"https://example.com/{CHOSEN}",
-    "Cookie": f"session={CHOSEN}",
+    "User-Agent": CALLER_VALUE,
+    "Referer": f"https://example.com/{CALLER_VALUE}",
+    "Cookie": f"session={CALLER_VALUE}",
 }
 
 
@@ -114,105 +114,106 @@ def settings_of(base_url: str, scheme: Scheme, *, hangs: bool = False) -> Settin
         "ORDERS_UPSTREAM__ACCESS_KEY_ID": OPTIONS.access_key_id,
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": OPTIONS.access_key_secret,
         "ORDERS_UPSTREAM__AUTH": scheme,
-        # Nobody waits for what never comes; all else has its time, however busy the machine is.
+        # Short only for faults that never answer, so that a busy machine causes no timeouts.
         "ORDERS_UPSTREAM__READ_TIMEOUT": "0.3" if hangs else "10",
         "ORDERS_UPSTREAM__DEADLINE": "1" if hangs else "20",
         "ORDERS_CALLERS__API_KEYS": json.dumps([entry]),
         "ORDERS_LOG__LEVEL": "debug",
     }
-    return load(environ, dotenv=NOWHERE)
+    return load(environ, dotenv=NO_DOTENV)
 
 
-async def answered(settings: Settings, transport: AsyncBaseTransport | None = None) -> str:
-    """All that callers get of a proxy, headers and bodies."""
+async def responses_of(settings: Settings, transport: AsyncBaseTransport | None = None) -> str:
+    """Request every path; return status, headers and body of all responses."""
     app = create_app(settings, transport=transport)
     async with (
         app.api.router.lifespan_context(app.api),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://localhost", headers=ASKED_WITH
-        ) as caller,
+            transport=httpx.ASGITransport(app), base_url="http://localhost", headers=REQUEST_HEADERS
+        ) as client,
     ):
-        stranger = caller.get("/v1/orders", headers={"X-API-Key": f"{KEY}-mistyped"})
-        responses = await asyncio.gather(*map(caller.get, QUESTIONS), stranger)
-    return "\n".join(f"{one.status_code} {one.headers} {one.text}" for one in responses)
+        unauthenticated = client.get("/v1/orders", headers={"X-API-Key": f"{KEY}-mistyped"})
+        responses = await asyncio.gather(*map(client.get, PATHS), unauthenticated)
+    return "\n".join(
+        f"{response.status_code} {response.headers} {response.text}" for response in responses
+    )
 
 
 @pytest.fixture
 def logged() -> "Iterator[Logged]":
     with (
-        logging_to("json", level="debug") as for_machines,
-        logging_to("text", level="debug") as for_people,
+        logging_to("json", level="debug") as json_log,
+        logging_to("text", level="debug") as text_log,
     ):
-        yield Logged(lambda: for_machines.text() + for_people.text())
+        yield Logged(lambda: json_log.text() + text_log.text())
 
 
 class Logged:
-    """The log as it is written in both layouts, with all that can be said switched on."""
+    """The log in both formats, at the lowest level."""
 
     def __init__(self, text: Callable[[], str]) -> None:
         self.text = text
 
 
-def test_every_fault_of_the_sandbox_is_tried() -> None:
+def test_every_kind_of_fault_is_covered() -> None:
     assert {fault.partition("=")[0].partition(",")[0] for fault in FAULTS} == set(KINDS)
 
 
 @pytest.mark.parametrize("scheme", ["token", "signature"])
-async def test_under_no_fault_is_anything_told(scheme: Scheme, logged: Logged) -> None:
-    async def under(*faults: str) -> None:
+async def test_no_fault_exposes_a_canary(scheme: Scheme, logged: Logged) -> None:
+    async def check(*faults: str) -> None:
         async with SandboxServer(OPTIONS, clock=SystemClock()) as upstream:
             upstream.sandbox.inject(*faults)
             hangs = any("hang" in fault for fault in faults)
-            told = await answered(settings_of(upstream.base_url, scheme, hangs=hangs))
+            output = await responses_of(settings_of(upstream.base_url, scheme, hangs=hangs))
             for fault in upstream.sandbox.faults.to_dicts():
                 assert fault["hits"] or (scheme == "signature" and fault["path"] == TOKEN), faults
-            assert [one for one in (*SECRETS, *UPSTREAM_WORDS) if one in told] == [], faults
+            assert [one for one in (*SECRETS, *UPSTREAM_MESSAGES) if one in output] == [], faults
 
-    await asyncio.gather(under(), *(under(fault) for fault in FAULTS))
-    assert [one for one in (*SECRETS, *UPSTREAM_WORDS) if one in logged.text()] == []
-    assert CHOSEN not in logged.text()
+    await asyncio.gather(check(), *(check(fault) for fault in FAULTS))
+    assert [one for one in (*SECRETS, *UPSTREAM_MESSAGES) if one in logged.text()] == []
+    assert CALLER_VALUE not in logged.text()
     assert '"event":"request"' in logged.text()
 
 
-async def test_a_fault_of_ours_shows_nothing_of_what_was_at_hand(logged: Logged) -> None:
-    class Faulty(AsyncBaseTransport):
+async def test_an_internal_error_exposes_nothing(logged: Logged) -> None:
+    class FailingTransport(AsyncBaseTransport):
         async def handle_async_request(self, request: Request) -> Response:
             body = (await request.aread()).decode()
             raise RuntimeError(f"{body} {request.headers['authorization']}")
 
-    told = await answered(settings_of("http://127.0.0.1:9", "signature"), Faulty())
-    assert "internal_error" in told
+    output = await responses_of(settings_of("http://127.0.0.1:9", "signature"), FailingTransport())
+    assert "internal_error" in output
     assert '"error":"RuntimeError"' in logged.text()
-    assert [one for one in SECRETS if one in told + logged.text()] == []
+    assert [one for one in SECRETS if one in output + logged.text()] == []
 
 
-async def test_raw_database_text_goes_nowhere(logged: Logged) -> None:
+async def test_database_text_of_the_upstream_is_not_passed_on(logged: Logged) -> None:
     upstream = ScriptedUpstream()
     for status in (400, 422, 500, 200):
         upstream.fail_next(status, times=20)
-        told = await answered(settings_of("http://127.0.0.1:9", "token"), upstream.transport)
-        assert [one for one in UPSTREAM_WORDS if one in told + logged.text()] == []
+        output = await responses_of(settings_of("http://127.0.0.1:9", "token"), upstream.transport)
+        assert [one for one in UPSTREAM_MESSAGES if one in output + logged.text()] == []
 
 
-# At the start
+# Settings
 
 
-def test_a_secret_in_the_wrong_variable_is_not_repeated(tmp_path: Path) -> None:
+def test_a_secret_in_the_wrong_variable_is_not_shown(tmp_path: Path) -> None:
     canary = OPTIONS.access_key_secret
     for name in (*example_values(Settings), "ORDERS_CACHE__NO_SUCH", "ORDERS_LOGIN__X"):
-        try:
-            load({name: canary}, dotenv=NOWHERE)
-        except SettingsError:
-            assert canary not in traceback.format_exc(), name
+        with pytest.raises(SettingsError) as raised:
+            load({name: canary}, dotenv=NO_DOTENV)
+        assert canary not in "".join(traceback.format_exception(raised.value)), name
     file = tmp_path / "keys.json"
     for text in (canary, json.dumps([canary]), json.dumps([{canary: canary, "name": canary}])):
         file.write_text(text, "utf-8")
-        with pytest.raises(SettingsError) as refusal:
-            load({"ORDERS_CALLERS__API_KEYS_FILE": str(file)}, dotenv=NOWHERE)
-        assert canary not in str(refusal.value)
+        with pytest.raises(SettingsError) as raised:
+            load({"ORDERS_CALLERS__API_KEYS_FILE": str(file)}, dotenv=NO_DOTENV)
+        assert canary not in str(raised.value)
 
 
-def test_a_start_that_is_refused_repeats_no_value() -> None:
+def test_a_refused_start_shows_no_value() -> None:
     variables = dict.fromkeys(example_values(Settings), OPTIONS.access_key_secret)
     result = CliRunner().invoke(program(), ["serve"], env=variables)
     assert result.exit_code == 2
@@ -220,24 +221,24 @@ def test_a_start_that_is_refused_repeats_no_value() -> None:
     assert OPTIONS.access_key_secret not in result.output
 
 
-# The doctor, who alone may show the upstream's words
+# doctor, which may show messages of the upstream
 
 
 @pytest.mark.parametrize("scheme", ["token", "signature"])
-async def test_the_doctor_shows_no_secret(scheme: Scheme, logged: Logged) -> None:
-    async def under(fault: str) -> None:
+async def test_doctor_shows_no_secret(scheme: Scheme, logged: Logged) -> None:
+    async def run_doctor(fault: str) -> None:
         async with SandboxServer(OPTIONS, clock=SystemClock()) as upstream:
             upstream.sandbox.inject(fault)
             settings = settings_of(upstream.base_url, scheme, hangs="hang" in fault)
-            examination = Diagnostics(settings, SystemClock())
-            told = str([finding async for finding in examination.run()])
-            assert [secret for secret in SECRETS if secret in told] == [], fault
+            diagnostics = Diagnostics(settings, SystemClock())
+            output = str([check async for check in diagnostics.run()])
+            assert [secret for secret in SECRETS if secret in output] == [], fault
 
-    await asyncio.gather(*(under(fault) for fault in FAULTS))
+    await asyncio.gather(*(run_doctor(fault) for fault in FAULTS))
     assert [secret for secret in SECRETS if secret in logged.text()] == []
 
 
-async def test_an_upstream_that_echoes_the_credential_is_not_repeated(logged: Logged) -> None:
+async def test_a_credential_echoed_by_the_upstream_is_not_shown(logged: Logged) -> None:
     upstream = ScriptedUpstream()
     upstream.keys = {OPTIONS.access_key_id: OPTIONS.access_key_secret}
 
@@ -246,5 +247,5 @@ async def test_an_upstream_that_echoes_the_credential_is_not_repeated(logged: Lo
         return Response(200, json={"statusCode": 500, "message": sent, "requestId": sent})
 
     upstream.answer_with(echo)
-    told = await answered(settings_of("http://127.0.0.1:9", "token"), upstream.transport)
-    assert [secret for secret in SECRETS if secret in told + logged.text()] == []
+    output = await responses_of(settings_of("http://127.0.0.1:9", "token"), upstream.transport)
+    assert [secret for secret in SECRETS if secret in output + logged.text()] == []

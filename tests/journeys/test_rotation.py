@@ -1,4 +1,4 @@
-"""An operator exchanges the credential of a proxy that serves: by its files, and by a signal."""
+"""The credential of a running server is replaced: by changing its files, and by a signal."""
 
 import asyncio
 import json
@@ -20,20 +20,20 @@ from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream
 
 ID = "ORDERS_UPSTREAM__ACCESS_KEY_ID"
 SECRET = "ORDERS_UPSTREAM__ACCESS_KEY_SECRET"
-NOWHERE = Path("/nowhere/.env")
+NO_DOTENV = Path("/missing/.env")
 REPOSITORY = Path(__file__).parent.parent.parent
 
 
-def mount(folder: Path, version: str, key_id: str, secret: str) -> None:
-    """Write a version of the secrets beside the others, and let the folder's link lead to it."""
-    (folder / version).mkdir()
-    (folder / version / ID).write_text(key_id, "utf-8")
-    (folder / version / SECRET).write_text(f"{secret}\n", "utf-8")
-    (folder / "next").symlink_to(version)
-    (folder / "next").replace(folder / "current")
+def mount(directory: Path, version: str, key_id: str, secret: str) -> None:
+    """Write a version of the secrets and point the link `current` to it, as orchestrators do."""
+    (directory / version).mkdir()
+    (directory / version / ID).write_text(key_id, "utf-8")
+    (directory / version / SECRET).write_text(f"{secret}\n", "utf-8")
+    (directory / "next").symlink_to(version)
+    (directory / "next").replace(directory / "current")
 
 
-async def test_a_folder_of_secrets_that_is_exchanged_is_followed(tmp_path: Path):
+async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
     mount(tmp_path, "first", KEY_ID, KEY_SECRET)
     environ = {
         "ORDERS_SECRETS_DIR": str(tmp_path / "current"),
@@ -42,32 +42,32 @@ async def test_a_folder_of_secrets_that_is_exchanged_is_followed(tmp_path: Path)
     }
     clock, upstream = ManualClock(), ScriptedUpstream()
     app = create_app(
-        load(environ, dotenv=NOWHERE),
+        load(environ, dotenv=NO_DOTENV),
         transport=upstream.transport,
         clock=clock,
-        credential_sources=CredentialFiles(environ, dotenv=NOWHERE),
+        credential_sources=CredentialFiles(environ, dotenv=NO_DOTENV),
     )
     transport = httpx.ASGITransport(app)
     async with (
         app.api.router.lifespan_context(app.api),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as caller,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
-        assert (await caller.get("/v1/orders")).status_code == 200
+        assert (await client.get("/v1/orders")).status_code == 200
         del upstream.keys[KEY_ID]
         upstream.keys["other-id"] = "other-secret"
-        mount(tmp_path, "second", "other-id", "faulty")
+        mount(tmp_path, "second", "other-id", "wrong")
         await clock.advance(10)
-        assert (await caller.get("/v1/orders")).headers["x-freshness"] == "fresh"
+        assert (await client.get("/v1/orders")).headers["x-freshness"] == "fresh"
         (tmp_path / "second" / SECRET).unlink()
         await clock.advance(10)
         mount(tmp_path, "third", "other-id", "other-secret")
         await clock.advance(10)
-        renewed = await caller.get("/v1/orders", headers={"Cache-Control": "no-cache"})
+        renewed = await client.get("/v1/orders", headers={"Cache-Control": "no-cache"})
         assert renewed.headers["cache-status"] == "orders-bff; fwd=request; stored"
         assert upstream.key_of(upstream.asked[-1]) == "other-id"
 
 
-async def test_a_signal_has_the_files_read_again(tmp_path: Path):
+async def test_sighup_reloads_the_credential_files(tmp_path: Path):
     options = Options()
     (tmp_path / ID).write_text(options.access_key_id, "utf-8")
     (tmp_path / SECRET).write_text("not-the-secret", "utf-8")
@@ -91,12 +91,12 @@ async def test_a_signal_has_the_files_read_again(tmp_path: Path):
         try:
             origin = (await process.stderr.readline()).decode().split()[-1]
             process.send_signal(signal.SIGHUP)
-            assert (await _event(process.stdout))["event"] == "credential_unchanged"
+            assert await _next_event(process.stdout) == "credential_unchanged"
             (tmp_path / SECRET).write_text(options.access_key_secret, "utf-8")
             process.send_signal(signal.SIGHUP)
-            assert (await _event(process.stdout))["event"] == "credential_exchanged"
-            async with httpx.AsyncClient(base_url=origin, trust_env=False) as caller:
-                assert (await caller.get("/v1/orders")).status_code == 200
+            assert await _next_event(process.stdout) == "credential_exchanged"
+            async with httpx.AsyncClient(base_url=origin, trust_env=False) as client:
+                assert (await client.get("/v1/orders")).status_code == 200
             process.send_signal(signal.SIGINT)
             assert await asyncio.wait_for(process.wait(), 20) == 0
         finally:
@@ -105,7 +105,7 @@ async def test_a_signal_has_the_files_read_again(tmp_path: Path):
                 await process.wait()
 
 
-async def _event(lines: asyncio.StreamReader) -> dict[str, object]:
-    """The next line of the log."""
-    told: dict[str, object] = json.loads(await asyncio.wait_for(lines.readline(), 20))
-    return told
+async def _next_event(stdout: asyncio.StreamReader) -> str:
+    """Return the event of the next log line."""
+    line = json.loads(await asyncio.wait_for(stdout.readline(), 20))
+    return str(line["event"])
