@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.cache.freshness import Lifetime, backoff_seconds
-from app.cache.grace_cache import Entry, GraceCache, NotInCache, WaitTimeout
+from app.backoff import exponential_backoff
+from app.cache.freshness import Lifetime
+from app.cache.grace_cache import GraceCache, NotInCache, WaitTimeout
 from app.clock import Clock, SystemClock
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
@@ -162,7 +163,7 @@ def create_app(
         clock, upstream.UpstreamError, lambda error: problem_code(error, PROBLEM_CODES)
     )
     book = OrderBook(
-        lambda landed: _blocks(settings, clock, landed),
+        _block_cache(settings, clock),
         hearing.observe(fetch.block),
         clock,
         deadline=settings.upstream.deadline,
@@ -291,49 +292,36 @@ def _rotation(
     )
 
 
-def _pause(error: Exception, in_a_row: int) -> float:
-    """Seconds not to ask again; where the other side pauses by itself, just as long."""
-    told = error.retry_after if isinstance(error, upstream.UpstreamError) else None
+def upstream_backoff(error: Exception, failures: int) -> float:
+    """Return the seconds to back off after so many failures in a row (a `BackoffPolicy`)."""
+    retry_after = error.retry_after if isinstance(error, upstream.UpstreamError) else None
     if isinstance(error, upstream.UpstreamUnavailable):
-        return told or backoff_seconds(1)
+        return retry_after or exponential_backoff(error, 1)  # the upstream was not called
     if isinstance(error, upstream.UpstreamCredentialRejected):
-        return told or REJECTED_BACKOFF_SECONDS
-    return max(backoff_seconds(in_a_row), min(told or 0.0, MAX_BACKOFF_SECONDS))
+        return retry_after or REJECTED_BACKOFF_SECONDS
+    return max(exponential_backoff(error, failures), min(retry_after or 0.0, MAX_BACKOFF_SECONDS))
 
 
-def _told_later(error: BaseException, elapsed: float, left: float) -> BaseException:
-    return error.aged(elapsed, left) if isinstance(error, upstream.UpstreamError) else error
-
-
-def _memory(
-    settings: Settings,
-    clock: Clock,
-    *,
-    max_entries: int,
-    max_bytes: int,
-    landed: Callable[[Any, Entry[V]], None] = lambda _key, _entry: None,
+def _make_cache(
+    settings: Settings, clock: Clock, *, max_entries: int, max_bytes: int
 ) -> GraceCache[Any, V]:
     config = settings.cache
     return GraceCache(
         Lifetime(config.ttl, config.stale_while_revalidate, config.stale_if_error),
         clock,
         min_age=config.no_cache_min_age,
-        wait=config.max_stale_wait,
+        max_stale_wait=config.max_stale_wait,
         max_entries=max_entries,
         max_bytes=max_bytes,
         size_of=lambda value: value.size,
-        pause=_pause,
-        aged=_told_later,
-        facts=(upstream.UpstreamNotFound,),
-        landed=landed,
+        backoff=upstream_backoff,
+        negative_errors=(upstream.UpstreamNotFound,),
     )
 
 
-def _blocks(
-    settings: Settings, clock: Clock, landed: Callable[[int, Entry[Block]], None]
-) -> GraceCache[int, Block]:
-    entries = -(-settings.cache.max_orders // BLOCK_SIZE)
-    return _memory(settings, clock, max_entries=entries, max_bytes=BLOCK_BYTES, landed=landed)
+def _block_cache(settings: Settings, clock: Clock) -> GraceCache[int, Block]:
+    max_entries = -(-settings.cache.max_orders // BLOCK_SIZE)
+    return _make_cache(settings, clock, max_entries=max_entries, max_bytes=BLOCK_BYTES)
 
 
 def _collection(
@@ -342,27 +330,27 @@ def _collection(
     return SnapshotCache(
         book,
         clock,
-        lambda awaited: SnapshotLoader(
+        lambda: SnapshotLoader(
             book,
             clock,
-            awaited,
             concurrency=settings.upstream.max_concurrency,
             max_orders=settings.cache.max_orders,
             max_bytes=BLOCK_BYTES,
         ),
         deadline=settings.upstream.deadline,
-        wait=settings.cache.max_stale_wait,
-        pause=_pause,
-        seen=history.record,
-        aged=_told_later,
+        max_stale_wait=settings.cache.max_stale_wait,
+        backoff=upstream_backoff,
+        on_loaded=history.record,
     )
 
 
 def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: OrderSource) -> OrderLookup:
-    orders: GraceCache[str, FetchedOrder] = _memory(
+    orders: GraceCache[str, FetchedOrder] = _make_cache(
         settings, clock, max_entries=ORDER_CACHE_ENTRIES, max_bytes=ORDER_CACHE_BYTES
     )
-    payments: GraceCache[str, FetchedOrder] = _memory(settings, clock, max_entries=0, max_bytes=0)
+    payments: GraceCache[str, FetchedOrder] = _make_cache(
+        settings, clock, max_entries=0, max_bytes=0
+    )
     return OrderLookup(
         book,
         orders,

@@ -1,17 +1,13 @@
-"""Collapse concurrent calls for one key into one flight. Knows nothing of caches or HTTP.
+"""Collapses concurrent calls for one key into one flight, whose result all callers share.
 
-A flight belongs to the group and not to its first caller: it runs in its own task, and a
-caller who leaves ends nothing. So the request id of the caller who launched it is the one its
-log lines carry; those who joined say `collapsed` in their own.
+A flight runs in its own task and belongs to all its waiters: a waiter that times out or is
+cancelled does not end it. Its log lines carry the request id of the caller that launched it.
 """
 
 import asyncio
-import heapq
-import math
-from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar, copy_context
-from itertools import count
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from app.clock import Clock
@@ -19,16 +15,10 @@ from app.clock import Clock
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_Waiter = tuple[float, int, asyncio.Future[None]]
-"""Until when one waits, his place in the queue, and what wakes him."""
-
-
 Awaited = Callable[[], bool]
-"""Whether anybody waits for a call, as it is now: if not, it goes after those that are."""
 
 
 def always_awaited() -> bool:
-    """For a call whose caller is there."""
     return True
 
 
@@ -43,180 +33,126 @@ def current_flight() -> "Flight[Any] | None":
 def has_waiters() -> bool:
     """Return whether anybody waits for the flight whose task calls this; True outside any flight.
 
-    A waiter that is itself part of a flight counts while that flight has waiters.
+    Work that nobody waits for gives way to work that somebody does.
     """
     flight = _current_flight.get()
     return flight is None or flight.has_waiters()
 
 
 class TooManyWaiters(Exception):
-    """One flight has as many waiters as it may have."""
+    """A flight has as many waiters as it may have."""
 
 
 class Flight(Generic[V]):
-    """One call under way, awaited by any number of callers.
+    """One call in progress, with any number of waiters.
 
-    Its landing wakes them all, in the order in which they came. One timer serves their patience,
-    set for the first whose patience ends: a timer each would cost more than all else of a wait.
+    Attributes:
+        task: runs the call. In its context, and in that of each task it starts,
+            `current_flight()` is this flight.
     """
 
-    def __init__(self, task: asyncio.Task[V], clock: Clock, max_waiters: int) -> None:
-        self._task = task
+    def __init__(
+        self, work: Callable[[], Coroutine[Any, Any, V]], clock: Clock, max_waiters: int
+    ) -> None:
+        context = copy_context()
+        context.run(_current_flight.set, self)
+        self.task = asyncio.get_running_loop().create_task(work(), context=context)
+        self.task.add_done_callback(self._notify_all)
         self._clock = clock
         self._max_waiters = max_waiters
-        self._came = count()
-        self._waiting: list[_Waiter] = []
-        self._timer: asyncio.Task[None] | None = None
-        self._rings_at = math.inf
-        self._waits: Counter[Awaited] = Counter()
-        self.waiters = 0
-        task.add_done_callback(self._land)
-
-    @property
-    def awaited(self) -> bool:
-        """Whether anybody waits for it, or for work that does."""
-        return self.has_waiters()
+        # Each waiter with the flight that it is part of. A dict notifies them in arrival order.
+        self._waiters: dict[asyncio.Future[None], Flight[Any] | None] = {}
 
     def has_waiters(self) -> bool:
-        """Return whether anybody waits for it, or for a flight that waits for it."""
-        return any(awaited() for awaited in self._waits)
+        """Return whether anybody waits for it.
 
-    async def landed_within(self, seconds: float, awaited: Awaited = always_awaited) -> bool:
-        """Wait at most `seconds`; True once the flight has landed, well or not.
+        A waiter that is part of a flight counts only while that flight has waiters itself.
+        """
+        return any(flight is None or flight.has_waiters() for flight in self._waiters.values())
 
-        Work behind the callers tells by `awaited` whether any of them waits for it.
+    async def wait(self, timeout: float | None = None) -> bool:
+        """Wait at most `timeout` seconds, or without a limit; return whether the flight is done.
 
         Raises:
-            TooManyWaiters: as many callers wait as may.
+            TooManyWaiters: the caller is not part of a flight, and as many wait as may.
         """
-        awaited = _in_flight(awaited)
-        if self._task.done():
+        if self.task.done():
             return True
-        if self.waiters >= self._max_waiters:
+        flight = current_flight()
+        if flight is None and len(self._waiters) >= self._max_waiters:
             raise TooManyWaiters
-        woken = asyncio.get_running_loop().create_future()
-        self.waiters += 1
-        self._waits[awaited] += 1
-        self._forget_leavers()
-        heapq.heappush(self._waiting, (self._clock.monotonic() + seconds, next(self._came), woken))
-        self._set_timer()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = flight
+        timer = None
+        if timeout is not None:
+            timer = self._clock.call_later(max(timeout, 0.0), partial(_notify, waiter))
         try:
-            await woken
+            await waiter
         finally:
-            self.waiters -= 1
-            self._leave(awaited)
-        return self._task.done()
+            del self._waiters[waiter]
+            if timer:
+                timer.cancel()
+        return self.task.done()
 
-    async def landed(self, awaited: Awaited) -> None:
-        """Wait for as long as it takes, for work behind the callers: it is none itself."""
-        self._waits[awaited] += 1
-        try:
-            await asyncio.wait((self._task,))
-        finally:
-            self._leave(awaited)
-
-    def failure(self) -> BaseException | None:
-        """What the landed flight raised, if it raised."""
-        return self._task.exception()
+    def exception(self) -> BaseException | None:
+        """Return what the flight, which is done, raised, or None."""
+        return self.task.exception()
 
     def result(self) -> V:
-        """What the landed flight brought, or its error raised."""
-        return self._task.result()
+        """Return the result of the flight, which is done, or raise its exception."""
+        return self.task.result()
 
-    def _leave(self, awaited: Awaited) -> None:
-        self._waits[awaited] -= 1
-        if not self._waits[awaited]:
-            del self._waits[awaited]
-
-    def _land(self, _task: asyncio.Task[V]) -> None:
-        landed, self._waiting = self._waiting, []
-        for _, _, woken in sorted(landed, key=lambda waiter: waiter[1]):
-            _wake(woken)
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _forget_leavers(self) -> None:
-        """Who left is not looked for; but however many come and leave, few are held."""
-        if len(self._waiting) >= 2 * self._max_waiters:
-            self._waiting = [waiter for waiter in self._waiting if not waiter[2].done()]
-            heapq.heapify(self._waiting)
-
-    def _set_timer(self) -> None:
-        moment = self._waiting[0][0]
-        if moment < self._rings_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._rings_at = moment
-            self._timer = asyncio.ensure_future(self._ring(moment))
-
-    async def _ring(self, moment: float) -> None:
-        await self._clock.sleep(max(moment - self._clock.monotonic(), 0.0))
-        # What was due at `moment` is due, whatever the clock says: timers may ring a little early.
-        while self._waiting and self._waiting[0][0] <= moment:
-            _wake(heapq.heappop(self._waiting)[2])
-        self._timer, self._rings_at = None, math.inf
-        if self._waiting:
-            self._set_timer()
+    def _notify_all(self, _task: asyncio.Task[V]) -> None:
+        for waiter in self._waiters:
+            _notify(waiter)
 
 
-def _in_flight(awaited: Awaited) -> Awaited:
-    """Without a predicate of its own, a waiter counts while the flight that it is part of does."""
-    flight = current_flight()
-    return flight.has_waiters if awaited is always_awaited and flight else awaited
-
-
-def _wake(woken: asyncio.Future[None]) -> None:
-    if not woken.done():
-        woken.set_result(None)
+def _notify(waiter: asyncio.Future[None]) -> None:
+    # It is done already if it was notified or cancelled in this turn of the event loop.
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class SingleFlight(Generic[K, V]):
-    """The flights under way, at most one a key."""
+    """The flights in progress, at most one per key.
+
+    Args:
+        clock: the only source of time.
+        max_waiters: callers that may wait for one flight.
+    """
 
     def __init__(self, clock: Clock, *, max_waiters: int = 10_000) -> None:
         self._clock = clock
         self._max_waiters = max_waiters
-        self._flights: dict[K, tuple[asyncio.Task[V], Flight[V]]] = {}
+        self._flights: dict[K, Flight[V]] = {}
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def under_way(self, key: K) -> Flight[V] | None:
-        """The flight to join, if there is one."""
-        held = self._flights.get(key)
-        return held[1] if held else None
-
-    def awaited(self, key: K) -> bool:
-        """Whether anybody waits for the flight of `key`."""
-        held = self._flights.get(key)
-        return held is not None and held[1].awaited
+    def get(self, key: K) -> Flight[V] | None:
+        """Return the flight in progress for `key`, or None."""
+        return self._flights.get(key)
 
     def launch(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> Flight[V]:
-        """Start `work` for `key`, for which nothing may be under way."""
-        context = copy_context()
-        task = asyncio.get_running_loop().create_task(work(), context=context)
-        flight = Flight(task, self._clock, self._max_waiters)
-        context.run(_current_flight.set, flight)
-        self._flights[key] = (task, flight)
-        task.add_done_callback(lambda done: self._landed(key, done))
+        """Start `work` for `key`, for which no flight may be in progress."""
+        flight = Flight(work, self._clock, self._max_waiters)
+        self._flights[key] = flight
+        flight.task.add_done_callback(partial(self._remove, key))
         return flight
 
-    def _landed(self, key: K, task: asyncio.Task[V]) -> None:
-        del self._flights[key]
-        if not task.cancelled():
-            # An error that nobody waits for any more is looked at here, or asyncio
-            # reports it as never retrieved.
-            task.exception()
-
-    async def close(self, seconds: float) -> None:
-        """Let every flight run out, at most `seconds`; what is still under way then is ended."""
-        tasks = [task for task, _ in self._flights.values()]
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for the flights to end, then cancel them."""
+        tasks = [flight.task for flight in self._flights.values()]
         if not tasks:
             return
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
-        everyone = asyncio.ensure_future(asyncio.wait(tasks))
-        await asyncio.wait((everyone, timer), return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
+        all_done = asyncio.ensure_future(asyncio.wait(tasks))
+        await self._clock.finishes_within(all_done, timeout)
         for task in tasks:
             task.cancel()
-        await everyone
+        await all_done
+
+    def _remove(self, key: K, task: asyncio.Task[V]) -> None:
+        del self._flights[key]
+        if not task.cancelled():
+            # Without this asyncio logs an exception that no waiter is left to retrieve.
+            task.exception()

@@ -88,7 +88,7 @@ async def _wakeup_latencies() -> list[float]:
     latencies = []
 
     async def wait() -> None:
-        await flight.landed_within(8)
+        await flight.wait(8)
         latencies.append((time.perf_counter() - flight.result()) * 1000)
 
     waiters = [asyncio.ensure_future(wait()) for _ in range(REQUESTS)]

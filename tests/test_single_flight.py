@@ -9,7 +9,7 @@ from tests.support.clock import ManualClock, settle
 
 
 class Work:
-    """A call that a test lets end."""
+    """A call that ends when the test opens its gate."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -21,170 +21,152 @@ class Work:
         return 42
 
 
-class CountingClock(ManualClock):
-    """Tells how many timers were set."""
+class Harness:
+    """Flights, and one of them in progress."""
 
-    sleeps = 0
+    def __init__(self, *, max_waiters: int = 10_000) -> None:
+        self.clock = ManualClock()
+        self.flights: SingleFlight[str, int] = SingleFlight(self.clock, max_waiters=max_waiters)
+        self.work = Work()
+        self.flight = self.flights.launch("a", self.work)
 
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps += 1
-        await super().sleep(seconds)
+    async def wait(self, timeout: float | None = 8) -> "asyncio.Task[bool]":
+        task = asyncio.create_task(self.flight.wait(timeout))
+        await settle()
+        return task
 
 
-async def test_everyone_who_waits_gets_the_one_result():
-    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
-    work = Work()
-    flight = flights.launch("a", work)
-    waiting = [asyncio.ensure_future(flight.landed_within(8)) for _ in range(100)]
+async def test_all_waiters_get_the_one_result():
+    harness = Harness()
+    waiters = [asyncio.ensure_future(harness.flight.wait(8)) for _ in range(100)]
     await settle()
-    work.gate.set()
-    assert all(await asyncio.gather(*waiting))
-    assert flight.result() == 42
-    assert flight.failure() is None
-    assert flights.under_way("a") is None
+    harness.work.gate.set()
+    assert all(await asyncio.gather(*waiters))
+    assert harness.flight.result() == 42
+    assert harness.flight.exception() is None
+    assert harness.flights.get("a") is None
 
 
-async def test_a_leaver_does_not_end_the_flight_for_others():
-    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
-    work = Work()
-    flight = flights.launch("a", work)
-    leaver = asyncio.ensure_future(flight.landed_within(8))
-    stayer = asyncio.ensure_future(flight.landed_within(8))
+async def test_a_cancelled_waiter_does_not_end_the_flight():
+    harness = Harness()
+    cancelled, other = await harness.wait(), await harness.wait()
+    cancelled.cancel()
     await settle()
-    leaver.cancel()
+    assert cancelled.cancelled()
+    harness.work.gate.set()
+    assert await other
+    assert harness.work.ended
+
+
+async def test_a_waiter_that_is_cancelled_as_the_flight_ends_is_cancelled():
+    harness = Harness()
+    waiter = await harness.wait()
+    harness.work.gate.set()
+    await asyncio.sleep(0)  # the work has ended, its waiters are notified in the next turn
+    waiter.cancel()
     await settle()
-    assert flight.waiters == 1
-    work.gate.set()
-    assert await stayer
-    assert work.ended
+    assert waiter.cancelled()
 
 
-async def test_who_has_waited_long_enough_goes_and_the_flight_goes_on():
-    clock = ManualClock()
-    flights: SingleFlight[str, int] = SingleFlight(clock)
-    work = Work()
-    flight = flights.launch("a", work)
-    waiting = asyncio.ensure_future(flight.landed_within(2))
-    await clock.advance(2)
-    assert waiting.result() is False
-    assert flights.under_way("a") is flight
-    work.gate.set()
+async def test_a_waiter_times_out_and_the_flight_goes_on():
+    harness = Harness()
+    waiter = await harness.wait(2)
+    await harness.clock.advance(2)
+    assert waiter.result() is False
+    assert harness.flights.get("a") is harness.flight
+    harness.work.gate.set()
     await settle()
-    assert work.ended
-    assert await flight.landed_within(0)
+    assert harness.work.ended
+    assert await harness.flight.wait(0)
 
 
-async def test_a_failure_is_shared_and_an_abandoned_one_is_quiet():
+async def test_each_waiter_has_its_own_timeout():
+    harness = Harness()
+    unlimited, long, short = [await harness.wait(timeout) for timeout in (None, 8, 1)]
+    await harness.clock.advance(1)
+    assert [waiter.done() for waiter in (unlimited, long, short)] == [False, False, True]
+    await harness.clock.advance(7)
+    assert [waiter.done() for waiter in (unlimited, long, short)] == [False, True, True]
+    harness.work.gate.set()
+    assert await unlimited
+
+
+async def test_timers_are_cancelled_when_the_flight_ends():
+    harness = Harness()
+    waiters = [await harness.wait() for _ in range(3)]
+    assert harness.clock.pending_timers == 3
+    harness.work.gate.set()
+    await asyncio.gather(*waiters)
+    assert harness.clock.pending_timers == 0
+
+
+async def test_waiters_are_notified_in_the_order_of_their_arrival():
+    harness = Harness()
+    notified = []
+
+    async def wait(number: int) -> None:
+        await harness.flight.wait(9 - number)
+        notified.append(number)
+
+    waiters = [asyncio.ensure_future(wait(number)) for number in range(5)]
+    await settle()
+    harness.work.gate.set()
+    await asyncio.gather(*waiters)
+    assert notified == [0, 1, 2, 3, 4]
+
+
+async def test_an_exception_is_shared_and_is_not_logged_if_nobody_waits():
     async def fail() -> int:
         raise ValueError("no")
 
     flights: SingleFlight[str, int] = SingleFlight(ManualClock())
     flight = flights.launch("a", fail)
     await settle()
-    assert isinstance(flight.failure(), ValueError)
+    assert isinstance(flight.exception(), ValueError)
     with pytest.raises(ValueError, match="no"):
         flight.result()
 
 
-async def test_a_flight_has_no_more_waiters_than_it_may():
-    flights: SingleFlight[str, int] = SingleFlight(ManualClock(), max_waiters=1)
-    work = Work()
-    flight = flights.launch("a", work)
-    waiting = asyncio.ensure_future(flight.landed_within(8))
-    await settle()
+async def test_the_number_of_waiters_is_bounded():
+    harness = Harness(max_waiters=1)
+    waiter = await harness.wait()
     with pytest.raises(TooManyWaiters):
-        await flight.landed_within(8)
-    work.gate.set()
-    assert await waiting
-
-
-async def test_each_waits_as_long_as_he_would_whoever_came_before():
-    clock = ManualClock()
-    flights: SingleFlight[str, int] = SingleFlight(clock)
-    work = Work()
-    flight = flights.launch("a", work)
-    patient = asyncio.ensure_future(flight.landed_within(8))
+        await harness.flight.wait(8)
+    waiter.cancel()
     await settle()
-    hasty = asyncio.ensure_future(flight.landed_within(1))
-    alike = asyncio.ensure_future(flight.landed_within(1))
-    await clock.advance(1)
-    assert hasty.done()
-    assert alike.done()
-    assert not patient.done()
-    await clock.advance(7)
-    assert patient.result() is False
-    assert flight.waiters == 0
-    work.gate.set()
+    waiter = await harness.wait()
+    harness.work.gate.set()
+    assert await waiter
+
+
+async def test_a_flight_may_wait_for_another_that_has_the_maximum_of_waiters():
+    harness = Harness(max_waiters=0)
+    other = harness.flights.launch("b", harness.flight.wait)
     await settle()
-
-
-async def test_one_timer_serves_any_number_of_waiters():
-    clock = CountingClock()
-    flights: SingleFlight[str, int] = SingleFlight(clock)
-    work = Work()
-    flight = flights.launch("a", work)
-    waiting = [asyncio.ensure_future(flight.landed_within(8)) for _ in range(1000)]
+    harness.work.gate.set()
     await settle()
-    assert clock.sleeps == 1
-    work.gate.set()
-    assert all(await asyncio.gather(*waiting))
+    assert other.result()
 
 
-async def test_those_who_waited_are_woken_in_the_order_in_which_they_came():
-    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
-    work = Work()
-    flight = flights.launch("a", work)
-    woken = []
-
-    async def wait(name: int) -> None:
-        await flight.landed_within(9 - name)
-        woken.append(name)
-
-    waiting = [asyncio.ensure_future(wait(name)) for name in range(5)]
-    await settle()
-    work.gate.set()
-    await asyncio.gather(*waiting)
-    assert woken == [0, 1, 2, 3, 4]
-
-
-async def test_who_comes_and_leaves_is_not_held_for_ever():
-    flights: SingleFlight[str, int] = SingleFlight(ManualClock(), max_waiters=2)
-    work = Work()
-    flight = flights.launch("a", work)
-    for _ in range(100):
-        leaver = asyncio.ensure_future(flight.landed_within(8))
-        await settle()
-        leaver.cancel()
-        await settle()
-    assert len(flight._waiting) <= 4
-    work.gate.set()
-    await settle()
-
-
-async def test_closing_lets_flights_run_out():
-    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
-    work = Work()
-    flights.launch("a", work)
-    closing = asyncio.ensure_future(flights.close(10))
+async def test_closing_waits_for_the_flights():
+    harness = Harness()
+    closing = asyncio.ensure_future(harness.flights.close(10))
     await settle()
     assert not closing.done()
-    work.gate.set()
+    harness.work.gate.set()
     await closing
-    assert work.ended
-    assert len(flights) == 0
-    await flights.close(10)
+    assert harness.work.ended
+    assert len(harness.flights) == 0
+    await harness.flights.close(10)
 
 
-async def test_closing_ends_what_does_not_end_in_time():
-    clock = ManualClock()
-    flights: SingleFlight[str, int] = SingleFlight(clock)
-    work = Work()
-    flights.launch("a", work)
-    closing = asyncio.ensure_future(flights.close(10))
-    await clock.advance(10)
+async def test_closing_cancels_flights_that_take_longer_than_the_timeout():
+    harness = Harness()
+    closing = asyncio.ensure_future(harness.flights.close(10))
+    await harness.clock.advance(10)
     await closing
-    assert not work.ended
-    assert len(flights) == 0
+    assert not harness.work.ended
+    assert len(harness.flights) == 0
 
 
 async def test_the_work_of_a_flight_can_see_whether_it_has_waiters():
@@ -202,33 +184,30 @@ async def test_the_work_of_a_flight_can_see_whether_it_has_waiters():
     assert current_flight() is None
     flight = flights.launch("a", watch)
     await settle()
-    waiting = asyncio.ensure_future(flight.landed_within(8))
+    waiter = asyncio.ensure_future(flight.wait(8))
     await settle()
     assert flight.has_waiters()
     work.gate.set()
-    assert await waiting
+    assert await waiter
     assert seen == [False, True]
     assert not flight.has_waiters()
 
 
-async def test_a_flight_that_waits_for_another_counts_as_a_waiter_while_it_has_waiters_itself():
-    clock = ManualClock()
-    flights: SingleFlight[str, int] = SingleFlight(clock)
-    work = Work()
-    inner = flights.launch("inner", work)
+async def test_a_waiter_that_is_part_of_a_flight_counts_while_that_flight_has_waiters():
+    harness = Harness()
 
-    async def wait_for_inner() -> int:
-        await asyncio.gather(inner.landed_within(8))
-        return inner.result()
+    async def wait_for_the_other() -> int:
+        await asyncio.gather(harness.flight.wait())
+        return harness.flight.result()
 
-    outer = flights.launch("outer", wait_for_inner)
+    outer = harness.flights.launch("outer", wait_for_the_other)
     await settle()
-    assert not inner.has_waiters()
-    caller = asyncio.ensure_future(outer.landed_within(1))
+    assert not harness.flight.has_waiters()
+    waiter = asyncio.ensure_future(outer.wait(1))
     await settle()
-    assert inner.has_waiters()
-    await clock.advance(1)
-    assert not await caller
-    assert not inner.has_waiters()
-    work.gate.set()
+    assert harness.flight.has_waiters()
+    await harness.clock.advance(1)
+    assert not await waiter
+    assert not harness.flight.has_waiters()
+    harness.work.gate.set()
     await settle()

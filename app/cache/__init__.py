@@ -1,1 +1,1 @@
-"""The memory: what was answered, for how long it is good. Knows nothing of HTTP or orders."""
+"""The cache: entries with a freshness, one fetch at a time per key, stale entries on errors."""

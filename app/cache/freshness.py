@@ -47,8 +47,3 @@ class Lifetime:
         if age < self.ttl + self.stale_if_error:
             return Freshness.STALE_IF_ERROR
         return Freshness.EXPIRED
-
-
-def backoff_seconds(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: 1, 2, 4, then 5."""
-    return min(2.0 ** (min(failures, 4) - 1), 5.0)

@@ -1,38 +1,33 @@
-"""Serve fresh; serve stale and refresh behind; else fetch and wait: one rule, hence one long file.
+"""A cache that serves stale entries while it refreshes them, or if that fails (RFC 5861).
 
-What is held is judged once, when a caller asks for it. An error never replaces a good answer
-and never lengthens its life; a landing answer replaces a held one only if it was asked for later.
-Knows no HTTP and no orders.
+Concurrent requests for one key share one fetch. A failed fetch never replaces an entry, never
+extends its life, and is not repeated until its backoff has passed.
 """
 
+import math
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, replace
-from enum import Enum, IntEnum
+from enum import IntEnum
 from functools import partial
 from itertools import count
 from typing import Any, Generic, TypeVar
 
+from app.backoff import BackoffPolicy, Failure, exponential_backoff
 from app.cache.freshness import Freshness, Lifetime
 from app.cache.lru import LruStore
+from app.cache.policy import Action, CacheDirective, decide
 from app.clock import Clock
-from app.single_flight import Awaited, Flight, SingleFlight, TooManyWaiters, always_awaited
+from app.single_flight import Flight, SingleFlight
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MAX_FAILURES = 10_000
-
-
-class CacheDirective(Enum):
-    """What the caller's Cache-Control asks for (RFC 9111 §5.2.1)."""
-
-    DEFAULT = "normal"
-    NO_CACHE = "no-cache"
-    ONLY_IF_CACHED = "only-if-cached"
+"""Keys whose last failure is remembered."""
 
 
 class Outcome(IntEnum):
-    """How one lookup was answered. Of several lookups, the greatest speaks for all."""
+    """How a lookup was answered. The outcome of several lookups is the greatest of theirs."""
 
     HIT = 0
     STALE_HIT = 1
@@ -42,23 +37,23 @@ class Outcome(IntEnum):
 
 
 class NotInCache(Exception):
-    """Only what is held was wanted, and nothing is."""
+    """The request has the directive only-if-cached, and nothing usable is cached."""
 
 
 class WaitTimeout(Exception):
-    """The caller's time is over; the flight goes on."""
+    """The fetch takes longer than the caller waits. It goes on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry(Generic[V]):
-    """What one fetch brought. Never edited: whoever holds it can tell by identity that it changed.
+    """The result of one fetch. It is never modified: another entry is another object.
 
     Attributes:
         value: what was fetched.
-        asked: when the fetch started, in seconds of the monotonic clock.
-        ordinal: its place among all fetches of this cache: a later one was asked for later.
-        early: it replaced an answer that was younger than the ttl.
-        lagging: it was found to be older than its neighbours; stale from then on.
+        fetched_at: when the fetch started, in seconds of the monotonic clock.
+        sequence: the number of the fetch: a later fetch has a greater one.
+        refetched_early: whether it replaced an outdated entry younger than the TTL.
+        outdated: whether other entries showed it to be out of date; it is stale from then on.
     """
 
     value: V
@@ -70,15 +65,16 @@ class Entry(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class Lookup(Generic[V]):
-    """One lookup's answer, and how it came about.
+    """The answer to one request, and how it came about.
 
     Attributes:
-        entry: what is served.
-        freshness: what it was when the caller asked; a waited-for answer is fresh.
-        how: held, fetched, joined or failed.
-        ttl: the one in force, in seconds.
-        reason: why something was asked upstream: `uri-miss`, `stale` or `request` (RFC 9211 §2.2).
-        failure: what went wrong, where an older answer is served for that reason.
+        entry: the entry to serve.
+        freshness: its freshness at the time of the request; an entry just fetched is fresh.
+        outcome: how the request was answered.
+        ttl: the TTL of the cache, in seconds.
+        forward_reason: why there was a fetch: `uri-miss`, `stale` or `request` (RFC 9211
+            section 2.2); empty if there was none.
+        error: why the fetch brought nothing, if an older entry is served instead.
     """
 
     entry: Entry[V]
@@ -89,34 +85,24 @@ class Lookup(Generic[V]):
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    error: BaseException
-    in_a_row: int
-    at: float
-    until: float
-
-
-Fetch = Callable[[Awaited], Coroutine[Any, Any, V]]
-"""Brings a value; it can look whether anybody waits for it."""
+Fetch = Callable[[K], Coroutine[Any, Any, V]]
+"""Fetches the value of a key."""
 
 
 class GraceCache(Generic[K, V]):
-    """Answers by key, bounded in number and bytes, each with its life and its one flight.
+    """Entries by key, bounded in number and size.
 
     Args:
-        lifetime: ttl, grace and keep; may be set anew at any time.
+        lifetime: for how long entries are fresh and usable.
         clock: the only source of time.
-        min_age: seconds; an answer younger than that is new enough for `no-cache`.
-        wait: seconds a caller waits at most for whom something is held.
-        max_entries: how many answers are held.
-        max_bytes: how much they may weigh together.
-        weigh: an answer's weight in bytes.
-        pause: seconds not to ask again, from the error and the failures in a row.
-        told_later: the error as a caller is told it: so many seconds later, and so many seconds
-            before it is asked again.
-        facts: errors that are the truth about a key: what was held for it is forgotten.
-        landed: told of each answer that is now held.
+        min_age: seconds; an entry younger than that satisfies `no-cache`.
+        max_stale_wait: seconds that a caller waits at most if there is an entry to serve.
+        max_entries: the number of entries.
+        max_bytes: their total size.
+        size_of: returns the size of a value in bytes.
+        backoff: for how long a failed fetch is not repeated.
+        negative_errors: errors that are the answer, for example that a thing does not exist: they
+            are raised although there is an entry to serve, and remove it.
     """
 
     def __init__(
@@ -125,258 +111,208 @@ class GraceCache(Generic[K, V]):
         clock: Clock,
         *,
         min_age: float,
-        wait: float,
+        max_stale_wait: float,
         max_entries: int,
         max_bytes: int,
         size_of: Callable[[V], int],
-        pause: Callable[[Exception, int], float],
-        aged: Callable[[BaseException, float, float], BaseException] = lambda error, *_: error,
-        facts: tuple[type[Exception], ...] = (),
-        landed: Callable[[K, Entry[V]], None] = lambda _key, _entry: None,
+        backoff: BackoffPolicy = exponential_backoff,
+        negative_errors: tuple[type[Exception], ...] = (),
     ) -> None:
-        self.lifetime = lifetime
+        self._configured_lifetime = self._lifetime = lifetime
         self._clock = clock
         self._min_age = min_age
-        self._wait = wait
+        self._max_stale_wait = max_stale_wait
+        self._backoff = backoff
+        self._negative_errors = negative_errors
         self._entries: LruStore[K, Entry[V]] = LruStore(
             max_entries=max_entries, max_bytes=max_bytes, size_of=lambda entry: size_of(entry.value)
         )
-        self._failures: LruStore[K, _Failure] = LruStore(
-            max_entries=MAX_FAILURES, max_bytes=MAX_FAILURES, size_of=lambda _: 1
-        )
+        self._failures: LruStore[K, Failure] = LruStore(max_entries=MAX_FAILURES)
         self._flights: SingleFlight[K, Entry[V]] = SingleFlight(clock)
-        self._pause = pause
-        self._told_later = aged
-        self._facts = facts
-        self._landed = landed
-        self._ordinals = count(1)
+        self._sequence = count(1)
+        self._listeners: list[Callable[[K, Entry[V]], None]] = []
+
+    @property
+    def ttl(self) -> float:
+        """Seconds that an entry is fresh."""
+        return self._lifetime.ttl
+
+    def set_min_ttl(self, seconds: float) -> None:
+        """Set the TTL to the configured one, or to `seconds` if that is longer."""
+        self._lifetime = self._configured_lifetime.with_min_ttl(seconds)
+
+    def add_listener(self, on_stored: Callable[[K, Entry[V]], None]) -> None:
+        """Call `on_stored` with each new entry, even one that is too large to be stored.
+
+        An entry that was found to be outdated is a new one.
+        """
+        self._listeners.append(on_stored)
 
     def get(self, key: K) -> Entry[V] | None:
-        """What is held for `key`, however old."""
+        """Return the cached entry, even if it has expired."""
         return self._entries.get(key)
 
     def items(self) -> list[tuple[K, Entry[V]]]:
-        """Everything held, however old, without touching what is evicted next."""
+        """Return all keys and entries, even expired ones; does not affect what is evicted next."""
         return self._entries.items()
 
     def freshness(self, entry: Entry[V]) -> Freshness:
-        """How good `entry` is now."""
+        """Return the freshness that `entry` has now."""
         freshness = self.freshness_at(entry.fetched_at)
-        if freshness is Freshness.FRESH and entry.outdated:
-            return Freshness.STALE
-        return freshness
+        return Freshness.STALE if freshness is Freshness.FRESH and entry.outdated else freshness
 
-    def freshness_at(self, asked: float) -> Freshness:
-        """How good an answer that was asked for at the moment `asked` is now."""
-        return self.lifetime.freshness(self._clock.monotonic() - asked)
+    def freshness_at(self, fetched_at: float) -> Freshness:
+        """Return the freshness that an entry with that `fetched_at` has now."""
+        return self._lifetime.freshness(self._clock.monotonic() - fetched_at)
 
-    async def serve(
+    async def get_or_fetch(
         self,
         key: K,
-        fetch: Fetch[V],
+        fetch: Fetch[K, V],
+        directive: CacheDirective = CacheDirective.DEFAULT,
         *,
-        ask: CacheDirective,
-        until: float,
-        since: float | None = None,
+        deadline: float | None = None,
+        wait_started: float | None = None,
+        outdated: Entry[V] | None = None,
     ) -> Lookup[V]:
-        """Answer one caller, who waits until the moment `until` at most.
+        """Answer one request; `decide` is the table of what is done.
 
-        Where something is held the caller waits `wait` seconds, counted from `since` if this
-        is not the first lookup for that caller.
+        Args:
+            key: what is requested.
+            fetch: fetches it.
+            directive: which answers the caller accepts.
+            deadline: until when the caller waits, by the monotonic clock; without a limit if None.
+            wait_started: when the caller began to wait, if this is not its first lookup:
+                `max_stale_wait` counts from then.
+            outdated: with `REFETCH`, the entry that the caller found to be outdated.
 
         Raises:
-            NotInCache: only what is held was wanted, and nothing is.
-            WaitEnded: nothing is held, and the caller's time is over.
-            TooManyWaiters: nothing is held, and too many wait for it already.
-            Exception: nothing is held, and the fetch raised this.
+            NotInCache: nothing usable is cached, and nothing may be fetched.
+            WaitTimeout: nothing can be served, and the deadline has passed.
+            TooManyWaiters: nothing can be served, and too many callers wait for it.
+            Exception: nothing can be served, and the fetch raised this.
         """
-        entry = self._entries.get(key)
-        freshness = self.freshness(entry) if entry else Freshness.EXPIRED
-        if entry and freshness is not Freshness.EXPIRED:
-            at_once = self._at_once(key, entry, freshness, fetch, ask)
-            if at_once:
-                return at_once
-            reason = "request" if ask is CacheDirective.NO_CACHE else "stale"
-            held = self._served(entry, freshness, Outcome.STALE_IF_ERROR, reason)
-            return await self._ask_or_serve(key, held, fetch, until, since)
-        if ask is CacheDirective.ONLY_IF_CACHED:
-            raise NotInCache
-        paused = self._paused(key)
-        if paused:
-            raise self._told(key, paused.error)
-        reason = "stale" if entry else "uri-miss"
-        flight, how = self._join_or_launch(key, fetch)
-        if not await flight.landed_within(until - self._clock.monotonic()):
-            raise WaitTimeout
-        failure = flight.failure()
-        if failure:
-            raise self._told(key, failure)
-        return self._served(flight.result(), Freshness.FRESH, how, reason)
-
-    async def renew(
-        self,
-        key: K,
-        entry: Entry[V],
-        fetch: Fetch[V],
-        *,
-        until: float,
-        since: float | None = None,
-        awaited: Awaited = always_awaited,
-    ) -> Lookup[V]:
-        """Fetch again what was found lagging, early at most once a ttl, and wait as in `serve`.
-
-        Work behind the callers tells by `awaited` whether any of them waits for it.
-
-        Returns what is served in its place: `entry` itself where it may not be fetched, or
-        where that failed or lasted.
-        """
-        held = self._entries.get(key)
-        if held is entry:
-            entry = replace(entry, outdated=True)
-            self._entries.put(key, entry)
-            self._landed(key, entry)
-        elif held and held.sequence > entry.sequence:
-            return self._served(held, self.freshness(held), Outcome.COLLAPSED, "stale")
-        freshness = self.freshness(entry)
-        if not self._may_refresh(key, entry):
-            return self._served(entry, freshness, Outcome.STALE_HIT)
-        held_back = self._served(entry, freshness, Outcome.STALE_IF_ERROR, "stale")
-        return await self._ask_or_serve(key, held_back, fetch, until, since, awaited=awaited)
-
-    async def refreshed(self, key: K, fetch: Fetch[V], awaited: Awaited) -> Lookup[V]:
-        """What is fresh, or may not be fetched again yet; else what is fetched now.
-
-        For work behind the callers: it waits for as long as the fetch takes, and `awaited` tells
-        whether any of them waits for it.
-
-        Raises:
-            Exception: the fetch raised this, or did so a moment ago.
-        """
-        entry = self._entries.get(key)
-        freshness = self.freshness(entry) if entry else Freshness.EXPIRED
-        if entry and freshness is Freshness.FRESH:
-            return self._served(entry, freshness, Outcome.HIT)
-        paused = self._paused(key)
-        if paused:
-            raise self._told(key, paused.error)
-        if entry and freshness is not Freshness.EXPIRED and not self._may_refresh(key, entry):
-            return self._served(entry, freshness, Outcome.STALE_HIT)
-        flight, how = self._join_or_launch(key, fetch)
-        await flight.landed(awaited)
-        reason = "stale" if entry else "uri-miss"
-        failure = flight.failure()
-        if failure:
-            raise self._told(key, failure)
-        return self._served(flight.result(), Freshness.FRESH, how, reason)
-
-    async def close(self, seconds: float) -> None:
-        """Let the flights run out, at most `seconds`."""
-        await self._flights.close(seconds)
-
-    def _served(
-        self, entry: Entry[V], freshness: Freshness, how: Outcome, reason: str = ""
-    ) -> Lookup[V]:
-        return Lookup(entry, freshness, how, self.lifetime.ttl, reason)
-
-    def _at_once(
-        self, key: K, entry: Entry[V], freshness: Freshness, fetch: Fetch[V], ask: CacheDirective
-    ) -> Lookup[V] | None:
-        """What needs no waiting, if anything."""
-        held = self._served(
-            entry, freshness, Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
-        )
-        if ask is CacheDirective.ONLY_IF_CACHED:
-            return held
-        if (
-            ask is CacheDirective.NO_CACHE
-            and self._clock.monotonic() - entry.fetched_at >= self._min_age
-        ):
-            return held if self._paused(key) else None
-        if freshness is Freshness.STALE and self._may_refresh(key, entry):
-            self._join_or_launch(key, fetch)
-        if freshness is Freshness.STALE_IF_ERROR and not self._paused(key):
-            return None
-        return held
-
-    async def _ask_or_serve(
-        self,
-        key: K,
-        held: Lookup[V],
-        fetch: Fetch[V],
-        until: float,
-        since: float | None,
-        *,
-        awaited: Awaited = always_awaited,
-    ) -> Lookup[V]:
-        """Ask and wait, at most `wait`; if that fails or lasts, serve what is held."""
-        flight, how = self._join_or_launch(key, fetch)
         now = self._clock.monotonic()
-        patience = min((now if since is None else since) + self._wait, until) - now
-        try:
-            landed = await flight.landed_within(patience, awaited)
-        except TooManyWaiters as too_many:
-            return replace(held, error=too_many)
-        if not landed:
-            return replace(held, error=WaitTimeout())
-        failure = flight.failure()
-        if failure is None:
-            return self._served(flight.result(), Freshness.FRESH, how, held.forward_reason)
-        if isinstance(failure, self._facts):
-            raise failure.with_traceback(None)
-        return replace(held, error=failure)
-
-    def _may_refresh(self, key: K, entry: Entry[V]) -> bool:
-        """Whether `entry` may be fetched again: not paused, and early only once a ttl."""
-        if self._paused(key):
-            return False
-        return (
-            not entry.refetched_early
-            or self._clock.monotonic() - entry.fetched_at >= self.lifetime.ttl
-        )
-
-    def _paused(self, key: K) -> _Failure | None:
+        entry = self._entries.get(key)
+        if outdated:
+            entry = self._mark_outdated(key, outdated)
+            if entry.sequence > outdated.sequence:
+                return self._lookup(entry, self.freshness(entry), Outcome.COLLAPSED, "stale")
+        freshness = self.freshness(entry) if entry else Freshness.EXPIRED
         failure = self._failures.get(key)
-        return failure if failure and self._clock.monotonic() < failure.until else None
+        if failure and not failure.is_backing_off(now):
+            failure = None
+        action = self._decide(directive, entry, freshness, failure)
 
-    def _told(self, key: K, error: BaseException) -> BaseException:
-        """`error` of the last fetch for `key`, as a caller is told it now."""
-        now = self._clock.monotonic()
-        failure = self._failures.get(key) or _Failure(error, 0, now, now)
-        left = max(failure.until - now, 0.0)
-        return self._told_later(error, now - failure.at, left).with_traceback(None)
+        if action is Action.NOT_IN_CACHE:
+            raise NotInCache
+        if failure and action is Action.FAIL:
+            raise failure.error_at(now)
+        if entry is None:
+            return await self._fetch(key, fetch, deadline, "uri-miss")
+        if action is Action.FETCH:
+            return await self._fetch(key, fetch, deadline, "stale")
+        if action is Action.FETCH_OR_STALE:
+            reason = "request" if directive is CacheDirective.NO_CACHE else "stale"
+            stale = self._lookup(entry, freshness, Outcome.STALE_IF_ERROR, reason)
+            wait_until = (now if wait_started is None else wait_started) + self._max_stale_wait
+            timeout = wait_until if deadline is None else min(wait_until, deadline)
+            return await self._fetch_or_stale(key, fetch, timeout, stale)
+        if action is Action.REFRESH:
+            self._join_or_launch(key, fetch)
+        hit = Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
+        return self._lookup(entry, freshness, hit)
 
-    def _join_or_launch(self, key: K, fetch: Fetch[V]) -> tuple[Flight[Entry[V]], Outcome]:
-        under_way = self._flights.under_way(key)
-        if under_way:
-            return under_way, Outcome.COLLAPSED
-        asked = self._clock.monotonic()
-        sequence = next(self._ordinals)
-        return self._flights.launch(
-            key, lambda: self._fly(key, fetch, asked, sequence)
-        ), Outcome.MISS
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
+        await self._flights.close(timeout)
 
-    async def _fly(self, key: K, fetch: Fetch[V], asked: float, sequence: int) -> Entry[V]:
+    def _decide(
+        self,
+        directive: CacheDirective,
+        entry: Entry[V] | None,
+        freshness: Freshness,
+        failure: Failure | None,
+    ) -> Action:
+        age = self._clock.monotonic() - entry.fetched_at if entry else math.inf
+        if directive is CacheDirective.NO_CACHE and age < self._min_age:
+            directive = CacheDirective.DEFAULT
+        return decide(
+            directive,
+            freshness,
+            backing_off=failure is not None,
+            recently_refetched=entry is not None and entry.refetched_early and age < self.ttl,
+        )
+
+    async def _fetch(
+        self, key: K, fetch: Fetch[K, V], deadline: float | None, reason: str
+    ) -> Lookup[V]:
+        flight, outcome = self._join_or_launch(key, fetch)
+        timeout = None if deadline is None else deadline - self._clock.monotonic()
+        if not await flight.wait(timeout):
+            raise WaitTimeout
+        failure = self._failures.get(key)
+        if failure and flight.exception():
+            raise failure.error_at(self._clock.monotonic())
+        return self._lookup(flight.result(), Freshness.FRESH, outcome, reason)
+
+    async def _fetch_or_stale(
+        self, key: K, fetch: Fetch[K, V], deadline: float, stale: Lookup[V]
+    ) -> Lookup[V]:
         try:
-            value = await fetch(partial(self._flights.awaited, key))
+            return await self._fetch(key, fetch, deadline, stale.forward_reason)
+        except self._negative_errors:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, there is an entry to serve
+            return replace(stale, error=error.with_traceback(None))
+
+    def _join_or_launch(self, key: K, fetch: Fetch[K, V]) -> tuple[Flight[Entry[V]], Outcome]:
+        flight = self._flights.get(key)
+        if flight:
+            return flight, Outcome.COLLAPSED
+        run = partial(self._run_fetch, key, fetch, self._clock.monotonic(), next(self._sequence))
+        return self._flights.launch(key, run), Outcome.MISS
+
+    async def _run_fetch(
+        self, key: K, fetch: Fetch[K, V], fetched_at: float, sequence: int
+    ) -> Entry[V]:
+        try:
+            value = await fetch(key)
         except Exception as error:
-            self._remember_failure(key, error)
+            self._record_failure(key, error)
             raise
         self._failures.remove(key)
-        held = self._entries.get(key)
-        early = held is not None and held.outdated and asked - held.fetched_at < self.lifetime.ttl
-        entry = Entry(value, asked, sequence, refetched_early=early)
-        # One flight a key: what is held was asked for before, so it may always be replaced.
+        previous = self._entries.get(key)
+        early = (
+            previous is not None
+            and previous.outdated
+            and fetched_at - previous.fetched_at < self.ttl
+        )
+        # There is one fetch at a time per key, so the previous entry was fetched earlier.
+        return self._store(key, Entry(value, fetched_at, sequence, refetched_early=early))
+
+    def _record_failure(self, key: K, error: Exception) -> None:
+        previous = self._failures.get(key)
+        failure = Failure.after(previous, error, self._clock.monotonic(), self._backoff)
+        self._failures.put(key, failure)
+        if isinstance(error, self._negative_errors):
+            self._entries.remove(key)
+
+    def _mark_outdated(self, key: K, entry: Entry[V]) -> Entry[V]:
+        """Return the current entry for `key`: a newer one, or `entry` as an outdated one."""
+        cached = self._entries.get(key)
+        if cached and (cached.outdated or cached.sequence > entry.sequence):
+            return cached
+        outdated = replace(entry, outdated=True)
+        return self._store(key, outdated) if cached else outdated
+
+    def _store(self, key: K, entry: Entry[V]) -> Entry[V]:
         self._entries.put(key, entry)
-        self._landed(key, entry)
+        for on_stored in self._listeners:
+            on_stored(key, entry)
         return entry
 
-    def _remember_failure(self, key: K, error: Exception) -> None:
-        earlier = self._failures.get(key)
-        in_a_row = earlier.in_a_row + 1 if earlier else 1
-        now = self._clock.monotonic()
-        pause = self._pause(error, in_a_row)
-        # As it will be told: the error itself holds every frame that it passed, and what is there.
-        told = self._told_later(error, 0.0, pause)
-        self._failures.put(key, _Failure(told, in_a_row, now, now + pause))
-        if isinstance(error, self._facts):
-            self._entries.remove(key)
+    def _lookup(
+        self, entry: Entry[V], freshness: Freshness, outcome: Outcome, reason: str = ""
+    ) -> Lookup[V]:
+        return Lookup(entry, freshness, outcome, self.ttl, reason)

@@ -1,5 +1,6 @@
-"""A store bounded in number and weight; what was used least lately goes first."""
+"""A store with a bounded number and size of values; it evicts the least recently used."""
 
+import sys
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -13,12 +14,18 @@ class LruStore(Generic[K, V]):
     """Values by key.
 
     Args:
-        max_entries: how many are held.
-        max_bytes: how much they may weigh together; one that is heavier alone is not held.
-        weigh: a value's weight in bytes.
+        max_entries: the number of values.
+        max_bytes: their total size. A value that is larger than that is not stored.
+        size_of: returns the size of a value in bytes. Without it only the number is bounded.
     """
 
-    def __init__(self, *, max_entries: int, max_bytes: int, size_of: Callable[[V], int]) -> None:
+    def __init__(
+        self,
+        *,
+        max_entries: int,
+        max_bytes: int = sys.maxsize,
+        size_of: Callable[[V], int] | None = None,
+    ) -> None:
         self._max_entries = max_entries
         self._values: LRUCache[K, V] = LRUCache(max_bytes, getsizeof=size_of)
 
@@ -26,27 +33,27 @@ class LruStore(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V | None:
-        """The value, which counts as used now."""
+        """Return the value, which counts as a use of it, or None."""
         try:
             return self._values[key]
         except KeyError:
             return None
 
     def put(self, key: K, value: V) -> None:
-        """Hold `value`, in place of what was held."""
+        """Store `value` in place of what is stored for `key`."""
         try:
             self._values[key] = value
-        except ValueError:
+        except ValueError:  # larger than max_bytes
             self._values.pop(key, None)
         while len(self._values) > self._max_entries:
             self._values.popitem()
 
     def remove(self, key: K) -> None:
-        """Hold nothing for `key`."""
+        """Remove what is stored for `key`, if anything."""
         self._values.pop(key, None)
 
     def items(self) -> list[tuple[K, V]]:
-        """All that is held, none counted as used."""
-        # Not by `items()`: it reads each of them, and all would count as used in this order.
+        """Return all keys and values, which does not count as a use of them."""
+        # LRUCache.items() reads each value by its key, which would count as a use.
         values = self._values
         return [(key, Cache.__getitem__(values, key)) for key in values]

@@ -16,16 +16,15 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from sys import maxsize
 from typing import Any
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import CacheDirective, Entry, GraceCache, Lookup
+from app.cache.grace_cache import Entry, GraceCache, Lookup
+from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.orders.blocks import Block, blocks_for_range, latest, outdated_blocks, slice_rows
 from app.orders.mapping import Row
-from app.single_flight import Awaited, always_awaited
 from app.upstream.wire import BLOCK_SIZE
 
 PROBE = 0
@@ -45,8 +44,8 @@ class OrderBook:
     """The blocks of one pool's order list.
 
     Args:
-        make_blocks: makes the memory of blocks, which reports each landing to what it is given.
-        fetch: asks the upstream for one block.
+        block_cache: the cached blocks.
+        fetch_block: fetches one block from the upstream.
         clock: the only source of time.
         deadline: seconds that one caller waits at most.
         sweep_rate: calls a second that keeping the list fresh may cost: the ttl of a large list
@@ -56,24 +55,24 @@ class OrderBook:
 
     def __init__(
         self,
-        make_blocks: Callable[[Callable[[int, Entry[Block]], None]], GraceCache[int, Block]],
-        fetch: Callable[[int, Awaited], Coroutine[Any, Any, Block]],
+        block_cache: GraceCache[int, Block],
+        fetch_block: Callable[[int], Coroutine[Any, Any, Block]],
         clock: Clock,
         *,
         deadline: float,
         refresh_rate: float = math.inf,
         max_orders: int = maxsize,
     ) -> None:
-        self._blocks = make_blocks(self._landed)
-        self._fetch = fetch
+        self._blocks = block_cache
+        self._fetch = fetch_block
         self._clock = clock
         self._deadline = deadline
         self._sweep_rate = refresh_rate
         self._max_orders = max_orders
-        self._lifetime = self._blocks.lifetime
         self._telling: Entry[Block] | None = None
         self.generation = 0
         """Another number whenever a block that is held, or what is known of it, is another."""
+        block_cache.add_listener(self._on_block_stored)
 
     @property
     def total(self) -> int | None:
@@ -85,7 +84,7 @@ class OrderBook:
     @property
     def ttl(self) -> float:
         """Seconds that a block is fresh, as the list is now."""
-        return self._blocks.lifetime.ttl
+        return self._blocks.ttl
 
     async def window(
         self, start: int, stop: int, ask: CacheDirective = CacheDirective.DEFAULT
@@ -145,31 +144,31 @@ class OrderBook:
         entry = self._blocks.get(index)
         return entry if entry and self.freshness(entry) is not Freshness.EXPIRED else None
 
-    async def fresh_block(self, index: int, awaited: Awaited) -> Lookup[Block]:
-        """The block, fresh if it can be; for work behind the callers that `awaited` tells of.
+    async def fresh_block(self, index: int) -> Lookup[Block]:
+        """Return the block, fresh if it can be, however long that takes.
 
         Raises:
             UpstreamError: the upstream did not give it, now or a moment ago.
         """
-        return await self._blocks.refreshed(index, partial(self._read, index), awaited)
+        return await self._blocks.get_or_fetch(
+            index, self._fetch_block, CacheDirective.MUST_REVALIDATE
+        )
 
     async def refetch_block(
         self,
         entry: Entry[Block],
         *,
-        until: float,
-        since: float | None = None,
-        awaited: Awaited = always_awaited,
+        deadline: float | None = None,
+        wait_started: float | None = None,
     ) -> Lookup[Block]:
-        """What is served in the place of a block that was found lagging."""
-        index = entry.value.index
-        return await self._blocks.renew(
-            index,
-            entry,
-            partial(self._read, index),
-            until=until,
-            since=since,
-            awaited=awaited,
+        """Return what is served in place of a block that was found to be outdated."""
+        return await self._blocks.get_or_fetch(
+            entry.value.index,
+            self._fetch_block,
+            CacheDirective.REFETCH,
+            deadline=deadline,
+            wait_started=wait_started,
+            outdated=entry,
         )
 
     def find_fresh(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
@@ -197,24 +196,24 @@ class OrderBook:
                 return False
         return self._telling is not None and self._telling.value.total == total
 
-    async def close(self, seconds: float) -> None:
-        """Let the flights run out, at most `seconds`."""
-        await self._blocks.close(seconds)
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
+        await self._blocks.close(timeout)
 
-    async def _read(self, index: int, awaited: Awaited) -> Block:
+    async def _fetch_block(self, index: int) -> Block:
         """Ask for one block; where it says again what it said, the rows stay those that were."""
-        block = await self._fetch(index, awaited)
+        block = await self._fetch(index)
         held = self._blocks.get(index)
         if held and held.value.rows == block.rows:
             return replace(block, rows=held.value.rows)
         return block
 
-    def _landed(self, _index: int, entry: Entry[Block]) -> None:
+    def _on_block_stored(self, _index: int, entry: Entry[Block]) -> None:
         self.generation += 1
         if self._telling is None or self._telling.sequence < entry.sequence:
             self._telling = entry
             blocks = -(-min(entry.value.total, self._max_orders) // BLOCK_SIZE)
-            self._blocks.lifetime = self._lifetime.with_min_ttl(blocks / self._sweep_rate)
+            self._blocks.set_min_ttl(blocks / self._sweep_rate)
 
     @staticmethod
     def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:
@@ -247,7 +246,9 @@ class OrderBook:
     ) -> list[Lookup[Block]]:
         """All of them at once; the first error is raised when all have ended."""
         lookups = [
-            self._blocks.serve(index, partial(self._read, index), ask=ask, until=until, since=since)
+            self._blocks.get_or_fetch(
+                index, self._fetch_block, ask, deadline=until, wait_started=since
+            )
             for index in indexes
         ]
         outcomes = await asyncio.gather(*lookups, return_exceptions=True)
@@ -263,7 +264,9 @@ class OrderBook:
     ) -> bool:
         """Fetch the laggards again; False if that brought nothing new."""
         before = [gathered[index].entry for index in lagging]
-        renewals = [self.refetch_block(entry, until=until, since=since) for entry in before]
+        renewals = [
+            self.refetch_block(entry, deadline=until, wait_started=since) for entry in before
+        ]
         gathered.update(zip(lagging, await asyncio.gather(*renewals), strict=True))
         return any(
             gathered[index].entry.sequence > entry.sequence

@@ -52,9 +52,7 @@ class ResultCache:
     """The results computed from one list. It is dropped together with the list."""
 
     def __init__(self) -> None:
-        self._results: LruStore[Hashable, object] = LruStore(
-            max_entries=MAX_RESULTS, max_bytes=MAX_RESULTS, size_of=lambda _: 1
-        )
+        self._results: LruStore[Hashable, object] = LruStore(max_entries=MAX_RESULTS)
 
     def get(self, key: Hashable) -> object | None:
         """Return the result cached for `key`."""
@@ -97,18 +95,18 @@ class ComputeQueue:
         if cached is not None:
             return cast("T", cached)
         flight_key = (id(results), key)
-        flight = self._flights.under_way(flight_key)
+        flight = self._flights.get(flight_key)
         if flight is None:
             if len(self._flights) >= MAX_QUEUED:
                 raise ComputeQueueFull
             flight = self._flights.launch(flight_key, lambda: self._run(results, key, compute))
-        if not await flight.landed_within(max(deadline - self._clock.monotonic(), 0.0)):
+        if not await flight.wait(deadline - self._clock.monotonic()):
             raise ComputeQueueFull
         return cast("T", flight.result())
 
-    async def close(self, seconds: float) -> None:
-        """Wait up to `seconds` for running computations, then cancel them."""
-        await self._flights.close(seconds)
+    async def close(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for running computations, then cancel them."""
+        await self._flights.close(timeout)
 
     async def _run(
         self, results: ResultCache, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]

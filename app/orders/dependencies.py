@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.cache.grace_cache import CacheDirective, Lookup
+from app.cache.grace_cache import Lookup
+from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.edge.auth import Forbidden
 from app.edge.content_coding import negotiate

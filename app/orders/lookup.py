@@ -1,16 +1,9 @@
 """One order, from a fresh block if one holds it, else by one detail call. Knows no HTTP."""
 
-from functools import partial
 from typing import Any
 
-from app.cache.grace_cache import (
-    CacheDirective,
-    GraceCache,
-    Lookup,
-    NotInCache,
-    Outcome,
-    WaitTimeout,
-)
+from app.cache.grace_cache import GraceCache, Lookup, NotInCache, Outcome, WaitTimeout
+from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
@@ -72,8 +65,8 @@ class OrderLookup:
         in_block = self._book.find_cached(order_no)
         patience = self._wait if in_block else self._deadline
         try:
-            served = await self._orders.serve(
-                order_no, partial(self._fetch.order, order_no), ask=ask, until=now + patience
+            served = await self._orders.get_or_fetch(
+                order_no, self._fetch.order, ask, deadline=now + patience
             )
         except UpstreamNotFound:
             raise
@@ -94,14 +87,15 @@ class OrderLookup:
             PaymentNotFound: the upstream knows no payment of that order.
             NotInCache, WaitEnded, UpstreamError: as the cache has it.
         """
-        until = self._clock.monotonic() + self._deadline
-        fetch = partial(self._fetch.payment, order_no)
-        return _found(await self._payments.serve(order_no, fetch, ask=ask, until=until))
+        deadline = self._clock.monotonic() + self._deadline
+        return _found(
+            await self._payments.get_or_fetch(order_no, self._fetch.payment, ask, deadline=deadline)
+        )
 
-    async def close(self, seconds: float) -> None:
-        """Let the flights run out, at most `seconds` each."""
-        await self._orders.close(seconds)
-        await self._payments.close(seconds)
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds each for orders and payments, then cancel the fetches."""
+        await self._orders.close(timeout)
+        await self._payments.close(timeout)
 
     def _from_block(
         self,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import CacheDirective, Lookup, Outcome
+from app.cache.grace_cache import Lookup, Outcome
+from app.cache.policy import CacheDirective
 from app.edge.context import RequestContext
 from app.orders.rendering import RenderedResponse, ResponseHead
 

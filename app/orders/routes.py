@@ -6,7 +6,8 @@ from functools import partial
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.cache.grace_cache import CacheDirective, Lookup
+from app.cache.grace_cache import Lookup
+from app.cache.policy import CacheDirective
 from app.edge.auth import require_scope
 from app.edge.openapi import example_response, upstream_responses
 from app.edge.query_params import (

@@ -7,18 +7,20 @@ ask meanwhile get what there was. A reading belongs to the group: it goes on whe
 
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from app.backoff import BackoffPolicy, Failure, exponential_backoff
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import CacheDirective, Lookup, NotInCache, Outcome, WaitTimeout
+from app.cache.grace_cache import Lookup, NotInCache, Outcome, WaitTimeout
+from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_loader import SnapshotLoader
-from app.single_flight import Awaited, Flight, SingleFlight
+from app.single_flight import Flight, SingleFlight
 
 LIST = "list"
 INCONSISTENT_BACKOFF = 1.0
@@ -47,17 +49,7 @@ class CollectionLoading(Exception):
         return cls((orders, orders), INCONSISTENT_BACKOFF)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    """No reading until then: it failed, or what lags has to be left in peace."""
-
-    at: float = 0
-    until: float = -math.inf
-    error: Exception | None = None
-    in_a_row: int = 0
-
-
-async def _nobody_looks(_: Snapshot) -> None: ...
+async def _noop(_: Snapshot) -> None: ...
 
 
 class SnapshotCache:
@@ -66,39 +58,36 @@ class SnapshotCache:
     Args:
         book: the blocks.
         clock: the only source of time.
-        new_reading: begins a reading, which can look whether anybody waits for the list.
+        new_loader: makes a loader for one load.
         deadline: seconds that one caller waits at most.
-        wait: seconds that a caller waits at most for whom something is held.
-        pause: seconds not to read again, from the error and the failures in a row.
-        seen: told of each list that is read to its end.
-        told_later: the error as a caller is told it: so many seconds later, and so many seconds
-            before the list is read again.
+        max_stale_wait: seconds that a caller waits at most if there is a snapshot to serve.
+        backoff: for how long a failed load is not repeated.
+        on_loaded: called with each snapshot that was loaded.
     """
 
     def __init__(
         self,
         book: OrderBook,
         clock: Clock,
-        new_reading: Callable[[Awaited], SnapshotLoader],
+        new_loader: Callable[[], SnapshotLoader],
         *,
         deadline: float,
-        wait: float,
-        pause: Callable[[Exception, int], float],
-        seen: Callable[[Snapshot], Coroutine[Any, Any, None]] = _nobody_looks,
-        aged: Callable[[BaseException, float, float], BaseException] = lambda error, *_: error,
+        max_stale_wait: float,
+        backoff: BackoffPolicy = exponential_backoff,
+        on_loaded: Callable[[Snapshot], Coroutine[Any, Any, None]] = _noop,
     ) -> None:
         self._book = book
         self._clock = clock
-        self._new_reading = new_reading
+        self._new_loader = new_loader
         self._deadline = deadline
-        self._wait = wait
-        self._pause_after = pause
-        self._seen = seen
-        self._told_later = aged
+        self._max_stale_wait = max_stale_wait
+        self._backoff = backoff
+        self._on_loaded = on_loaded
         self._whole: Snapshot | None = None
         self._flights: SingleFlight[str, tuple[Snapshot, bool]] = SingleFlight(clock)
-        self._reading = self._begun()
-        self._pause = _Pause()
+        self._loader = new_loader()
+        self._failure: Failure | None = None
+        self._reload_at = -math.inf
 
     async def get(self, ask: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
         """The list. `no-cache` asks for nothing more here: it would cost a call a block.
@@ -127,22 +116,19 @@ class SnapshotCache:
             and self._book.freshness_at(asked) is Freshness.FRESH
         )
 
-    async def close(self, seconds: float) -> None:
-        """Let a reading come to its end, at most `seconds`."""
-        await self._flights.close(seconds)
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for a load to end, then cancel it."""
+        await self._flights.close(timeout)
 
     async def _held(self) -> Snapshot | None:
         """What is shared; else what the blocks that are held happen to tell."""
         if self._whole and self._judge(self._whole) is Freshness.EXPIRED:
             self._whole = None
         # While blocks are missing nothing is held; who only waits for them to agree has something.
-        loading = self._flights.under_way(LIST) is not None and not self._reading.complete
+        loading = self._flights.get(LIST) is not None and not self._loader.complete
         if self._whole is None and not loading:
-            self._share(await self._begun().from_cache())
+            self._share(await self._new_loader().from_cache())
         return self._whole
-
-    def _begun(self) -> SnapshotLoader:
-        return self._new_reading(partial(self._flights.awaited, LIST))
 
     def _share(self, found: Snapshot | None) -> None:
         # A reading may have come to its end while we looked.
@@ -150,25 +136,26 @@ class SnapshotCache:
             self._whole = found
 
     async def _read_to_the_end(self) -> SnapshotLookup:
-        if self._is_paused() and self._pause.error:
-            raise self._told(self._pause.error)
+        now = self._clock.monotonic()
+        if self._failure and self._failure.is_backing_off(now):
+            raise self._failure.error_at(now)
         flight, how = self._join_or_launch()
-        if not await flight.landed_within(self._deadline):
-            raise CollectionLoading(self._reading.progress, self._reading.seconds_left)
-        if self._pause.error:
-            raise self._told(self._pause.error)
+        if not await flight.wait(self._deadline):
+            raise CollectionLoading(self._loader.progress, self._loader.seconds_left)
+        if self._failure:
+            raise self._failure.error_at(self._clock.monotonic())
         whole, _ = flight.result()
         return _told(whole, self._judge(whole), how, self._book.ttl, reason="uri-miss")
 
     async def _read_or_serve(self, held: Snapshot) -> SnapshotLookup:
-        if self._is_paused():
+        if self._is_backing_off():
             return self._as_it_is(held)
         flight, how = self._join_or_launch()
         if self._judge(held) is Freshness.STALE:
             return self._as_it_is(held)
-        if not await flight.landed_within(min(self._wait, self._deadline)):
+        if not await flight.wait(min(self._max_stale_wait, self._deadline)):
             return self._as_it_is(held, WaitTimeout())
-        failure = flight.failure()
+        failure = flight.exception()
         if failure:
             return self._as_it_is(held, failure)
         whole, asked = flight.result()
@@ -194,39 +181,34 @@ class SnapshotCache:
             return Freshness.STALE
         return freshness
 
-    def _is_paused(self) -> bool:
-        return self._clock.monotonic() < self._pause.until
-
-    def _told(self, error: BaseException) -> BaseException:
+    def _is_backing_off(self) -> bool:
         now = self._clock.monotonic()
-        left = max(self._pause.until - now, 0.0)
-        return self._told_later(error, now - self._pause.at, left).with_traceback(None)
+        return now < self._reload_at or (
+            self._failure is not None and self._failure.is_backing_off(now)
+        )
 
     def _join_or_launch(self) -> tuple[Flight[tuple[Snapshot, bool]], Outcome]:
-        under_way = self._flights.under_way(LIST)
-        if under_way:
-            return under_way, Outcome.COLLAPSED
-        self._reading = self._begun()
-        return self._flights.launch(LIST, partial(self._read, self._reading)), Outcome.MISS
+        flight = self._flights.get(LIST)
+        if flight:
+            return flight, Outcome.COLLAPSED
+        self._loader = self._new_loader()
+        return self._flights.launch(LIST, partial(self._load, self._loader)), Outcome.MISS
 
-    async def _read(self, reading: SnapshotLoader) -> tuple[Snapshot, bool]:
+    async def _load(self, loader: SnapshotLoader) -> tuple[Snapshot, bool]:
         """Read, and share the list; whether the upstream was asked for any of it."""
         try:
-            whole = await reading.load(self._whole)
+            whole = await loader.load(self._whole)
         except Exception as error:
-            self._pause_for(error)
+            now = self._clock.monotonic()
+            self._failure = Failure.after(self._failure, error, now, self._backoff)
             raise
         self._whole = whole
-        # What lags was fetched again already: it is left in peace for a moment.
-        now = self._clock.monotonic()
-        self._pause = _Pause(now, now + INCONSISTENT_BACKOFF) if whole.inconsistent else _Pause()
-        await self._seen(whole)
-        return whole, reading.fetch_count > 0
-
-    def _pause_for(self, error: Exception) -> None:
-        in_a_row = self._pause.in_a_row + 1
-        now = self._clock.monotonic()
-        self._pause = _Pause(now, now + self._pause_after(error, in_a_row), error, in_a_row)
+        self._failure = None
+        # The outdated blocks of an inconsistent list were fetched again already.
+        backoff = INCONSISTENT_BACKOFF if whole.inconsistent else 0.0
+        self._reload_at = self._clock.monotonic() + backoff
+        await self._on_loaded(whole)
+        return whole, loader.fetch_count > 0
 
 
 def _told(

@@ -5,7 +5,6 @@ is soon next. While nobody waits they go behind all that are awaited.
 """
 
 import asyncio
-import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.snapshot import Snapshot, build_snapshot, find_outdated
-from app.single_flight import Awaited
 
 MAX_CONSISTENCY_ATTEMPTS = 3
 """How often what lags is read again before the list is told as one that shifts."""
@@ -30,7 +28,6 @@ class SnapshotLoader:
     Args:
         book: the blocks.
         clock: the only source of time.
-        awaited: whether anybody waits for the list.
         concurrency: blocks that are asked for at once.
         max_orders: how many there may be.
         max_bytes: how much their blocks may weigh.
@@ -40,7 +37,6 @@ class SnapshotLoader:
         self,
         book: OrderBook,
         clock: Clock,
-        awaited: Awaited,
         *,
         concurrency: int,
         max_orders: int,
@@ -48,7 +44,6 @@ class SnapshotLoader:
     ) -> None:
         self._book = book
         self._clock = clock
-        self._awaited = awaited
         self._concurrency = concurrency
         self._max_orders = max_orders
         self._max_bytes = max_bytes
@@ -119,7 +114,7 @@ class SnapshotLoader:
             raise CollectionTooLarge
 
     async def _refresh(self, index: int) -> None:
-        served = await self._book.fresh_block(index, self._awaited)
+        served = await self._book.fresh_block(index)
         self._weight += served.entry.value.size
         self._keep(served)
         self._refuse_too_many()
@@ -130,7 +125,7 @@ class SnapshotLoader:
 
         async def renew(index: int) -> None:
             entry = self._gathered[index]
-            self._keep(await self._book.refetch_block(entry, until=math.inf, awaited=self._awaited))
+            self._keep(await self._book.refetch_block(entry))
 
         await self._with_hands(lagging, renew)
         return any(self._gathered[index].sequence > sequence for index, sequence in before.items())

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 from app.clock import Clock
 from app.orders.blocks import ROW_OVERHEAD, Block
 from app.orders.mapping import Row, map_order, map_payment, row_drift
-from app.single_flight import Awaited
 from app.upstream.client import UpstreamClient
 
 
@@ -44,26 +43,26 @@ class OrderSource:
         self._zone = zone
         self._deadline = deadline
 
-    async def block(self, index: int, awaited: Awaited) -> Block:
+    async def block(self, index: int) -> Block:
         """The block at `index`, from 0."""
         as_of = _text(self._clock.now())
-        answer = await self._client.list_orders(index + 1, deadline=self._until(), awaited=awaited)
+        answer = await self._client.list_orders(index + 1, deadline=self._until())
         rows = tuple(map_order(sent, self._zone) for sent in answer.rows)
         self._client.drift.report(row_drift("order", rows))
         return Block(index, rows, answer.total, as_of, answer.request_id, answer.sandbox)
 
-    async def order(self, order_no: str, awaited: Awaited) -> FetchedOrder:
+    async def order(self, order_no: str) -> FetchedOrder:
         """One order, by the upstream's order detail."""
         as_of = _text(self._clock.now())
-        answer = await self._client.get_order(order_no, deadline=self._until(), awaited=awaited)
+        answer = await self._client.get_order(order_no, deadline=self._until())
         row = map_order(answer.data, self._zone)
         self._client.drift.report(row_drift("order", [row]))
         return FetchedOrder(row, as_of, answer.request_id, answer.sandbox)
 
-    async def payment(self, order_no: str, awaited: Awaited) -> FetchedOrder:
+    async def payment(self, order_no: str) -> FetchedOrder:
         """The payment of one order."""
         as_of = _text(self._clock.now())
-        answer = await self._client.get_payment(order_no, deadline=self._until(), awaited=awaited)
+        answer = await self._client.get_payment(order_no, deadline=self._until())
         row = map_payment(answer.data, self._zone)
         self._client.drift.report(row_drift("payment", [row]))
         return FetchedOrder(row, as_of, answer.request_id, answer.sandbox)

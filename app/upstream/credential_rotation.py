@@ -76,7 +76,7 @@ class CredentialRotation:
         """Look until cancelled; a trial under way is nobody's to cancel, and goes on."""
         while True:
             await self._clock.sleep(LOOK_EVERY)
-            if not self._trials.under_way(None) and self._is_due():
+            if not self._trials.get(None) and self._is_due():
                 self._trials.launch(None, partial(self._try, asked_for=self._asked_for))
                 self._asked_for = False
 

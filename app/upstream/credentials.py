@@ -130,10 +130,10 @@ class TokenCredential:
         if self._failure and now < self._paused_until:
             left = self._paused_until - now
             raise self._failure.aged(now - self._failed_at, left) from None
-        flight = self._renewals.under_way(None) or self._renewals.launch(None, self._ask)
-        if not await flight.landed_within(max(deadline - self._clock.monotonic(), 0.0)):
+        flight = self._renewals.get(None) or self._renewals.launch(None, self._ask)
+        if not await flight.wait(deadline - self._clock.monotonic()):
             raise DeadlineExceeded("no management token came in time")
-        failure = flight.failure()
+        failure = flight.exception()
         if isinstance(failure, UpstreamError):
             raise failure.aged(0.0, 0.0) from None
         return flight.result()

@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from app.clock import Clock
-from app.single_flight import Awaited, always_awaited
+from app.single_flight import Awaited, always_awaited, current_flight
 from app.upstream.errors import (
     DeadlineExceeded,
     UpstreamError,
@@ -77,6 +77,9 @@ class CallLimiter:
             UpstreamThrottled: the upstream asked us to wait, past the deadline.
             UpstreamUnavailable: too many wait already.
         """
+        flight = current_flight()
+        if flight and awaited is always_awaited:
+            awaited = flight.has_waiters
         now = self._clock.monotonic()
         if now >= deadline:
             raise DeadlineExceeded("no time was left for the call")

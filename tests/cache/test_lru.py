@@ -1,50 +1,57 @@
-"""What is held is bounded in number and in weight."""
+"""The store is bounded in number and size, and evicts the least recently used."""
 
 from app.cache.lru import LruStore
 
 
-def store(entries: int = 10, size: int = 100) -> LruStore[str, str]:
-    return LruStore(max_entries=entries, max_bytes=size, size_of=len)
+def make_store(*, max_entries: int = 10, max_bytes: int = 100) -> LruStore[str, str]:
+    return LruStore(max_entries=max_entries, max_bytes=max_bytes, size_of=len)
 
 
-def test_the_least_lately_used_goes_first():
-    held = store(entries=2)
-    held.put("a", "1")
-    held.put("b", "2")
-    assert held.get("a") == "1"
-    held.put("c", "3")
-    assert held.get("b") is None
-    assert dict(held.items()) == {"a": "1", "c": "3"}
+def test_the_least_recently_used_value_is_evicted():
+    store = make_store(max_entries=2)
+    store.put("a", "1")
+    store.put("b", "2")
+    assert store.get("a") == "1"
+    store.put("c", "3")
+    assert store.get("b") is None
+    assert dict(store.items()) == {"a": "1", "c": "3"}
 
 
-def test_a_look_at_all_counts_as_no_use():
-    held = store(entries=2)
-    held.put("a", "1")
-    held.put("b", "2")
-    assert held.get("a") == "1"
-    assert held.items() == [("a", "1"), ("b", "2")]
-    held.put("c", "3")
-    assert dict(held.items()) == {"a": "1", "c": "3"}
+def test_listing_the_items_does_not_count_as_a_use():
+    store = make_store(max_entries=2)
+    store.put("a", "1")
+    store.put("b", "2")
+    assert store.get("a") == "1"
+    assert store.items() == [("a", "1"), ("b", "2")]
+    store.put("c", "3")
+    assert dict(store.items()) == {"a": "1", "c": "3"}
 
 
-def test_what_is_heavy_pushes_others_out():
-    held = store(size=10)
-    held.put("a", "12345")
-    held.put("b", "1234567")
-    assert held.get("a") is None
-    assert len(held) == 1
+def test_a_large_value_evicts_others():
+    store = make_store(max_bytes=10)
+    store.put("a", "12345")
+    store.put("b", "1234567")
+    assert store.get("a") is None
+    assert len(store) == 1
 
 
-def test_what_is_heavier_than_all_together_is_not_held_and_replaces_what_was():
-    held = store(size=10)
-    held.put("a", "1")
-    held.put("a", "x" * 11)
-    assert held.get("a") is None
+def test_a_value_larger_than_the_store_is_not_stored_and_its_predecessor_is_removed():
+    store = make_store(max_bytes=10)
+    store.put("a", "1")
+    store.put("a", "x" * 11)
+    assert store.get("a") is None
 
 
-def test_what_is_dropped_is_gone():
-    held = store()
-    held.put("a", "1")
-    held.remove("a")
-    held.remove("never there")
-    assert held.get("a") is None
+def test_without_size_of_only_the_number_of_values_is_bounded():
+    store: LruStore[int, str] = LruStore(max_entries=3)
+    for key in range(5):
+        store.put(key, "x" * 1000)
+    assert [key for key, _ in store.items()] == [2, 3, 4]
+
+
+def test_a_removed_value_is_not_stored_any_more():
+    store = make_store()
+    store.put("a", "1")
+    store.remove("a")
+    store.remove("never stored")
+    assert store.get("a") is None

@@ -2,15 +2,14 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 from random import Random
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
-from app.cache.freshness import Lifetime, backoff_seconds
-from app.cache.grace_cache import Entry, GraceCache
+from app.cache.freshness import Lifetime
+from app.cache.grace_cache import GraceCache
 from app.orders.blocks import Block
 from app.orders.book import OrderBook, Window
 from app.orders.source import OrderSource
@@ -40,7 +39,16 @@ class Bench:
             chance=self.random.random,
         )
         fetch = OrderSource(self.client, self.clock, zone=ZoneInfo("UTC"), deadline=8)
-        self.book = OrderBook(self._blocks, fetch.block, self.clock, deadline=8)
+        blocks: GraceCache[int, Block] = GraceCache(
+            Lifetime(2, 5, 25),
+            self.clock,
+            min_age=5,
+            max_stale_wait=2,
+            max_entries=100,
+            max_bytes=10**9,
+            size_of=lambda block: block.size,
+        )
+        self.book = OrderBook(blocks, fetch.block, self.clock, deadline=8)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         await self.clock.sleep(self.random.choice((0.05, 0.2, 1)))
@@ -48,19 +56,6 @@ class Bench:
             raise httpx.ReadError("reset")
         answer: httpx.Response = await self.upstream.transport.handler(request)  # type: ignore[misc]
         return answer
-
-    def _blocks(self, landed: Callable[[int, Entry[Block]], None]) -> GraceCache[int, Block]:
-        return GraceCache(
-            Lifetime(2, 5, 25),
-            self.clock,
-            min_age=5,
-            wait=2,
-            max_entries=100,
-            max_bytes=10**9,
-            size_of=lambda block: block.size,
-            pause=lambda _error, in_a_row: backoff_seconds(in_a_row),
-            landed=landed,
-        )
 
     def caller(self) -> "asyncio.Task[Window]":
         start = self.random.choice((0, self.random.randrange(ORDERS)))

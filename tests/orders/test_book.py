@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import CacheDirective, NotInCache, Outcome
+from app.cache.grace_cache import NotInCache, Outcome
+from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.book import Window
-from app.single_flight import Awaited
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import TTL, BookHarness, row
 from tests.support.clock import settle
@@ -97,7 +97,7 @@ async def test_a_cold_start_asks_for_block_0_first_and_the_others_wait_for_it():
     gate = asyncio.Event()
     fetch = bench.list.fetch
 
-    async def held_back(index: int, _awaited: Awaited) -> Block:
+    async def held_back(index: int) -> Block:
         await gate.wait()
         return await fetch(index)
 
@@ -262,7 +262,7 @@ async def test_the_total_is_that_of_the_answer_asked_for_last_not_of_the_one_tha
     gate = asyncio.Event()
     fetch = bench.list.fetch
 
-    async def slow_block_1(index: int, _awaited: Awaited) -> Block:
+    async def slow_block_1(index: int) -> Block:
         block = await fetch(index)
         if index == 1:
             await gate.wait()
@@ -283,7 +283,7 @@ def held_back(bench: BookHarness, index: int) -> asyncio.Event:
     gate = asyncio.Event()
     fetch = bench.list.fetch
 
-    async def slow(asked: int, _awaited: Awaited) -> Block:
+    async def slow(asked: int) -> Block:
         if asked == index:
             await gate.wait()
         return await fetch(asked)
@@ -326,7 +326,7 @@ async def test_who_could_be_served_waits_once_and_not_for_each_look():
     bench.list.numbers.append("late")
     fetch = bench.list.fetch
 
-    async def slow(index: int, _awaited: Awaited) -> Block:
+    async def slow(index: int) -> Block:
         await bench.clock.sleep(1.5)
         return await fetch(index)
 
@@ -345,13 +345,13 @@ async def test_a_list_that_shrank_meanwhile_is_not_promised_longer_though_its_to
     bench = BookHarness(100, Lifetime(2, 0, 0))
     fetch = bench.list.fetch
 
-    async def changing(index: int, awaited: Awaited) -> Block:
+    async def changing(index: int) -> Block:
         if index == 1 and not bench.list.calls.count(1):
             bench.list.numbers.append("late")
         if index == 2:
             bench.list.numbers.pop()
             await bench.clock.sleep(5)
-        return await fetch(index, awaited)
+        return await fetch(index)
 
     bench.book._fetch = changing
     asked = asyncio.ensure_future(bench.book.window(80, 120))

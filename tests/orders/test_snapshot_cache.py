@@ -3,20 +3,21 @@
 import asyncio
 import gc
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.freshness import Freshness, Lifetime, backoff_seconds
-from app.cache.grace_cache import CacheDirective, NotInCache, Outcome, WaitTimeout
+from app.cache.freshness import Freshness, Lifetime
+from app.cache.grace_cache import NotInCache, Outcome, WaitTimeout
+from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import CollectionLoading, SnapshotCache
 from app.orders.snapshot_loader import CollectionTooLarge, SnapshotLoader
-from app.single_flight import Awaited
+from app.single_flight import current_flight
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import LIFETIME, TTL, BookHarness
 from tests.support.clock import settle
@@ -38,15 +39,15 @@ class ListBench(BookHarness):
         self.gate.set()
         self.at_once = 0
         self.most_at_once = 0
-        self.awaited: dict[int, Awaited] = {}
+        self.has_waiters: dict[int, Callable[[], bool]] = {}
         fetch = self.list.fetch
 
-        async def held_back(index: int, awaited: Awaited) -> Block:
+        async def held_back(index: int) -> Block:
             self.at_once += 1
-            self.awaited[index] = awaited
+            self.note(index)
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:
-                block = await fetch(index, awaited)
+                block = await fetch(index)
                 await asyncio.sleep(0)
                 await self.gate.wait()
             finally:
@@ -57,18 +58,21 @@ class ListBench(BookHarness):
         self.collection = SnapshotCache(
             self.book,
             self.clock,
-            lambda awaited: SnapshotLoader(
+            lambda: SnapshotLoader(
                 self.book,
                 self.clock,
-                awaited,
                 concurrency=8,
                 max_orders=max_orders,
                 max_bytes=max_bytes,
             ),
             deadline=8,
-            wait=2,
-            pause=lambda _error, in_a_row: backoff_seconds(in_a_row),
+            max_stale_wait=2,
         )
+
+    def note(self, index: int) -> None:
+        flight = current_flight()
+        assert flight is not None
+        self.has_waiters[index] = flight.has_waiters
 
     async def whole(self) -> Snapshot:
         return (await self.collection.get())[0]
@@ -78,11 +82,11 @@ class ListBench(BookHarness):
         gate = asyncio.Event()
         fetch = self.book._fetch
 
-        async def held_back(asked: int, awaited: Awaited) -> Block:
-            self.awaited[asked] = awaited
+        async def held_back(asked: int) -> Block:
+            self.note(asked)
             if asked == index:
                 await gate.wait()
-            return await fetch(asked, awaited)
+            return await fetch(asked)
 
         self.book._fetch = held_back
         return gate
@@ -201,15 +205,15 @@ async def test_the_calls_of_a_reading_are_awaited_while_anybody_waits_for_the_li
     bench = ListBench(100)
     bench.gate.clear()
     first, second = [await soon(bench.collection.get()) for _ in range(2)]
-    assert bench.awaited[0]()
+    assert bench.has_waiters[0]()
     first.cancel()
     await settle()
-    assert bench.awaited[0]()
+    assert bench.has_waiters[0]()
     second.cancel()
     await settle()
-    assert not bench.awaited[0]()
+    assert not bench.has_waiters[0]()
     third = await soon(bench.collection.get())
-    assert bench.awaited[0]()
+    assert bench.has_waiters[0]()
     bench.gate.set()
     await third
 
@@ -218,15 +222,15 @@ async def test_what_is_read_again_behind_a_list_that_is_served_is_awaited_by_nob
     bench = ListBench(150)
     await bench.whole()
     await bench.clock.advance(TTL)
-    bench.awaited.clear()
+    bench.has_waiters.clear()
     bench.list.numbers.insert(0, "another")
     bench.gate.clear()
     await bench.whole()
     await settle()
-    assert sorted(bench.awaited) == [0, 1, 2]
-    assert not any(awaited() for awaited in bench.awaited.values())
+    assert sorted(bench.has_waiters) == [0, 1, 2]
+    assert not any(has_waiters() for has_waiters in bench.has_waiters.values())
     page = await soon(bench.book.window(100, 110, CacheDirective.NO_CACHE))
-    assert [bench.awaited[index]() for index in range(3)] == [False, False, True]
+    assert [bench.has_waiters[index]() for index in range(3)] == [False, False, True]
     bench.gate.set()
     await page
 
@@ -237,13 +241,13 @@ async def test_a_block_that_lags_is_read_again_in_the_name_of_those_who_wait_for
     waiting = await soon(bench.collection.get())
     bench.list.numbers.insert(0, "another")
     again = bench.hold_back(0)
-    bench.awaited.clear()
+    bench.has_waiters.clear()
     later.set()
     await settle()
-    assert bench.awaited[0]()
+    assert bench.has_waiters[0]()
     waiting.cancel()
     await settle()
-    assert not bench.awaited[0]()
+    assert not bench.has_waiters[0]()
     again.set()
     await settle()
     assert numbers(await bench.whole()) == bench.list.numbers

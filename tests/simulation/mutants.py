@@ -6,11 +6,12 @@ Longer than most: it is a list.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import CacheDirective, Entry, GraceCache, Lookup, Outcome
-from app.clock import Clock
+from app.cache.grace_cache import Entry, GraceCache, Lookup
+from app.cache.policy import Action, CacheDirective
 from app.orders.blocks import Block, blocks_for_range, slice_rows
 from app.orders.book import OrderBook, Window
 from app.orders.snapshot import Snapshot
@@ -70,93 +71,103 @@ Cache = GraceCache[int, Block]
 
 
 class AgeFromTheLanding(Cache):
-    async def _fly(self, key: int, fetch: Any, asked: float, sequence: int) -> Entry[Block]:
-        entry = await super()._fly(key, fetch, asked, sequence)
+    async def _run_fetch(
+        self, key: int, fetch: Any, fetched_at: float, sequence: int
+    ) -> Entry[Block]:
+        entry = await super()._run_fetch(key, fetch, fetched_at, sequence)
         late = replace(entry, fetched_at=self._clock.monotonic())
         self._entries.put(key, late)
         return late
 
 
 class ErrorsForget(Cache):
-    def _remember_failure(self, key: int, error: Exception) -> None:
-        super()._remember_failure(key, error)
+    def _record_failure(self, key: int, error: Exception) -> None:
+        super()._record_failure(key, error)
         self._entries.remove(key)
 
 
 class ErrorsLengthenLife(Cache):
-    def _remember_failure(self, key: int, error: Exception) -> None:
-        super()._remember_failure(key, error)
+    def _record_failure(self, key: int, error: Exception) -> None:
+        super()._record_failure(key, error)
         entry = self._entries.get(key)
         if entry:
             self._entries.put(key, replace(entry, fetched_at=self._clock.monotonic()))
 
 
 class EarlyWheneverItLags(Cache):
-    def _may_refresh(self, key: int, entry: Entry[Block]) -> bool:
-        del entry
-        return not self._paused(key)
+    def _decide(self, directive: Any, entry: Any, freshness: Any, failure: Any) -> Action:
+        entry = replace(entry, refetched_early=False) if entry else None
+        return super()._decide(directive, entry, freshness, failure)
 
 
 class RenewsWhatFailed(Cache):
-    def _may_refresh(self, key: int, entry: Entry[Block]) -> bool:
-        del key
-        return (
-            not entry.refetched_early
-            or self._clock.monotonic() - entry.fetched_at >= self.lifetime.ttl
-        )
+    def _decide(self, directive: Any, entry: Any, freshness: Any, failure: Any) -> Action:
+        if directive is CacheDirective.REFETCH:
+            failure = None
+        return super()._decide(directive, entry, freshness, failure)
 
 
 class EveryLookWaitsAnew(Cache):
-    async def renew(self, *args: Any, since: float | None = None, **named: Any) -> Any:
-        del since
-        return await super().renew(*args, **named)
+    async def get_or_fetch(
+        self, *args: Any, wait_started: float | None = None, **named: Any
+    ) -> Lookup[Block]:
+        if named.get("outdated"):
+            wait_started = None
+        return await super().get_or_fetch(*args, wait_started=wait_started, **named)
 
 
 class WaitsAsLongAsItTakes(Cache):
     def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named | {"wait": 3600.0})
+        super().__init__(*args, **named | {"max_stale_wait": 3600.0})
 
 
 class DeafToNoCache(Cache):
-    async def serve(self, *args: Any, ask: CacheDirective, **named: Any) -> Any:
-        return await super().serve(
-            *args, ask=CacheDirective.DEFAULT if ask is CacheDirective.NO_CACHE else ask, **named
-        )
+    def _decide(self, directive: CacheDirective, *state: Any) -> Action:
+        if directive is CacheDirective.NO_CACHE:
+            directive = CacheDirective.DEFAULT
+        return super()._decide(directive, *state)
 
 
 class DeafToOnlyIfCached(Cache):
-    async def serve(self, *args: Any, ask: CacheDirective, **named: Any) -> Any:
-        normal = CacheDirective.DEFAULT if ask is CacheDirective.ONLY_IF_CACHED else ask
-        return await super().serve(*args, ask=normal, **named)
+    def _decide(self, directive: CacheDirective, *state: Any) -> Action:
+        if directive is CacheDirective.ONLY_IF_CACHED:
+            directive = CacheDirective.DEFAULT
+        return super()._decide(directive, *state)
 
 
 class NeverRefreshes(Cache):
-    def _at_once(self, key: int, entry: Any, freshness: Any, fetch: Any, ask: Any) -> Any:
-        if freshness is Freshness.STALE:
-            return Lookup(entry, freshness, Outcome.STALE_HIT, self.lifetime.ttl)
-        return super()._at_once(key, entry, freshness, fetch, ask)
+    def _decide(self, *state: Any) -> Action:
+        action = super()._decide(*state)
+        return Action.SERVE if action is Action.REFRESH else action
 
 
 # Flights.
 
 
 class _Owned(Flight[Entry[Block]]):
-    async def landed_within(self, seconds: float, awaited: Awaited = always_awaited) -> bool:
+    async def wait(self, timeout: float | None = None) -> bool:
         try:
-            return await super().landed_within(seconds, awaited)
+            return await super().wait(timeout)
         except asyncio.CancelledError:
-            self._task.cancel()
+            self.task.cancel()
             raise
 
 
+class _OwnedByEachCaller(SingleFlight[int, Entry[Block]]):
+    def launch(self, key: int, work: Any) -> Flight[Entry[Block]]:
+        flight = super().launch(key, work)
+        flight.__class__ = _Owned
+        return flight
+
+
 class FlightsEndWithACaller(Cache):
-    def _join_or_launch(self, key: int, fetch: Any) -> tuple[Flight[Entry[Block]], Outcome]:
-        flight, how = super()._join_or_launch(key, fetch)
-        return _Owned(flight._task, self._clock, 100), how
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._flights = _OwnedByEachCaller(self._clock)
 
 
 class _EveryoneFlies(SingleFlight[int, Entry[Block]]):
-    def under_way(self, key: int) -> None:
+    def get(self, key: int) -> None:
         del key
 
 
@@ -167,10 +178,10 @@ class NobodyJoins(Cache):
 
 
 class _NeverForgets(SingleFlight[int, Entry[Block]]):
-    def _landed(self, key: int, task: "asyncio.Task[Entry[Block]]") -> None:
+    def _remove(self, key: int, task: "asyncio.Task[Entry[Block]]") -> None:
         if task.cancelled() or task.exception():
             return
-        super()._landed(key, task)
+        super()._remove(key, task)
 
 
 class FailedFlightsStay(Cache):
@@ -191,7 +202,7 @@ class NoProbe(OrderBook):
 
 
 class LastComeTells(OrderBook):
-    def _landed(self, _index: int, entry: Entry[Block]) -> None:
+    def _on_block_stored(self, _index: int, entry: Entry[Block]) -> None:
         self._telling = entry
 
 
@@ -264,9 +275,11 @@ class ReadsWhateverComes(SnapshotLoader):
 
 
 class ReadsBehindThoseWhoWait(SnapshotLoader):
-    def __init__(self, book: OrderBook, clock: Clock, awaited: Awaited, **config: Any) -> None:
-        del awaited
-        super().__init__(book, clock, lambda: False, **config)
+    async def load(self, before: Snapshot | None) -> Snapshot:
+        flights: SingleFlight[None, Snapshot] = SingleFlight(self._clock)
+        flight = flights.launch(None, partial(super().load, before))
+        await asyncio.wait((flight.task,))  # not as one of its waiters
+        return flight.result()
 
 
 class KeepsAGoneList(SnapshotCache):
@@ -339,7 +352,7 @@ class DeafToThrottling(CallLimiter):
 class FirstComeFirstServed(CallLimiter):
     async def acquire(self, deadline: float, awaited: Awaited = always_awaited) -> CallStart:
         del awaited
-        return await super().acquire(deadline)
+        return await super().acquire(deadline, lambda: True)
 
 
 class KeepsAPlaceForLeavers(CallLimiter):
@@ -390,12 +403,12 @@ class DropsAnyToken(TokenCredential):
 
 
 class _EachAsks(SingleFlight[None, Token]):
-    def under_way(self, key: None) -> None:
+    def get(self, key: None) -> None:
         del key
 
-    def _landed(self, key: None, task: "asyncio.Task[Token]") -> None:
+    def _remove(self, key: None, task: "asyncio.Task[Token]") -> None:
         if key in self._flights:
-            super()._landed(key, task)
+            super()._remove(key, task)
 
 
 class RenewsForEach(TokenCredential):
@@ -435,7 +448,7 @@ PLANTED = (
     ),
     Planted("nothing is ever gone", Parts(lifetime=NeverGone), TOO_OLD),
     Planted(
-        "no pause after a failure", Parts(pause=lambda *_: 0.0), "a failed fetch is left in peace"
+        "no pause after a failure", Parts(backoff=lambda *_: 0.0), "a failed fetch is left in peace"
     ),
     Planted("age from the landing", _cache(AgeFromTheLanding), "age counts from the asking"),
     Planted("errors forget", _cache(ErrorsForget), "an error never replaces a good answer"),

@@ -12,7 +12,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from app.cache.freshness import Freshness
-from app.cache.grace_cache import CacheDirective, Entry, NotInCache, WaitTimeout
+from app.cache.grace_cache import Entry, NotInCache, WaitTimeout
+from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.mapping import Row
 from app.orders.snapshot_cache import CollectionLoading

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from app.cache.grace_cache import CacheDirective
+from app.cache.policy import CacheDirective
 
 BLOCK = 50
 ALL = (0, 10**6)

@@ -14,14 +14,16 @@ from typing import Any
 from pydantic import SecretStr
 
 from app import main
+from app.backoff import BackoffPolicy
 from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import CacheDirective, Entry, GraceCache, Outcome
+from app.cache.grace_cache import GraceCache, Outcome
+from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
 from app.orders.snapshot_cache import SnapshotCache
 from app.orders.snapshot_loader import SnapshotLoader
-from app.single_flight import Awaited
+from app.single_flight import current_flight
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
@@ -53,7 +55,7 @@ class Parts:
     collection: Callable[..., SnapshotCache] = SnapshotCache
     reading: Callable[..., SnapshotLoader] = SnapshotLoader
     client: Callable[..., UpstreamClient] = create_upstream_client
-    pause: Callable[[Exception, int], float] = main._pause
+    backoff: BackoffPolicy = main.upstream_backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +111,17 @@ class _World:
         self._upstream = SimulatedUpstream(plan, self._clock, rng, oracle)
         self._client = self._open(parts, rng) if plan.seam is Seam.TRANSPORT else None
         self._rotation = self._rotate(self._client) if self._client and plan.context else None
-        self._cache: GraceCache[int, Block] | None = None
+        self._cache = self._make_cache(parts)
         self._book = parts.book(
-            partial(self._memory, parts), self._fetch, self._clock, deadline=plan.config.deadline
+            self._cache, self._fetch, self._clock, deadline=plan.config.deadline
         )
         self._collection = parts.collection(
             self._book,
             self._clock,
             partial(self._reading, parts),
             deadline=plan.config.deadline,
-            wait=plan.config.wait,
-            pause=parts.pause,
-            aged=main._told_later,
+            max_stale_wait=plan.config.wait,
+            backoff=parts.backoff,
         )
         self._callers: list[asyncio.Task[None]] = []
         self._prepared: dict[tuple[int, int], Answer] = {}
@@ -157,33 +158,30 @@ class _World:
             deadline=self._plan.config.deadline,
         )
 
-    def _reading(self, parts: Parts, awaited: Awaited) -> SnapshotLoader:
+    def _reading(self, parts: Parts) -> SnapshotLoader:
         return parts.reading(
-            self._book, self._clock, awaited, concurrency=2, max_orders=100_000, max_bytes=10**9
+            self._book, self._clock, concurrency=2, max_orders=100_000, max_bytes=10**9
         )
 
-    def _memory(
-        self, parts: Parts, landed: Callable[[int, Entry[Block]], None]
-    ) -> GraceCache[int, Block]:
+    def _make_cache(self, parts: Parts) -> GraceCache[int, Block]:
         config = self._plan.config
-        self._cache = parts.cache(
+        return parts.cache(
             parts.lifetime(config.ttl, config.grace, config.grace + config.keep),
             self._clock,
             min_age=config.min_age,
-            wait=config.wait,
+            max_stale_wait=config.wait,
             max_entries=config.max_blocks,
             max_bytes=10**9,
             size_of=lambda block: len(block.rows),
-            pause=parts.pause,
-            aged=main._told_later,
-            facts=(UpstreamNotFound,),
-            landed=landed,
+            backoff=parts.backoff,
+            negative_errors=(UpstreamNotFound,),
         )
-        return self._cache
 
-    async def _fetch(self, index: int, awaited: Awaited) -> Block:
+    async def _fetch(self, index: int) -> Block:
         """What the book asks: told to the oracle, then asked at the seam."""
-        fetch = self._oracle.asked(index, _visiting.get(), awaited)
+        flight = current_flight()
+        has_waiters = flight.has_waiters if flight else lambda: True
+        fetch = self._oracle.asked(index, _visiting.get(), has_waiters)
         fetching.set(fetch)
         try:
             if self._client is None:
@@ -192,9 +190,7 @@ class _World:
                 total = len(state.orders)
             else:
                 deadline = self._clock.monotonic() + self._plan.config.deadline
-                answer = await self._client.list_orders(
-                    index + 1, deadline=deadline, awaited=awaited
-                )
+                answer = await self._client.list_orders(index + 1, deadline=deadline)
                 state = self._upstream.states[int((answer.request_id or "").removeprefix("s"))]
                 orders, total = _orders(answer), answer.total
         except asyncio.CancelledError:
@@ -307,7 +303,7 @@ class _World:
         self._oracle.calling_off = True
         await self._collection.close(5.0)
         await self._book.close(5.0)
-        if self._cache is not None and len(self._cache._flights):
+        if len(self._cache._flights):
             self._oracle.broken("nothing is left behind", "a flight")
         if self._rotation:
             await self._rotation.close(5.0)

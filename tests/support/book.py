@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from app.cache.freshness import Lifetime, backoff_seconds
-from app.cache.grace_cache import Entry, GraceCache
+from app.cache.freshness import Lifetime
+from app.cache.grace_cache import GraceCache
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
-from app.single_flight import Awaited, always_awaited
 from app.upstream.errors import UpstreamFailed
 from app.upstream.wire import BLOCK_SIZE
 from tests.support.clock import ManualClock
@@ -31,7 +30,7 @@ class PlainList:
         self.down = False
         self.before_answer: Callable[[], None] = lambda: None
 
-    async def fetch(self, index: int, _awaited: Awaited = always_awaited) -> Block:
+    async def fetch(self, index: int) -> Block:
         """What a list call brings."""
         self.calls.append(index)
         self.before_answer()
@@ -55,25 +54,20 @@ class BookHarness:
     ) -> None:
         self.clock = ManualClock()
         self.list = PlainList(size)
-        self._lifetime = lifetime
+        blocks: GraceCache[int, Block] = GraceCache(
+            lifetime,
+            self.clock,
+            min_age=5,
+            max_stale_wait=2,
+            max_entries=2000,
+            max_bytes=10**9,
+            size_of=lambda block: block.size,
+        )
         self.book = OrderBook(
-            self._blocks,
+            blocks,
             self.list.fetch,
             self.clock,
             deadline=8,
             refresh_rate=refresh_rate,
             max_orders=max_orders,
-        )
-
-    def _blocks(self, landed: Callable[[int, Entry[Block]], None]) -> GraceCache[int, Block]:
-        return GraceCache(
-            self._lifetime,
-            self.clock,
-            min_age=5,
-            wait=2,
-            max_entries=2000,
-            max_bytes=10**9,
-            size_of=lambda block: block.size,
-            pause=lambda _error, in_a_row: backoff_seconds(in_a_row),
-            landed=landed,
         )
