@@ -22,7 +22,7 @@ from app.logging import setup
 from app.main import create_app, key_ring
 from app.sandbox.options import Options, UnknownOrder
 from app.sandbox.server import SandboxServer
-from app.server.open_files import limits_for_fd_limit
+from app.server.limits import limits_for_fd_limit
 from app.server.server import open_server
 from app.settings import (
     SCOPES,
@@ -202,7 +202,9 @@ async def _serve(
     with _listening(config.host, config.port) as listener:
         setup.configure(settings.log.level, settings.log.format, sys.stdout, clock)
         # The embedded upstream has both ends of its connections here.
-        limits = limits_for_fd_limit(app.limits, others=2 * settings.upstream.max_concurrency)
+        limits = limits_for_fd_limit(
+            app.limits, other_sockets=2 * settings.upstream.max_concurrency
+        )
         if limits != app.limits:
             told = f"{limits.max_connections}: there may be no more open files"
             _warn(f"{env_name('server', 'max_connections')} counts as {told}")
@@ -211,7 +213,7 @@ async def _serve(
             host=config.host,
             port=config.port,
             clock=clock,
-            leaving=app.leaving,
+            shutdown=app.shutdown,
             limits=limits,
             trusted_proxies=config.trusted_proxies,
         )

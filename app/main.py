@@ -115,13 +115,13 @@ class App:
         *,
         openapi: Callable[[], dict[str, Any]],
         reload_credential: Callable[[], None],
-        leaving: Shutdown,
+        shutdown: Shutdown,
         limits: Limits,
     ) -> None:
         self.api = api
         self.openapi = openapi
         self.reload_credential = reload_credential
-        self.leaving = leaving
+        self.shutdown = shutdown
         self.limits = limits
         self._door = door
 
@@ -176,19 +176,19 @@ def create_app(
     workings = ComputeQueue(clock)
     prepared = ResponseCache(max_bytes=RESPONSE_CACHE_BYTES)
     config = settings.server
-    leaving = Shutdown(clock, delay=config.drain_delay, drain=config.drain_timeout)
+    shutdown = Shutdown(clock, drain_delay=config.drain_delay, drain_timeout=config.drain_timeout)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         looking = asyncio.create_task(rotation.run())
         yield
         looking.cancel()
-        await rotation.close(leaving.seconds_left())
-        await workings.close(leaving.seconds_left())
-        await collection.close(leaving.seconds_left())
-        await book.close(leaving.seconds_left())
-        await singles.close(leaving.seconds_left())
-        await client.aclose(leaving.seconds_left())
+        await rotation.close(shutdown.seconds_left())
+        await workings.close(shutdown.seconds_left())
+        await collection.close(shutdown.seconds_left())
+        await book.close(shutdown.seconds_left())
+        await singles.close(shutdown.seconds_left())
+        await client.aclose(shutdown.seconds_left())
 
     api = FastAPI(
         docs_url=None,
@@ -217,7 +217,7 @@ def create_app(
     api.include_router(orders_router(desk))
     api.include_router(me_router())
     api.include_router(
-        health_router(ready=_Readiness(book), table=PROBLEM_CODES, leaving=lambda: leaving.started)
+        health_router(ready=_Readiness(book), table=PROBLEM_CODES, leaving=lambda: shutdown.started)
     )
     openapi = _pages(settings, api, client, hearing)
     behind = ResponseCacheMiddleware(api, prepared, book, clock)
@@ -228,7 +228,7 @@ def create_app(
         door,
         openapi=openapi,
         reload_credential=rotation.reload,
-        leaving=leaving,
+        shutdown=shutdown,
         limits=limits,
     )
 
@@ -394,12 +394,12 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         max_connections=config.max_connections,
         request_timeout=config.request_timeout,
-        keep_alive=config.keep_alive_timeout,
+        keep_alive_timeout=config.keep_alive_timeout,
         send_timeout=config.send_timeout,
-        url_bytes=config.max_url_bytes,
-        header_bytes=config.max_header_bytes,
-        headers=config.max_headers,
-        body_bytes=config.max_body_bytes,
+        max_url_bytes=config.max_url_bytes,
+        max_header_bytes=config.max_header_bytes,
+        max_headers=config.max_headers,
+        max_body_bytes=config.max_body_bytes,
     )
 
 

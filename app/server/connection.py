@@ -1,332 +1,303 @@
-"""One connection: uvicorn's protocol with bounds, in one long class since uvicorn has it in one.
-
-It reads HTTP/1.1 as RFC 9112 says and refuses what never becomes a request of ours. No timer runs
-for a connection: a sweep looks at all of them once a second, so that a hit sets none. Knows no
-route.
-"""
+"""One HTTP/1.1 connection: uvicorn's protocol with limits, timeouts and problem responses."""
 
 import asyncio
-from http import HTTPStatus
+from enum import Enum, auto
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import (
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.clock import Clock
-from app.server.error_responses import error_response, overloaded_app
+from app.server.error_responses import overloaded_app, serialize_error
 from app.server.limits import Limits
 
 PARSE_CHUNK_BYTES: Final = 4 * 1024
-"""Bytes parsed at once: a read holds thousands of pipelined requests, and each costs far more."""
+"""Bytes parsed at once. One read can contain thousands of pipelined requests, and a parsed request
+needs far more memory than its bytes."""
 
 LINGER_SECONDS: Final = 2.0
-"""Seconds that a caller has to hear why it was refused, before the connection is reset."""
+"""Time for the client to read the last response and close, before the connection is reset."""
 
 
-class ConnectionSweeper:
-    """Looks at every connection when it is called, which the server does once a second.
+class State(Enum):
+    """What a connection does with its input."""
 
-    `now` is the moment of the last look: exact enough for who waits for seconds.
+    IDLE = auto()  # between requests
+    READING_HEAD = auto()
+    READING_BODY = auto()
+    REJECTED = auto()  # ignores input; an error follows the responses that are due
+    LINGERING = auto()  # has sent its last response; ignores input (RFC 9112 section 9.6)
+
+
+class RequestRejected(ValueError):
+    """Raised in a parser callback to reject the request with the problem `code`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class HttpConnection(HttpToolsProtocol):
+    """One connection, from accept to close.
+
+    `State` describes the input. Whether a response is due is independent of it, because requests
+    can be pipelined and a client can half-close after its last request. Methods called by the
+    transport and the parser only change state; `_finish` then decides whether to send an error or
+    to close. There are no timers: the server calls `check_timeouts` once a second.
+
+    Overridden methods of uvicorn 0.54, in the order of the class, and the reason:
+
+    - `connection_made`: abort connections beyond the hard limit.
+    - `connection_lost`: uvicorn informs only the request parsed last that the client disconnected;
+      with pipelining, that one has not started.
+    - `data_received`: parse in chunks, send a problem instead of plain text, and log no warning for
+      an `Upgrade` header, which is ignored.
+    - `eof_received`: keep the connection open for the responses that are due.
+    - `on_message_begin`, `on_message_complete`: track the state. `on_header`, `on_body`: limits.
+    - `on_headers_complete`: limits, absolute-form targets, and 503 while there are too many
+      connections (`limit_concurrency` would send plain text).
+    - `on_response_complete`: parse what is buffered, without a keep-alive timer per response.
+    - `shutdown`: respond to requests that have been received in part, too.
+
+    It calls `_start_asgi_task`, reads `transport`, `parser`, `flow`, `connections`, `server_state`,
+    `config.loaded_app`, `url` and `headers`, and sets `app`, `cycle`, `url` and `headers`. Of
+    `pipeline` it pops requests: the next on the right, the one parsed last on the left. Of a
+    `RequestResponseCycle` it reads `response_started` and `response_complete` and sets
+    `keep_alive`, `disconnected` and `message_event`.
     """
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
-        self.limits = limits
-        self._clock = clock
-        self.now = clock.monotonic()
-
-    def __call__(self, connections: set[Any]) -> None:
-        self.now = self._clock.monotonic()
-        for connection in tuple(connections):
-            connection.look(self.now)
-
-
-class Protocol(HttpToolsProtocol):
-    """One connection, from the first byte to the last."""
-
-    def __init__(self, *args: Any, sweep: ConnectionSweeper, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: Limits, clock: Clock, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._has_asked = False
-        self._sweep = sweep
-        self._limits = sweep.limits
-        self._since = sweep.now  # when the caller began to let us wait
-        self._came_too_many = False
-        self._in_head = True
-        self._in_request = False  # some of it has come, and not all
-        self._head_bytes = 0
-        self._ended_a_head = False
+        self._limits = limits
+        self._clock = clock
+        self._state = State.IDLE
+        self._over_limit = False
+        self._eof_received = False
+        self._closing = False  # once the responses that are due have been sent
+        self._running: RequestResponseCycle | None = None
+        self._error: tuple[str, bool] | None = None  # problem code, and whether the method is HEAD
+        self._buffer = bytearray()  # received and not parsed
+        self._incomplete_bytes = 0  # parsed since the last head, body part or request
         self._header_bytes = 0
         self._body_bytes = 0
-        self._length_is_known = False
-        self._unread = bytearray()
-        self._answering: RequestResponseCycle | None = None
-        self._refusal = ""
-        self._deaf = False
-        self._ended = False
-        self._closing = False
-        self._unsent = 0
-        self._unsent_since = 0.0
-
-    # What comes from the network
+        self._waiting_since = clock.monotonic()  # for the client
+        self._unsent_bytes = 0
+        self._write_stalled_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let a caller in, or end it at once where there is no room even to say no."""
+        """Accept the connection, or abort it where there is not even room for an error."""
         super().connection_made(transport)
-        self._came_too_many = len(self.connections) > self._limits.max_connections
+        self._over_limit = len(self.connections) > self._limits.max_connections
         if len(self.connections) > self._limits.hard_max_connections:
             transport.abort()
 
-    def data_received(self, data: bytes) -> None:
-        """Parse what came, a piece at a time."""
-        if self._deaf:
-            return
-        if self._unread or len(data) > PARSE_CHUNK_BYTES:
-            self._unread += data
-            self._read_on()
-        else:
-            self._feed(data)
-        if self._closing:
-            self._close_when_answered()
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps it open
-        """The caller says no more, and may still listen (RFC 9112 section 9.6)."""
-        if self._in_request and not self._in_head and not self._unread:
-            # Half a body is no request (section 8); half a head is not even that.
-            self._refuse("bad_request")
-        self._ended = True
-        return self._close_when_answered()
-
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever still answers; uvicorn tells the last alone."""
-        if self._answering is not None:
-            self._answering.disconnected = not self._answering.response_complete
-            self._answering.message_event.set()
+        """Inform the application that runs, if any, that the client has disconnected."""
+        if self._running is not None:
+            self.cycle = self._running
         self.pipeline.clear()
         super().connection_lost(exc)
 
-    # What comes from the parser
+    def data_received(self, data: bytes) -> None:
+        """Parse `data`, or buffer it while a parsed request waits for its turn."""
+        if self._is_reading():
+            self._buffer += data
+            self._parse_buffer()
+            self._finish()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn closes it
+        """Return True to keep the connection open for the responses that are due."""
+        self._eof_received = self._closing = True
+        self._finish()
+        return not self.transport.is_closing()
 
     def on_message_begin(self) -> None:
-        """A request begins; what came with it is counted when it is parsed."""
-        self._in_head = self._in_request = True
-        self._head_bytes = self._header_bytes = 0
-        self._since = self._sweep.now
+        """Start to read the head of a request."""
+        self._state = State.READING_HEAD
+        self._header_bytes = self._body_bytes = 0
+        self._waiting_since = self._clock.monotonic()
         super().on_message_begin()
 
-    def on_url(self, url: bytes) -> None:
-        """Keep the target; one that is too long is not worth parsing (RFC 9112 section 3)."""
-        self.url += url
-        if len(self.url) > self._limits.url_bytes:
-            self._give_up("uri_too_long")
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; a trailer comes after the question and is nobody's."""
-        if self._in_head:
-            name = name.lower()
-            # llhttp leaves the whitespace behind a value on it (RFC 9112 section 5.1).
+        """Add a header within the limits; trailers are ignored."""
+        if self._state is State.READING_HEAD:
+            # llhttp does not remove trailing whitespace (RFC 9112 section 5.1).
             value = value.rstrip(b" \t")
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
             self._header_bytes += len(name) + len(value)
-            limits = self._limits
-            if self._header_bytes > limits.header_bytes or len(self.headers) >= limits.headers:
-                self._give_up("headers_too_large")
-            self.headers.append((name, value))
+            too_many = len(self.headers) >= self._limits.max_headers
+            if too_many or self._header_bytes > self._limits.max_header_bytes:
+                raise RequestRejected("headers_too_large")
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head of a request is whole, and a question once it is understood."""
-        if not self.url.startswith(b"/") or b"#" in self.url:
-            self._read_target()
+        """Check the head, and run the application or queue the request."""
+        if len(self.url) > self._limits.max_url_bytes:
+            raise RequestRejected("uri_too_long")
+        self._normalize_target()
+        for name, value in self.headers:
+            if name == b"content-length" and int(value) > self._limits.max_body_bytes:
+                raise RequestRejected("request_too_large")
+        if self._over_limit:
+            overloaded = len(self.connections) > self._limits.max_connections
+            self.app = cast("Any", overloaded_app if overloaded else self.config.loaded_app)
         super().on_headers_complete()
-        self._in_head = False
-        self._ended_a_head = True
-        self._body_bytes = 0
-        self._length_is_known = False
+        self._state = State.READING_BODY
+        self._incomplete_bytes = 0
+        if not self.pipeline:
+            self._running = self.cycle
 
     def on_body(self, body: bytes) -> None:
-        """Hold a body as far as one may be sent; no question needs one."""
+        """Add a part of the body, within the limit for the whole."""
+        self._incomplete_bytes = 0
         self._body_bytes += len(body)
-        if self._body_bytes > self._limits.body_bytes:
-            self._give_up("request_too_large")
+        if self._body_bytes > self._limits.max_body_bytes:
+            raise RequestRejected("request_too_large")
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The whole request has come."""
-        self._in_request = False
+        """End a request."""
+        self._state = State.IDLE
+        self._incomplete_bytes = 0
         super().on_message_complete()
 
-    # What comes from the server
-
     def on_response_complete(self) -> None:
-        """Go on with what was asked behind the answered one; read again once that is little."""
+        """Start the next request, and read on once no parsed request waits."""
         self.server_state.total_requests += 1
-        self._since = self._sweep.now
+        self._waiting_since = self._clock.monotonic()
         if self.transport.is_closing():
             return
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        elif self._refusal:
-            self._say_refusal()
-        elif self._unread:
-            self._read_on()
-        if not self.pipeline and not self._unread:
+            self._running, app = self.pipeline.pop()
+            self._start_asgi_task(self._running, app)
+        self._parse_buffer()
+        if not self.pipeline and not self._buffer:
             self.flow.resume_reading()
-        if self._closing:
-            self._close_when_answered()
+        self._finish()
 
     def shutdown(self) -> None:
-        """Answer what has begun to come, and close."""
-        self._close_when_answered()
+        """Close once every request received, in whole or in part, has a response."""
+        self._closing = True
+        self._finish()
 
-    def look(self, now: float) -> None:
-        """End what has waited too long for its caller. Times are as exact as the sweep's."""
-        waited = now - self._since
+    def check_timeouts(self, now: float) -> None:
+        """End a connection whose client has kept it waiting for too long at `now`."""
         unsent = self.transport.get_write_buffer_size()
-        if unsent != self._unsent:
-            self._unsent, self._unsent_since = unsent, now
+        if unsent != self._unsent_bytes:
+            self._unsent_bytes, self._write_stalled_since = unsent, now
+        waited = now - self._waiting_since
+        responding = self._is_responding()
         if unsent:
-            if now - self._unsent_since >= self._limits.send_timeout:
+            if now - self._write_stalled_since >= self._limits.send_timeout:
                 self.transport.abort()
-        elif self._deaf:
-            if waited >= LINGER_SECONDS and not self._is_answering():
+        elif self._state is State.LINGERING:
+            if waited >= LINGER_SECONDS:
                 self.transport.abort()
-        elif self._in_request:
-            # Behind others in the line it may be we who do not read.
-            late = waited >= self._limits.request_timeout
-            if late and not self.pipeline and not (self._in_head and self._is_answering()):
-                self._refuse("request_timeout")
-        elif not self._is_answering():
-            # Who has never asked is given no longer than who has begun to.
-            bound = self._limits.keep_alive if self._has_asked else self._limits.request_timeout
-            if waited >= bound:
+        elif self._state is State.IDLE:
+            new = self.cycle is None
+            timeout = self._limits.request_timeout if new else self._limits.keep_alive_timeout
+            if not responding and waited >= timeout:
                 self.transport.close()
+        elif waited >= self._limits.request_timeout:
+            # While a request is queued, reading is paused: the client is not to blame.
+            in_body = self._state is State.READING_BODY and not self.pipeline
+            if in_body or not responding:
+                self._reject("request_timeout")
+                self._finish()
 
-    # How it is done
+    def _is_reading(self) -> bool:
+        return self._state not in (State.REJECTED, State.LINGERING)
 
-    def _read_on(self) -> None:
-        """Parse what was read, until somebody waits in the line."""
-        while self._unread and not self.pipeline and not self._deaf:
-            piece = bytes(self._unread[:PARSE_CHUNK_BYTES])
-            del self._unread[:PARSE_CHUNK_BYTES]
-            self._feed(piece)
-        if self._unread:
+    def _is_responding(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _parse_buffer(self) -> None:
+        """Parse until a request is queued; pause reading if something remains."""
+        while self._buffer and self._is_reading() and not self.pipeline:
+            chunk = bytes(self._buffer[:PARSE_CHUNK_BYTES])
+            del self._buffer[:PARSE_CHUNK_BYTES]
+            self._incomplete_bytes += len(chunk)
+            try:
+                self.parser.feed_data(chunk)
+            except httptools.HttpParserUpgrade as upgrade:
+                # Not accepted, so HTTP/1.1 continues after the request (RFC 9110 section 7.8).
+                self._buffer[:0] = chunk[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._reject(getattr(error.__context__, "code", "bad_request"))
+            else:
+                self._check_incomplete_bytes()
+        if self._buffer:
             self.flow.pause_reading()
 
-    def _feed(self, data: bytes) -> None:
-        self._ended_a_head = False
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            # Not taken up, so what follows is HTTP/1.1 still (RFC 9110 section 7.8).
-            self._feed(data[offer.args[0] :])
-            return
-        except httptools.HttpParserError:
-            self._refuse(self._refusal or "bad_request")
-            return
-        if not self._in_head:
-            if self._in_request:
-                self._judge_length()
-        # A read that also holds whole requests is not the last head's alone: the next read counts.
-        elif not self._ended_a_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.head_bytes:
-                self._refuse("headers_too_large")
+    def _check_incomplete_bytes(self) -> None:
+        """Bound what the parser stores of an unfinished head, chunk extension or trailer."""
+        if self._state is State.READING_HEAD and len(self.url) > self._limits.max_url_bytes:
+            self._reject("uri_too_long")
+        elif self._incomplete_bytes > self._limits.max_head_bytes:
+            self._reject("headers_too_large")
 
-    def _give_up(self, code: str) -> None:
-        """Out of the parser, which would go on."""
-        self._refusal = code
-        raise ValueError
-
-    def _read_target(self) -> None:
-        """Make an absolute-form target what it says (RFC 9112 section 3.2.2)."""
+    def _normalize_target(self) -> None:
+        """Reduce an absolute-form target to its path and query (RFC 9112 section 3.2.2)."""
+        if self.url.startswith(b"/") and b"#" not in self.url:
+            return
         if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
             return
         parts = urlsplit(self.url)
-        plain = parts.scheme in (b"http", b"https") and parts.netloc and b"@" not in parts.netloc
-        if not plain or b"#" in self.url:
-            raise ValueError
-        # The target's own host counts, and what the Host header says does not.
+        is_http = parts.scheme in (b"http", b"https") and parts.netloc and b"@" not in parts.netloc
+        if not is_http or b"#" in self.url:
+            raise RequestRejected("bad_request")
+        # The host of the target replaces the Host header.
         self.headers[:] = [header for header in self.headers if header[0] != b"host"]
         self.headers.append((b"host", parts.netloc))
         self.url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
 
-    def _judge_length(self) -> None:
-        """Refuse a body that says that it will be too large, before it is here."""
-        if self._length_is_known:
-            return
-        self._length_is_known = True
-        for name, value in self.headers:
-            if name == b"content-length" and int(value) > self._limits.body_bytes:
-                self._refuse("request_too_large")
-
-    def _is_answering(self) -> bool:
-        return self._answering is not None and not self._answering.response_complete
-
-    def _refuse(self, code: str) -> None:
-        """Answer with a problem once all before it is answered, and close."""
-        if self._deaf or self.transport.is_closing():
-            return
-        self._refusal = code
-        self._deaf = True
-        self._unread.clear()
-        own = cast("RequestResponseCycle | None", self.cycle)
-        if not self._in_request or self._in_head or own is None:
-            pass  # what is refused never became a question
-        elif self.pipeline:
+    def _reject(self, code: str) -> None:
+        """Ignore further input, and let `_finish` send the problem `code`."""
+        state, self._state = self._state, State.REJECTED
+        self._buffer.clear()
+        is_head = state is not State.IDLE and self.parser.get_method() == b"HEAD"
+        self._error = (code, is_head)
+        if state is not State.READING_BODY:
+            return  # it never became a request of the application
+        if self.pipeline:
             self.pipeline.popleft()
-        elif own.response_started:
-            # Another answer in its midst or behind it would be taken for the next one's.
-            self._refusal = ""
-            own.keep_alive = False
-            if own.response_complete:
-                self._hang_up()
-            return
-        else:
-            own.disconnected = True
-            own.message_event.set()
-            self._answering = None
-        if not self._is_answering():
-            self._say_refusal()
-
-    def _say_refusal(self) -> None:
-        status, headers, body = error_response(self._refusal)
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
-        headers = [*self.server_state.default_headers, *headers]
-        lines += [name + b": " + value for name, value in headers]
-        is_head = self._in_request and self.parser.get_method() == b"HEAD"
-        self.transport.write(b"\r\n".join([*lines, b"", b"" if is_head else body]))
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        """Say no more, and let the caller finish: a close now could reset what it has not read.
-
-        RFC 9112 section 9.6.
-        """
-        self._deaf = True
-        self._since = self._sweep.now
-        self.transport.write_eof()
-        self.flow.resume_reading()
-
-    def _close_when_answered(self) -> bool:
-        """Close once all that was asked is answered; says whether something still is to be."""
-        self._closing = True
-        if self._deaf:
-            # It is on its way out already, and ends by itself or with the sweep.
-            return self._is_answering()
-        if self._unread or (self._in_request and not self._ended):
-            return True
-        if self._is_answering() or self.pipeline:
+        elif self.cycle.response_started:
+            # A second response would be taken for that of the next request.
+            self._error = None
             self.cycle.keep_alive = False
-            return True
-        self.transport.close()
-        return False
+        else:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._running = None
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
-        self._has_asked = True
-        # Who was here before is served, whoever came since.
-        too_many = self._came_too_many and len(self.connections) > self._limits.max_connections
-        super()._start_asgi_task(cycle, cast("Any", overloaded_app) if too_many else app)
+    def _finish(self) -> None:
+        """Send the error or close, if all responses before it have been sent."""
+        if self.transport.is_closing():
+            return
+        if self._eof_received and self._state is State.READING_BODY and not self._buffer:
+            self._reject("bad_request")  # the body cannot become complete (RFC 9112 section 8)
+        responding = self._is_responding()
+        if self._state is State.REJECTED:
+            if not responding:
+                self._send_error()
+        elif self._closing and not self._buffer:
+            if self._state is not State.IDLE and not self._eof_received:
+                return  # the rest of the request follows
+            if responding:
+                self.cycle.keep_alive = False
+            else:
+                self.transport.close()
+
+    def _send_error(self) -> None:
+        """Send the error, if any, and half-close: to close now could reset what is unread."""
+        if self._error is not None:
+            code, is_head = self._error
+            headers = self.server_state.default_headers
+            self.transport.write(serialize_error(code, headers, is_head=is_head))
+        if self._eof_received:
+            self.transport.close()
+        else:
+            self._state = State.LINGERING
+            self._waiting_since = self._clock.monotonic()
+            self.transport.write_eof()
+            self.flow.resume_reading()

@@ -1,34 +1,81 @@
-"""What one caller may take of us: connections, bytes and seconds. Knows no request."""
+"""Limits on what clients can use: connections, bytes and time; and the limit on open files."""
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-REFUSAL_HEADROOM = 32
-"""Connections more than may be open that are let in, to be told that they are too many."""
+OVERLOAD_HEADROOM = 32
+"""Connections accepted beyond `max_connections`, to respond to them with 503."""
+
+RESERVED_FDS = 48
+"""File descriptors for everything but connections: output, event loop, listener, files, DNS."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds of the door; each is a setting of the same name.
+    """Limits of the server; each is the setting of the same name.
 
-    `connections` is `max_connections`, and so on. Bytes of a target are its path and query, bytes
-    of headers their names and values. Times are in seconds, and looked at once a second.
+    Attributes:
+        max_connections: connections open at once that are served.
+        request_timeout: seconds to receive a whole request, from its first byte; also the time a
+            new connection has for its first request.
+        keep_alive_timeout: seconds for which a connection can be idle between requests.
+        send_timeout: seconds without progress after which sending a response is given up.
+        max_url_bytes: bytes of path and query.
+        max_header_bytes: bytes of all header names and values.
+        max_headers: number of headers.
+        max_body_bytes: bytes of a request body.
     """
 
-    max_connections: int = 8192
-    request_timeout: float = 10
-    keep_alive: float = 75
-    send_timeout: float = 60
-    url_bytes: int = 8 * 1024
-    header_bytes: int = 64 * 1024
-    headers: int = 128
-    body_bytes: int = 64 * 1024
+    max_connections: int
+    request_timeout: float
+    keep_alive_timeout: float
+    send_timeout: float
+    max_url_bytes: int
+    max_header_bytes: int
+    max_headers: int
+    max_body_bytes: int
 
     @property
-    def head_bytes(self) -> int:
-        """Bytes of a request that are held while its head still comes in."""
-        return self.url_bytes + self.header_bytes
+    def max_head_bytes(self) -> int:
+        """Bytes buffered of an unfinished request head."""
+        return self.max_url_bytes + self.max_header_bytes
 
     @property
     def hard_max_connections(self) -> int:
-        """Connections open at once, those included that are only there to be refused."""
-        return self.max_connections + REFUSAL_HEADROOM
+        """Connections open at once, including those that get 503."""
+        return self.max_connections + OVERLOAD_HEADROOM
+
+
+def limits_for_fd_limit(limits: Limits, *, other_sockets: int) -> Limits:
+    """Raise the soft limit of open files as far as needed, and return `limits` that fit into it.
+
+    Otherwise open client connections could leave no file descriptor for the upstream.
+
+    Args:
+        limits: the configured limits.
+        other_sockets: sockets that are not connections of clients.
+    """
+    files = raise_fd_limit(limits.hard_max_connections + other_sockets + RESERVED_FDS)
+    return cap_connections(limits, files, other_sockets=other_sockets)
+
+
+def cap_connections(limits: Limits, files: int, *, other_sockets: int) -> Limits:
+    """Return `limits` with as many connections as `files` leave room for, at least one."""
+    room = files - other_sockets - RESERVED_FDS - OVERLOAD_HEADROOM
+    return replace(limits, max_connections=max(1, min(limits.max_connections, room)))
+
+
+def raise_fd_limit(wanted: int) -> int:
+    """Raise the soft limit of open files towards `wanted`; return how many files can be open."""
+    allowed = wanted
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource  # noqa: PLC0415
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        unlimited = resource.RLIM_INFINITY
+        allowed = wanted if soft == unlimited else soft
+        possible = wanted if hard == unlimited else min(wanted, hard)
+        if allowed < possible:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+            allowed = possible
+    return allowed

@@ -1,4 +1,4 @@
-"""The server: uvicorn, which looks after its connections and leaves well. Knows no route."""
+"""The server: uvicorn with a drain before it stops, and timeouts checked once a second."""
 
 import logging
 import signal
@@ -12,99 +12,112 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.clock import Clock
-from app.server.connection import ConnectionSweeper, Protocol
+from app.server.connection import HttpConnection
 from app.server.limits import Limits
 from app.server.shutdown import Shutdown
 
-_TICKS_A_SECOND: Final = 10
-_LAST_LOOK: Final = 0.01
-"""Seconds that the loop has to read what came before the door was closed."""
-_LAST_WORDS: Final = 0.5
-"""Seconds that the server has to tell those it cuts off."""
+_TICKS_PER_SECOND: Final = 10  # of uvicorn's main loop
+_FINAL_READ_SECONDS: Final = 0.01
+"""Time to read what arrived before the listener was closed."""
+_FINAL_WRITE_SECONDS: Final = 0.5
+"""Time to send the responses of the requests that are aborted."""
 
 _logger = logging.getLogger("orders_bff.server")
 
 
 class Server(uvicorn.Server):
-    """Serves until it is told to leave.
+    """A server that shuts down gracefully.
 
-    The first SIGTERM or SIGINT begins the leaving: readiness says no; after the delay nobody more
-    is let in, and what was accepted is answered, within the drain. The second ends the process.
+    The first SIGTERM or SIGINT starts the shutdown: readiness fails; after the drain delay no
+    connection is accepted, and the accepted requests have the drain timeout to complete. Then the
+    process exits with 0. The second signal terminates it immediately.
+
+    Overridden methods of uvicorn 0.54, and the reason:
+
+    - `handle_exit`: uvicorn raises the signal again at the end, so that the exit code is not 0.
+    - `on_tick`: checks timeouts, and delays the shutdown.
+    - `shutdown`: reads what has arrived before connections count as idle, waits as long as
+      `Shutdown` says on an injected clock, and waits for the responses of aborted requests.
+
+    It reads `servers`, `lifespan` and `server_state`.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
         *,
-        sweep: ConnectionSweeper,
-        leaving: Shutdown,
+        shutdown: Shutdown,
         clock: Clock,
         raise_signal: Callable[[int], None],
     ) -> None:
         super().__init__(config)
-        self._sweep = sweep
-        self._leaving = leaving
+        self._shutdown = shutdown
         self._clock = clock
         self._raise_signal = raise_signal
-        self._has_told = False
+        self._shutdown_logged = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal. uvicorn would raise it again at the end; who leaves when told exits 0."""
+        """Start the shutdown, or terminate the process if it has started."""
         del frame
-        if self._leaving.started:
-            # Whatever keeps us, it keeps us no longer: not a loop that hangs either.
+        if self._shutdown.started:
+            # With the default action, this also ends an event loop that hangs.
             signal.signal(sig, signal.SIG_DFL)
             self._raise_signal(sig)
-        self._leaving.start()
+        self._shutdown.start()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: is it time to go? And once a second, look after the connections."""
-        over = await super().on_tick(counter)
-        if counter % _TICKS_A_SECOND == 0:
-            self._sweep(self.server_state.connections)
-        if self._leaving.started:
-            self._tell()
-        return over or self._leaving.should_stop_accepting()
+        """Return whether to stop accepting connections; called ten times a second."""
+        should_exit = await super().on_tick(counter)
+        if counter % _TICKS_PER_SECOND == 0:
+            self._check_timeouts()
+        if self._shutdown.started:
+            self._log_shutdown_started()
+        return should_exit or self._shutdown.should_stop_accepting()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Let nobody more in, answer what was accepted, and end the flights."""
-        self._leaving.start()
-        self._tell()
+        """Stop accepting, complete or abort the accepted requests, and close the application."""
+        self._shutdown.start()
+        self._log_shutdown_started()
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
-        # What has come already is read before anyone is taken for idle.
-        await self._clock.sleep(_LAST_LOOK)
+        await self._clock.sleep(_FINAL_READ_SECONDS)
         for connection in tuple(self.server_state.connections):
             connection.shutdown()
-        await self._empty(self._leaving.seconds_left)
-        cut_off = tuple(self.server_state.tasks)
-        for task in cut_off:
+        await self._wait_until_idle(self._shutdown.seconds_left)
+        aborted = tuple(self.server_state.tasks)
+        for task in aborted:
             task.cancel()
-        until = self._clock.monotonic() + _LAST_WORDS
-        await self._empty(lambda: until - self._clock.monotonic())
-        for connection in tuple(self.server_state.connections):
-            cast("Protocol", connection).transport.abort()
+        deadline = self._clock.monotonic() + _FINAL_WRITE_SECONDS
+        await self._wait_until_idle(lambda: deadline - self._clock.monotonic())
+        for connection in self._connections():
+            connection.transport.abort()
         await self.lifespan.shutdown()
-        _logger.info("left", extra={"fields": {"cut_off": len(cut_off)}})
+        _logger.info("shutdown_complete", extra={"fields": {"aborted_requests": len(aborted)}})
 
-    async def _empty(self, seconds_left: Callable[[], float]) -> None:
-        """Wait until nobody is here any more."""
+    async def _wait_until_idle(self, seconds_left: Callable[[], float]) -> None:
+        """Wait until no connection and no request is left, or no time."""
         state = self.server_state
         while (state.connections or state.tasks) and seconds_left() > 0:
-            await self._clock.sleep(min(1 / _TICKS_A_SECOND, seconds_left()))
-            self._sweep(state.connections)
+            await self._clock.sleep(min(1 / _TICKS_PER_SECOND, seconds_left()))
+            self._check_timeouts()
 
-    def _tell(self) -> None:
-        if self._has_told:
+    def _check_timeouts(self) -> None:
+        now = self._clock.monotonic()
+        for connection in self._connections():
+            connection.check_timeouts(now)
+
+    def _connections(self) -> tuple[HttpConnection, ...]:
+        return cast("tuple[HttpConnection, ...]", tuple(self.server_state.connections))
+
+    def _log_shutdown_started(self) -> None:
+        if self._shutdown_logged:
             return
-        self._has_told = True
-        facts = {
-            "connections": len(self.server_state.connections),
-            "requests": len(self.server_state.tasks),
-        }
-        _logger.info("leaving", extra={"fields": facts})
+        self._shutdown_logged = True
+        state = self.server_state
+        fields = {"connections": len(state.connections), "requests": len(state.tasks)}
+        _logger.info("shutdown_started", extra={"fields": fields})
 
 
 def open_server(
@@ -113,29 +126,28 @@ def open_server(
     host: str,
     port: int,
     clock: Clock,
-    leaving: Shutdown,
-    limits: Limits | None = None,
+    shutdown: Shutdown,
+    limits: Limits,
     trusted_proxies: Sequence[str] = (),
     raise_signal: Callable[[int], None] = signal.raise_signal,
 ) -> Server:
-    """A server of `app`, not started yet.
+    """Return a server of `app` that has not been started.
 
     Args:
-        app: the proxy.
+        app: the ASGI application.
         host: the address to listen on.
-        port: 0 for any that is free.
+        port: the port; 0 for any free one.
         clock: time.
-        leaving: what is told once the server leaves.
-        limits: what one caller may take; the defaults where none are given.
-        trusted_proxies: addresses whose X-Forwarded-For and -Proto are believed.
-        raise_signal: what ends the process at the second signal.
+        shutdown: started when the server is to stop, by a signal or otherwise.
+        limits: of connections, bytes and time.
+        trusted_proxies: addresses whose X-Forwarded-For and X-Forwarded-Proto are used.
+        raise_signal: terminates the process at the second signal.
     """
-    sweep = ConnectionSweeper(limits or Limits(), clock)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=cast("Any", partial(Protocol, sweep=sweep)),
+        http=cast("Any", partial(HttpConnection, limits=limits, clock=clock)),
         ws="none",
         loop="auto",
         lifespan="on",
@@ -144,6 +156,6 @@ def open_server(
         server_header=False,
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
-        workers=1,  # unset, uvicorn would read the environment
+        workers=1,  # the default reads the environment
     )
-    return Server(config, sweep=sweep, leaving=leaving, clock=clock, raise_signal=raise_signal)
+    return Server(config, shutdown=shutdown, clock=clock, raise_signal=raise_signal)

@@ -1,40 +1,41 @@
-"""How far we are with leaving: known to readiness, to the server and to who ends the flights."""
+"""The state of graceful shutdown, shared by readiness, the server and the closing of resources."""
 
 from app.clock import Clock
 
 
 class Shutdown:
-    """Begun or not, and how much time is left.
+    """Whether shutdown has started, and how much time is left for it.
 
     Args:
         clock: time.
-        delay: seconds in which readiness says no, and callers are still let in.
-        drain: seconds after that in which what was accepted may end.
+        drain_delay: seconds after the start in which connections are still accepted, so that load
+            balancers notice that readiness fails.
+        drain_timeout: seconds after that for accepted requests to complete.
     """
 
-    def __init__(self, clock: Clock, *, delay: float, drain: float) -> None:
+    def __init__(self, clock: Clock, *, drain_delay: float, drain_timeout: float) -> None:
         self._clock = clock
-        self._delay = delay
-        self._drain = drain
-        self._began: float | None = None
+        self._delay = drain_delay
+        self._timeout = drain_timeout
+        self._started_at: float | None = None
 
     @property
     def started(self) -> bool:
-        """Whether we were told to leave."""
-        return self._began is not None
+        """Whether shutdown has started."""
+        return self._started_at is not None
 
     def start(self) -> None:
-        """Leave. A signal's handler calls it, so it does nothing but note the moment."""
-        if self._began is None:
-            self._began = self._clock.monotonic()
+        """Start shutdown, once. Safe to call from a signal handler."""
+        if self._started_at is None:
+            self._started_at = self._clock.monotonic()
 
     def should_stop_accepting(self) -> bool:
-        """Whether nobody more is to be let in."""
-        return self.started and self._waited() >= self._delay
+        """Return whether the drain delay is over."""
+        return self.started and self._elapsed() >= self._delay
 
     def seconds_left(self) -> float:
-        """Seconds that what was accepted still has; all of them as long as we were not told."""
-        return max(0.0, self._drain - max(0.0, self._waited() - self._delay))
+        """Return the seconds left to complete requests; the whole timeout before the start."""
+        return max(0.0, self._timeout - max(0.0, self._elapsed() - self._delay))
 
-    def _waited(self) -> float:
-        return 0.0 if self._began is None else self._clock.monotonic() - self._began
+    def _elapsed(self) -> float:
+        return 0.0 if self._started_at is None else self._clock.monotonic() - self._started_at

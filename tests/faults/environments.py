@@ -130,7 +130,14 @@ async def here(environ: Environ, log: Lines) -> AsyncIterator[Here]:
     clock = WoundClock()
     app = create_app(load(environ, dotenv=Path("none.env")), clock=clock, chance=lambda: 0.0)
     # The server keeps the machine's time: nobody is idle because a test has wound the proxy's.
-    server = open_server(app, host="127.0.0.1", port=0, clock=SystemClock(), leaving=app.leaving)
+    server = open_server(
+        app,
+        host="127.0.0.1",
+        port=0,
+        clock=SystemClock(),
+        shutdown=app.shutdown,
+        limits=app.limits,
+    )
     # Without uvicorn's signal handlers: signals belong to the test runner.
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)

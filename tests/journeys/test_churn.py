@@ -87,7 +87,9 @@ async def served() -> AsyncIterator[Served]:
             },
         )
         app = create_app(settings, clock=clock)
-        server = open_server(app, host="127.0.0.1", port=0, clock=clock, leaving=app.leaving)
+        server = open_server(
+            app, host="127.0.0.1", port=0, clock=clock, shutdown=app.shutdown, limits=app.limits
+        )
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup()

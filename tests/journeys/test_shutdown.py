@@ -24,7 +24,7 @@ def test_told_to_leave_it_answers_whom_it_accepted_and_ends_well() -> None:
         assert process.wait() == 0
 
     assert process.errors == ""
-    assert process.events() == ["leaving", "left"]
+    assert process.events() == ["shutdown_started", "shutdown_complete"]
 
 
 def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over() -> None:
@@ -39,7 +39,7 @@ def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over
         assert process.wait() == 0
 
     assert process.errors == ""
-    assert process.log[-1]["cut_off"] == 1
+    assert process.log[-1]["aborted_requests"] == 1
 
 
 def test_a_second_signal_ends_it_at_once() -> None:
@@ -48,7 +48,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
         hanging = process.send("/v1/orders")
         process.popen.send_signal(signal.SIGTERM)
         assert process.popen.stdout is not None
-        assert json.loads(process.popen.stdout.readline())["event"] == "leaving"
+        assert json.loads(process.popen.stdout.readline())["event"] == "shutdown_started"
         process.popen.send_signal(signal.SIGTERM)
 
         assert process.wait() == -signal.SIGTERM

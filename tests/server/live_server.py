@@ -1,4 +1,4 @@
-"""A real server on a real socket, on a clock that a test winds, and connections to it."""
+"""A real server on a real socket, with a clock that the test advances, and clients of it."""
 
 import asyncio
 import json
@@ -15,14 +15,15 @@ from app.server.limits import Limits
 from app.server.server import Server, open_server
 from app.server.shutdown import Shutdown
 from tests.support.clock import ManualClock, settle
+from tests.support.limits import default_limits
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET /v1/orders HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
 @dataclass
-class Answer:
-    """One answer as it came over the wire."""
+class Response:
+    """One response as received from the socket."""
 
     status: int
     headers: dict[str, str]
@@ -31,49 +32,49 @@ class Answer:
 
 @dataclass
 class Application:
-    """Answers at once, but for a few paths.
+    """Responds `ok` immediately, with exceptions by path.
 
-    `/held` is answered when the gate opens, `/late` only begun then; `/reads` its body first,
-    `/watches` until its caller is gone, `/large` is 30 MB.
+    `/slow-start` waits for `gate` before the response, `/slow-body` after its headers;
+    `/read-body` reads the request body first, `/until-disconnect` waits for the client to
+    disconnect, and `/large` sends 30 MB.
     """
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
     scopes: list[Scope] = field(default_factory=list)
     received: list[Message] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
             return
         self.scopes.append(scope)
         path = scope["path"]
-        if path == "/late":
-            self.arrived.set()
+        if path == "/slow-start":
+            self.called.set()
             await self.gate.wait()
-        if path == "/reads":
-            self.arrived.set()
-            while (await self._received(receive)).get("more_body"):
+        if path == "/read-body":
+            self.called.set()
+            while (await self._receive(receive)).get("more_body"):
                 pass
-        if path == "/watches":
-            self.arrived.set()
-            while (await self._received(receive))["type"] != "http.disconnect":
+        if path == "/until-disconnect":
+            self.called.set()
+            while (await self._receive(receive))["type"] != "http.disconnect":
                 pass
         body = b"x" * 30_000_000 if path == "/large" else b"ok"
-        length = b"%d" % len(body)
-        headers = [(b"content-length", length)]
+        headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if path == "/held":
-            self.arrived.set()
+        if path == "/slow-body":
+            self.called.set()
             await self.gate.wait()
         await send({"type": "http.response.body", "body": body})
 
-    async def _received(self, receive: Receive) -> Message:
+    async def _receive(self, receive: Receive) -> Message:
         message = await receive()
         self.received.append(message)
         return message
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -81,33 +82,39 @@ class Application:
 
 
 @dataclass
-class Connection:
-    """One connection of one client."""
+class Client:
+    """One connection of a client."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def say(self, data: bytes, *, is_head: bool = False) -> Answer:
+    def send(self, data: bytes) -> None:
         self.writer.write(data)
-        return await self.hear(is_head=is_head)
 
-    async def hear(self, *, is_head: bool = False) -> Answer:
+    async def receive(self, *, to_head: bool = False) -> Response:
+        """Return the next response; `to_head` if the request was a HEAD."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         lines = (line.partition(": ") for line in head[1:] if line)
         headers = {name.lower(): value for name, _, value in lines}
-        length = 0 if is_head else int(headers["content-length"])
+        length = 0 if to_head else int(headers["content-length"])
         body = await self.reader.readexactly(length)
-        return Answer(int(head[0].split(" ")[1]), headers, body)
+        return Response(int(head[0].split(" ")[1]), headers, body)
 
-    async def hear_all(self) -> list[Answer]:
-        """Every answer until the connection is closed."""
-        answers = []
+    async def request(self, data: bytes, *, to_head: bool = False) -> Response:
+        """Send `data` and return the next response."""
+        self.send(data)
+        return await self.receive(to_head=to_head)
+
+    async def receive_all(self) -> list[Response]:
+        """Return every response until the server closes the connection."""
+        responses = []
         with suppress(asyncio.IncompleteReadError):
             while True:
-                answers.append(await self.hear())
-        return answers
+                responses.append(await self.receive())
+        return responses
 
     async def is_closed(self) -> bool:
+        """Wait until the server closes, and return whether nothing was sent before."""
         with suppress(ConnectionError):
             return await self.reader.read() == b""
         return True
@@ -117,89 +124,89 @@ class Connection:
 
 
 @dataclass
-class Running:
-    """A server that runs, and the connections to it."""
+class LiveServer:
+    """A server that has been started, and its clients."""
 
     server: Server
     app: Application
     clock: ManualClock
-    leaving: Shutdown
-    raised: list[int]
-    connections: list[Connection] = field(default_factory=list)
+    shutdown: Shutdown
+    raised_signals: list[int]
+    clients: list[Client] = field(default_factory=list)
 
     @property
     def port(self) -> int:
         port: int = self.server.servers[0].sockets[0].getsockname()[1]
         return port
 
-    async def connect(self) -> Connection:
-        connection = Connection(*await asyncio.open_connection("127.0.0.1", self.port))
-        self.connections.append(connection)
-        return connection
+    async def connect(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
 
-    async def wait(self, seconds: float) -> None:
-        """What was sent is read, time passes, and the server looks after its connections."""
+    async def advance(self, seconds: float) -> None:
+        """Let the server read what was sent, pass `seconds`, and let it check timeouts."""
         await settle()
         await self.clock.advance(seconds)
         await self.server.on_tick(0)
         await settle()
 
-    async def open_connections(self, expected: int) -> int:
-        """How many there are, once the loop has had time to see `expected`."""
+    async def connection_count(self, expected: int) -> int:
+        """Return the number of connections, after waiting a little for it to be `expected`."""
         for _ in range(100):
             if len(self.server.server_state.connections) == expected:
                 break
             await settle()
         return len(self.server.server_state.connections)
 
-    async def leave(self) -> None:
-        """The whole way out, as long as it takes."""
-        leaving = asyncio.ensure_future(self.server.shutdown())
-        while not leaving.done():
+    async def shut_down(self) -> None:
+        """Shut down, and advance the clock until that is complete."""
+        shutdown = asyncio.ensure_future(self.server.shutdown())
+        while not shutdown.done():
             await self.clock.advance(0.05)
-        await leaving
+        await shutdown
 
 
 @asynccontextmanager
 async def running(
-    limits: Limits | None = None, *, drain: float = 0.1, delay: float = 0
-) -> AsyncIterator[Running]:
+    limits: Limits | None = None, *, drain_timeout: float = 0.1, drain_delay: float = 0
+) -> AsyncIterator[LiveServer]:
     app, clock = Application(), ManualClock()
-    leaving = Shutdown(clock, delay=delay, drain=drain)
-    limits = limits or Limits()
-    raised: list[int] = []
+    shutdown = Shutdown(clock, drain_delay=drain_delay, drain_timeout=drain_timeout)
+    raised_signals: list[int] = []
     server = open_server(
         AccessLog(HostCheck(Head(app), loopback=True), clock),
         host="127.0.0.1",
         port=0,
         clock=clock,
-        leaving=leaving,
-        limits=limits,
-        raise_signal=raised.append,
+        shutdown=shutdown,
+        limits=limits or default_limits(),
+        raise_signal=raised_signals.append,
     )
     # Without uvicorn's signal handlers: signals belong to the test runner.
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()
-    await server.on_tick(0)  # sets the headers that uvicorn adds to each answer
-    here = Running(server, app, clock, leaving, raised)
+    await server.on_tick(0)  # sets the Date header
+    live = LiveServer(server, app, clock, shutdown, raised_signals)
     try:
-        yield here
+        yield live
     finally:
         app.gate.set()
-        for connection in here.connections:
-            connection.writer.close()
+        for client in live.clients:
+            client.close()
             with suppress(ConnectionError):
-                await connection.writer.wait_closed()
+                await client.writer.wait_closed()
         if server.servers[0].sockets:
-            await here.leave()
+            await live.shut_down()
 
 
-def problem(answer: Answer) -> str:
-    told = json.loads(answer.body)
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["connection"] == "close"
-    assert answer.headers["x-request-id"] == told["request_id"]
-    assert told["status"] == answer.status
-    return str(told["code"])
+def problem_code(response: Response) -> str:
+    """Return the problem code of `response`, which has to be a complete problem."""
+    body = json.loads(response.body)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["connection"] == "close"
+    assert response.headers["x-request-id"] == body["request_id"]
+    assert body["status"] == response.status
+    return str(body["code"])

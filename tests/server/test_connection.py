@@ -1,4 +1,4 @@
-"""What one connection may say and how long it may take, over real sockets."""
+"""HTTP/1.1 parsing, limits and timeouts of one connection, over real sockets."""
 
 import asyncio
 import socket
@@ -10,24 +10,32 @@ from dataclasses import dataclass
 import pytest
 
 from app.server.connection import LINGER_SECONDS, PARSE_CHUNK_BYTES
-from app.server.limits import Limits
 from tests.edge.asgi_harness import logging_to
-from tests.server.live_server import GET, HOST, Answer, Connection, Running, problem, running
+from tests.server.live_server import (
+    GET,
+    HOST,
+    Client,
+    LiveServer,
+    Response,
+    problem_code,
+    running,
+)
 from tests.support.clock import settle
+from tests.support.limits import default_limits
 
 POST = b"POST /v1/orders HTTP/1.1\r\n" + HOST
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
-READ, CHUNKS = (said.replace(b"/v1/orders", b"/reads") for said in (POST, CHUNKED))
+READ, CHUNKS = (request.replace(b"/v1/orders", b"/read-body") for request in (POST, CHUNKED))
 START = GET.removesuffix(b"\r\n")
-HELD, LARGE, LATE, READS = (
-    GET.replace(b"/v1/orders", path) for path in (b"/held", b"/large", b"/late", b"/reads")
+SLOW_START, SLOW_BODY, LARGE = (
+    GET.replace(b"/v1/orders", path) for path in (b"/slow-start", b"/slow-body", b"/large")
 )
 KEY = b"obff_canary-server-0123456789"
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """On both loops: they differ in how a connection ends."""
+    """Run on both event loops: they close connections differently."""
     return "asyncio", {"use_uvloop": request.param}
 
 
@@ -39,15 +47,15 @@ def header(line: bytes) -> bytes:
     return START + line + b"\r\n\r\n"
 
 
-# What is said → what is answered, and whether the connection is closed then. Of several requests in
-# one write each has its answer. The paragraphs are those of RFC 9112 where no other is named.
+# Sent bytes, expected statuses or problem codes, and whether the connection is closed after them.
+# Section numbers are those of RFC 9112 unless another RFC is named.
 CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
     # Framing
     "one request": (GET, [200], False),
     "bare LF (2.2, stricter)": (GET.replace(b"\r\n", b"\n"), ["bad_request"], True),
     "bare LF in a header (2.2)": (header(b"X: a\nY: b"), ["bad_request"], True),
     "bare CR (2.2)": (header(b"X: a\rb"), ["bad_request"], True),
-    "empty lines in front (2.2)": (b"\r\n\r\n" + GET, [200], False),
+    "empty lines before a request (2.2)": (b"\r\n\r\n" + GET, [200], False),
     "Content-Length and Transfer-Encoding (6.3)": (
         READ + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ["bad_request"],
@@ -71,13 +79,13 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
         True,
     ),
     "space before a colon (5.1)": (READ + b"Content-Length : 1\r\n\r\na", ["bad_request"], True),
-    "another coding than chunked (6.1)": (
+    "a coding before chunked (6.1)": (
         START + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         ["bad_request"],
         True,
     ),
     "chunked not last (6.3)": (header(b"Transfer-Encoding: chunked, gzip"), ["bad_request"], True),
-    "no chunked at all (6.3)": (header(b"Transfer-Encoding: gzip"), ["bad_request"], True),
+    "a coding without chunked (6.3)": (header(b"Transfer-Encoding: gzip"), ["bad_request"], True),
     "chunked twice (6.1)": (
         header(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
         ["bad_request"],
@@ -96,16 +104,16 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
     "trailers (7.1.2)": (CHUNKS + b"0\r\nX-T: y\r\n\r\n" + GET, [200, 200], False),
     "a body on a GET": (START + b"Content-Length: 3\r\n\r\nabc" + GET, [200, 200], False),
     "pipelined (9.3.2)": (GET * 3, [200, 200, 200], False),
-    "garbage behind others": (GET * 2 + b"garbage\r\n\r\n", [200, 200, "bad_request"], True),
-    "a bad body behind others": (GET * 2 + CHUNKS + b"zz", [200, 200, "bad_request"], True),
-    "nothing is read behind a close (9.6)": (
+    "garbage after requests": (GET * 2 + b"garbage\r\n\r\n", [200, 200, "bad_request"], True),
+    "a bad body after requests": (GET * 2 + CHUNKS + b"zz", [200, 200, "bad_request"], True),
+    "a request after Connection: close (9.6)": (
         header(b"Connection: close") + GET,
         [200],
         True,
     ),
     # Headers
     "obs-fold (5.2)": (header(b"X: a\r\n b"), ["bad_request"], True),
-    "space in front of the first (2.2)": (
+    "space before the first header (2.2)": (
         GET.replace(b"Host", b" X: y\r\nHost"),
         ["bad_request"],
         True,
@@ -114,31 +122,31 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
     "control character in a value (RFC 9110 5.5)": (header(b"X: a\x01b"), ["bad_request"], True),
     "obs-text in a value (RFC 9110 5.5)": (header(b"X: a\xffb"), [200], False),
     "whitespace around a value (5.1)": (target(b"/", b"Host: \t localhost\t \r\n"), [200], False),
-    "no name": (header(b": b"), ["bad_request"], True),
-    "no colon": (header(b"Xb"), ["bad_request"], True),
-    "no token for a name": (header(b"X(: b"), ["bad_request"], True),
+    "an empty header name": (header(b": b"), ["bad_request"], True),
+    "a header without a colon": (header(b"Xb"), ["bad_request"], True),
+    "a header name that is no token": (header(b"X(: b"), ["bad_request"], True),
     "no Host (3.2)": (target(b"/", b""), ["bad_request"], True),
     "two Hosts (3.2)": (target(b"/", HOST + HOST), ["bad_request"], True),
-    "a Host that is none (3.2)": (target(b"/", b"Host: local host\r\n"), ["bad_request"], True),
+    "an invalid Host (3.2)": (target(b"/", b"Host: local host\r\n"), ["bad_request"], True),
     "100 KiB of headers (RFC 6585 5)": (
         header(b"X: " + b"a" * 102_400),
         ["headers_too_large"],
         True,
     ),
     "too many headers (RFC 6585 5)": (header(b"\r\n".join([b"X:"] * 200)), [431], True),
-    "what is expected is not waited for (RFC 9110 10.1.1)": (
+    "Expect: 100-continue is optional (RFC 9110 10.1.1)": (
         POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
         [200],
         False,
     ),
-    "an upgrade is not taken up (RFC 9110 7.8)": (
+    "an upgrade is ignored (RFC 9110 7.8)": (
         header(b"Connection: Upgrade\r\nUpgrade: websocket") + GET,
         [200, 200],
         False,
     ),
     # The request line
-    "no escape where one is needed": (target(b"/\xff\xfe"), ["bad_request"], True),
-    "escapes that are no UTF-8": (target(b"/%ff%fe"), [200], False),
+    "bytes that need an escape": (target(b"/\xff\xfe"), ["bad_request"], True),
+    "escapes that are not UTF-8": (target(b"/%ff%fe"), [200], False),
     "an escaped slash": (target(b"/v1%2Forders"), [404], False),
     "NUL in the target": (target(b"/a\x00b"), ["bad_request"], True),
     "a space in the target (3.2)": (target(b"/a b"), ["bad_request"], True),
@@ -162,82 +170,81 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
     ),
     "HTTP/1.0 (9.3)": (GET.replace(b"1.1", b"1.0"), [200], True),
     "HTTP/1.0 without a Host": (b"GET / HTTP/1.0\r\n\r\n", [200], True),
-    "HTTP/2 in words of HTTP/1 (2.5)": (GET.replace(b"1.1", b"2.0"), ["bad_request"], True),
+    "version 2.0 in HTTP/1 syntax (2.5)": (GET.replace(b"1.1", b"2.0"), ["bad_request"], True),
     # Other protocols
-    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["bad_request"], True),
-    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ["bad_request"], True),
+    "an HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["bad_request"], True),
+    "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ["bad_request"], True),
     "garbage": (b"\x00\x01\x02\x03\r\n\r\n", ["bad_request"], True),
     "a PROXY line": (b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + GET, ["bad_request"], True),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("way", ["at once", "half closed", "byte by byte"])
-async def test_what_is_said_is_answered_and_closed_as_the_rfcs_say(way: str) -> None:
-    wrong = {}
+@pytest.mark.parametrize("way", ["in one write", "half-closed", "byte by byte"])
+async def test_requests_are_answered_or_rejected_as_the_rfcs_require(way: str) -> None:
+    failures = {}
     async with running() as server:
-        for name, (said, expected, closes) in CASES.items():
-            connection = await server.connect()
-            hearing = asyncio.ensure_future(hear(connection, len(expected)))
-            size = 1 if way == "byte by byte" and len(said) < 1000 else len(said)
-            for at in range(0, len(said), size):
-                connection.writer.write(said[at : at + size])
+        for name, (sent, expected, closes) in CASES.items():
+            client = await server.connect()
+            receiving = asyncio.ensure_future(receive(client, len(expected)))
+            size = 1 if way == "byte by byte" and len(sent) < 1000 else len(sent)
+            for at in range(0, len(sent), size):
+                client.send(sent[at : at + size])
                 for _ in range(5):
                     await asyncio.sleep(0)
-                if hearing.done():
+                if receiving.done():
                     break
-            if way == "half closed":
-                connection.writer.write_eof()
-            answers = await hearing
-            told = [
-                problem(answer) if isinstance(one, str) else answer.status
-                for answer, one in zip(answers, expected, strict=True)
+            if way == "half-closed":
+                client.writer.write_eof()
+            received = [
+                problem_code(response) if isinstance(one, str) else response.status
+                for response, one in zip(await receiving, expected, strict=True)
             ]
-            closed = await ends(connection)
-            if told != expected or closed != (closes or way == "half closed"):
-                wrong[name] = told, closed
-            connection.close()
-    assert wrong == {}
+            closed = await is_at_eof(client)
+            if received != expected or closed != (closes or way == "half-closed"):
+                failures[name] = received, closed
+            client.close()
+    assert failures == {}
 
 
-async def hear(connection: Connection, many: int) -> list[Answer]:
-    return [await connection.hear() for _ in range(many)]
+async def receive(client: Client, count: int) -> list[Response]:
+    return [await client.receive() for _ in range(count)]
 
 
-async def ends(connection: Connection) -> bool:
-    """Whether the server has ended it, after the loop has had time to."""
+async def is_at_eof(client: Client) -> bool:
+    """Return whether the server has closed the connection, after giving it time to."""
     await settle()
-    return connection.reader.at_eof()
+    return client.reader.at_eof()
 
 
-async def test_what_is_no_http_is_a_problem_with_an_id_to_look_for() -> None:
+async def test_a_malformed_request_gets_a_problem_whose_id_is_in_the_log() -> None:
     with logging_to() as lines:
         async with running() as server:
-            connection = await server.connect()
-            answer = await connection.say(b"GET / nonsense " + KEY + b"\r\n\r\n")
+            client = await server.connect()
+            response = await client.request(b"GET / nonsense " + KEY + b"\r\n\r\n")
 
-            assert problem(answer) == "bad_request"
-            assert "date" in answer.headers
-            assert await connection.is_closed()
+            assert problem_code(response) == "bad_request"
+            assert "date" in response.headers
+            assert await client.is_closed()
 
-    told = next(line for line in lines.facts() if line["event"] == "request")
-    assert told["request_id"] == answer.headers["x-request-id"]
-    assert KEY.decode() not in lines.text() + answer.body.decode()
+    line = next(line for line in lines.facts() if line["event"] == "request")
+    assert line["request_id"] == response.headers["x-request-id"]
+    assert KEY.decode() not in lines.text() + response.body.decode()
 
 
-async def test_a_refusal_of_a_head_has_no_body() -> None:
+async def test_an_error_response_to_head_has_no_body() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(GET.replace(b"GET", b"HEAD").replace(b"Host", b"Ho st"))
-        heard = await connection.reader.read()
+        client = await server.connect()
+        client.send(GET.replace(b"GET", b"HEAD").replace(b"Host", b"Ho st"))
+        received = await client.reader.read()
 
-    assert heard.startswith(b"HTTP/1.1 400 ")
-    assert heard.endswith(b"\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.endswith(b"\r\n\r\n")
 
 
-async def test_an_absolute_target_is_told_by_its_path_and_host() -> None:
+async def test_an_absolute_form_target_gives_path_query_and_host() -> None:
     async with running() as server:
-        question = target(b"http://LOCALHOST:1/a?b=c", b"Host: x.example\r\n")
-        assert (await (await server.connect()).say(question)).status == 200
+        requests = target(b"http://LOCALHOST:1/a?b=c", b"Host: x.example\r\n")
+        assert (await (await server.connect()).request(requests)).status == 200
         (scope,) = server.app.scopes
 
     assert (scope["path"], scope["query_string"]) == ("/a", b"b=c")
@@ -247,378 +254,405 @@ async def test_an_absolute_target_is_told_by_its_path_and_host() -> None:
 # Size
 
 
-async def test_a_head_that_comes_in_pieces_is_answered() -> None:
+async def test_a_head_can_arrive_in_pieces() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(GET[:20])
-        await connection.writer.drain()
-        assert (await connection.say(GET[20:])).status == 200
-        assert (await connection.say(GET)).status == 200
+        client = await server.connect()
+        client.send(GET[:20])
+        await client.writer.drain()
+        assert (await client.request(GET[20:])).status == 200
+        assert (await client.request(GET)).status == 200
 
 
-@pytest.mark.parametrize("said", [START + b"X: " + b"x" * 100_000, b"\r\n" * 50_000])
-async def test_a_head_without_end_is_not_held(said: bytes) -> None:
+@pytest.mark.parametrize("sent", [START + b"X: " + b"x" * 100_000, b"\r\n" * 50_000])
+async def test_an_endless_head_is_rejected(sent: bytes) -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(said)
+        client = await server.connect()
+        client.send(sent)
 
-        assert problem(await connection.hear()) == "headers_too_large"
+        assert problem_code(await client.receive()) == "headers_too_large"
 
 
-async def test_each_head_on_a_connection_is_counted_anew() -> None:
-    limits = Limits(header_bytes=4096, url_bytes=1024)
+async def test_a_url_over_the_limit_is_rejected() -> None:
+    async with running(default_limits(max_url_bytes=256)) as server:
+        accepted = await (await server.connect()).request(target(b"/" + b"a" * 255))
+        rejected = await (await server.connect()).request(target(b"/" + b"a" * 256))
+
+    assert accepted.status == 200
+    assert problem_code(rejected) == "uri_too_long"
+
+
+@pytest.mark.parametrize("endless", [b"1;" + b"x" * 100_000, b"0\r\nX: " + b"x" * 100_000])
+async def test_an_endless_chunk_extension_or_trailer_is_rejected(endless: bytes) -> None:
+    async with running() as server:
+        client = await server.connect()
+        client.send(CHUNKS + endless)
+
+        assert problem_code(await client.receive()) == "headers_too_large"
+
+
+async def test_the_head_limit_applies_to_each_request() -> None:
+    limits = default_limits(max_header_bytes=4096, max_url_bytes=1024)
     start = START + b"X-Long: "
     head = start + b"x" * (4096 - len(start) - len(b"\r\n\r\n"))
     async with running(limits) as server:
-        connection = await server.connect()
+        client = await server.connect()
         for _ in range(3):
-            connection.writer.write(head)
+            client.send(head)
             await settle()  # the server reads it before the rest comes
-            assert (await connection.say(b"\r\n\r\n")).status == 200
+            assert (await client.request(b"\r\n\r\n")).status == 200
 
 
-async def test_trailers_are_not_kept() -> None:
+async def test_trailers_are_ignored() -> None:
     async with running() as server:
-        connection = await server.connect()
-        assert (await connection.say(CHUNKED + b"0\r\n")).status == 200
+        client = await server.connect()
+        assert (await client.request(CHUNKED + b"0\r\n")).status == 200
         trailers = b"".join(b"X-T: %d\r\n" % at for at in range(1000))
-        assert (await connection.say(trailers + b"\r\n" + GET)).status == 200
+        assert (await client.request(trailers + b"\r\n" + GET)).status == 200
         names = [name for name, _ in server.app.scopes[0]["headers"]]
 
     assert names == [b"host", b"transfer-encoding"]
 
 
-async def test_a_body_is_not_taken_for_headers_without_end() -> None:
-    limits = Limits(header_bytes=1024, url_bytes=256, body_bytes=8192)
+async def test_the_head_limit_does_not_count_the_body() -> None:
+    limits = default_limits(max_header_bytes=1024, max_url_bytes=256, max_body_bytes=8192)
     async with running(limits) as server:
-        connection = await server.connect()
-        assert (await connection.say(POST + b"Content-Length: 8192\r\n\r\n")).status == 200
+        client = await server.connect()
+        assert (await client.request(POST + b"Content-Length: 8192\r\n\r\n")).status == 200
         for _ in range(8):
-            connection.writer.write(b"x" * 1024)
+            client.send(b"x" * 1024)
             await settle()
-        assert (await connection.say(GET)).status == 200
+        assert (await client.request(GET)).status == 200
 
 
-async def test_a_body_that_says_that_it_is_too_large_is_refused_before_it_comes() -> None:
-    async with running(Limits(body_bytes=10)) as server:
-        connection = await server.connect()
-        assert (await connection.say(POST + b"Content-Length: 10\r\n\r\n")).status == 200
-        refused = await (await server.connect()).say(POST + b"Content-Length: 11\r\n\r\n")
+async def test_a_content_length_over_the_limit_is_rejected_before_the_body() -> None:
+    async with running(default_limits(max_body_bytes=10)) as server:
+        client = await server.connect()
+        assert (await client.request(POST + b"Content-Length: 10\r\n\r\n")).status == 200
+        rejected = await (await server.connect()).request(POST + b"Content-Length: 11\r\n\r\n")
 
-    assert (refused.status, problem(refused)) == (413, "request_too_large")
-
-
-async def test_a_body_that_turns_out_too_large_is_refused() -> None:
-    async with running(Limits(body_bytes=10)) as server:
-        refused = await (await server.connect()).say(CHUNKED + b"b\r\n" + b"x" * 11)
-
-    assert (refused.status, problem(refused)) == (413, "request_too_large")
+    assert (rejected.status, problem_code(rejected)) == (413, "request_too_large")
 
 
-async def test_a_body_without_end_behind_an_answer_ends_the_connection() -> None:
-    async with running(Limits(body_bytes=10)) as server:
-        connection = await server.connect()
-        assert (await connection.say(CHUNKED)).status == 200
-        connection.writer.write(b"b\r\n" + b"x" * 11)
+async def test_a_chunked_body_over_the_limit_is_rejected() -> None:
+    async with running(default_limits(max_body_bytes=10)) as server:
+        rejected = await (await server.connect()).request(CHUNKED + b"b\r\n" + b"x" * 11)
 
-        assert await connection.is_closed()
+    assert (rejected.status, problem_code(rejected)) == (413, "request_too_large")
 
 
-async def test_many_requests_in_one_write_are_all_answered_in_their_order() -> None:
-    many = 16 * PARSE_CHUNK_BYTES // len(GET)
-    questions = b"".join(target(b"/%d" % at) for at in range(many))
+async def test_a_body_over_the_limit_after_its_response_closes_the_connection() -> None:
+    async with running(default_limits(max_body_bytes=10)) as server:
+        client = await server.connect()
+        assert (await client.request(CHUNKED)).status == 200
+        client.send(b"b\r\n" + b"x" * 11)
+
+        assert await client.is_closed()
+
+
+async def test_many_pipelined_requests_are_answered_in_order() -> None:
+    count = 16 * PARSE_CHUNK_BYTES // len(GET)
+    requests = b"".join(target(b"/%d" % at) for at in range(count))
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(questions + GET[:20])
-        for _ in range(many):
-            assert (await connection.hear()).status == 200
-        assert (await connection.say(GET[20:])).status == 200
+        client = await server.connect()
+        client.send(requests + GET[:20])
+        for _ in range(count):
+            assert (await client.receive()).status == 200
+        assert (await client.request(GET[20:])).status == 200
         paths = [scope["path"] for scope in server.app.scopes]
 
-    assert paths[:-1] == [f"/{at}" for at in range(many)]
+    assert paths[:-1] == [f"/{at}" for at in range(count)]
 
 
-async def test_of_what_is_asked_ahead_only_a_piece_is_taken_apart() -> None:
+async def test_only_one_chunk_of_pipelined_requests_is_parsed_ahead() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(LATE + GET * 20_000)
-        await server.app.arrived.wait()
+        client = await server.connect()
+        client.send(SLOW_START + GET * 20_000)
+        await server.app.called.wait()
         await settle()
-        (protocol,) = server.server.server_state.connections
+        (connection,) = server.server.server_state.connections
 
-        assert len(protocol.pipeline) <= PARSE_CHUNK_BYTES // len(GET)  # type: ignore[union-attr]
+        assert len(connection.pipeline) <= PARSE_CHUNK_BYTES // len(GET)  # type: ignore[union-attr]
 
 
-async def test_what_is_asked_ahead_is_not_read_ahead() -> None:
+async def test_pipelined_requests_are_not_all_read_ahead() -> None:
     asked = 40_000
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(LATE + GET * asked)
-        await server.app.arrived.wait()
+        client = await server.connect()
+        client.send(SLOW_START + GET * asked)
+        await server.app.called.wait()
         server.app.gate.set()
-        (protocol,) = server.server.server_state.connections
+        (connection,) = server.server.server_state.connections
         while len(server.app.scopes) < 2000:
             await settle()
-            assert len(protocol._unread) < asked * len(GET) / 2  # type: ignore[union-attr]
+            assert len(connection._buffer) < asked * len(GET) / 2  # type: ignore[union-attr]
 
 
 # Time
 
 
-async def test_a_head_that_does_not_come_whole_is_a_408() -> None:
-    async with running(Limits(request_timeout=10)) as server:
-        connection = await server.connect()
-        connection.writer.write(GET[:20])
-        await server.wait(9)
-        connection.writer.write(GET[20:30])
-        await server.wait(0.9)
-        assert not await ends(connection)
-        await server.wait(0.1)
-        answer = await connection.hear()
+async def test_a_head_that_is_incomplete_after_the_timeout_gets_408() -> None:
+    async with running(default_limits(request_timeout=10)) as server:
+        client = await server.connect()
+        client.send(GET[:20])
+        await server.advance(9)
+        client.send(GET[20:30])
+        await server.advance(0.9)
+        assert not await is_at_eof(client)
+        await server.advance(0.1)
+        response = await client.receive()
 
-        assert (answer.status, problem(answer)) == (408, "request_timeout")
-        assert await connection.is_closed()
+        assert (response.status, problem_code(response)) == (408, "request_timeout")
+        assert await client.is_closed()
 
 
-async def test_a_body_that_somebody_waits_for_and_that_does_not_come_is_a_408() -> None:
-    async with running(Limits(request_timeout=10)) as server:
-        connection = await server.connect()
-        connection.writer.write(READS.removesuffix(b"\r\n") + b"Content-Length: 3\r\n\r\na")
-        await server.app.arrived.wait()
-        await server.wait(10)
+async def test_a_body_that_the_application_waits_for_gets_408_after_the_timeout() -> None:
+    async with running(default_limits(request_timeout=10)) as server:
+        client = await server.connect()
+        client.send(READ + b"Content-Length: 3\r\n\r\na")
+        await server.app.called.wait()
+        await server.advance(10)
 
-        assert problem(await connection.hear()) == "request_timeout"
+        assert problem_code(await client.receive()) == "request_timeout"
         assert server.app.received[-1] == {"type": "http.disconnect"}
 
 
-async def test_a_body_that_nobody_waits_for_ends_the_connection_when_it_does_not_come() -> None:
-    async with running(Limits(request_timeout=10)) as server:
-        connection = await server.connect()
-        assert (await connection.say(POST + b"Content-Length: 3\r\n\r\na")).status == 200
-        await server.wait(9)
-        assert not await ends(connection)
-        await server.wait(1)
+async def test_a_body_missing_after_its_response_closes_the_connection() -> None:
+    async with running(default_limits(request_timeout=10)) as server:
+        client = await server.connect()
+        assert (await client.request(POST + b"Content-Length: 3\r\n\r\na")).status == 200
+        await server.advance(9)
+        assert not await is_at_eof(client)
+        await server.advance(1)
 
-        assert await connection.is_closed()
+        assert await client.is_closed()
 
 
-async def test_who_is_answered_slowly_is_not_to_blame() -> None:
-    async with running(Limits(request_timeout=10, keep_alive=20)) as server:
-        connection = await server.connect()
-        connection.writer.write(LATE + GET[:20])
-        await server.app.arrived.wait()
-        await server.wait(30)
+async def test_a_slow_application_causes_no_timeout_of_the_next_head() -> None:
+    async with running(default_limits(request_timeout=10, keep_alive_timeout=20)) as server:
+        client = await server.connect()
+        client.send(SLOW_START + GET[:20])
+        await server.app.called.wait()
+        await server.advance(30)
         server.app.gate.set()
-        assert (await connection.hear()).status == 200
-        assert (await connection.say(GET[20:])).status == 200
+        assert (await client.receive()).status == 200
+        assert (await client.request(GET[20:])).status == 200
 
 
-async def test_who_waits_in_the_line_is_not_to_blame() -> None:
-    async with running(Limits(request_timeout=10)) as server:
-        connection = await server.connect()
-        connection.writer.write(LATE + POST + b"Content-Length: 3\r\n\r\n")
-        await server.app.arrived.wait()
-        await server.wait(30)
+async def test_a_slow_application_causes_no_timeout_of_a_queued_request() -> None:
+    async with running(default_limits(request_timeout=10)) as server:
+        client = await server.connect()
+        client.send(SLOW_START + POST + b"Content-Length: 3\r\n\r\n")
+        await server.app.called.wait()
+        await server.advance(30)
         server.app.gate.set()
         for _ in range(2):
-            assert (await connection.hear()).status == 200
+            assert (await client.receive()).status == 200
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(False, 10), (True, 20)])
-async def test_who_says_nothing_is_closed_without_a_word(asked: bool, seconds: int) -> None:
-    async with running(Limits(request_timeout=10, keep_alive=20)) as server:
-        connection = await server.connect()
+async def test_an_idle_connection_is_closed_without_a_response(asked: bool, seconds: int) -> None:
+    async with running(default_limits(request_timeout=10, keep_alive_timeout=20)) as server:
+        client = await server.connect()
         if asked:
-            assert (await connection.say(GET)).status == 200
-        await server.wait(seconds - 1)
-        assert not await ends(connection)
-        await server.wait(1)
+            assert (await client.request(GET)).status == 200
+        await server.advance(seconds - 1)
+        assert not await is_at_eof(client)
+        await server.advance(1)
 
-        assert await connection.is_closed()
-
-
-async def test_the_time_of_a_request_counts_from_its_first_byte() -> None:
-    async with running(Limits(request_timeout=10, keep_alive=20)) as server:
-        connection = await server.connect()
-        assert (await connection.say(GET)).status == 200
-        await server.wait(15)
-        connection.writer.write(GET[:20])
-        await server.wait(9)
-        assert (await connection.say(GET[20:])).status == 200
+        assert await client.is_closed()
 
 
-async def test_each_request_begins_the_time_anew() -> None:
-    async with running(Limits(request_timeout=10, keep_alive=20)) as server:
-        connection = await server.connect()
+async def test_the_request_timeout_starts_with_the_first_byte() -> None:
+    async with running(default_limits(request_timeout=10, keep_alive_timeout=20)) as server:
+        client = await server.connect()
+        assert (await client.request(GET)).status == 200
+        await server.advance(15)
+        client.send(GET[:20])
+        await server.advance(9)
+        assert (await client.request(GET[20:])).status == 200
+
+
+async def test_each_response_restarts_the_keep_alive_timeout() -> None:
+    async with running(default_limits(request_timeout=10, keep_alive_timeout=20)) as server:
+        client = await server.connect()
         for _ in range(5):
-            assert (await connection.say(GET)).status == 200
-            await server.wait(19)
-        assert (await connection.say(GET)).status == 200
+            assert (await client.request(GET)).status == 200
+            await server.advance(19)
+        assert (await client.request(GET)).status == 200
 
 
-async def test_who_takes_nothing_of_its_answer_is_cut_off() -> None:
-    async with running(Limits(send_timeout=30)) as server, deaf_caller(server, LARGE * 2):
-        await server.wait(0)
-        await server.wait(29)
-        assert await server.open_connections(1) == 1
-        await server.wait(1)
+async def test_a_client_that_reads_nothing_is_disconnected_after_the_send_timeout() -> None:
+    async with (
+        running(default_limits(send_timeout=30)) as server,
+        client_that_does_not_read(server, LARGE * 2),
+    ):
+        await server.advance(0)
+        await server.advance(29)
+        assert await server.connection_count(1) == 1
+        await server.advance(1)
 
-        assert await server.open_connections(0) == 0
+        assert await server.connection_count(0) == 0
         assert not server.server.server_state.tasks
 
 
-async def test_who_takes_its_answer_slowly_is_not_cut_off() -> None:
-    async with running(Limits(send_timeout=30)) as server, deaf_caller(server, LARGE) as caller:
+async def test_a_client_that_reads_slowly_is_not_disconnected() -> None:
+    async with (
+        running(default_limits(send_timeout=30)) as server,
+        client_that_does_not_read(server, LARGE) as client,
+    ):
         for _ in range(4):
-            await server.wait(20)
+            await server.advance(20)
             taken = 0
             while taken < 5_000_000:
-                taken += len(await asyncio.get_running_loop().sock_recv(caller, 1_000_000))
-        assert await server.open_connections(1) == 1
+                taken += len(await asyncio.get_running_loop().sock_recv(client, 1_000_000))
+        assert await server.connection_count(1) == 1
 
 
-async def test_who_took_all_of_its_answer_is_not_cut_off_when_the_next_is_as_long() -> None:
-    """What is unsent may be the same by chance: the look in between saw it gone."""
-    async with running(Limits(send_timeout=30)) as server:
+async def test_unsent_bytes_that_are_equal_by_chance_are_not_a_stall() -> None:
+    async with running(default_limits(send_timeout=30)) as server:
         await server.connect()
         await settle()
-        (protocol,) = server.server.server_state.connections
-        looked = [Unsent(many) for many in (5000, 0, 5000, 5000)]
-        for at, transport in enumerate(looked):
-            protocol.transport = transport  # type: ignore[assignment]
-            protocol.look(at * 20.0)  # type: ignore[union-attr]
+        (connection,) = server.server.server_state.connections
+        real = connection.transport
+        transports = [UnsentTransport(size) for size in (5000, 0, 5000, 5000)]
+        for at, transport in enumerate(transports):
+            connection.transport = transport  # type: ignore[assignment]
+            connection.check_timeouts(at * 20.0)  # type: ignore[union-attr]
+        connection.transport = real
 
-        assert [transport.aborted for transport in looked] == [False] * 4
+        assert [transport.aborted for transport in transports] == [False] * 4
 
 
 @dataclass
-class Unsent:
-    """A transport that holds so much of an answer."""
+class UnsentTransport:
+    """A transport with `size` bytes in its write buffer."""
 
-    many: int
+    size: int
     aborted: bool = False
 
     def get_write_buffer_size(self) -> int:
-        return self.many
+        return self.size
 
     def abort(self) -> None:
         self.aborted = True
 
     def close(self) -> None:
-        """Idle for long."""
+        """Called when the keep-alive timeout is over."""
 
 
 @asynccontextmanager
-async def deaf_caller(server: Running, said: bytes) -> AsyncIterator[socket.socket]:
-    with socket.socket() as caller:
-        caller.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(caller, ("127.0.0.1", server.port))
-        await asyncio.get_running_loop().sock_sendall(caller, said)
+async def client_that_does_not_read(
+    server: LiveServer, sent: bytes
+) -> AsyncIterator[socket.socket]:
+    with socket.socket() as client:
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", server.port))
+        await asyncio.get_running_loop().sock_sendall(client, sent)
         await settle()
-        yield caller
+        yield client
 
 
-async def test_who_was_refused_has_time_to_hear_it_and_no_more() -> None:
+async def test_a_rejected_connection_lingers_and_is_then_aborted() -> None:
     async with running() as server:
-        connection = await server.connect()
-        assert problem(await connection.say(b"garbage\r\n\r\n")) == "bad_request"
-        connection.writer.write(b"x" * 100_000)  # no reset comes between
-        await server.wait(LINGER_SECONDS - 0.1)
-        assert await server.open_connections(1) == 1
-        await server.wait(0.1)
+        client = await server.connect()
+        assert problem_code(await client.request(b"garbage\r\n\r\n")) == "bad_request"
+        client.send(b"x" * 100_000)  # causes no reset
+        await server.advance(LINGER_SECONDS - 0.1)
+        assert await server.connection_count(1) == 1
+        await server.advance(0.1)
 
-        assert await server.open_connections(0) == 0
+        assert await server.connection_count(0) == 0
 
 
-async def test_who_has_heard_why_and_goes_is_gone() -> None:
+async def test_a_rejected_connection_ends_when_the_client_closes() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(b"garbage\r\n\r\n" + b"x" * 3 * PARSE_CHUNK_BYTES)
-        assert problem(await connection.hear()) == "bad_request"
-        connection.close()
+        client = await server.connect()
+        client.send(b"garbage\r\n\r\n" + b"x" * 3 * PARSE_CHUNK_BYTES)
+        assert problem_code(await client.receive()) == "bad_request"
+        client.close()
 
-        assert await server.open_connections(0) == 0
-
-
-# Answers under way
+        assert await server.connection_count(0) == 0
 
 
-async def test_an_answer_under_way_is_not_cut_into() -> None:
+# Responses in progress
+
+
+async def test_an_error_waits_for_the_response_in_progress() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(HELD)
-        await server.app.arrived.wait()
-        connection.writer.write(b"nonsense\r\n\r\n")
-        await server.wait(30)
+        client = await server.connect()
+        client.send(SLOW_BODY)
+        await server.app.called.wait()
+        client.send(b"nonsense\r\n\r\n")
+        await server.advance(30)
         server.app.gate.set()
 
-        assert (await connection.hear()).body == b"ok"
-        assert problem(await connection.hear()) == "bad_request"
-        assert await connection.is_closed()
+        assert (await client.receive()).body == b"ok"
+        assert problem_code(await client.receive()) == "bad_request"
+        assert await client.is_closed()
 
 
-async def test_a_bad_body_ends_the_connection_behind_the_answer_that_has_begun() -> None:
+async def test_a_bad_body_closes_the_connection_after_the_response_that_has_started() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(CHUNKED.replace(b"/v1/orders", b"/held"))
-        await server.app.arrived.wait()
-        connection.writer.write(b"zz")
+        client = await server.connect()
+        client.send(CHUNKED.replace(b"/v1/orders", b"/slow-body"))
+        await server.app.called.wait()
+        client.send(b"zz")
         await settle()
         server.app.gate.set()
 
-        assert (await connection.hear()).body == b"ok"
-        assert await connection.is_closed()
+        assert (await client.receive()).body == b"ok"
+        assert await client.is_closed()
 
 
-async def test_half_a_body_is_no_request() -> None:
+async def test_a_half_close_within_a_body_is_a_bad_request() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(READS.removesuffix(b"\r\n") + b"Content-Length: 3\r\n\r\na")
-        await server.app.arrived.wait()
-        connection.writer.write_eof()
+        client = await server.connect()
+        client.send(READ + b"Content-Length: 3\r\n\r\na")
+        await server.app.called.wait()
+        client.writer.write_eof()
 
-        assert problem(await connection.hear()) == "bad_request"
-        assert await connection.is_closed()
+        assert problem_code(await client.receive()) == "bad_request"
+        assert await client.is_closed()
 
 
-async def test_who_has_said_all_still_hears_its_answer() -> None:
+async def test_a_half_closed_client_gets_the_responses_to_its_complete_requests() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(LATE + GET * 2 + GET[:20])
-        connection.writer.write_eof()
-        await server.app.arrived.wait()
+        client = await server.connect()
+        client.send(SLOW_START + GET * 2 + GET[:20])
+        client.writer.write_eof()
+        await server.app.called.wait()
         await settle()
         server.app.gate.set()
-        answers = await connection.hear_all()
+        responses = await client.receive_all()
 
-    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert [response.status for response in responses] == [200, 200, 200]
 
 
-async def test_a_caller_who_leaves_is_noticed_by_whoever_answers_it() -> None:
+async def test_the_application_is_informed_when_the_client_disconnects() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(READS.removesuffix(b"\r\n") + b"Content-Length: 3\r\n\r\na")
-        await server.app.arrived.wait()
-        reset(connection)
+        client = await server.connect()
+        client.send(READ + b"Content-Length: 3\r\n\r\na")
+        await server.app.called.wait()
+        reset(client)
 
-        assert await server.open_connections(0) == 0
+        assert await server.connection_count(0) == 0
         assert server.app.received[-1] == {"type": "http.disconnect"}
 
 
-async def test_it_is_noticed_too_when_the_caller_has_asked_for_more_behind() -> None:
+async def test_the_application_is_informed_of_a_disconnect_with_requests_queued() -> None:
     async with running() as server:
-        connection = await server.connect()
-        connection.writer.write(GET.replace(b"/v1/orders", b"/watches") + GET)
-        await server.app.arrived.wait()
+        client = await server.connect()
+        client.send(GET.replace(b"/v1/orders", b"/until-disconnect") + GET)
+        await server.app.called.wait()
         await settle()
-        reset(connection)
+        reset(client)
 
-        assert await server.open_connections(0) == 0
+        assert await server.connection_count(0) == 0
         assert server.app.received[-1] == {"type": "http.disconnect"}
         assert len(server.app.scopes) == 1
 
 
-def reset(connection: Connection) -> None:
-    sock = connection.writer.get_extra_info("socket")
+def reset(client: Client) -> None:
+    sock = client.writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.writer.transport.abort()
+    client.writer.transport.abort()

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.clock import SystemClock
 from app.server.server import open_server
 from app.server.shutdown import Shutdown
+from tests.support.limits import default_limits
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGUMENTS = [
@@ -99,8 +100,10 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
     clock = SystemClock()
-    shutdown = Shutdown(clock, delay=0, drain=1)
-    server = open_server(app, host=host, port=port, clock=clock, leaving=shutdown)
+    shutdown = Shutdown(clock, drain_delay=0, drain_timeout=1)
+    server = open_server(
+        app, host=host, port=port, clock=clock, shutdown=shutdown, limits=default_limits()
+    )
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://{host}:{port}"
