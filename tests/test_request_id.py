@@ -1,4 +1,4 @@
-"""Which request id an exchange bears."""
+"""Which id a request gets, and which tasks carry it."""
 
 import asyncio
 import re
@@ -16,18 +16,18 @@ def test_a_well_formed_id_is_adopted(offered: str) -> None:
 @pytest.mark.parametrize(
     "offered", [None, "", "short", "x" * 65, "with space", "new\nline12", "abcdefgh\n", "ünïcödé-1"]
 )
-def test_anything_else_gets_a_new_id(offered: str | None) -> None:
+def test_any_other_id_is_replaced_by_a_new_one(offered: str | None) -> None:
     minted = adopt_or_mint(offered)
 
     assert minted != offered
     assert re.fullmatch(r"[A-Za-z0-9._-]{8,64}", minted)
 
 
-def test_no_two_minted_ids_are_alike() -> None:
+def test_new_ids_differ() -> None:
     assert adopt_or_mint(None) != adopt_or_mint(None)
 
 
-async def test_a_task_works_for_the_request_that_started_it() -> None:
+async def test_a_task_keeps_the_id_of_the_request_that_started_it() -> None:
     async def work() -> str:
         return current()
 

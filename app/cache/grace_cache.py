@@ -27,7 +27,7 @@ MAX_FAILURES = 10_000
 
 
 class Outcome(IntEnum):
-    """How a lookup was answered. The outcome of several lookups is the greatest of theirs."""
+    """How a request was answered. The outcome of several lookups is the greatest of theirs."""
 
     HIT = 0
     STALE_HIT = 1
@@ -37,23 +37,23 @@ class Outcome(IntEnum):
 
 
 class NotInCache(Exception):
-    """The request has the directive only-if-cached, and nothing usable is cached."""
+    """Nothing usable is cached, and the caller does not want it fetched."""
 
 
 class WaitTimeout(Exception):
-    """The fetch takes longer than the caller waits. It goes on."""
+    """The fetch takes longer than the caller waits. The fetch goes on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry(Generic[V]):
-    """The result of one fetch. It is never modified: another entry is another object.
+    """The result of one fetch. It is immutable, so a changed entry is another object.
 
     Attributes:
         value: what was fetched.
         fetched_at: when the fetch started, in seconds of the monotonic clock.
-        sequence: the number of the fetch: a later fetch has a greater one.
-        refetched_early: whether it replaced an outdated entry younger than the TTL.
-        outdated: whether other entries showed it to be out of date; it is stale from then on.
+        sequence: the number of the fetch; later fetches have greater numbers.
+        refetched_early: whether it replaced an outdated entry that was younger than the TTL.
+        outdated: whether a newer entry contradicts it; it is stale from then on.
     """
 
     value: V
@@ -69,12 +69,12 @@ class Lookup(Generic[V]):
 
     Attributes:
         entry: the entry to serve.
-        freshness: its freshness at the time of the request; an entry just fetched is fresh.
+        freshness: its freshness at the time of the request; a newly fetched entry is fresh.
         outcome: how the request was answered.
         ttl: the TTL of the cache, in seconds.
-        forward_reason: why there was a fetch: `uri-miss`, `stale` or `request` (RFC 9211
-            section 2.2); empty if there was none.
-        error: why the fetch brought nothing, if an older entry is served instead.
+        forward_reason: why it was fetched: `uri-miss`, `stale` or `request` (RFC 9211
+            section 2.2); empty if it was not.
+        error: why the fetch failed, if an older entry is served instead.
     """
 
     entry: Entry[V]
@@ -93,16 +93,16 @@ class GraceCache(Generic[K, V]):
     """Entries by key, bounded in number and size.
 
     Args:
-        lifetime: for how long entries are fresh and usable.
+        lifetime: how long entries are fresh and usable.
         clock: the only source of time.
         min_age: seconds; an entry younger than that satisfies `no-cache`.
         max_stale_wait: seconds that a caller waits at most if there is an entry to serve.
         max_entries: the number of entries.
         max_bytes: their total size.
         size_of: returns the size of a value in bytes.
-        backoff: for how long a failed fetch is not repeated.
-        negative_errors: errors that are the answer, for example that a thing does not exist: they
-            are raised although there is an entry to serve, and remove it.
+        backoff: how long a failed fetch is not repeated.
+        negative_errors: errors that are a definite answer, such as "does not exist". They remove
+            the entry, and are raised even if it could be served.
     """
 
     def __init__(
@@ -142,9 +142,9 @@ class GraceCache(Generic[K, V]):
         self._lifetime = self._configured_lifetime.with_min_ttl(seconds)
 
     def add_listener(self, on_stored: Callable[[K, Entry[V]], None]) -> None:
-        """Call `on_stored` with each new entry, even one that is too large to be stored.
+        """Call `on_stored` with each entry that is fetched or marked as outdated.
 
-        An entry that was found to be outdated is a new one.
+        This includes entries that are too large to be stored.
         """
         self._listeners.append(on_stored)
 
@@ -175,22 +175,22 @@ class GraceCache(Generic[K, V]):
         wait_started: float | None = None,
         outdated: Entry[V] | None = None,
     ) -> Lookup[V]:
-        """Answer one request; `decide` is the table of what is done.
+        """Answer one request with a cached or a fetched entry, as `decide` says.
 
         Args:
             key: what is requested.
             fetch: fetches it.
-            directive: which answers the caller accepts.
-            deadline: until when the caller waits, by the monotonic clock; without a limit if None.
-            wait_started: when the caller began to wait, if this is not its first lookup:
+            directive: which answer the caller wants.
+            deadline: when the caller stops waiting, on the monotonic clock; never if None.
+            wait_started: when the caller began to wait, if this is not its first lookup;
                 `max_stale_wait` counts from then.
             outdated: with `REFETCH`, the entry that the caller found to be outdated.
 
         Raises:
-            NotInCache: nothing usable is cached, and nothing may be fetched.
-            WaitTimeout: nothing can be served, and the deadline has passed.
-            TooManyWaiters: nothing can be served, and too many callers wait for it.
-            Exception: nothing can be served, and the fetch raised this.
+            NotInCache: the directive is `ONLY_IF_CACHED`, and there is no entry to serve.
+            WaitTimeout: the deadline passed, and there is no entry to serve.
+            TooManyWaiters: too many callers wait, and there is no entry to serve.
+            Exception: the fetch raised this, now or a moment ago, and there is no entry to serve.
         """
         now = self._clock.monotonic()
         entry = self._entries.get(key)
@@ -200,24 +200,22 @@ class GraceCache(Generic[K, V]):
                 return self._lookup(entry, self.freshness(entry), Outcome.COLLAPSED, "stale")
         freshness = self.freshness(entry) if entry else Freshness.EXPIRED
         failure = self._failures.get(key)
-        if failure and not failure.is_backing_off(now):
-            failure = None
-        action = self._decide(directive, entry, freshness, failure)
+        backing_off = failure is not None and failure.is_backing_off(now)
+        action = self._decide(directive, entry, freshness, backing_off=backing_off)
 
         if action is Action.NOT_IN_CACHE:
             raise NotInCache
         if failure and action is Action.FAIL:
             raise failure.error_at(now)
-        if entry is None:
-            return await self._fetch(key, fetch, deadline, "uri-miss")
-        if action is Action.FETCH:
-            return await self._fetch(key, fetch, deadline, "stale")
+        if entry is None or action is Action.FETCH:
+            return await self._fetch(key, fetch, deadline, "stale" if entry else "uri-miss")
         if action is Action.FETCH_OR_STALE:
             reason = "request" if directive is CacheDirective.NO_CACHE else "stale"
             stale = self._lookup(entry, freshness, Outcome.STALE_IF_ERROR, reason)
             wait_until = (now if wait_started is None else wait_started) + self._max_stale_wait
-            timeout = wait_until if deadline is None else min(wait_until, deadline)
-            return await self._fetch_or_stale(key, fetch, timeout, stale)
+            if deadline is not None:
+                wait_until = min(wait_until, deadline)
+            return await self._fetch_or_stale(key, fetch, wait_until, stale)
         if action is Action.REFRESH:
             self._join_or_launch(key, fetch)
         hit = Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
@@ -232,7 +230,8 @@ class GraceCache(Generic[K, V]):
         directive: CacheDirective,
         entry: Entry[V] | None,
         freshness: Freshness,
-        failure: Failure | None,
+        *,
+        backing_off: bool,
     ) -> Action:
         age = self._clock.monotonic() - entry.fetched_at if entry else math.inf
         if directive is CacheDirective.NO_CACHE and age < self._min_age:
@@ -240,7 +239,7 @@ class GraceCache(Generic[K, V]):
         return decide(
             directive,
             freshness,
-            backing_off=failure is not None,
+            backing_off=backing_off,
             recently_refetched=entry is not None and entry.refetched_early and age < self.ttl,
         )
 
@@ -299,7 +298,7 @@ class GraceCache(Generic[K, V]):
             self._entries.remove(key)
 
     def _mark_outdated(self, key: K, entry: Entry[V]) -> Entry[V]:
-        """Return the current entry for `key`: a newer one, or `entry` as an outdated one."""
+        """Return `entry` marked as outdated, or the newer entry that has replaced it."""
         cached = self._entries.get(key)
         if cached and (cached.outdated or cached.sequence > entry.sequence):
             return cached

@@ -1,4 +1,4 @@
-"""The caching policy: what is done for a request, by its directive and the entry's freshness."""
+"""The caching policy: what to do for a request, given its directive and the entry's freshness."""
 
 from enum import Enum, auto
 
@@ -6,16 +6,17 @@ from app.cache.freshness import Freshness
 
 
 class CacheDirective(Enum):
-    """Which answers a caller accepts.
+    """Which answer a caller wants.
 
-    The first three are request directives (RFC 9111 section 5.2.1), or the lack of one.
+    `NO_CACHE` and `ONLY_IF_CACHED` are request directives (RFC 9111 section 5.2.1); the last two
+    are used by the order book.
 
     Attributes:
-        DEFAULT: what the freshness of the entry allows.
-        NO_CACHE: an answer fetched after the request, or the entry if that fails.
-        ONLY_IF_CACHED: what is cached; nothing is fetched.
-        MUST_REVALIDATE: a fresh answer; no stale entry if the fetch fails.
-        REFETCH: a newer answer than an entry found to be outdated, or that entry if that fails.
+        DEFAULT: the cached entry as long as it is usable, else a fetched one.
+        NO_CACHE: a newly fetched entry; the cached one if the fetch fails.
+        ONLY_IF_CACHED: the cached entry; nothing is fetched.
+        MUST_REVALIDATE: a fresh entry; the error if the fetch fails.
+        REFETCH: a newer entry than one found to be outdated; that one if the fetch fails.
     """
 
     DEFAULT = auto()
@@ -26,7 +27,7 @@ class CacheDirective(Enum):
 
 
 class Action(Enum):
-    """What the cache does for one request.
+    """What the cache does for a request.
 
     Attributes:
         SERVE: serve the entry.
@@ -74,11 +75,11 @@ def decide(
     """Return what to do for a request.
 
     Args:
-        directive: which answers the caller accepts.
-        freshness: of the entry; expired if there is none.
-        backing_off: the last fetch failed a moment ago, so nothing is fetched now.
-        recently_refetched: the entry was fetched before its TTL ended, and less than a TTL ago:
-            only `NO_CACHE` has it fetched again.
+        directive: which answer the caller wants.
+        freshness: the freshness of the entry; expired if there is none.
+        backing_off: whether the last fetch failed, and it is too early for another one.
+        recently_refetched: whether the entry replaced an outdated one ahead of time, less than a
+            TTL ago. Only `NO_CACHE` fetches it again.
     """
     action = _ACTIONS[directive][_COLUMNS[freshness]]
     if backing_off:

@@ -95,16 +95,16 @@ class ErrorsLengthenLife(Cache):
 
 
 class EarlyWheneverItLags(Cache):
-    def _decide(self, directive: Any, entry: Any, freshness: Any, failure: Any) -> Action:
+    def _decide(self, directive: Any, entry: Any, *state: Any, backing_off: bool) -> Action:
         entry = replace(entry, refetched_early=False) if entry else None
-        return super()._decide(directive, entry, freshness, failure)
+        return super()._decide(directive, entry, *state, backing_off=backing_off)
 
 
 class RenewsWhatFailed(Cache):
-    def _decide(self, directive: Any, entry: Any, freshness: Any, failure: Any) -> Action:
+    def _decide(self, directive: Any, *state: Any, backing_off: bool) -> Action:
         if directive is CacheDirective.REFETCH:
-            failure = None
-        return super()._decide(directive, entry, freshness, failure)
+            backing_off = False
+        return super()._decide(directive, *state, backing_off=backing_off)
 
 
 class EveryLookWaitsAnew(Cache):
@@ -122,22 +122,22 @@ class WaitsAsLongAsItTakes(Cache):
 
 
 class DeafToNoCache(Cache):
-    def _decide(self, directive: CacheDirective, *state: Any) -> Action:
+    def _decide(self, directive: CacheDirective, *state: Any, backing_off: bool) -> Action:
         if directive is CacheDirective.NO_CACHE:
             directive = CacheDirective.DEFAULT
-        return super()._decide(directive, *state)
+        return super()._decide(directive, *state, backing_off=backing_off)
 
 
 class DeafToOnlyIfCached(Cache):
-    def _decide(self, directive: CacheDirective, *state: Any) -> Action:
+    def _decide(self, directive: CacheDirective, *state: Any, backing_off: bool) -> Action:
         if directive is CacheDirective.ONLY_IF_CACHED:
             directive = CacheDirective.DEFAULT
-        return super()._decide(directive, *state)
+        return super()._decide(directive, *state, backing_off=backing_off)
 
 
 class NeverRefreshes(Cache):
-    def _decide(self, *state: Any) -> Action:
-        action = super()._decide(*state)
+    def _decide(self, *state: Any, backing_off: bool) -> Action:
+        action = super()._decide(*state, backing_off=backing_off)
         return Action.SERVE if action is Action.REFRESH else action
 
 
