@@ -84,7 +84,7 @@ class AccessLog:
             await _answer_anyway("overloaded", context, scope, send_with_headers)
             raise
         except Exception:
-            _logger.exception("unhandled")
+            _logger.exception("unhandled_exception")
             await _answer_anyway("internal_error", context, scope, send_with_headers)
         finally:
             self.end(context, getattr(scope.get("route"), "path", "unmatched"))

@@ -1,12 +1,10 @@
-"""Where log lines go: together, a moment later, and never waiting for their reader.
+"""A log handler that buffers lines briefly, writes them together and never blocks the event loop.
 
-A system call for each line would cost a request more than the line itself. So lines are held for a
-moment, and then written at once. A process that is killed (SIGKILL, a crash of the interpreter)
-loses the lines of its last moment, and no others: at any other exit what is held is written.
+A system call for each line would cost more than the line. A process that is killed (SIGKILL, a
+crash of the interpreter) loses the lines of the last `FLUSH_INTERVAL`; any other exit flushes them.
 
-A reader who does not read (a full pipe, a stopped terminal) stops no request: lines are held for
-it, at most `MOST_HELD`, and the log says how many it has not got. Knows no request, and not what a
-line says.
+If the reader of the log is slow (a full pipe, a stopped terminal), up to `MAX_BUFFERED_CHARS` are
+buffered for it. Then lines are dropped, and the log says how many.
 """
 
 import asyncio
@@ -15,115 +13,133 @@ import select
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
+from app.clock import Clock
+
 MAX_BUFFERED_CHARS = 2 * 1024 * 1024
-"""Characters held for a reader who does not read."""
 
 FLUSH_INTERVAL = 0.02
-"""Seconds for which a line is held. The loop's own timer, not the clock's: it decides nothing."""
+"""Seconds for which a line is buffered, on the timer of the event loop."""
+
+FLUSH_TIMEOUT = 2.0
+"""Longest time that a flush at exit waits for the reader of the log."""
 
 WRITE_CHUNK = 4096
-"""Characters written at once: a pipe that takes anything takes so many without waiting."""
+"""Characters per write: a pipe that is writable accepts this many without blocking (PIPE_BUF)."""
 
 
 class LineFormatter(Protocol):
-    """How a line is written: one, of ASCII."""
+    """Formats records and requests, each as one line of ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """Return the line for a record."""
 
-    def request(self, facts: Mapping[str, object]) -> str:
-        """The line of a request."""
+    def format_request(self, fields: Mapping[str, object]) -> str:
+        """Return the line for a request."""
 
 
 class BufferedHandler(logging.Handler):
-    """Writes lines to `stream`, as `layout` has them, `moment` seconds later."""
+    """Writes formatted lines to `stream`, `interval` seconds after the first of them."""
 
     def __init__(
-        self, stream: TextIO, layout: LineFormatter, moment: float = FLUSH_INTERVAL
+        self,
+        stream: TextIO,
+        formatter: LineFormatter,
+        clock: Clock,
+        *,
+        interval: float = FLUSH_INTERVAL,
+        flush_timeout: float = FLUSH_TIMEOUT,
     ) -> None:
         super().__init__()
-        self._moment = moment
         self._stream = stream
-        self._layout = layout
-        self._held: list[str] = []
+        self._line_formatter = formatter
+        self._clock = clock
+        self._interval = interval
+        self._flush_timeout = flush_timeout
+        self._buffer: list[str] = []
         self._size = 0
-        self._lost = 0
-        self._held_by: asyncio.AbstractEventLoop | None = None
+        self._dropped = 0
+        self._timer_loop: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take the line of a record."""
-        self._take(self._layout.format(record))
+        """Buffer the line for a record."""
+        self._append(self._line_formatter.format(record))
 
-    def request(self, facts: Mapping[str, object]) -> None:
-        """Take the line of a request, without the detour by a record: there are many."""
+    def emit_request(self, fields: Mapping[str, object]) -> None:
+        """Buffer the line for a request, without the cost of a record."""
         self.acquire()
         try:
-            self._take(self._layout.request(facts))
+            self._append(self._line_formatter.format_request(fields))
         finally:
             self.release()
-
-    def _take(self, line: str) -> None:
-        """Hold a line for a moment; where no loop runs, write it."""
-        if self._size > MAX_BUFFERED_CHARS:
-            self._lost += 1
-        else:
-            self._tell_what_was_lost()
-            self._hold(line)
-        if self._held_by is not None and self._held_by.is_running():
-            return
-        try:
-            self._held_by = asyncio.get_running_loop()
-        except RuntimeError:
-            self._write(patient=False)
-        else:
-            self._held_by.call_later(self._moment, self._moment_passed)
 
     def flush(self) -> None:
-        """Write all that is held, however long its reader takes; called at the exit."""
+        """Write everything that is buffered; give up after the flush timeout. Called at exit."""
         self.acquire()
         try:
-            self._tell_what_was_lost()
-            self._write(patient=True)
+            self._report_dropped()
+            self._write(self._flush_timeout)
         finally:
             self.release()
 
-    def _moment_passed(self) -> None:
+    def _append(self, line: str) -> None:
+        """Buffer a line and start the timer, or write at once where no event loop runs."""
+        if self._size > MAX_BUFFERED_CHARS:
+            self._dropped += 1
+        else:
+            self._report_dropped()
+            self._buffer_line(line)
+        if self._timer_loop is not None and self._timer_loop.is_running():
+            return
+        try:
+            self._start_timer(asyncio.get_running_loop())
+        except RuntimeError:
+            self._write(0)
+
+    def _start_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer_loop = loop
+        loop.call_later(self._interval, self._on_timer, loop)
+
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         self.acquire()
         try:
-            self._held_by = None
-            self._write(patient=False)
+            self._timer_loop = None
+            self._write(0)
+            if self._size:
+                self._start_timer(loop)
         finally:
             self.release()
 
-    def _hold(self, line: str) -> None:
-        self._held.append(line)
-        self._held.append("\n")
+    def _buffer_line(self, line: str) -> None:
+        self._buffer.append(line)
+        self._buffer.append("\n")
         self._size += len(line) + 1
 
-    def _tell_what_was_lost(self) -> None:
-        if self._lost:
-            facts = {"lines": self._lost}
-            told = {"levelname": "WARNING", "msg": "log_lines_lost", "fields": facts}
-            self._lost = 0
-            self._hold(self._layout.format(logging.makeLogRecord(told)))
+    def _report_dropped(self) -> None:
+        if self._dropped:
+            fields = {"count": self._dropped}
+            record = {"levelname": "WARNING", "msg": "log_lines_dropped", "fields": fields}
+            self._dropped = 0
+            self._buffer_line(self._line_formatter.format(logging.makeLogRecord(record)))
 
-    def _write(self, *, patient: bool) -> None:
-        if not (patient or self._takes_more()):
+    def _write(self, timeout: float) -> None:
+        """Write what the stream accepts, waiting about `timeout` seconds for it in all."""
+        if not self._is_writable(timeout):
             return
-        text = "".join(self._held)
-        at = 0
+        text = "".join(self._buffer)
+        written = 0
+        deadline = self._clock.monotonic() + timeout
         try:
-            while at < len(text) and (at == 0 or patient or self._takes_more()):
-                self._stream.write(text[at : at + WRITE_CHUNK])
+            while written < len(text) and self._is_writable(deadline - self._clock.monotonic()):
+                self._stream.write(text[written : written + WRITE_CHUNK])
                 self._stream.flush()
-                at += WRITE_CHUNK
+                written += WRITE_CHUNK
         except (OSError, ValueError):
-            at = len(text)  # whoever read has gone, and nobody is left to be told
-        self._held = [text[at:]]
-        self._size = len(self._held[0])
+            written = len(text)  # the reader has closed its end
+        self._buffer = [text[written:]]
+        self._size = len(self._buffer[0])
 
-    def _takes_more(self) -> bool:
+    def _is_writable(self, timeout: float) -> bool:
         try:
-            return bool(select.select((), (self._stream,), (), 0)[1])
+            return bool(select.select((), (self._stream,), (), max(0.0, timeout))[1])
         except (OSError, ValueError):
-            return True  # not a file of the system's: it makes nobody wait
+            return True  # not a file descriptor, so it does not block

@@ -1,7 +1,7 @@
-"""How a log line is written, whoever writes it: one line, no secret, no forgery.
+"""Log setup and formats: one line per event, safe against forged lines and leaked secrets.
 
-Of an exception only its type and where it passed are told: its message and the values around it
-may hold a key, an order or raw database text. Knows no request but its id.
+Of an exception only its type and its stack frames are logged: its message and local variables can
+contain a key, an order or raw database text.
 """
 
 import json
@@ -17,13 +17,13 @@ from app.logging.handler import BufferedHandler
 from app.request_id import current
 
 LOGGER = "orders_bff"
-"""The root of our own loggers."""
+"""The parent of the project's own loggers."""
 
-_QUIET = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "uvicorn.error", "asyncio")
-"""Libraries that would write URLs, headers or addresses; they speak from warnings on."""
+_WARNINGS_ONLY = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "uvicorn.error", "asyncio")
+"""Libraries that log URLs, headers or addresses below WARNING."""
 
-_FRAMES = 20
-"""Frames told of one error, the innermost: an endless recursion has a thousand."""
+_MAX_FRAMES = 20
+"""Stack frames logged of one exception, the innermost; a recursion error has a thousand."""
 
 _ROOT = logging.getLogger()
 
@@ -31,107 +31,108 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str
 
 
 def configure(
-    level: str, layout: Literal["auto", "json", "text"], stream: TextIO, clock: Clock
+    level: str, log_format: Literal["auto", "json", "text"], stream: TextIO, clock: Clock
 ) -> logging.Handler:
-    """Write our events from `level` on, and everybody's warnings, to `stream`.
+    """Log the project's events from `level` on, and warnings of libraries, to `stream`.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
-        layout: `auto` is text for a person at a terminal, JSON for everything else.
-        stream: where lines go.
-        clock: gives each line its time.
+        log_format: `auto` is text if `stream` is a terminal, else JSON.
+        stream: where lines are written.
+        clock: time.
 
     Returns:
-        The handler, for who wants to remove it at the end.
+        The handler, so that it can be removed.
     """
-    as_text = layout == "text" or (layout == "auto" and stream.isatty())
-    handler = BufferedHandler(stream, _TextLines(clock) if as_text else _JsonLines(clock))
-    # The quiet ones have a level of their own: "error" must hold for them too.
+    is_text = log_format == "text" or (log_format == "auto" and stream.isatty())
+    formatter = _TextFormatter(clock) if is_text else _JsonFormatter(clock)
+    handler = BufferedHandler(stream, formatter, clock)
+    # The loggers below have a level of their own, so `error` has to apply here, too.
     handler.setLevel(level.upper())
-    # Facts that no line of ours tells need not be found out.
+    # These fields of a record are never logged, and cost a system call each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     _ROOT.addHandler(handler)
     _ROOT.setLevel(logging.WARNING)
     logging.getLogger(LOGGER).setLevel(level.upper())
-    for name in _QUIET:
+    for name in _WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
     return handler
 
 
 def traceback_frames(error: BaseException) -> list[str]:
-    """Where an error came from, as `file:line:function`, the innermost last."""
+    """Return the stack frames of an exception as `file:line:function`, the innermost last."""
     frames = []
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
         frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}:{code.co_name}")
         trace = trace.tb_next
-    return frames[-_FRAMES:]
+    return frames[-_MAX_FRAMES:]
 
 
-def log_request(facts: Mapping[str, object]) -> None:
-    """Write the line of one request to wherever lines go."""
+def log_request(fields: Mapping[str, object]) -> None:
+    """Log one request, as event `request` with `fields`."""
     for handler in _ROOT.handlers:
         if isinstance(handler, BufferedHandler):
-            handler.request(facts)
+            handler.emit_request(fields)
 
 
-class _Lines(logging.Formatter):
+class _Formatter(logging.Formatter):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
         self._second = datetime.min.replace(tzinfo=UTC)
-        self._second_told = ""
+        self._formatted_second = ""
 
     def _time(self) -> str:
-        """Now, in milliseconds; the seconds are spelt out once each."""
+        """Return the current time in RFC 3339; each second is formatted once."""
         now = self._clock.now()
-        passed = now - self._second
-        if passed.days or passed.seconds:
+        elapsed = now - self._second
+        if elapsed.days or elapsed.seconds:
             self._second = now.replace(microsecond=0)
-            self._second_told = self._second.isoformat()[:19]
-        return f"{self._second_told}.{now.microsecond // 1000:03d}Z"
+            self._formatted_second = self._second.isoformat()[:19]
+        return f"{self._formatted_second}.{now.microsecond // 1000:03d}Z"
 
-    def _told(self, record: logging.LogRecord) -> dict[str, Any]:
-        told: dict[str, Any] = {
+    def _event_dict(self, record: logging.LogRecord) -> dict[str, Any]:
+        event: dict[str, Any] = {
             "time": self._time(),
             "level": record.levelname.lower(),
-            # What asyncio adds in further lines is the repr of an exception, message and all.
+            # asyncio adds the repr of an exception, with its message, on further lines.
             "event": record.getMessage().partition("\n")[0],
         }
         if request_id := current():
-            told["request_id"] = request_id
-        told.update(getattr(record, "fields", {}))
+            event["request_id"] = request_id
+        event.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1]:
-            told["error"] = type(record.exc_info[1]).__name__
-            told["frames"] = traceback_frames(record.exc_info[1])
-        return told
+            event["error"] = type(record.exc_info[1]).__name__
+            event["frames"] = traceback_frames(record.exc_info[1])
+        return event
 
 
-class _JsonLines(_Lines):
+class _JsonFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return _encode(self._told(record))
+        return _encode(self._event_dict(record))
 
-    def request(self, facts: Mapping[str, object]) -> str:
-        told = to_json(facts, ensure_ascii=True).decode("ascii")
-        return f'{{"time":"{self._time()}","level":"info","event":"request",{told[1:]}'
+    def format_request(self, fields: Mapping[str, object]) -> str:
+        encoded = to_json(fields, ensure_ascii=True).decode("ascii")
+        return f'{{"time":"{self._time()}","level":"info","event":"request",{encoded[1:]}'
 
 
-class _TextLines(_Lines):
+class _TextFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told = self._told(record)
-        return _as_text(told.pop("time"), told.pop("level"), told.pop("event"), told)
+        event = self._event_dict(record)
+        return _text_line(event.pop("time"), event.pop("level"), event.pop("event"), event)
 
-    def request(self, facts: Mapping[str, object]) -> str:
-        return _as_text(self._time(), "info", "request", facts)
-
-
-def _as_text(time: str, level: str, event: str, facts: Mapping[str, object]) -> str:
-    told = " ".join(f"{name}={_plain(value)}" for name, value in facts.items())
-    return f"{time[11:19]} {level:7} {_plain(event, spaces=True)} {told}".rstrip()
+    def format_request(self, fields: Mapping[str, object]) -> str:
+        return _text_line(self._time(), "info", "request", fields)
 
 
-def _plain(value: object, *, spaces: bool = False) -> str:
-    """`value` as JSON escapes it, with quotes only where they are needed."""
+def _text_line(time: str, level: str, event: str, fields: Mapping[str, object]) -> str:
+    pairs = " ".join(f"{name}={_quote(value)}" for name, value in fields.items())
+    return f"{time[11:19]} {level:7} {_quote(event, spaces=True)} {pairs}".rstrip()
+
+
+def _quote(value: object, *, spaces: bool = False) -> str:
+    """Return `value` escaped as JSON, in quotes only if it contains spaces that are not allowed."""
     encoded = _encode(value)
     return encoded.strip('"') if spaces or " " not in encoded else encoded

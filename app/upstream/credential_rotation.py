@@ -102,7 +102,7 @@ class CredentialRotation:
             await self._look(asked_for=asked_for)
         except Exception:
             # Nobody waits for this, so nobody else would tell; and the next look is another chance.
-            _logger.exception("unhandled")
+            _logger.exception("unhandled_exception")
 
     async def _look(self, *, asked_for: bool) -> None:
         try:

@@ -80,7 +80,7 @@ async def test_a_fault_is_a_problem_and_its_message_goes_nowhere() -> None:
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal_error"
     assert answer.json()["request_id"] == "caller-0001"
-    assert fault["event"] == "unhandled"
+    assert fault["event"] == "unhandled_exception"
     assert fault["error"] == "RuntimeError"
     assert fault["request_id"] == "caller-0001"
     assert any(frame.startswith("asgi_harness.py:") for frame in fault["frames"])
@@ -102,7 +102,7 @@ async def test_a_fault_after_the_answer_started_is_logged_and_adds_nothing() -> 
         await app(_scope(), receive, send)
 
     assert [message["type"] for message in sent] == ["http.response.start"]
-    assert [line["event"] for line in lines.facts()] == ["unhandled", "request"]
+    assert [line["event"] for line in lines.facts()] == ["unhandled_exception", "request"]
 
 
 async def test_who_is_cancelled_by_the_server_is_told_to_come_again() -> None:

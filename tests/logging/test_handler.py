@@ -1,4 +1,4 @@
-"""Where log lines go, whoever reads them and however slowly."""
+"""Buffering of log lines, with readers that are fast, slow, stuck or gone."""
 
 import asyncio
 import io
@@ -10,12 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
+from app.clock import SystemClock
 from app.logging.handler import MAX_BUFFERED_CHARS, WRITE_CHUNK, BufferedHandler
 from tests.support.clock import settle
 
+LOOP_TURNS = 5000
+"""More than any of these tests needs."""
 
-class Counted(io.StringIO):
-    """Counts how often something is written."""
+
+class CountingStream(io.StringIO):
+    """Counts writes."""
 
     writes = 0
 
@@ -24,8 +28,8 @@ class Counted(io.StringIO):
         return super().write(text)
 
 
-class Gone(io.StringIO):
-    """Its reader has gone."""
+class ClosedPipe(io.StringIO):
+    """Its reader has closed."""
 
     def write(self, _text: str, /) -> int:
         raise BrokenPipeError
@@ -33,7 +37,7 @@ class Gone(io.StringIO):
 
 @contextmanager
 def pipe() -> Iterator[tuple[TextIO, int]]:
-    """A pipe: the end that is written to, and the one that is read."""
+    """Yield the stream to write to, and the file descriptor to read from."""
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", encoding="ascii") as stream:
         try:
@@ -42,36 +46,38 @@ def pipe() -> Iterator[tuple[TextIO, int]]:
             os.close(reader)
 
 
-def read_all(reader: int) -> str:
+def read_available(reader: int) -> str:
     text = b""
     while select.select((reader,), (), (), 0)[0]:
         text += os.read(reader, 65536)
     return text.decode("ascii")
 
 
-class Plain(logging.Formatter):
-    """The message, and facts where there are any."""
+class PlainFormatter(logging.Formatter):
+    """The message, and the fields if there are any."""
 
     def __init__(self) -> None:
         super().__init__("%(message)s%(fields)s", defaults={"fields": ""})
 
-    def request(self, facts: Mapping[str, object]) -> str:
-        return f"request {facts}"
+    def format_request(self, fields: Mapping[str, object]) -> str:
+        return f"request {fields}"
 
 
-def lines_to(stream: TextIO) -> BufferedHandler:
-    return BufferedHandler(stream, Plain(), 0)
+def handler_for(stream: TextIO, *, flush_timeout: float = 20) -> BufferedHandler:
+    return BufferedHandler(
+        stream, PlainFormatter(), SystemClock(), interval=0, flush_timeout=flush_timeout
+    )
 
 
-def told(text: str) -> logging.LogRecord:
+def record(text: str) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": text, "levelname": "INFO"})
 
 
-async def test_the_lines_of_one_moment_are_written_at_once() -> None:
-    stream = Counted()
-    handler = lines_to(stream)
+async def test_lines_of_one_interval_are_written_together() -> None:
+    stream = CountingStream()
+    handler = handler_for(stream)
     for at in range(20):
-        handler.handle(told(f"line {at}"))
+        handler.handle(record(f"line {at}"))
     assert stream.writes == 0
 
     await settle()
@@ -80,99 +86,109 @@ async def test_the_lines_of_one_moment_are_written_at_once() -> None:
     assert stream.getvalue().splitlines() == [f"line {at}" for at in range(20)]
 
 
-def test_where_no_loop_runs_a_line_is_written_at_once() -> None:
+def test_a_line_is_written_at_once_if_no_event_loop_runs() -> None:
     stream = io.StringIO()
-    lines_to(stream).handle(told("line"))
+    handler_for(stream).handle(record("line"))
 
     assert stream.getvalue() == "line\n"
 
 
-async def test_a_line_of_another_thread_is_not_lost() -> None:
+async def test_a_line_of_another_thread_is_written() -> None:
     stream = io.StringIO()
-    handler = lines_to(stream)
-    thread = threading.Thread(target=handler.handle, args=(told("aside"),))
+    handler = handler_for(stream)
+    thread = threading.Thread(target=handler.handle, args=(record("line"),))
     thread.start()
     thread.join()
 
-    assert stream.getvalue() == "aside\n"
+    assert stream.getvalue() == "line\n"
 
 
-async def test_what_is_held_is_written_at_the_exit() -> None:
+async def test_a_flush_writes_what_is_buffered() -> None:
     stream = io.StringIO()
-    handler = lines_to(stream)
-    handler.handle(told("last words"))
+    handler = handler_for(stream)
+    handler.handle(record("line"))
     handler.flush()
 
-    assert stream.getvalue() == "last words\n"
+    assert stream.getvalue() == "line\n"
 
 
-async def test_who_does_not_read_makes_nobody_wait_and_gets_every_line_later() -> None:
+async def test_a_slow_reader_gets_every_line_although_nothing_more_is_logged() -> None:
     expected = [f"{at} " + "x" * 1000 for at in range(400)]
+    received = ""
     with pipe() as (stream, reader):
-        handler = lines_to(stream)
+        handler = handler_for(stream)
         for text in expected:
-            handler.handle(told(text))
+            handler.handle(record(text))
+        for _ in range(LOOP_TURNS):
             await asyncio.sleep(0)
-        got = ""
-        while not got.endswith("the last\n"):
-            got += read_all(reader)
-            handler.handle(told("the last"))
-            await asyncio.sleep(0)
+            received += read_available(reader)
+            if received.count("\n") == 400:
+                break
 
-    assert got.splitlines()[:400] == expected
+    assert received.splitlines() == expected
 
 
-async def test_a_reader_who_never_reads_costs_bounded_memory_and_learns_what_it_missed() -> None:
+async def test_a_stuck_reader_costs_bounded_memory_and_dropped_lines_are_counted() -> None:
     with pipe() as (stream, reader):
-        handler = lines_to(stream)
+        handler = handler_for(stream)
         while handler._size <= MAX_BUFFERED_CHARS:
-            handler.handle(told("x" * WRITE_CHUNK))
+            handler.handle(record("x" * WRITE_CHUNK))
             await asyncio.sleep(0)
-        for _at in range(7):
-            handler.handle(told("lost"))
-        held = handler._size
+        for _ in range(7):
+            handler.handle(record("dropped"))
+        size = handler._size
         flushing = threading.Thread(target=handler.flush)
         flushing.start()
-        got = ""
+        received = ""
         while flushing.is_alive():
-            got += read_all(reader)
-        got += read_all(reader)
+            received += read_available(reader)
+        received += read_available(reader)
 
-    assert held < MAX_BUFFERED_CHARS + 2 * WRITE_CHUNK
-    assert "\nlost" not in got
-    assert got.splitlines()[-1] == "log_lines_lost{'lines': 7}"
+    assert size < MAX_BUFFERED_CHARS + 2 * WRITE_CHUNK
+    assert "\ndropped" not in received
+    assert received.splitlines()[-1] == "log_lines_dropped{'count': 7}"
 
 
-async def test_after_a_loss_the_log_goes_on() -> None:
+async def test_a_flush_gives_up_on_a_stuck_reader() -> None:
+    with pipe() as (stream, _):
+        handler = handler_for(stream, flush_timeout=0)
+        for _ in range(100):
+            handler.handle(record("x" * WRITE_CHUNK))
+        handler.flush()
+
+        assert handler._size > WRITE_CHUNK
+
+
+async def test_logging_continues_after_lines_were_dropped() -> None:
     stream = io.StringIO()
-    handler = lines_to(stream)
+    handler = handler_for(stream)
     handler._size = MAX_BUFFERED_CHARS + 1
-    handler.handle(told("lost"))
+    handler.handle(record("dropped"))
     await settle()
-    handler.handle(told("found"))
+    handler.handle(record("line"))
     await settle()
 
-    assert stream.getvalue().splitlines() == ["log_lines_lost{'lines': 1}", "found"]
+    assert stream.getvalue().splitlines() == ["log_lines_dropped{'count': 1}", "line"]
 
 
-async def test_a_reader_who_is_gone_ends_no_request() -> None:
-    handler = lines_to(Gone())
-    handler.handle(told("line"))
+async def test_a_closed_reader_causes_no_error() -> None:
+    handler = handler_for(ClosedPipe())
+    handler.handle(record("line"))
     await settle()
-    handler.handle(told("line"))
+    handler.handle(record("line"))
     handler.flush()
 
     assert handler._size == 0
 
 
-def test_another_loop_writes_too() -> None:
+def test_a_second_event_loop_writes_too() -> None:
     stream = io.StringIO()
-    handler = lines_to(stream)
+    handler = handler_for(stream)
 
-    async def one() -> None:
-        handler.handle(told("line"))
+    async def log() -> None:
+        handler.handle(record("line"))
 
-    asyncio.run(one())
-    asyncio.run(one())
+    asyncio.run(log())
+    asyncio.run(log())
 
     assert stream.getvalue() == "line\n" * 2

@@ -1,4 +1,4 @@
-"""What a log line looks like, whoever writes it."""
+"""The formats of log lines, and what they never contain."""
 
 import io
 import logging
@@ -6,13 +6,13 @@ from typing import Literal
 
 import pytest
 
-from app.logging.setup import traceback_frames
+from app.logging.setup import log_request, traceback_frames
 from app.request_id import set_current
 from tests.edge.asgi_harness import logging_to
 from tests.support.clock import ManualClock
 
 SECRET = "obff_canary-77aa"
-OURS = logging.getLogger("orders_bff.test")
+LOGGER = logging.getLogger("orders_bff.test")
 
 
 class Terminal(io.StringIO):
@@ -20,28 +20,28 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("layout", ["json", "text"])
-def test_nothing_in_a_fact_can_forge_a_line(layout: Literal["json", "text"]) -> None:
-    with logging_to(layout) as lines:
-        OURS.info("event", extra={"fields": {"name": "a\r\nb\x1b[2Jc\u2028d\x85e"}})
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_no_field_can_forge_a_line(log_format: Literal["json", "text"]) -> None:
+    with logging_to(log_format) as lines:
+        LOGGER.info("event", extra={"fields": {"name": "a\r\nb\x1b[2Jc\u2028d\x85e"}})
 
     assert len(lines.text().splitlines()) == 1
     assert not set("\r\x1b\u2028\x85") & set(lines.text())
 
 
-def test_a_name_that_is_no_unicode_is_still_a_line() -> None:
+def test_a_lone_surrogate_is_escaped() -> None:
     with logging_to() as lines:
-        OURS.info("event", extra={"fields": {"file": "keys\udc80.json"}})
+        LOGGER.info("event", extra={"fields": {"file": "keys\udc80.json"}})
 
     assert lines.facts()[0]["file"] == "keys\udc80.json"
 
 
-async def test_a_line_tells_the_time_of_its_own_millisecond() -> None:
+async def test_each_line_has_its_time_in_milliseconds() -> None:
     clock = ManualClock()
     with logging_to(clock=clock) as lines:
         for seconds in (0.25, 0.25, 1.5, 86400):
             await clock.advance(seconds)
-            OURS.info("event")
+            LOGGER.info("event")
 
     assert [line["time"] for line in lines.facts()] == [
         "2026-11-23T12:00:00.250Z",
@@ -51,23 +51,30 @@ async def test_a_line_tells_the_time_of_its_own_millisecond() -> None:
     ]
 
 
-def test_a_person_at_a_terminal_reads_text() -> None:
+def test_auto_format_is_text_on_a_terminal() -> None:
     with logging_to("auto", stream=Terminal()) as lines:
-        OURS.warning("something happened", extra={"fields": {"status": 503, "route": "/a b"}})
+        LOGGER.warning("something happened", extra={"fields": {"status": 503, "route": "/a b"}})
 
     assert lines.text() == '12:00:00 warning something happened status=503 route="/a b"\n'
 
 
-def test_everything_else_reads_json() -> None:
+def test_a_request_is_one_line_of_text() -> None:
+    with logging_to("text") as lines:
+        log_request({"route": "/v1/orders", "status": 200})
+
+    assert lines.text() == "12:00:00 info    request route=/v1/orders status=200\n"
+
+
+def test_auto_format_is_json_elsewhere() -> None:
     with logging_to("auto") as lines:
-        OURS.info("event")
+        LOGGER.info("event")
 
     assert lines.facts() == [
         {"time": "2026-11-23T12:00:00.000Z", "level": "info", "event": "event"}
     ]
 
 
-def test_an_exception_is_told_by_type_and_place_alone() -> None:
+def test_an_exception_is_logged_by_type_and_frames_only() -> None:
     def fail() -> None:
         raise ValueError(SECRET)
 
@@ -75,7 +82,7 @@ def test_an_exception_is_told_by_type_and_place_alone() -> None:
         try:
             fail()
         except ValueError:
-            OURS.exception("failed")
+            LOGGER.exception("failed")
 
     (line,) = lines.facts()
     assert line["error"] == "ValueError"
@@ -83,7 +90,7 @@ def test_an_exception_is_told_by_type_and_place_alone() -> None:
     assert SECRET not in lines.text()
 
 
-def test_what_asyncio_says_of_a_lost_task_does_not_quote_its_error() -> None:
+def test_the_exception_of_a_lost_task_is_not_quoted() -> None:
     with logging_to() as lines:
         logging.getLogger("asyncio").error(
             "Task exception was never retrieved\nfuture: <Task exception=ValueError('%s')>", SECRET
@@ -93,26 +100,26 @@ def test_what_asyncio_says_of_a_lost_task_does_not_quote_its_error() -> None:
     assert SECRET not in lines.text()
 
 
-def test_an_endless_recursion_is_still_one_short_line() -> None:
-    def again() -> None:
-        again()
+def test_only_the_innermost_frames_of_a_recursion_are_logged() -> None:
+    def recurse() -> None:
+        recurse()
 
     with pytest.raises(RecursionError) as caught:
-        again()
+        recurse()
 
     assert len(traceback_frames(caught.value)) == 20
 
 
-async def test_a_line_bears_the_id_of_the_request_it_was_written_for() -> None:
+async def test_a_line_has_the_id_of_its_request() -> None:
     set_current("request-0001")
     with logging_to() as lines:
-        OURS.info("event")
+        LOGGER.info("event")
 
     assert lines.facts()[0]["request_id"] == "request-0001"
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "uvicorn", "uvicorn.error"])
-def test_libraries_that_tell_urls_speak_from_warnings_on(name: str) -> None:
+def test_libraries_that_log_urls_log_warnings_only(name: str) -> None:
     with logging_to(level="debug") as lines:
         logging.getLogger(name).info("GET https://upstream.example/?secret=1")
         logging.getLogger(name).warning("warned")
@@ -120,7 +127,7 @@ def test_libraries_that_tell_urls_speak_from_warnings_on(name: str) -> None:
     assert [line["event"] for line in lines.facts()] == ["warned"]
 
 
-def test_the_level_holds_for_libraries_too() -> None:
+def test_the_level_applies_to_libraries_too() -> None:
     with logging_to(level="error") as lines:
         logging.getLogger("httpx").warning("warned")
 

@@ -254,7 +254,7 @@ async def test_a_fault_of_ours_ends_one_look_and_not_the_looking(
     bench.broken = True
     bench.rotation.reload()
     await bench.clock.advance(2)
-    assert [one.message for one in caplog.records if one.exc_info] == ["unhandled"]
+    assert [one.message for one in caplog.records if one.exc_info] == ["unhandled_exception"]
     assert await bench.asks_as() == KEY_ID
     bench.broken = False
     bench.configure()
