@@ -38,8 +38,8 @@ from app.orders.dependencies import OrdersDependencies
 from app.orders.lookup import OrderLookup
 from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
-from app.orders.snapshot_cache import CollectionLoading, SnapshotCache
-from app.orders.snapshot_loader import CollectionTooLarge, SnapshotLoader
+from app.orders.snapshot_cache import ListLoading, SnapshotCache
+from app.orders.snapshot_loader import ListTooLarge, LoadLimits
 from app.orders.source import FetchedOrder, OrderSource
 from app.server.limits import Limits
 from app.server.shutdown import Shutdown
@@ -61,8 +61,8 @@ from app.upstream.status import UpstreamStatus
 from app.upstream.wire import BLOCK_SIZE
 
 PROBLEM_CODES: dict[type[Exception], str] = {
-    CollectionLoading: "list_loading",
-    CollectionTooLarge: "list_too_large",
+    ListLoading: "list_loading",
+    ListTooLarge: "list_too_large",
     CursorExpired: "cursor_expired",
     Forbidden: "forbidden",
     NotInCache: "not_in_cache",
@@ -164,7 +164,7 @@ def create_app(
     )
     book = OrderBook(
         _block_cache(settings, clock),
-        hearing.observe(fetch.block),
+        hearing.observe(fetch.fetch_block),
         clock,
         deadline=settings.upstream.deadline,
         refresh_rate=settings.upstream.refresh_rate,
@@ -330,9 +330,7 @@ def _collection(
     return SnapshotCache(
         book,
         clock,
-        lambda: SnapshotLoader(
-            book,
-            clock,
+        LoadLimits(
             concurrency=settings.upstream.max_concurrency,
             max_orders=settings.cache.max_orders,
             max_bytes=BLOCK_BYTES,
@@ -348,17 +346,13 @@ def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: OrderSour
     orders: GraceCache[str, FetchedOrder] = _make_cache(
         settings, clock, max_entries=ORDER_CACHE_ENTRIES, max_bytes=ORDER_CACHE_BYTES
     )
-    payments: GraceCache[str, FetchedOrder] = _make_cache(
-        settings, clock, max_entries=0, max_bytes=0
-    )
     return OrderLookup(
         book,
         orders,
-        payments,
         fetch,
         clock,
         deadline=settings.upstream.deadline,
-        wait=settings.cache.max_stale_wait,
+        max_stale_wait=settings.cache.max_stale_wait,
         min_age=settings.cache.no_cache_min_age,
     )
 

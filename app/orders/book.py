@@ -1,20 +1,26 @@
-"""The order book, one idea in one file: the list held as blocks, windows cut from them. No HTTP.
+"""The order book: the order list as cached blocks, and windows cut from them.
 
-The list is one sequence. Whatever page, size or filter is asked, the same blocks answer it:
+The upstream's list is one sequence. The book reads it in blocks of `BLOCK_SIZE`, and every window
+is cut from cached blocks:
 
-1. Bounded. While the list stands still, N orders cost at most ⌈N/50⌉ + 1 list calls per ttl, also
-   when all come at once on a cold start: block 0 is the probe, and the others wait for it.
-2. Past the end is free: such a window rests on the answer that told the total.
-3. Coherent, or it says so. If the blocks of a window disagree, the sequence has shifted: those
-   asked for earlier are fetched again, early at most once a ttl each.
+1. Bounded. While the list does not change, N orders cost at most ⌈N/50⌉ + 1 list calls per TTL,
+   whatever windows are requested, also when all requests arrive at once on a cold start: while no
+   total is known, block 0 is the probe and the other blocks wait for it. However fast the list
+   changes, it is at most twice that.
+2. A window past the end costs no call. The known total has the freshness of the response that
+   stated it, the one requested last, and such a window depends on that response.
+3. Inconsistencies are detected and reported. Blocks agree if they state the same total and share no
+   order number. If the blocks of a window disagree, the list has changed between their fetches:
+   the older ones are outdated and are fetched again, ahead of time at most once per TTL each. If
+   they still disagree, the window has each order once and the latest total, and is inconsistent.
 
-A shift that shows in neither total nor number (one gone, one come) cannot be seen here, and
-heals within the ttl.
+One order removed and another added between two fetches, with equal totals, cannot be detected; the
+next refresh corrects it, within the TTL.
 """
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from sys import maxsize
 from typing import Any
@@ -27,12 +33,15 @@ from app.orders.blocks import Block, blocks_for_range, latest, outdated_blocks, 
 from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
-PROBE = 0
+PROBE_BLOCK = 0
+"""The block that is fetched first while no total is known."""
+
+_USABLE = frozenset(Freshness) - {Freshness.EXPIRED}
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the sequence, and the lookups that it rests on, in block order."""
+    """A range of the list, and the lookups that it is based on, in block order."""
 
     rows: tuple[Row, ...]
     total: int
@@ -44,13 +53,16 @@ class OrderBook:
     """The blocks of one pool's order list.
 
     Args:
-        block_cache: the cached blocks.
-        fetch_block: fetches one block from the upstream.
+        block_cache: caches the blocks.
+        fetch_block: fetches a block from the upstream.
         clock: the only source of time.
         deadline: seconds that one caller waits at most.
-        sweep_rate: calls a second that keeping the list fresh may cost: the ttl of a large list
-            is as long as reading it at that rate takes.
-        max_orders: how many are held; what is not held is not kept fresh.
+        refresh_rate: calls per second that keeping the list fresh may cost. The TTL of a large
+            list is the time in which it can be read at this rate.
+        max_orders: the number of orders that are kept fresh.
+
+    Attributes:
+        generation: changes whenever a block, or what is known about it, changes.
     """
 
     def __init__(
@@ -64,229 +76,244 @@ class OrderBook:
         max_orders: int = maxsize,
     ) -> None:
         self._blocks = block_cache
-        self._fetch = fetch_block
+        self._fetch_from_upstream = fetch_block
         self._clock = clock
         self._deadline = deadline
-        self._sweep_rate = refresh_rate
+        self._refresh_rate = refresh_rate
         self._max_orders = max_orders
-        self._telling: Entry[Block] | None = None
+        self._total_entry: Entry[Block] | None = None
         self.generation = 0
-        """Another number whenever a block that is held, or what is known of it, is another."""
         block_cache.add_listener(self._on_block_stored)
 
     @property
     def total(self) -> int | None:
-        """The total last told, unless the answer that told it is gone."""
-        if self._telling and self._blocks.freshness(self._telling) is not Freshness.EXPIRED:
-            return self._telling.value.total
-        return None
+        """The total that the block requested last states, unless that block has expired."""
+        entry = self._total_entry
+        return entry.value.total if entry and self.freshness(entry) in _USABLE else None
 
     @property
     def ttl(self) -> float:
-        """Seconds that a block is fresh, as the list is now."""
+        """Seconds that a block is fresh, given the present length of the list."""
         return self._blocks.ttl
 
     async def window(
-        self, start: int, stop: int, ask: CacheDirective = CacheDirective.DEFAULT
+        self, start: int, stop: int, directive: CacheDirective = CacheDirective.DEFAULT
     ) -> Window:
-        """The orders at positions `start` to `stop`.
+        """Return the orders at positions `start` to `stop`.
 
         Raises:
-            NotInCache: only what is held was wanted, and something is missing.
-            WaitEnded: something is not held, and the deadline is over.
-            UpstreamError: something is not held, and the upstream did not give it.
+            NotInCache: `directive` is `ONLY_IF_CACHED`, and a block is not cached.
+            WaitTimeout: a block is not cached, and the deadline has passed.
+            UpstreamError: a block is not cached, and fetching it failed.
         """
-        since = self._clock.monotonic()
-        until = since + self._deadline
-        gathered: dict[int, Lookup[Block]] = {}
-        # Ends: each turn has learnt something new (a total, a block), or is the last; and past the
-        # deadline nothing new is learnt.
+        wait_started = self._clock.monotonic()
+        deadline = wait_started + self._deadline
+        lookups: dict[int, Lookup[Block]] = {}
+        # This ends: each iteration brings a new block or total or is the last one, and nothing new
+        # comes after the deadline.
         while True:
-            telling = self.total_entry_for([served.entry for served in gathered.values()])
-            wanted = self._wanted(start, stop, telling)
-            missing = [index for index in wanted if index not in gathered]
+            total_entry = self._total_entry_of(lookups)
+            needed = self._needed_blocks(start, stop, total_entry)
+            missing = [index for index in needed if index not in lookups]
             if missing:
                 cold = not all(map(self.cached_block, missing))
-                for served in await self._gather(missing, ask, until, since):
-                    gathered[served.entry.value.index] = served
+                lookups |= await self._lookup_blocks(missing, directive, deadline, wait_started)
                 if cold:
-                    # Only now is something held with which not to wait any longer.
-                    since = self._clock.monotonic()
+                    # `max_stale_wait` counts from when there is something to serve.
+                    wait_started = self._clock.monotonic()
                 continue
-            basis = [gathered[index] for index in wanted]
-            lagging = self._lagging(basis, start, stop, telling)
-            if not lagging:
-                return self._cut(start, stop, basis)
-            if ask is CacheDirective.ONLY_IF_CACHED:
+            used = [lookups[index] for index in needed]
+            outdated = self._outdated(used, start, stop, total_entry)
+            if not outdated:
+                return self._make_window(start, stop, used)
+            if directive is CacheDirective.ONLY_IF_CACHED:
                 break
-            if not await self._look_again(lagging, gathered, until, since):
+            if not await self._refetch_outdated(outdated, lookups, deadline, wait_started):
                 break
-        telling = self.total_entry_for([served.entry for served in gathered.values()])
-        wanted = self._wanted(start, stop, telling)
-        basis = [gathered[index] for index in wanted if index in gathered]
-        return self._cut(start, stop, basis or list(gathered.values()), inconsistent=True)
+        needed = self._needed_blocks(start, stop, self._total_entry_of(lookups))
+        used = [lookups[index] for index in needed if index in lookups]
+        return self._make_window(start, stop, used or list(lookups.values()), inconsistent=True)
 
-    def block_indexes(self, gathered: Collection[Entry[Block]] = ()) -> list[int]:
-        """The blocks that the whole list needs, as far as is known to who gathered these."""
-        return self._wanted(0, maxsize, self.total_entry_for(gathered))
+    def block_indexes(self, collected: Collection[Entry[Block]] = ()) -> list[int]:
+        """Return the blocks of the whole list, given the blocks that the caller has collected."""
+        return self._needed_blocks(0, maxsize, self.total_entry_for(collected))
 
-    def total_entry_for(self, gathered: Collection[Entry[Block]]) -> Entry[Block] | None:
-        """The answer that tells the total to one who gathered these.
+    def total_entry_for(self, collected: Collection[Entry[Block]]) -> Entry[Block] | None:
+        """Return the block that states the total for a caller who has collected these blocks.
 
-        What was gathered stays good for who gathered it: the total that it told, too.
+        If that block has expired meanwhile, the collected ones still count for this caller.
         """
         if self.total is not None:
-            return self._telling
-        return latest(tuple(gathered)) if gathered else None
+            return self._total_entry
+        return latest(tuple(collected)) if collected else None
 
     def cached_block(self, index: int) -> Entry[Block] | None:
-        """The block that is held, unless it is gone."""
+        """Return the cached block unless it has expired."""
         entry = self._blocks.get(index)
-        return entry if entry and self.freshness(entry) is not Freshness.EXPIRED else None
+        return entry if entry and self.freshness(entry) in _USABLE else None
 
     async def fresh_block(self, index: int) -> Lookup[Block]:
-        """Return the block, fresh if it can be, however long that takes.
+        """Return a fresh block, however long the fetch takes.
+
+        A stale one is returned if it was fetched ahead of time less than a TTL ago.
 
         Raises:
-            UpstreamError: the upstream did not give it, now or a moment ago.
+            UpstreamError: the fetch failed, or failed a moment ago.
         """
-        return await self._blocks.get_or_fetch(
-            index, self._fetch_block, CacheDirective.MUST_REVALIDATE
-        )
+        directive = CacheDirective.MUST_REVALIDATE
+        return await self._blocks.get_or_fetch(index, self._fetch_block, directive)
 
     async def refetch_block(
         self,
-        entry: Entry[Block],
+        outdated: Entry[Block],
         *,
         deadline: float | None = None,
         wait_started: float | None = None,
     ) -> Lookup[Block]:
-        """Return what is served in place of a block that was found to be outdated."""
+        """Return a newer block in place of an outdated one, or that one if there is none."""
         return await self._blocks.get_or_fetch(
-            entry.value.index,
+            outdated.value.index,
             self._fetch_block,
             CacheDirective.REFETCH,
             deadline=deadline,
             wait_started=wait_started,
-            outdated=entry,
+            outdated=outdated,
         )
 
     def find_fresh(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
-        """The order in a fresh block, the one asked for last if there are several."""
-        return self._find(order_no, lambda freshness: freshness is Freshness.FRESH)
+        """Return the order and its block from the fresh blocks, the latest if several have it."""
+        return self._find(order_no, {Freshness.FRESH})
 
     def find_cached(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
-        """The order in any block that is not gone."""
-        return self._find(order_no, lambda freshness: freshness is not Freshness.EXPIRED)
+        """Return the order and its block from the blocks that have not expired."""
+        return self._find(order_no, _USABLE)
 
     def freshness(self, entry: Entry[Block]) -> Freshness:
-        """How good a block is now."""
+        """Return the freshness that a block has now."""
         return self._blocks.freshness(entry)
 
-    def freshness_at(self, asked: float) -> Freshness:
-        """How good a block that was asked for at the moment `asked` is now."""
-        return self._blocks.freshness_at(asked)
+    def freshness_at(self, fetched_at: float) -> Freshness:
+        """Return the freshness that a block with that `fetched_at` has now."""
+        return self._blocks.freshness_at(fetched_at)
 
     def is_current(self, entries: Sequence[Entry[Block]], total: int) -> bool:
-        """Whether just these blocks are held, fresh, and `total` is the total last told."""
+        """Return whether these are the cached blocks, all are fresh, and `total` is current."""
         for entry in entries:
             if self._blocks.get(entry.value.index) is not entry:
                 return False
-            if self._blocks.freshness(entry) is not Freshness.FRESH:
+            if self.freshness(entry) is not Freshness.FRESH:
                 return False
-        return self._telling is not None and self._telling.value.total == total
+        return self._total_entry is not None and self._total_entry.value.total == total
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
         await self._blocks.close(timeout)
 
     async def _fetch_block(self, index: int) -> Block:
-        """Ask for one block; where it says again what it said, the rows stay those that were."""
-        block = await self._fetch(index)
-        held = self._blocks.get(index)
-        if held and held.value.rows == block.rows:
-            return replace(block, rows=held.value.rows)
+        """Fetch a block. If its rows have not changed they stay the same objects."""
+        block = await self._fetch_from_upstream(index)
+        cached = self._blocks.get(index)
+        if cached and cached.value.rows == block.rows:
+            return replace(block, rows=cached.value.rows)
         return block
 
     def _on_block_stored(self, _index: int, entry: Entry[Block]) -> None:
         self.generation += 1
-        if self._telling is None or self._telling.sequence < entry.sequence:
-            self._telling = entry
+        if self._total_entry is None or self._total_entry.sequence < entry.sequence:
+            self._total_entry = entry
             blocks = -(-min(entry.value.total, self._max_orders) // BLOCK_SIZE)
-            self._blocks.set_min_ttl(blocks / self._sweep_rate)
+            self._blocks.set_min_ttl(blocks / self._refresh_rate)
+
+    def _total_entry_of(self, lookups: dict[int, Lookup[Block]]) -> Entry[Block] | None:
+        return self.total_entry_for([lookup.entry for lookup in lookups.values()])
 
     @staticmethod
-    def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:
-        """The blocks that the window needs, as far as is known."""
-        if telling is None:
-            return [PROBE]
-        needed = blocks_for_range(start, stop, telling.value.total)
-        return list(needed) or [telling.value.index]
+    def _needed_blocks(start: int, stop: int, total_entry: Entry[Block] | None) -> list[int]:
+        """Return the blocks of the window, or the one that states the total if it is empty."""
+        if total_entry is None:
+            return [PROBE_BLOCK]
+        needed = blocks_for_range(start, stop, total_entry.value.total)
+        return list(needed) or [total_entry.value.index]
 
     @staticmethod
-    def _lagging(
-        basis: Sequence[Lookup[Block]], start: int, stop: int, telling: Entry[Block] | None
+    def _outdated(
+        lookups: Sequence[Lookup[Block]], start: int, stop: int, total_entry: Entry[Block] | None
     ) -> list[int]:
-        """The blocks that disagree with a later one, or end where the list goes on.
+        """Return the blocks that disagree with a later one, or with the current total.
 
-        The total that counts may be of no block here: it can be longer than these know, and also
-        shorter, and then these know of orders in blocks that nobody has asked for.
+        The current total may come from a block outside the window. If it is greater than that of
+        the last block, the window may go on after it; if it is smaller, the last block promises
+        orders in blocks that have not been looked up.
         """
-        entries = [served.entry for served in basis]
-        found = outdated_blocks(entries)
+        entries = [lookup.entry for lookup in lookups]
+        outdated = outdated_blocks(entries)
         last = entries[-1].value
-        total = telling.value.total if telling else last.total
+        total = total_entry.value.total if total_entry else last.total
         beyond = any(index > last.index for index in blocks_for_range(start, stop, last.total))
-        if not found and (beyond or last.total < min(stop, total)):
+        if not outdated and (beyond or last.total < min(stop, total)):
             return [last.index]
-        return found
+        return outdated
 
-    async def _gather(
-        self, indexes: Sequence[int], ask: CacheDirective, until: float, since: float
-    ) -> list[Lookup[Block]]:
-        """All of them at once; the first error is raised when all have ended."""
+    async def _lookup_blocks(
+        self,
+        indexes: Iterable[int],
+        directive: CacheDirective,
+        deadline: float,
+        wait_started: float,
+    ) -> dict[int, Lookup[Block]]:
+        """Look up the blocks concurrently; when all have ended, raise the first error if any."""
         lookups = [
             self._blocks.get_or_fetch(
-                index, self._fetch_block, ask, deadline=until, wait_started=since
+                index, self._fetch_block, directive, deadline=deadline, wait_started=wait_started
             )
             for index in indexes
         ]
-        outcomes = await asyncio.gather(*lookups, return_exceptions=True)
-        served: list[Lookup[Block]] = []
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            served.append(outcome)
-        return served
+        found: dict[int, Lookup[Block]] = {}
+        for result in await asyncio.gather(*lookups, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            found[result.entry.value.index] = result
+        return found
 
-    async def _look_again(
-        self, lagging: Sequence[int], gathered: dict[int, Lookup[Block]], until: float, since: float
+    async def _refetch_outdated(
+        self,
+        outdated: Sequence[int],
+        lookups: dict[int, Lookup[Block]],
+        deadline: float,
+        wait_started: float,
     ) -> bool:
-        """Fetch the laggards again; False if that brought nothing new."""
-        before = [gathered[index].entry for index in lagging]
-        renewals = [
-            self.refetch_block(entry, deadline=until, wait_started=since) for entry in before
-        ]
-        gathered.update(zip(lagging, await asyncio.gather(*renewals), strict=True))
+        """Fetch the outdated blocks again and update `lookups`; return whether any is newer."""
+        entries = [lookups[index].entry for index in outdated]
+        refetched = await asyncio.gather(
+            *(
+                self.refetch_block(entry, deadline=deadline, wait_started=wait_started)
+                for entry in entries
+            )
+        )
+        lookups.update(zip(outdated, refetched, strict=True))
         return any(
-            gathered[index].entry.sequence > entry.sequence
-            for index, entry in zip(lagging, before, strict=True)
+            lookup.entry.sequence > entry.sequence
+            for lookup, entry in zip(refetched, entries, strict=True)
         )
 
-    def _cut(
-        self, start: int, stop: int, basis: Sequence[Lookup[Block]], *, inconsistent: bool = False
+    def _make_window(
+        self,
+        start: int,
+        stop: int,
+        lookups: Sequence[Lookup[Block]],
+        *,
+        inconsistent: bool = False,
     ) -> Window:
-        total = latest([served.entry for served in basis]).value.total
-        rows = tuple(slice_rows(start, stop, [served.entry.value for served in basis]))
-        return Window(rows, total, inconsistent, tuple(basis))
+        entries = [lookup.entry for lookup in lookups]
+        rows = tuple(slice_rows(start, stop, [entry.value for entry in entries]))
+        return Window(rows, latest(entries).value.total, inconsistent, tuple(lookups))
 
     def _find(
-        self, order_no: str, good: Callable[[Freshness], bool]
+        self, order_no: str, accepted: Collection[Freshness]
     ) -> tuple[Row, Entry[Block]] | None:
-        holding = [
+        found = [
             (row, entry)
             for _, entry in self._blocks.items()
-            if (row := entry.value.by_order_no.get(order_no))
-            and good(self._blocks.freshness(entry))
+            if (row := entry.value.by_order_no.get(order_no)) and self.freshness(entry) in accepted
         ]
-        return max(holding, key=lambda held: held[1].sequence, default=None)
+        return max(found, key=lambda row_and_entry: row_and_entry[1].sequence, default=None)

@@ -33,7 +33,7 @@ from app.orders.queries import ChangesQuery, ExportQuery, Filters
 from app.orders.rendering import render_changes, render_export_head, render_summary
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
 from app.orders.schema import OrderChanges, Summary
-from app.orders.snapshot_cache import CollectionLoading
+from app.orders.snapshot_cache import ListLoading
 from app.orders.summary import summarize
 
 SOON = 2
@@ -120,7 +120,7 @@ def collection_router(desk: OrdersDependencies) -> APIRouter:
         asked_at = desk.clock.monotonic()
         whole, served = await desk.snapshots.get(cache_directive(request))
         if whole.inconsistent:
-            raise CollectionLoading.of_shifting(len(whole.content.rows))
+            raise ListLoading.inconsistent(len(whole.content.rows))
         until = asked_at + desk.deadline
         asked = query.filter()
         positions = await desk.select(whole, asked, query.sort, until)
@@ -172,7 +172,7 @@ def collection_router(desk: OrdersDependencies) -> APIRouter:
         await desk.history.record(whole)
         latest = desk.history.latest
         if latest is None:
-            raise CollectionLoading.of_shifting(len(whole.content.rows))
+            raise ListLoading.inconsistent(len(whole.content.rows))
         cursor = desk.history.cursor
         answer = render_changes(
             desk.history.since(query.since or cursor),

@@ -1,112 +1,136 @@
-"""One order, from a fresh block if one holds it, else by one detail call. Knows no HTTP."""
+"""Looks up single orders and payments by order number.
 
-from typing import Any
+An order comes from a fresh block if one has it, else from one order detail call. A payment is
+always fetched; concurrent requests for it share the call.
+"""
 
-from app.cache.grace_cache import GraceCache, Lookup, NotInCache, Outcome, WaitTimeout
+from functools import partial
+from typing import Any, NamedTuple
+
+from app.cache.freshness import Freshness
+from app.cache.grace_cache import Entry, GraceCache, Lookup, NotInCache, Outcome, WaitTimeout
 from app.cache.policy import CacheDirective
 from app.clock import Clock
+from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
 from app.orders.source import FetchedOrder, OrderSource
-from app.single_flight import TooManyWaiters
+from app.single_flight import SingleFlight, TooManyWaiters
 from app.upstream.errors import UpstreamError, UpstreamNotFound
 
-Found = tuple[Row, Lookup[Any]]
+
+class FoundOrder(NamedTuple):
+    """An order or a payment, and how it was looked up."""
+
+    row: Row
+    lookup: Lookup[Any]
 
 
 class OrderLookup:
-    """Orders and payments asked for by number.
+    """Orders and payments by order number.
 
     Args:
-        book: where an order may be held already.
-        orders: the memory of orders that were asked for by number.
-        payments: collapses payment calls, and holds none.
-        fetch: asks the upstream.
+        book: may have an order in a block.
+        order_cache: caches the orders that were fetched by number.
+        source: fetches orders and payments.
         clock: the only source of time.
-        deadline: seconds a caller waits at most.
-        wait: seconds a caller waits at most for whom something is held.
-        min_age: seconds; an order younger than that is new enough for `no-cache`.
+        deadline: seconds that a caller waits at most.
+        max_stale_wait: seconds that a caller waits at most if there is an order to serve.
+        min_age: seconds; an order younger than that satisfies `NO_CACHE`.
     """
 
     def __init__(
         self,
         book: OrderBook,
-        orders: GraceCache[str, FetchedOrder],
-        payments: GraceCache[str, FetchedOrder],
-        fetch: OrderSource,
+        order_cache: GraceCache[str, FetchedOrder],
+        source: OrderSource,
         clock: Clock,
         *,
         deadline: float,
-        wait: float,
+        max_stale_wait: float,
         min_age: float,
     ) -> None:
         self._book = book
-        self._orders = orders
-        self._payments = payments
-        self._fetch = fetch
+        self._order_cache = order_cache
+        self._source = source
         self._clock = clock
         self._deadline = deadline
-        self._wait = wait
+        self._max_stale_wait = max_stale_wait
         self._min_age = min_age
+        self._payments: SingleFlight[str, Entry[FetchedOrder]] = SingleFlight(clock)
 
-    async def order(self, order_no: str, ask: CacheDirective) -> Found:
-        """One order.
+    async def order(self, order_no: str, directive: CacheDirective) -> FoundOrder:
+        """Return one order.
 
         Raises:
-            OrderNotFound: the upstream knows no such order.
-            NotInCache, WaitEnded, TooManyWaiters, UpstreamError: as the cache has it.
+            OrderNotFound: the upstream has no such order.
+            NotInCache, WaitTimeout, TooManyWaiters, UpstreamError: as in `GraceCache`.
         """
         now = self._clock.monotonic()
         fresh = self._book.find_fresh(order_no)
         if fresh and (
-            ask is not CacheDirective.NO_CACHE or now - fresh[1].fetched_at < self._min_age
+            directive is not CacheDirective.NO_CACHE or now - fresh[1].fetched_at < self._min_age
         ):
             return self._from_block(*fresh, Outcome.HIT)
-        in_block = self._book.find_cached(order_no)
-        patience = self._wait if in_block else self._deadline
+        cached = self._book.find_cached(order_no)
+        timeout = self._max_stale_wait if cached else self._deadline
         try:
-            served = await self._orders.get_or_fetch(
-                order_no, self._fetch.order, ask, deadline=now + patience
+            lookup = await self._order_cache.get_or_fetch(
+                order_no, self._source.fetch_order, directive, deadline=now + timeout
             )
         except UpstreamNotFound:
             raise
-        except (NotInCache, WaitTimeout, TooManyWaiters, UpstreamError) as failure:
-            # An older answer beats an error: the block's row is one, though not by number.
-            if not in_block:
+        except (NotInCache, WaitTimeout, TooManyWaiters, UpstreamError) as error:
+            # An older row from a block is better than an error.
+            if not cached:
                 raise
-            if isinstance(failure, NotInCache):
-                return self._from_block(*in_block, Outcome.STALE_HIT)
-            reason = "request" if ask is CacheDirective.NO_CACHE else "stale"
-            return self._from_block(*in_block, Outcome.STALE_IF_ERROR, reason, failure)
-        return _found(served)
+            if isinstance(error, NotInCache):
+                return self._from_block(*cached, Outcome.STALE_HIT)
+            reason = "request" if directive is CacheDirective.NO_CACHE else "stale"
+            return self._from_block(*cached, Outcome.STALE_IF_ERROR, reason, error)
+        return FoundOrder(lookup.entry.value.row, lookup)
 
-    async def payment(self, order_no: str, ask: CacheDirective) -> Found:
-        """The payment of one order, asked for anew.
+    async def payment(self, order_no: str, directive: CacheDirective) -> FoundOrder:
+        """Fetch the payment of one order.
 
         Raises:
-            PaymentNotFound: the upstream knows no payment of that order.
-            NotInCache, WaitEnded, UpstreamError: as the cache has it.
+            PaymentNotFound: the upstream has no payment of that order.
+            NotInCache: `directive` is `ONLY_IF_CACHED`; payments are never cached.
+            WaitTimeout: the deadline has passed.
+            TooManyWaiters: too many callers wait for it.
+            UpstreamError: the fetch failed.
         """
-        deadline = self._clock.monotonic() + self._deadline
-        return _found(
-            await self._payments.get_or_fetch(order_no, self._fetch.payment, ask, deadline=deadline)
-        )
+        if directive is CacheDirective.ONLY_IF_CACHED:
+            raise NotInCache
+        flight, outcome = self._payments.get(order_no), Outcome.COLLAPSED
+        if flight is None:
+            outcome = Outcome.MISS
+            flight = self._payments.launch(order_no, partial(self._fetch_payment, order_no))
+        if not await flight.wait(self._deadline):
+            raise WaitTimeout
+        error = flight.exception()
+        if error:
+            raise error.with_traceback(None)
+        entry = flight.result()
+        lookup = Lookup(entry, Freshness.FRESH, outcome, self._order_cache.ttl, "uri-miss")
+        return FoundOrder(entry.value.row, lookup)
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds each for orders and payments, then cancel the fetches."""
-        await self._orders.close(timeout)
+        await self._order_cache.close(timeout)
         await self._payments.close(timeout)
+
+    async def _fetch_payment(self, order_no: str) -> Entry[FetchedOrder]:
+        fetched_at = self._clock.monotonic()
+        return Entry(await self._source.fetch_payment(order_no), fetched_at, sequence=0)
 
     def _from_block(
         self,
         row: Row,
-        entry: Any,
-        how: Outcome,
+        entry: Entry[Block],
+        outcome: Outcome,
         reason: str = "",
-        failure: BaseException | None = None,
-    ) -> Found:
-        return row, Lookup(entry, self._book.freshness(entry), how, self._book.ttl, reason, failure)
-
-
-def _found(served: Lookup[FetchedOrder]) -> Found:
-    return served.entry.value.row, served
+        error: Exception | None = None,
+    ) -> FoundOrder:
+        freshness, ttl = self._book.freshness(entry), self._book.ttl
+        return FoundOrder(row, Lookup(entry, freshness, outcome, ttl, reason, error))

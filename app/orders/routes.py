@@ -25,7 +25,7 @@ from app.orders.dependencies import (
     require_raw_scope,
     snapshot_validity,
 )
-from app.orders.lookup import Found
+from app.orders.lookup import FoundOrder
 from app.orders.mapping import Row
 from app.orders.queries import OrdersQuery
 from app.orders.rendering import (
@@ -198,7 +198,7 @@ def _number(request: Request, order_no: str) -> str:
 async def _single(
     desk: OrdersDependencies,
     request: Request,
-    found: Found,
+    found: FoundOrder,
     asked_at: float,
     *,
     stored: bool = True,

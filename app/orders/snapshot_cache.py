@@ -1,15 +1,14 @@
-"""The whole list, read once and shared by everybody whose question needs all of it. Knows no HTTP.
+"""Caches one snapshot of the whole order list, shared by all requests that need every order.
 
-It is all or nothing. What is shared stands until its blocks are stale, or until a block says
-something else; then it is read again behind, the blocks that are fresh left in peace, and those who
-ask meanwhile get what there was. A reading belongs to the group: it goes on when nobody waits.
+A snapshot is complete or there is none. It is served until its blocks are stale, or until one of
+them changes; then it is loaded again in the background. Fresh blocks are not fetched for that. A
+load goes on when no caller waits for it any more.
 """
 
-import math
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
 from app.cache.freshness import Freshness
@@ -19,209 +18,222 @@ from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.snapshot import Snapshot
-from app.orders.snapshot_loader import SnapshotLoader
+from app.orders.snapshot_loader import LoadLimits, Progress, SnapshotLoader
 from app.single_flight import Flight, SingleFlight
 
-LIST = "list"
 INCONSISTENT_BACKOFF = 1.0
-"""Seconds not to read again a list that shifts."""
+"""Seconds for which an inconsistent list is not loaded again."""
 
-SnapshotLookup = tuple[Snapshot, Lookup[Block]]
-"""The list, and how it came about, told of its oldest block."""
+_KEY = "list"
 
 
-class CollectionLoading(Exception):
-    """The caller's time is over and not all blocks are held; the reading goes on.
+class SnapshotLookup(NamedTuple):
+    """A snapshot, and how it was looked up, as a lookup of its oldest block."""
+
+    snapshot: Snapshot
+    lookup: Lookup[Block]
+
+
+class _Loaded(NamedTuple):
+    snapshot: Snapshot
+    fetched: bool
+    """Whether any block was fetched."""
+
+
+class ListLoading(Exception):
+    """The deadline has passed before all blocks are loaded. The load goes on.
 
     Attributes:
-        progress: orders that are held, and orders that there are.
-        retry_after: seconds that the rest will take.
+        progress: the orders loaded so far, of how many.
+        retry_after: estimated seconds until all are loaded.
     """
 
-    def __init__(self, progress: tuple[int, int], retry_after: float) -> None:
-        super().__init__(f"{progress[0]} of {progress[1]} orders are read")
+    def __init__(self, progress: Progress, retry_after: float) -> None:
+        super().__init__(f"{progress.loaded} of {progress.total} orders are loaded")
         self.progress = progress
         self.retry_after = retry_after
 
     @classmethod
-    def of_shifting(cls, orders: int) -> "CollectionLoading":
-        """All is held, but its parts disagree: it will be read again in a moment."""
-        return cls((orders, orders), INCONSISTENT_BACKOFF)
+    def inconsistent(cls, orders: int) -> "ListLoading":
+        """Return the error for a list that is loaded but inconsistent, to be loaded again."""
+        return cls(Progress(orders, orders), INCONSISTENT_BACKOFF)
 
 
 async def _noop(_: Snapshot) -> None: ...
 
 
 class SnapshotCache:
-    """The whole list.
+    """The snapshot of the list.
 
     Args:
-        book: the blocks.
+        book: has the blocks.
         clock: the only source of time.
-        new_loader: makes a loader for one load.
+        limits: the bounds of a load.
         deadline: seconds that one caller waits at most.
         max_stale_wait: seconds that a caller waits at most if there is a snapshot to serve.
         backoff: for how long a failed load is not repeated.
         on_loaded: called with each snapshot that was loaded.
+        make_loader: makes the loader of one load.
     """
 
     def __init__(
         self,
         book: OrderBook,
         clock: Clock,
-        new_loader: Callable[[], SnapshotLoader],
+        limits: LoadLimits,
         *,
         deadline: float,
         max_stale_wait: float,
         backoff: BackoffPolicy = exponential_backoff,
         on_loaded: Callable[[Snapshot], Coroutine[Any, Any, None]] = _noop,
+        make_loader: Callable[[OrderBook, Clock, LoadLimits], SnapshotLoader] = SnapshotLoader,
     ) -> None:
         self._book = book
         self._clock = clock
-        self._new_loader = new_loader
+        self._new_loader = partial(make_loader, book, clock, limits)
         self._deadline = deadline
         self._max_stale_wait = max_stale_wait
         self._backoff = backoff
         self._on_loaded = on_loaded
-        self._whole: Snapshot | None = None
-        self._flights: SingleFlight[str, tuple[Snapshot, bool]] = SingleFlight(clock)
-        self._loader = new_loader()
+        self._snapshot: Snapshot | None = None
+        self._flights: SingleFlight[str, _Loaded] = SingleFlight(clock)
+        self._loader = self._new_loader()
         self._failure: Failure | None = None
-        self._reload_at = -math.inf
+        self._inconsistent_until = clock.monotonic()
 
-    async def get(self, ask: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
-        """The list. `no-cache` asks for nothing more here: it would cost a call a block.
+    async def get(self, directive: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
+        """Return the snapshot. `NO_CACHE` has no effect: it would cost a call per block.
 
         Raises:
-            CollectionTooLarge: there are more orders than may be held.
-            CollectionLoading: not all is held, and the deadline is over.
-            NotInCache: only what is held was wanted, and not all is.
-            UpstreamError: not all is held, and the upstream did not give it.
+            ListTooLarge: the list exceeds the limits.
+            ListLoading: nothing can be served, and the deadline has passed.
+            NotInCache: `directive` is `ONLY_IF_CACHED`, and not all blocks are cached.
+            UpstreamError: nothing can be served, and fetching a block failed.
         """
-        held = await self._held()
-        if ask is CacheDirective.ONLY_IF_CACHED:
-            if held is None:
+        snapshot = await self._cached()
+        if directive is CacheDirective.ONLY_IF_CACHED:
+            if snapshot is None:
                 raise NotInCache
-            return self._as_it_is(held)
-        if held is None:
-            return await self._read_to_the_end()
-        if held.inconsistent or not self.is_current(held.generation, held.oldest_block.fetched_at):
-            return await self._read_or_serve(held)
-        return self._as_it_is(held)
+            return self._serve(snapshot)
+        if snapshot is None:
+            return await self._load_and_wait()
+        if not snapshot.inconsistent and self.is_current(
+            snapshot.generation, snapshot.oldest_block.fetched_at
+        ):
+            return self._serve(snapshot)
+        return await self._reload_or_serve(snapshot)
 
-    def is_current(self, generation: int, asked: float) -> bool:
-        """Whether a list of that generation, whose oldest block was asked for then, is fresh."""
+    def is_current(self, generation: int, fetched_at: float) -> bool:
+        """Return whether a snapshot of that generation and oldest block is the latest and fresh."""
         return (
             generation == self._book.generation
-            and self._book.freshness_at(asked) is Freshness.FRESH
+            and self._book.freshness_at(fetched_at) is Freshness.FRESH
         )
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for a load to end, then cancel it."""
         await self._flights.close(timeout)
 
-    async def _held(self) -> Snapshot | None:
-        """What is shared; else what the blocks that are held happen to tell."""
-        if self._whole and self._judge(self._whole) is Freshness.EXPIRED:
-            self._whole = None
-        # While blocks are missing nothing is held; who only waits for them to agree has something.
-        loading = self._flights.get(LIST) is not None and not self._loader.complete
-        if self._whole is None and not loading:
-            self._share(await self._new_loader().from_cache())
-        return self._whole
+    async def _cached(self) -> Snapshot | None:
+        """Return the snapshot, or one of the cached blocks if those are complete."""
+        if self._snapshot and self._freshness(self._snapshot) is Freshness.EXPIRED:
+            self._snapshot = None
+        # While a load fetches missing blocks, the cached ones cannot be complete.
+        loading = self._flights.get(_KEY) is not None and not self._loader.all_blocks_loaded
+        if self._snapshot is None and not loading:
+            self._adopt(await self._new_loader().from_cache())
+        return self._snapshot
 
-    def _share(self, found: Snapshot | None) -> None:
-        # A reading may have come to its end while we looked.
-        if self._whole is None:
-            self._whole = found
+    def _adopt(self, snapshot: Snapshot | None) -> None:
+        # A load may have ended while the cached blocks were compared: its snapshot is newer.
+        if self._snapshot is None:
+            self._snapshot = snapshot
 
-    async def _read_to_the_end(self) -> SnapshotLookup:
+    async def _load_and_wait(self) -> SnapshotLookup:
         now = self._clock.monotonic()
         if self._failure and self._failure.is_backing_off(now):
             raise self._failure.error_at(now)
-        flight, how = self._join_or_launch()
+        flight, outcome = self._join_or_launch()
         if not await flight.wait(self._deadline):
-            raise CollectionLoading(self._loader.progress, self._loader.seconds_left)
+            raise ListLoading(self._loader.progress, self._loader.seconds_left)
         if self._failure:
             raise self._failure.error_at(self._clock.monotonic())
-        whole, _ = flight.result()
-        return _told(whole, self._judge(whole), how, self._book.ttl, reason="uri-miss")
+        return self._lookup(flight.result().snapshot, outcome, "uri-miss")
 
-    async def _read_or_serve(self, held: Snapshot) -> SnapshotLookup:
+    async def _reload_or_serve(self, snapshot: Snapshot) -> SnapshotLookup:
+        """Load the list again; serve the snapshot if it is only stale, or if there is no better."""
         if self._is_backing_off():
-            return self._as_it_is(held)
-        flight, how = self._join_or_launch()
-        if self._judge(held) is Freshness.STALE:
-            return self._as_it_is(held)
+            return self._serve(snapshot)
+        flight, outcome = self._join_or_launch()
+        if self._freshness(snapshot) is Freshness.STALE:
+            return self._serve(snapshot)
         if not await flight.wait(min(self._max_stale_wait, self._deadline)):
-            return self._as_it_is(held, WaitTimeout())
-        failure = flight.exception()
-        if failure:
-            return self._as_it_is(held, failure)
-        whole, asked = flight.result()
-        return _told(
-            whole, self._judge(whole), how if asked else Outcome.HIT, self._book.ttl, reason="stale"
-        )
+            return self._serve(snapshot, WaitTimeout())
+        if self._failure:
+            return self._serve(snapshot, self._failure.error)
+        loaded = flight.result()
+        return self._lookup(loaded.snapshot, outcome if loaded.fetched else Outcome.HIT, "stale")
 
-    def _as_it_is(self, held: Snapshot, failure: BaseException | None = None) -> SnapshotLookup:
-        freshness = self._judge(held)
-        if freshness is Freshness.FRESH and held.generation != self._book.generation:
-            # A newer block says something else, and there was no time to see what.
+    def _serve(self, snapshot: Snapshot, error: Exception | None = None) -> SnapshotLookup:
+        """Return the snapshot without a load, or in place of a load that failed with `error`."""
+        freshness = self._freshness(snapshot)
+        if freshness is Freshness.FRESH and snapshot.generation != self._book.generation:
+            # A block has changed since, and nothing was loaded that includes the change.
             freshness = Freshness.STALE
-        if failure:
-            how = Outcome.STALE_IF_ERROR
+        if error:
+            outcome = Outcome.STALE_IF_ERROR
         else:
-            how = Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
-        return _told(held, freshness, how, self._book.ttl, reason="stale", failure=failure)
+            outcome = Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
+        return self._lookup(snapshot, outcome, "stale", freshness=freshness, error=error)
 
-    def _judge(self, whole: Snapshot) -> Freshness:
-        """Of its oldest block; but a list whose blocks disagree is never fresh."""
-        freshness = self._book.freshness_at(whole.oldest_block.fetched_at)
-        if freshness is Freshness.FRESH and whole.inconsistent:
+    def _lookup(
+        self,
+        snapshot: Snapshot,
+        outcome: Outcome,
+        reason: str,
+        *,
+        freshness: Freshness | None = None,
+        error: Exception | None = None,
+    ) -> SnapshotLookup:
+        freshness = freshness or self._freshness(snapshot)
+        if freshness is Freshness.EXPIRED:
+            freshness = Freshness.STALE_IF_ERROR  # it expired during the load
+        # The oldest block is marked so that it is not fresher than the snapshot.
+        oldest = replace(snapshot.oldest_block, outdated=freshness is not Freshness.FRESH)
+        lookup = Lookup(oldest, freshness, outcome, self._book.ttl, reason, error)
+        return SnapshotLookup(snapshot, lookup)
+
+    def _freshness(self, snapshot: Snapshot) -> Freshness:
+        """Return the freshness of the oldest block; an inconsistent snapshot is never fresh."""
+        freshness = self._book.freshness_at(snapshot.oldest_block.fetched_at)
+        if freshness is Freshness.FRESH and snapshot.inconsistent:
             return Freshness.STALE
         return freshness
 
     def _is_backing_off(self) -> bool:
         now = self._clock.monotonic()
-        return now < self._reload_at or (
-            self._failure is not None and self._failure.is_backing_off(now)
-        )
+        failed = self._failure is not None and self._failure.is_backing_off(now)
+        return failed or now < self._inconsistent_until
 
-    def _join_or_launch(self) -> tuple[Flight[tuple[Snapshot, bool]], Outcome]:
-        flight = self._flights.get(LIST)
+    def _join_or_launch(self) -> tuple[Flight[_Loaded], Outcome]:
+        flight = self._flights.get(_KEY)
         if flight:
             return flight, Outcome.COLLAPSED
         self._loader = self._new_loader()
-        return self._flights.launch(LIST, partial(self._load, self._loader)), Outcome.MISS
+        return self._flights.launch(_KEY, partial(self._load, self._loader)), Outcome.MISS
 
-    async def _load(self, loader: SnapshotLoader) -> tuple[Snapshot, bool]:
-        """Read, and share the list; whether the upstream was asked for any of it."""
+    async def _load(self, loader: SnapshotLoader) -> _Loaded:
+        """Load the list and cache the snapshot."""
         try:
-            whole = await loader.load(self._whole)
+            snapshot = await loader.load(self._snapshot)
         except Exception as error:
             now = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, now, self._backoff)
             raise
-        self._whole = whole
+        self._snapshot = snapshot
         self._failure = None
-        # The outdated blocks of an inconsistent list were fetched again already.
-        backoff = INCONSISTENT_BACKOFF if whole.inconsistent else 0.0
-        self._reload_at = self._clock.monotonic() + backoff
-        await self._on_loaded(whole)
-        return whole, loader.fetch_count > 0
-
-
-def _told(
-    whole: Snapshot,
-    freshness: Freshness,
-    how: Outcome,
-    ttl: float,
-    *,
-    reason: str,
-    failure: BaseException | None = None,
-) -> SnapshotLookup:
-    """The lookup as one of its oldest block, which cannot be fresher than the whole."""
-    if freshness is Freshness.EXPIRED:
-        freshness = Freshness.STALE_IF_ERROR  # it was good when it was gathered
-    oldest = replace(whole.oldest_block, outdated=freshness is not Freshness.FRESH)
-    return whole, Lookup(oldest, freshness, how, ttl, reason, failure)
+        # The loader has fetched the outdated blocks again already.
+        backoff = INCONSISTENT_BACKOFF if snapshot.inconsistent else 0.0
+        self._inconsistent_until = self._clock.monotonic() + backoff
+        await self._on_loaded(snapshot)
+        return _Loaded(snapshot, loader.fetch_count > 0)

@@ -1,12 +1,13 @@
-"""One reading of the whole list: the blocks that are not fresh, a few at a time, until they agree.
+"""Loads the whole order list: fetches the blocks that are not fresh until all blocks agree.
 
-Its calls are awaited while anybody waits for the list, and few at a time: whoever asks for a page
-is soon next. While nobody waits they go behind all that are awaited.
+It fetches a few blocks at a time, so that a request for a page waits behind few of them. Its calls
+have priority over background refreshes only while somebody waits for the list.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from app.cache.grace_cache import Entry, Lookup, Outcome
 from app.clock import Clock
@@ -15,156 +16,178 @@ from app.orders.book import OrderBook
 from app.orders.snapshot import Snapshot, build_snapshot, find_outdated
 
 MAX_CONSISTENCY_ATTEMPTS = 3
-"""How often what lags is read again before the list is told as one that shifts."""
+"""How often outdated blocks are fetched again before the list counts as inconsistent."""
 
 
-class CollectionTooLarge(Exception):
-    """There are more orders than may be held."""
+class ListTooLarge(Exception):
+    """The list has more orders, or its blocks more bytes, than may be loaded."""
+
+
+class Progress(NamedTuple):
+    """How many orders have been loaded, of how many."""
+
+    loaded: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """Bounds of a load.
+
+    Attributes:
+        concurrency: blocks that are fetched at once.
+        max_orders: orders in the list.
+        max_bytes: the size of the blocks together.
+    """
+
+    concurrency: int
+    max_orders: int
+    max_bytes: int
 
 
 class SnapshotLoader:
-    """A reading, from its start to its end.
+    """One load of the list.
 
     Args:
-        book: the blocks.
+        book: has the blocks.
         clock: the only source of time.
-        concurrency: blocks that are asked for at once.
-        max_orders: how many there may be.
-        max_bytes: how much their blocks may weigh.
+        limits: the bounds.
+
+    Attributes:
+        all_blocks_loaded: whether each block has been loaded once. From then on only blocks that
+            disagree are fetched again.
+        fetch_count: the blocks that were fetched and not found in the cache.
     """
 
-    def __init__(
-        self,
-        book: OrderBook,
-        clock: Clock,
-        *,
-        concurrency: int,
-        max_orders: int,
-        max_bytes: int,
-    ) -> None:
+    def __init__(self, book: OrderBook, clock: Clock, limits: LoadLimits) -> None:
         self._book = book
         self._clock = clock
-        self._concurrency = concurrency
-        self._max_orders = max_orders
-        self._max_bytes = max_bytes
-        self._started = clock.monotonic()
-        self._gathered: dict[int, Entry[Block]] = {}
-        self._weight = 0
+        self._limits = limits
+        self._started_at = clock.monotonic()
+        self._loaded: dict[int, Entry[Block]] = {}
+        self._size = 0
+        self.all_blocks_loaded = False
         self.fetch_count = 0
-        """Blocks that came from the upstream, and not from memory."""
-        self.complete = False
-        """Whether each block was gathered once; what goes on then is to have them agree."""
 
-    async def load(self, before: Snapshot | None) -> Snapshot:
-        """Read to the end; `before` is what was shared until now.
+    async def load(self, previous: Snapshot | None) -> Snapshot:
+        """Load the list; a snapshot with the same orders shares the content of `previous`.
 
         Raises:
-            CollectionTooLarge: there are more orders than may be held.
-            UpstreamError: the upstream did not give a block.
+            ListTooLarge: the list exceeds the limits.
+            UpstreamError: fetching a block failed.
         """
-        looks = 0
+        attempts = 0
         while True:
-            wanted = self._wanted()
-            missing = [index for index in wanted if index not in self._gathered]
+            needed = self._needed_blocks()
+            missing = [index for index in needed if index not in self._loaded]
             if missing:
-                await self._with_hands(missing, self._refresh)
+                await self._for_each(missing, self._load_block)
                 continue
-            self.complete = True
+            self.all_blocks_loaded = True
             generation = self._book.generation
-            entries = [self._newest(index) for index in wanted]
-            lagging = await self._lagging(entries, before)
-            looks += 1
-            if not lagging or looks > MAX_CONSISTENCY_ATTEMPTS or not await self._renew(lagging):
-                return await build_snapshot(
-                    entries, before, inconsistent=bool(lagging), generation=generation
-                )
+            entries = [self._latest(index) for index in needed]
+            outdated = await self._outdated(entries, previous)
+            attempts += 1
+            if outdated and attempts <= MAX_CONSISTENCY_ATTEMPTS and await self._refetch(outdated):
+                continue
+            return await build_snapshot(
+                entries, previous, inconsistent=bool(outdated), generation=generation
+            )
 
     async def from_cache(self) -> Snapshot | None:
-        """The list as it is held, asking nobody; None where a block is missing."""
-        for index in self._wanted():
+        """Return the list as it is cached, without fetching; None if a block is missing.
+
+        Raises:
+            ListTooLarge: the list exceeds the limits.
+        """
+        for index in self._needed_blocks():
             entry = self._book.cached_block(index)
             if entry is None:
                 return None
-            self._gathered[index] = entry
+            self._loaded[index] = entry
         generation = self._book.generation
-        entries = list(self._gathered.values())
-        lagging = await self._lagging(entries, None)
+        entries = list(self._loaded.values())
+        outdated = await self._outdated(entries, None)
         return await build_snapshot(
-            entries, None, inconsistent=bool(lagging), generation=generation
+            entries, None, inconsistent=bool(outdated), generation=generation
         )
 
     @property
-    def progress(self) -> tuple[int, int]:
-        """Orders that are gathered, and orders that there are, as far as is known."""
-        held = sum(len(entry.value.rows) for entry in self._gathered.values())
-        return held, max(held, self._book.total or 0)
+    def progress(self) -> Progress:
+        """The orders loaded so far, and all orders as far as is known."""
+        loaded = sum(len(entry.value.rows) for entry in self._loaded.values())
+        return Progress(loaded, max(loaded, self._book.total or 0))
 
     @property
     def seconds_left(self) -> float:
-        """How long the rest will take, going by what it took so far."""
-        left = len(self._book.block_indexes(self._gathered.values())) - len(self._gathered)
-        return left * (self._clock.monotonic() - self._started) / max(self.fetch_count, 1)
+        """The estimated time for the remaining blocks, at the present speed."""
+        needed = self._book.block_indexes(self._loaded.values())
+        elapsed = self._clock.monotonic() - self._started_at
+        return (len(needed) - len(self._loaded)) * elapsed / max(self.fetch_count, 1)
 
-    def _wanted(self) -> list[int]:
-        self._refuse_too_many()
-        return self._book.block_indexes(self._gathered.values())
+    def _needed_blocks(self) -> list[int]:
+        self._check_limits()
+        return self._book.block_indexes(self._loaded.values())
 
-    def _refuse_too_many(self) -> None:
-        if (self._book.total or 0) > self._max_orders or self._weight > self._max_bytes:
-            raise CollectionTooLarge
+    def _check_limits(self) -> None:
+        total = self._book.total or 0
+        if total > self._limits.max_orders or self._size > self._limits.max_bytes:
+            raise ListTooLarge
 
-    async def _refresh(self, index: int) -> None:
-        served = await self._book.fresh_block(index)
-        self._weight += served.entry.value.size
-        self._keep(served)
-        self._refuse_too_many()
+    async def _load_block(self, index: int) -> None:
+        lookup = await self._book.fresh_block(index)
+        self._size += lookup.entry.value.size
+        self._add(lookup)
+        self._check_limits()
 
-    async def _renew(self, lagging: Sequence[int]) -> bool:
-        """Read again what lags; whether that brought anything new."""
-        before = {index: self._gathered[index].sequence for index in lagging}
+    async def _refetch(self, outdated: Sequence[int]) -> bool:
+        """Fetch the outdated blocks again; return whether any is newer."""
+        previous = {index: self._loaded[index].sequence for index in outdated}
+        await self._for_each(outdated, self._refetch_block)
+        return any(self._loaded[index].sequence > previous[index] for index in outdated)
 
-        async def renew(index: int) -> None:
-            entry = self._gathered[index]
-            self._keep(await self._book.refetch_block(entry))
+    async def _refetch_block(self, index: int) -> None:
+        self._add(await self._book.refetch_block(self._loaded[index]))
 
-        await self._with_hands(lagging, renew)
-        return any(self._gathered[index].sequence > sequence for index, sequence in before.items())
+    def _add(self, lookup: Lookup[Block]) -> None:
+        self._loaded[lookup.entry.value.index] = lookup.entry
+        self.fetch_count += lookup.outcome in (Outcome.MISS, Outcome.COLLAPSED)
 
-    def _keep(self, served: Lookup[Block]) -> None:
-        self._gathered[served.entry.value.index] = served.entry
-        self.fetch_count += served.outcome in (Outcome.MISS, Outcome.COLLAPSED)
+    def _latest(self, index: int) -> Entry[Block]:
+        """Return the loaded block, or the cached one if that was fetched since for a page."""
+        loaded, cached = self._loaded[index], self._book.cached_block(index)
+        if cached and cached.sequence > loaded.sequence:
+            self._loaded[index] = cached
+        return self._loaded[index]
 
-    def _newest(self, index: int) -> Entry[Block]:
-        """What was gathered, or what came for a page since."""
-        gathered, held = self._gathered[index], self._book.cached_block(index)
-        if held and held.sequence > gathered.sequence:
-            self._gathered[index] = held
-        return self._gathered[index]
-
-    async def _lagging(
-        self, entries: Sequence[Entry[Block]], before: Snapshot | None
+    async def _outdated(
+        self, entries: Sequence[Entry[Block]], previous: Snapshot | None
     ) -> Sequence[int]:
-        telling = self._book.total_entry_for(self._gathered.values())
-        total = telling.value.total if telling else None
+        """Return the blocks that disagree with the current total, or else with each other."""
+        total_entry = self._book.total_entry_for(self._loaded.values())
+        total = total_entry.value.total if total_entry else None
         outdated = [entry.value.index for entry in entries if entry.value.total != total]
-        return outdated or await find_outdated(entries, before)
+        return outdated or await find_outdated(entries, previous)
 
-    async def _with_hands(
-        self, indexes: Iterable[int], work: Callable[[int], Coroutine[Any, Any, None]]
+    async def _for_each(
+        self, indexes: Iterable[int], process: Callable[[int], Coroutine[Any, Any, None]]
     ) -> None:
-        """Do the work, a few at a time. After an error no more is begun; the first is raised."""
+        """Process the blocks, `concurrency` at a time.
+
+        After an error no further block is begun; the first error is raised when all have ended.
+        """
         pending = iter(indexes)
         errors: list[Exception] = []
 
-        async def hand() -> None:
+        async def worker() -> None:
             for index in pending:
                 try:
-                    await work(index)
-                except Exception as error:  # noqa: BLE001  raised below, when every hand is still
+                    await process(index)
+                except Exception as error:  # noqa: BLE001  raised when all workers have ended
                     errors.append(error)
                 if errors:
                     return
 
-        await asyncio.gather(*(hand() for _ in range(self._concurrency)))
+        await asyncio.gather(*(worker() for _ in range(self._limits.concurrency)))
         if errors:
             raise errors[0].with_traceback(None)

@@ -1,4 +1,7 @@
-"""Ask the upstream one question and reshape its answer at once: what is held is what is sent."""
+"""Fetches blocks, orders and payments from the upstream and maps them at once.
+
+What is cached is what is sent, so a response is not mapped more than once.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +11,19 @@ from app.clock import Clock
 from app.orders.blocks import ROW_OVERHEAD, Block
 from app.orders.mapping import Row, map_order, map_payment, row_drift
 from app.upstream.client import UpstreamClient
+from app.upstream.wire import ObjectResponse
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedOrder:
-    """One order or payment, asked for by its number."""
+    """One order or payment, fetched by order number.
+
+    Attributes:
+        row: the order or payment.
+        as_of: when it was requested, as RFC 3339 text.
+        request_id: the upstream's id of the response, if it gave one.
+        sandbox: whether it came from a sandbox.
+    """
 
     row: Row
     as_of: str
@@ -21,18 +32,18 @@ class FetchedOrder:
 
     @property
     def size(self) -> int:
-        """Roughly its bytes in memory."""
+        """The estimated memory in bytes."""
         return self.row.size + 2 * ROW_OVERHEAD
 
 
 class OrderSource:
-    """The three questions. What nobody waits for is asked after what somebody does.
+    """The upstream's orders and payments.
 
     Args:
-        client: the upstream.
+        client: the upstream client.
         clock: the only source of time.
-        zone: the zone of upstream times that name none.
-        deadline: seconds that one flight may take.
+        zone: the zone of upstream times that carry none.
+        deadline: seconds that one fetch may take.
     """
 
     def __init__(
@@ -43,33 +54,34 @@ class OrderSource:
         self._zone = zone
         self._deadline = deadline
 
-    async def block(self, index: int) -> Block:
-        """The block at `index`, from 0."""
-        as_of = _text(self._clock.now())
-        answer = await self._client.list_orders(index + 1, deadline=self._until())
-        rows = tuple(map_order(sent, self._zone) for sent in answer.rows)
+    async def fetch_block(self, index: int) -> Block:
+        """Fetch the block `index`, counted from 0, while the upstream counts pages from 1."""
+        as_of, deadline = self._start()
+        response = await self._client.list_orders(index + 1, deadline=deadline)
+        rows = tuple(map_order(wire, self._zone) for wire in response.rows)
         self._client.drift.report(row_drift("order", rows))
-        return Block(index, rows, answer.total, as_of, answer.request_id, answer.sandbox)
+        return Block(index, rows, response.total, as_of, response.request_id, response.sandbox)
 
-    async def order(self, order_no: str) -> FetchedOrder:
-        """One order, by the upstream's order detail."""
-        as_of = _text(self._clock.now())
-        answer = await self._client.get_order(order_no, deadline=self._until())
-        row = map_order(answer.data, self._zone)
-        self._client.drift.report(row_drift("order", [row]))
-        return FetchedOrder(row, as_of, answer.request_id, answer.sandbox)
+    async def fetch_order(self, order_no: str) -> FetchedOrder:
+        """Fetch one order by the upstream's order detail."""
+        as_of, deadline = self._start()
+        response = await self._client.get_order(order_no, deadline=deadline)
+        return self._fetched("order", map_order(response.data, self._zone), as_of, response)
 
-    async def payment(self, order_no: str) -> FetchedOrder:
-        """The payment of one order."""
-        as_of = _text(self._clock.now())
-        answer = await self._client.get_payment(order_no, deadline=self._until())
-        row = map_payment(answer.data, self._zone)
-        self._client.drift.report(row_drift("payment", [row]))
-        return FetchedOrder(row, as_of, answer.request_id, answer.sandbox)
+    async def fetch_payment(self, order_no: str) -> FetchedOrder:
+        """Fetch the payment of one order."""
+        as_of, deadline = self._start()
+        response = await self._client.get_payment(order_no, deadline=deadline)
+        return self._fetched("payment", map_payment(response.data, self._zone), as_of, response)
 
-    def _until(self) -> float:
-        return self._clock.monotonic() + self._deadline
+    def _start(self) -> tuple[str, float]:
+        """Return the time as RFC 3339 text, and the deadline of a fetch that starts now."""
+        return _rfc_3339(self._clock.now()), self._clock.monotonic() + self._deadline
+
+    def _fetched(self, schema: str, row: Row, as_of: str, response: ObjectResponse) -> FetchedOrder:
+        self._client.drift.report(row_drift(schema, [row]))
+        return FetchedOrder(row, as_of, response.request_id, response.sandbox)
 
 
-def _text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+def _rfc_3339(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"

@@ -48,7 +48,7 @@ class Bench:
             max_bytes=10**9,
             size_of=lambda block: block.size,
         )
-        self.book = OrderBook(blocks, fetch.block, self.clock, deadline=8)
+        self.book = OrderBook(blocks, fetch.fetch_block, self.clock, deadline=8)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         await self.clock.sleep(self.random.choice((0.05, 0.2, 1)))

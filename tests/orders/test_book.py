@@ -1,4 +1,4 @@
-"""Windows on one sequence: against a plain list, standing still and shifting."""
+"""Windows of the order book, compared with a plain list, while it changes and while it does not."""
 
 import asyncio
 import math
@@ -29,362 +29,352 @@ def positions(page: int, limit: int) -> tuple[int, int]:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    size=st.integers(0, 500), asked=st.lists(pages, min_size=1, max_size=40), at_once=st.booleans()
+    size=st.integers(0, 500),
+    requested=st.lists(pages, min_size=1, max_size=40),
+    concurrently=st.booleans(),
 )
-def test_on_a_list_that_stands_still_every_window_is_right_and_blocks_are_read_once(
-    size: int, asked: list[tuple[int, int]], at_once: bool
+def test_while_the_list_does_not_change_every_window_is_right_and_each_block_is_fetched_once(
+    size: int, requested: list[tuple[int, int]], concurrently: bool
 ):
     async def journey() -> None:
-        bench = BookHarness(size)
-        questions = [bench.book.window(*positions(*page)) for page in asked]
-        if at_once:
-            windows = list(await asyncio.gather(*questions))
+        harness = BookHarness(size)
+        requests = [harness.book.window(*positions(*page)) for page in requested]
+        if concurrently:
+            windows = list(await asyncio.gather(*requests))
         else:
-            windows = [await question for question in questions]
-        for page, window in zip(asked, windows, strict=True):
+            windows = [await request for request in requests]
+        for page, window in zip(requested, windows, strict=True):
             start, stop = positions(*page)
-            assert numbers(window) == bench.list.numbers[start:stop]
+            assert numbers(window) == harness.list.numbers[start:stop]
             assert window.total == size
             assert not window.inconsistent
-        assert len(bench.list.calls) <= math.ceil(size / 50) + 1
-        assert len(set(bench.list.calls)) == len(bench.list.calls)
+        assert len(harness.list.calls) <= math.ceil(size / 50) + 1
+        assert len(set(harness.list.calls)) == len(harness.list.calls)
 
     asyncio.run(journey())
 
 
-shifts = st.lists(
-    st.tuples(st.sampled_from(["come", "go", "none"]), st.integers(0, 400)), max_size=60
+changes_of = st.lists(
+    st.tuples(st.sampled_from(["add", "remove", "none"]), st.integers(0, 400)), max_size=60
 )
 
 
 @settings(max_examples=200, deadline=None)
-@given(size=st.integers(0, 300), asked=st.lists(pages, min_size=1, max_size=30), shifts=shifts)
-def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
-    size: int, asked: list[tuple[int, int]], shifts: list[tuple[str, int]]
+@given(
+    size=st.integers(0, 300),
+    requested=st.lists(pages, min_size=1, max_size=30),
+    changes=changes_of,
+)
+def test_while_the_list_changes_no_order_is_duplicated_and_a_missing_one_makes_it_inconsistent(
+    size: int, requested: list[tuple[int, int]], changes: list[tuple[str, int]]
 ):
     async def journey() -> None:
-        bench = BookHarness(size)
-        pending = list(shifts)
+        harness = BookHarness(size)
+        pending = list(changes)
         largest = size
 
-        def shift() -> None:
+        def change() -> None:
             nonlocal largest
             what, where = pending.pop() if pending else ("none", 0)
-            at = min(where, len(bench.list.numbers))
-            if what == "come":
-                bench.list.numbers.insert(at, f"new{len(pending)}")
-            elif what == "go" and bench.list.numbers:
-                del bench.list.numbers[at - 1]
-            largest = max(largest, len(bench.list.numbers))
+            at = min(where, len(harness.list.numbers))
+            if what == "add":
+                harness.list.numbers.insert(at, f"new{len(pending)}")
+            elif what == "remove" and harness.list.numbers:
+                del harness.list.numbers[at - 1]
+            largest = max(largest, len(harness.list.numbers))
 
-        bench.list.before_answer = shift
-        for page in asked:
-            window = await bench.book.window(*positions(*page))
+        harness.list.before_response = change
+        for page in requested:
+            window = await harness.book.window(*positions(*page))
             found = numbers(window)
             assert len(set(found)) == len(found)
-            totals = {served.entry.value.total for served in window.lookups}
+            totals = {lookup.entry.value.total for lookup in window.lookups}
             if not window.inconsistent:
                 assert len(totals) == 1
                 assert len(found) == max(0, min(page[1], window.total - (page[0] - 1) * page[1]))
         await settle()
-        assert len(bench.list.calls) <= 2 * (math.ceil(largest / 50) + 1)
+        assert len(harness.list.calls) <= 2 * (math.ceil(largest / 50) + 1)
 
     asyncio.run(journey())
 
 
-async def test_a_cold_start_asks_for_block_0_first_and_the_others_wait_for_it():
-    bench = BookHarness(500)
+async def test_on_a_cold_start_block_0_is_fetched_first_and_the_others_wait_for_it():
+    harness = BookHarness(500)
     gate = asyncio.Event()
-    fetch = bench.list.fetch
+    started: list[int] = []
 
-    async def held_back(index: int) -> Block:
+    async def gated(index: int) -> Block:
+        started.append(index)
         await gate.wait()
-        return await fetch(index)
+        return await harness.list.fetch(index)
 
-    bench.book._fetch = held_back
-    asking = [asyncio.ensure_future(bench.book.window(at, at + 10)) for at in range(0, 500, 10)]
+    harness.fetch = gated
+    requests = [asyncio.ensure_future(harness.book.window(at, at + 10)) for at in range(0, 500, 10)]
     await settle()
-    assert len(bench.book._blocks._flights) == 1
+    assert started == [0]
     gate.set()
-    await asyncio.gather(*asking)
-    assert sorted(bench.list.calls) == list(range(10))
+    await asyncio.gather(*requests)
+    assert sorted(harness.list.calls) == list(range(10))
 
 
-async def test_a_window_past_the_end_costs_nothing_while_the_total_is_fresh():
-    bench = BookHarness(120)
-    await bench.book.window(100, 110)
-    calls = list(bench.list.calls)
-    window = await bench.book.window(49_999_950, 50_000_000)
+async def test_a_window_past_the_end_costs_no_call_while_the_total_is_fresh():
+    harness = BookHarness(120)
+    await harness.book.window(100, 110)
+    calls = list(harness.list.calls)
+    window = await harness.book.window(49_999_950, 50_000_000)
     assert (numbers(window), window.total) == ([], 120)
-    assert bench.list.calls == calls
-    assert [served.outcome for served in window.lookups] == [Outcome.HIT]
+    assert harness.list.calls == calls
+    assert [lookup.outcome for lookup in window.lookups] == [Outcome.HIT]
 
 
-async def test_a_window_past_the_end_ages_with_the_answer_that_told_the_total():
-    bench = BookHarness(20)
-    await bench.book.window(0, 10)
-    await bench.clock.advance(TTL)
-    window = await bench.book.window(1000, 1010)
+async def test_a_window_past_the_end_ages_with_the_block_that_stated_the_total():
+    harness = BookHarness(20)
+    await harness.book.window(0, 10)
+    await harness.clock.advance(TTL)
+    window = await harness.book.window(1000, 1010)
     assert window.lookups[0].freshness is Freshness.STALE
     await settle()
-    assert bench.list.calls == [0, 0]
+    assert harness.list.calls == [0, 0]
 
 
-async def test_a_total_that_is_gone_is_no_total():
-    bench = BookHarness(20)
-    assert bench.book.total is None
-    await bench.book.window(0, 10)
-    assert bench.book.total == 20
-    await bench.clock.advance(1360)
-    assert bench.book.total is None
+async def test_an_expired_total_is_no_total():
+    harness = BookHarness(20)
+    assert harness.book.total is None
+    await harness.book.window(0, 10)
+    assert harness.book.total == 20
+    await harness.clock.advance(1360)
+    assert harness.book.total is None
 
 
-async def test_a_list_that_grew_while_it_was_read_is_read_to_its_new_end():
-    bench = BookHarness(50)
-    await bench.book.window(0, 10)
-    bench.list.numbers.append("one more")
-    await bench.clock.advance(360)
-    window = await bench.book.window(40, 60)
-    assert numbers(window) == bench.list.numbers[40:60]
+async def test_a_list_that_grew_is_fetched_to_its_new_end():
+    harness = BookHarness(50)
+    await harness.book.window(0, 10)
+    harness.list.numbers.append("one more")
+    await harness.clock.advance(360)
+    window = await harness.book.window(40, 60)
+    assert numbers(window) == harness.list.numbers[40:60]
     assert not window.inconsistent
 
 
-async def test_neighbours_that_disagree_are_read_again_and_agree():
-    bench = BookHarness(100)
-    await bench.book.window(0, 50)
-    bench.list.numbers.insert(0, "newest")
-    window = await bench.book.window(40, 60)
-    assert numbers(window) == bench.list.numbers[40:60]
+async def test_adjacent_blocks_with_different_totals_are_fetched_again():
+    harness = BookHarness(100)
+    await harness.book.window(0, 50)
+    harness.list.numbers.insert(0, "newest")
+    window = await harness.book.window(40, 60)
+    assert numbers(window) == harness.list.numbers[40:60]
     assert window.total == 101
     assert not window.inconsistent
-    assert bench.list.calls == [0, 1, 0]
+    assert harness.list.calls == [0, 1, 0]
 
 
-async def test_neighbours_that_share_a_number_are_read_again_and_agree():
-    bench = BookHarness(100)
-    await bench.book.window(0, 50)
-    bench.list.numbers.insert(0, "newest")
-    bench.list.numbers.pop()
-    window = await bench.book.window(40, 60)
-    assert numbers(window) == bench.list.numbers[40:60]
+async def test_adjacent_blocks_that_share_an_order_are_fetched_again():
+    harness = BookHarness(100)
+    await harness.book.window(0, 50)
+    harness.list.numbers.insert(0, "newest")
+    harness.list.numbers.pop()
+    window = await harness.book.window(40, 60)
+    assert numbers(window) == harness.list.numbers[40:60]
     assert not window.inconsistent
 
 
-async def test_neighbours_that_cannot_be_read_again_say_so_and_show_each_order_once():
-    bench = BookHarness(100)
-    await bench.book.window(0, 50)
-    bench.list.numbers.insert(0, "newest")
-    await bench.book.window(60, 70)
-    bench.list.down = True
-    window = await bench.book.window(40, 60)
+async def test_a_window_of_outdated_blocks_is_inconsistent_if_they_cannot_be_fetched_again():
+    harness = BookHarness(100)
+    await harness.book.window(0, 50)
+    harness.list.numbers.insert(0, "newest")
+    await harness.book.window(60, 70)
+    harness.list.down = True
+    window = await harness.book.window(40, 60)
     assert window.inconsistent
     assert window.total == 101
     found = numbers(window)
     assert len(set(found)) == len(found) == 19
-    assert Outcome.STALE_IF_ERROR in [served.outcome for served in window.lookups]
+    assert Outcome.STALE_IF_ERROR in [lookup.outcome for lookup in window.lookups]
 
 
-async def test_a_window_of_held_blocks_that_disagree_asks_nobody_if_only_held_ones_are_wanted():
-    bench = BookHarness(100)
-    await bench.book.window(0, 50)
-    bench.list.numbers.insert(0, "newest")
-    await bench.book.window(60, 70)
-    calls = len(bench.list.calls)
-    window = await bench.book.window(40, 60, CacheDirective.ONLY_IF_CACHED)
+async def test_with_only_if_cached_outdated_blocks_are_not_fetched_again():
+    harness = BookHarness(100)
+    await harness.book.window(0, 50)
+    harness.list.numbers.insert(0, "newest")
+    await harness.book.window(60, 70)
+    calls = len(harness.list.calls)
+    window = await harness.book.window(40, 60, CacheDirective.ONLY_IF_CACHED)
     assert window.inconsistent
-    assert len(bench.list.calls) == calls
+    assert len(harness.list.calls) == calls
 
 
-async def test_a_block_that_ends_where_a_later_total_goes_on_is_read_again():
-    bench = BookHarness(120)
-    await bench.book.window(100, 110)
-    bench.list.numbers += [f"late{at}" for at in range(10)]
-    await bench.book.window(60, 70)
-    window = await bench.book.window(110, 130)
-    assert numbers(window) == bench.list.numbers[110:130]
+async def test_a_last_block_that_a_later_total_extends_is_fetched_again():
+    harness = BookHarness(120)
+    await harness.book.window(100, 110)
+    harness.list.numbers += [f"late{at}" for at in range(10)]
+    await harness.book.window(60, 70)
+    window = await harness.book.window(110, 130)
+    assert numbers(window) == harness.list.numbers[110:130]
     assert window.total == 130
 
 
-async def test_only_what_is_held_is_served_where_that_is_asked():
-    bench = BookHarness(100)
+async def test_with_only_if_cached_nothing_is_fetched():
+    harness = BookHarness(100)
     with pytest.raises(NotInCache):
-        await bench.book.window(0, 10, CacheDirective.ONLY_IF_CACHED)
-    await bench.book.window(0, 10)
-    window = await bench.book.window(0, 10, CacheDirective.ONLY_IF_CACHED)
+        await harness.book.window(0, 10, CacheDirective.ONLY_IF_CACHED)
+    await harness.book.window(0, 10)
+    window = await harness.book.window(0, 10, CacheDirective.ONLY_IF_CACHED)
     assert len(window.rows) == 10
     with pytest.raises(NotInCache):
-        await bench.book.window(60, 70, CacheDirective.ONLY_IF_CACHED)
-    assert bench.list.calls == [0]
+        await harness.book.window(60, 70, CacheDirective.ONLY_IF_CACHED)
+    assert harness.list.calls == [0]
 
 
-async def test_an_order_is_found_in_the_fresh_block_that_was_asked_for_last():
-    bench = BookHarness(100)
-    await bench.book.window(0, 100)
-    assert bench.book.find_fresh("n70") is not None
-    assert bench.book.find_fresh("n170") is None
-    await bench.clock.advance(TTL)
-    assert bench.book.find_fresh("n70") is None
-    held = bench.book.find_cached("n70")
-    assert held is not None
-    assert bench.book.freshness(held[1]) is Freshness.STALE
+async def test_an_order_is_found_in_a_fresh_block_or_in_one_that_has_not_expired():
+    harness = BookHarness(100)
+    await harness.book.window(0, 100)
+    assert harness.book.find_fresh("n70") is not None
+    assert harness.book.find_fresh("n170") is None
+    await harness.clock.advance(TTL)
+    assert harness.book.find_fresh("n70") is None
+    cached = harness.book.find_cached("n70")
+    assert cached is not None
+    assert harness.book.freshness(cached[1]) is Freshness.STALE
 
 
-async def test_a_failure_with_nothing_held_is_raised():
-    bench = BookHarness(100)
-    bench.list.down = True
+async def test_a_failed_fetch_is_raised_if_nothing_is_cached():
+    harness = BookHarness(100)
+    harness.list.down = True
     with pytest.raises(UpstreamFailed):
-        await bench.book.window(0, 10)
+        await harness.book.window(0, 10)
 
 
-async def test_blocks_are_current_until_one_is_replaced_lags_or_is_stale():
-    bench = BookHarness(100)
-    window = await bench.book.window(40, 60)
-    entries = [served.entry for served in window.lookups]
-    assert bench.book.is_current(entries, 100)
-    assert not bench.book.is_current(entries, 101)
-    await bench.clock.advance(10)
-    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
-    assert not bench.book.is_current(entries, 100)
-    assert bench.book.is_current(entries[1:], 100)
-    await bench.clock.advance(50)
-    assert not bench.book.is_current(entries[1:], 100)
+async def test_blocks_are_current_until_one_is_replaced_or_stale():
+    harness = BookHarness(100)
+    window = await harness.book.window(40, 60)
+    entries = [lookup.entry for lookup in window.lookups]
+    assert harness.book.is_current(entries, 100)
+    assert not harness.book.is_current(entries, 101)
+    await harness.clock.advance(10)
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
+    assert not harness.book.is_current(entries, 100)
+    assert harness.book.is_current(entries[1:], 100)
+    await harness.clock.advance(50)
+    assert not harness.book.is_current(entries[1:], 100)
 
 
-async def test_closing_leaves_nothing_under_way():
-    bench = BookHarness(100)
-    await bench.book.window(0, 10)
-    await bench.book.close(10)
+async def test_the_book_can_be_closed():
+    harness = BookHarness(100)
+    await harness.book.window(0, 10)
+    await harness.book.close(10)
 
 
-async def test_the_total_is_that_of_the_answer_asked_for_last_not_of_the_one_that_came_last():
-    bench = BookHarness(200)
-    await bench.book.window(0, 10)
+async def test_the_total_is_that_of_the_block_requested_last_not_of_the_one_received_last():
+    harness = BookHarness(200)
+    await harness.book.window(0, 10)
     gate = asyncio.Event()
-    fetch = bench.list.fetch
 
     async def slow_block_1(index: int) -> Block:
-        block = await fetch(index)
+        block = await harness.list.fetch(index)
         if index == 1:
             await gate.wait()
         return block
 
-    bench.book._fetch = slow_block_1
-    early = asyncio.ensure_future(bench.book.window(60, 70))
+    harness.fetch = slow_block_1
+    early = asyncio.ensure_future(harness.book.window(60, 70))
     await settle()
-    bench.list.numbers.append("one more")
-    await bench.book.window(110, 120)
+    harness.list.numbers.append("one more")
+    await harness.book.window(110, 120)
     gate.set()
     await early
-    assert bench.book.total == 201
+    assert harness.book.total == 201
 
 
-def held_back(bench: BookHarness, index: int) -> asyncio.Event:
-    """From now on the answers for block `index` are made and given when the event is set."""
-    gate = asyncio.Event()
-    fetch = bench.list.fetch
-
-    async def slow(asked: int) -> Block:
-        if asked == index:
-            await gate.wait()
-        return await fetch(asked)
-
-    bench.book._fetch = slow
-    return gate
-
-
-async def test_a_list_that_grew_beyond_the_total_that_counts_is_read_to_its_end():
-    bench = BookHarness(99)
-    await bench.book.window(0, 10)
-    gate = held_back(bench, 1)
-    asked = asyncio.ensure_future(bench.book.window(90, 120))
+async def test_a_block_with_a_greater_total_than_the_current_one_is_followed_to_its_end():
+    harness = BookHarness(99)
+    await harness.book.window(0, 10)
+    gate = harness.hold_back(1)
+    request = asyncio.ensure_future(harness.book.window(90, 120))
     await settle()
-    await bench.clock.advance(5)
-    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
-    bench.list.numbers += ["late", "later"]
+    await harness.clock.advance(5)
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
+    harness.list.numbers += ["late", "later"]
     gate.set()
-    window = await asked
+    window = await request
     assert window.total == 101
-    assert numbers(window) == bench.list.numbers[90:]
+    assert numbers(window) == harness.list.numbers[90:]
     assert not window.inconsistent
 
 
-async def test_a_total_that_a_caller_was_told_counts_for_that_caller_though_it_is_gone_since():
-    bench = BookHarness(100, Lifetime(2, 0, 0))
-    gate = held_back(bench, 1)
-    asked = asyncio.ensure_future(bench.book.window(60, 70))
+async def test_a_total_that_expires_during_a_request_still_counts_for_that_request():
+    harness = BookHarness(100, Lifetime(2, 0, 0))
+    gate = harness.hold_back(1)
+    request = asyncio.ensure_future(harness.book.window(60, 70))
     await settle()
-    await bench.clock.advance(5)
+    await harness.clock.advance(5)
     gate.set()
-    assert numbers(await asked) == bench.list.numbers[60:70]
+    assert numbers(await request) == harness.list.numbers[60:70]
 
 
-async def test_who_could_be_served_waits_once_and_not_for_each_look():
-    bench = BookHarness(100)
-    await bench.book.window(40, 60)
-    await bench.clock.advance(1000)
-    await bench.book.window(0, 10)
-    bench.list.numbers.append("late")
-    fetch = bench.list.fetch
+async def test_max_stale_wait_bounds_all_lookups_of_a_request_together():
+    harness = BookHarness(100)
+    await harness.book.window(40, 60)
+    await harness.clock.advance(1000)
+    await harness.book.window(0, 10)
+    harness.list.numbers.append("late")
 
     async def slow(index: int) -> Block:
-        await bench.clock.sleep(1.5)
-        return await fetch(index)
+        await harness.clock.sleep(1.5)
+        return await harness.list.fetch(index)
 
-    bench.book._fetch = slow
-    asked = asyncio.ensure_future(bench.book.window(40, 60))
-    await bench.clock.advance(1.75)
-    assert not asked.done()
-    await bench.clock.advance(0.25)
-    assert asked.done()
-    window = await asked
+    harness.fetch = slow
+    request = asyncio.ensure_future(harness.book.window(40, 60))
+    await harness.clock.advance(1.75)
+    assert not request.done()
+    await harness.clock.advance(0.25)
+    assert request.done()
+    window = await request
     assert window.inconsistent
     assert window.total == 101
 
 
-async def test_a_list_that_shrank_meanwhile_is_not_promised_longer_though_its_total_is_gone():
-    bench = BookHarness(100, Lifetime(2, 0, 0))
-    fetch = bench.list.fetch
+async def test_a_list_that_shrinks_during_a_request_has_its_newest_total_although_that_expired():
+    harness = BookHarness(100, Lifetime(2, 0, 0))
 
     async def changing(index: int) -> Block:
-        if index == 1 and not bench.list.calls.count(1):
-            bench.list.numbers.append("late")
+        if index == 1 and not harness.list.calls.count(1):
+            harness.list.numbers.append("late")
         if index == 2:
-            bench.list.numbers.pop()
-            await bench.clock.sleep(5)
-        return await fetch(index)
+            harness.list.numbers.pop()
+            await harness.clock.sleep(5)
+        return await harness.list.fetch(index)
 
-    bench.book._fetch = changing
-    asked = asyncio.ensure_future(bench.book.window(80, 120))
-    await bench.clock.advance(5)
-    window = await asked
+    harness.fetch = changing
+    request = asyncio.ensure_future(harness.book.window(80, 120))
+    await harness.clock.advance(5)
+    window = await request
     assert window.total == 100
-    assert numbers(window) == bench.list.numbers[80:]
+    assert numbers(window) == harness.list.numbers[80:]
     assert not window.inconsistent
 
 
-def test_of_two_rows_with_one_number_the_first_is_the_order():
+def test_of_two_rows_with_one_order_number_the_first_is_found():
     first, second = row("n1"), row("n1")
     block = Block(0, (first, second, row("n2")), 3, "", None, sandbox=False)
     assert block.by_order_no["n1"] is first
     assert set(block.by_order_no) == {"n1", "n2"}
 
 
-async def test_a_large_list_is_fresh_for_as_long_as_reading_it_takes_at_the_sweep_rate():
-    bench = BookHarness(500, refresh_rate=0.1)
-    assert bench.book.ttl == TTL
-    await bench.book.window(0, 10)
-    assert bench.book.ttl == 100
-    await bench.clock.advance(99)
-    await bench.book.window(0, 10)
-    assert len(bench.list.calls) == 1
-    del bench.list.numbers[100:]
-    await bench.clock.advance(1)
-    await bench.book.window(0, 10)  # stale: refreshed behind
+async def test_the_ttl_of_a_large_list_is_its_block_count_divided_by_the_refresh_rate():
+    harness = BookHarness(500, refresh_rate=0.1)
+    assert harness.book.ttl == TTL
+    await harness.book.window(0, 10)
+    assert harness.book.ttl == 100
+    await harness.clock.advance(99)
+    await harness.book.window(0, 10)
+    assert len(harness.list.calls) == 1
+    del harness.list.numbers[100:]
+    await harness.clock.advance(1)
+    await harness.book.window(0, 10)  # stale: refreshed in the background
     await settle()
-    assert bench.book.ttl == TTL
+    assert harness.book.ttl == TTL
 
 
-async def test_what_is_not_held_is_not_kept_fresh():
-    bench = BookHarness(5000, refresh_rate=0.1, max_orders=1000)
-    await bench.book.window(0, 10)
-    assert bench.book.ttl == 200
+async def test_orders_beyond_max_orders_do_not_extend_the_ttl():
+    harness = BookHarness(5000, refresh_rate=0.1, max_orders=1000)
+    await harness.book.window(0, 10)
+    assert harness.book.ttl == 200

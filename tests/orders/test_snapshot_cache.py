@@ -1,9 +1,9 @@
-"""The whole list: read once for all, served as long as it may be, never a part of it."""
+"""The snapshot cache: one load for all callers, served as long as it may be, never incomplete."""
 
 import asyncio
 import gc
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -15,16 +15,22 @@ from app.cache.grace_cache import NotInCache, Outcome, WaitTimeout
 from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.snapshot import Snapshot
-from app.orders.snapshot_cache import CollectionLoading, SnapshotCache
-from app.orders.snapshot_loader import CollectionTooLarge, SnapshotLoader
-from app.single_flight import current_flight
+from app.orders.snapshot_cache import ListLoading, SnapshotCache
+from app.orders.snapshot_loader import ListTooLarge, LoadLimits
+from app.single_flight import Flight, current_flight
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import LIFETIME, TTL, BookHarness
 from tests.support.clock import settle
 
 
-class ListBench(BookHarness):
-    """A book bench with the whole list over it, whose answers a test can hold back."""
+class SnapshotHarness(BookHarness):
+    """A book with a snapshot cache, whose fetches end only while the gate is open.
+
+    Attributes:
+        running: the fetches that run now.
+        max_running: the most that ran at once.
+        flights: for each block the flight of its last fetch.
+    """
 
     def __init__(
         self,
@@ -37,493 +43,489 @@ class ListBench(BookHarness):
         super().__init__(size, lifetime)
         self.gate = asyncio.Event()
         self.gate.set()
-        self.at_once = 0
-        self.most_at_once = 0
-        self.has_waiters: dict[int, Callable[[], bool]] = {}
-        fetch = self.list.fetch
-
-        async def held_back(index: int) -> Block:
-            self.at_once += 1
-            self.note(index)
-            self.most_at_once = max(self.most_at_once, self.at_once)
-            try:
-                block = await fetch(index)
-                await asyncio.sleep(0)
-                await self.gate.wait()
-            finally:
-                self.at_once -= 1
-            return block
-
-        self.book._fetch = held_back
-        self.collection = SnapshotCache(
+        self.running = 0
+        self.max_running = 0
+        self.flights: dict[int, Flight[Any]] = {}
+        self.fetch = self._gated
+        self.snapshots = SnapshotCache(
             self.book,
             self.clock,
-            lambda: SnapshotLoader(
-                self.book,
-                self.clock,
-                concurrency=8,
-                max_orders=max_orders,
-                max_bytes=max_bytes,
-            ),
+            LoadLimits(concurrency=8, max_orders=max_orders, max_bytes=max_bytes),
             deadline=8,
             max_stale_wait=2,
         )
 
-    def note(self, index: int) -> None:
-        flight = current_flight()
-        assert flight is not None
-        self.has_waiters[index] = flight.has_waiters
+    async def snapshot(self) -> Snapshot:
+        return (await self.snapshots.get()).snapshot
 
-    async def whole(self) -> Snapshot:
-        return (await self.collection.get())[0]
+    def has_waiters(self, index: int) -> bool:
+        """Return whether anybody waits for the last fetch of block `index`."""
+        return self.flights[index].has_waiters()
 
     def hold_back(self, index: int) -> asyncio.Event:
-        """From now on block `index` is asked for when the event is set."""
-        gate = asyncio.Event()
-        fetch = self.book._fetch
+        gate = super().hold_back(index)
+        gated = self.fetch
 
-        async def held_back(asked: int) -> Block:
-            self.note(asked)
-            if asked == index:
-                await gate.wait()
-            return await fetch(asked)
+        async def recorded(fetched: int) -> Block:
+            self._record(fetched)
+            return await gated(fetched)
 
-        self.book._fetch = held_back
+        self.fetch = recorded
         return gate
 
+    async def _gated(self, index: int) -> Block:
+        self._record(index)
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
+        try:
+            block = await self.list.fetch(index)
+            await asyncio.sleep(0)
+            await self.gate.wait()
+        finally:
+            self.running -= 1
+        return block
 
-def numbers(whole: Snapshot) -> list[str]:
-    return [row.order_no for row in whole.content.rows]
+    def _record(self, index: int) -> None:
+        flight = current_flight()
+        assert flight is not None
+        self.flights[index] = flight
 
 
-async def soon(waiting: Coroutine[Any, Any, Any]) -> "asyncio.Future[Any]":
-    asking = asyncio.ensure_future(waiting)
+def numbers(snapshot: Snapshot) -> list[str]:
+    return [row.order_no for row in snapshot.content.rows]
+
+
+async def started(request: Coroutine[Any, Any, Any]) -> "asyncio.Future[Any]":
+    """Return the request as a task that has run until it waits."""
+    task = asyncio.ensure_future(request)
     await settle()
-    return asking
+    return task
 
 
-async def test_all_who_ask_at_once_share_one_reading_a_few_blocks_at_a_time():
-    bench = ListBench(500)
-    wholes = await asyncio.gather(*(bench.collection.get() for _ in range(50)))
-    assert sorted(bench.list.calls) == list(range(10))
-    assert bench.most_at_once == 8
-    assert {id(whole) for whole, _ in wholes} == {id(wholes[0][0])}
-    assert numbers(wholes[0][0]) == bench.list.numbers
-    assert [served.outcome for _, served in wholes].count(Outcome.MISS) == 1
-    again, served = await bench.collection.get()
-    assert (again, served.outcome) == (wholes[0][0], Outcome.HIT)
+async def test_concurrent_requests_share_one_load_of_a_few_blocks_at_a_time():
+    harness = SnapshotHarness(500)
+    results = await asyncio.gather(*(harness.snapshots.get() for _ in range(50)))
+    assert sorted(harness.list.calls) == list(range(10))
+    assert harness.max_running == 8
+    assert {id(snapshot) for snapshot, _ in results} == {id(results[0][0])}
+    assert numbers(results[0][0]) == harness.list.numbers
+    assert [lookup.outcome for _, lookup in results].count(Outcome.MISS) == 1
+    again, lookup = await harness.snapshots.get()
+    assert (again, lookup.outcome) == (results[0][0], Outcome.HIT)
 
 
-async def test_a_full_collection_walks_the_blocks_that_are_held_and_not_the_orders():
-    bench = ListBench(5000)
+async def test_a_full_garbage_collection_does_not_visit_the_orders():
+    harness = SnapshotHarness(5000)
     gc.collect()
     before = len(gc.get_objects())
-    whole = await bench.whole()
+    snapshot = await harness.snapshot()
     gc.collect()
-    assert len(whole.content.rows) == 5000
+    assert len(snapshot.content.rows) == 5000
     assert len(gc.get_objects()) - before < 2500
 
 
-async def test_blocks_that_pages_have_paid_for_are_not_read_again():
-    bench = ListBench(120)
+async def test_blocks_that_were_fetched_for_pages_are_not_fetched_again():
+    harness = SnapshotHarness(120)
     for start in (0, 50, 100):
-        await bench.book.window(start, start + 10)
-    whole, served = await bench.collection.get()
-    assert numbers(whole) == bench.list.numbers
-    assert served.outcome is Outcome.HIT
-    assert bench.list.calls == [0, 1, 2]
+        await harness.book.window(start, start + 10)
+    snapshot, lookup = await harness.snapshots.get()
+    assert numbers(snapshot) == harness.list.numbers
+    assert lookup.outcome is Outcome.HIT
+    assert harness.list.calls == [0, 1, 2]
 
 
-async def test_an_empty_list_is_a_list():
-    bench = ListBench(0)
-    assert numbers(await bench.whole()) == []
-    assert (await bench.collection.get())[1].outcome is Outcome.HIT
+async def test_an_empty_list_has_a_snapshot():
+    harness = SnapshotHarness(0)
+    assert numbers(await harness.snapshot()) == []
+    assert (await harness.snapshots.get())[1].outcome is Outcome.HIT
 
 
-async def test_a_stale_list_is_served_at_once_and_its_stale_blocks_are_read_again_behind():
-    bench = ListBench(150)
-    whole = await bench.whole()
-    await bench.clock.advance(TTL - 1)
-    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
-    bench.list.calls.clear()
-    await bench.clock.advance(1)
-    bench.gate.clear()
+async def test_a_stale_snapshot_is_served_while_its_stale_blocks_are_fetched_in_the_background():
+    harness = SnapshotHarness(150)
+    snapshot = await harness.snapshot()
+    await harness.clock.advance(TTL - 1)
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
+    harness.list.calls.clear()
+    await harness.clock.advance(1)
+    harness.gate.clear()
     for _ in range(3):
-        old, served = await bench.collection.get()
-        assert old is whole
-        assert (served.freshness, served.outcome) == (Freshness.STALE, Outcome.STALE_HIT)
-    bench.gate.set()
+        old, lookup = await harness.snapshots.get()
+        assert old is snapshot
+        assert (lookup.freshness, lookup.outcome) == (Freshness.STALE, Outcome.STALE_HIT)
+    harness.gate.set()
     await settle()
-    new, served = await bench.collection.get()
-    assert served.freshness is Freshness.FRESH
-    assert sorted(bench.list.calls) == [1, 2]
-    assert new.content is whole.content
+    new, lookup = await harness.snapshots.get()
+    assert lookup.freshness is Freshness.FRESH
+    assert sorted(harness.list.calls) == [1, 2]
+    assert new.content is snapshot.content
 
 
-async def test_what_was_worked_out_is_kept_by_a_refresh_that_changes_nothing_and_by_no_other():
-    bench = ListBench(150)
-    whole = await bench.whole()
-    bench.list.numbers[70] = "another"
-    await bench.clock.advance(TTL)
-    await bench.whole()
+async def test_only_a_refresh_with_changes_replaces_the_content():
+    harness = SnapshotHarness(150)
+    snapshot = await harness.snapshot()
+    harness.list.numbers[70] = "another"
+    await harness.clock.advance(TTL)
+    await harness.snapshot()
     await settle()
-    new = await bench.whole()
-    assert new.content is not whole.content
-    assert new.blocks[0].value.rows is whole.blocks[0].value.rows
-    assert numbers(new) == bench.list.numbers
+    new = await harness.snapshot()
+    assert new.content is not snapshot.content
+    assert new.blocks[0].value.rows is snapshot.blocks[0].value.rows
+    assert numbers(new) == harness.list.numbers
 
 
-async def test_a_kept_list_is_asked_for_again_and_served_if_that_fails_or_lasts():
-    bench = ListBench(60)
-    whole = await bench.whole()
-    await bench.clock.advance(TTL + 300)
-    bench.list.down = True
-    old, served = await bench.collection.get()
-    assert (old, served.freshness, served.outcome) == (
-        whole,
+async def test_an_old_snapshot_is_served_if_loading_it_again_fails_or_takes_too_long():
+    harness = SnapshotHarness(60)
+    snapshot = await harness.snapshot()
+    await harness.clock.advance(TTL + 300)
+    harness.list.down = True
+    old, lookup = await harness.snapshots.get()
+    assert (old, lookup.freshness, lookup.outcome) == (
+        snapshot,
         Freshness.STALE_IF_ERROR,
         Outcome.STALE_IF_ERROR,
     )
-    assert isinstance(served.error, UpstreamFailed)
-    calls = len(bench.list.calls)
-    old, served = await bench.collection.get()
-    assert (old, served.outcome, len(bench.list.calls)) == (whole, Outcome.STALE_HIT, calls)
-    await bench.clock.advance(10)
-    bench.list.down = False
-    bench.gate.clear()
-    asking = await soon(bench.collection.get())
-    await bench.clock.advance(2)
-    old, served = await asking
-    assert (old, served.outcome) == (whole, Outcome.STALE_IF_ERROR)
-    assert isinstance(served.error, WaitTimeout)
-    bench.gate.set()
+    assert isinstance(lookup.error, UpstreamFailed)
+    calls = len(harness.list.calls)
+    old, lookup = await harness.snapshots.get()
+    assert (old, lookup.outcome, len(harness.list.calls)) == (snapshot, Outcome.STALE_HIT, calls)
+    await harness.clock.advance(10)
+    harness.list.down = False
+    harness.gate.clear()
+    request = await started(harness.snapshots.get())
+    await harness.clock.advance(2)
+    old, lookup = await request
+    assert (old, lookup.outcome) == (snapshot, Outcome.STALE_IF_ERROR)
+    assert isinstance(lookup.error, WaitTimeout)
+    harness.gate.set()
     await settle()
-    assert (await bench.collection.get())[1].freshness is Freshness.FRESH
+    assert (await harness.snapshots.get())[1].freshness is Freshness.FRESH
 
 
-async def test_the_calls_of_a_reading_are_awaited_while_anybody_waits_for_the_list():
-    bench = ListBench(100)
-    bench.gate.clear()
-    first, second = [await soon(bench.collection.get()) for _ in range(2)]
-    assert bench.has_waiters[0]()
+async def test_the_fetches_of_a_load_have_waiters_while_anybody_waits_for_the_list():
+    harness = SnapshotHarness(100)
+    harness.gate.clear()
+    first, second = [await started(harness.snapshots.get()) for _ in range(2)]
+    assert harness.has_waiters(0)
     first.cancel()
     await settle()
-    assert bench.has_waiters[0]()
+    assert harness.has_waiters(0)
     second.cancel()
     await settle()
-    assert not bench.has_waiters[0]()
-    third = await soon(bench.collection.get())
-    assert bench.has_waiters[0]()
-    bench.gate.set()
+    assert not harness.has_waiters(0)
+    third = await started(harness.snapshots.get())
+    assert harness.has_waiters(0)
+    harness.gate.set()
     await third
 
 
-async def test_what_is_read_again_behind_a_list_that_is_served_is_awaited_by_nobody():
-    bench = ListBench(150)
-    await bench.whole()
-    await bench.clock.advance(TTL)
-    bench.has_waiters.clear()
-    bench.list.numbers.insert(0, "another")
-    bench.gate.clear()
-    await bench.whole()
+async def test_a_background_load_has_no_waiters():
+    harness = SnapshotHarness(150)
+    await harness.snapshot()
+    await harness.clock.advance(TTL)
+    harness.flights.clear()
+    harness.list.numbers.insert(0, "another")
+    harness.gate.clear()
+    await harness.snapshot()
     await settle()
-    assert sorted(bench.has_waiters) == [0, 1, 2]
-    assert not any(has_waiters() for has_waiters in bench.has_waiters.values())
-    page = await soon(bench.book.window(100, 110, CacheDirective.NO_CACHE))
-    assert [bench.has_waiters[index]() for index in range(3)] == [False, False, True]
-    bench.gate.set()
+    assert sorted(harness.flights) == [0, 1, 2]
+    assert not any(map(harness.has_waiters, range(3)))
+    page = await started(harness.book.window(100, 110, CacheDirective.NO_CACHE))
+    assert [harness.has_waiters(index) for index in range(3)] == [False, False, True]
+    harness.gate.set()
     await page
 
 
-async def test_a_block_that_lags_is_read_again_in_the_name_of_those_who_wait_for_the_list():
-    bench = ListBench(100)
-    later = bench.hold_back(1)
-    waiting = await soon(bench.collection.get())
-    bench.list.numbers.insert(0, "another")
-    again = bench.hold_back(0)
-    bench.has_waiters.clear()
+async def test_the_refetch_of_an_outdated_block_has_the_waiters_of_the_list():
+    harness = SnapshotHarness(100)
+    later = harness.hold_back(1)
+    waiting = await started(harness.snapshots.get())
+    harness.list.numbers.insert(0, "another")
+    again = harness.hold_back(0)
+    harness.flights.clear()
     later.set()
     await settle()
-    assert bench.has_waiters[0]()
+    assert harness.has_waiters(0)
     waiting.cancel()
     await settle()
-    assert not bench.has_waiters[0]()
+    assert not harness.has_waiters(0)
     again.set()
     await settle()
-    assert numbers(await bench.whole()) == bench.list.numbers
+    assert numbers(await harness.snapshot()) == harness.list.numbers
 
 
-async def test_a_list_that_is_gone_is_read_anew():
-    bench = ListBench(60)
-    await bench.whole()
-    await bench.clock.advance(TTL + 1300)
-    whole, served = await bench.collection.get()
-    assert (served.outcome, served.forward_reason) == (Outcome.MISS, "uri-miss")
-    assert bench.list.calls == [0, 1, 0, 1]
-    assert whole is await bench.whole()
+async def test_an_expired_snapshot_is_loaded_anew():
+    harness = SnapshotHarness(60)
+    await harness.snapshot()
+    await harness.clock.advance(TTL + 1300)
+    snapshot, lookup = await harness.snapshots.get()
+    assert (lookup.outcome, lookup.forward_reason) == (Outcome.MISS, "uri-miss")
+    assert harness.list.calls == [0, 1, 0, 1]
+    assert snapshot is await harness.snapshot()
 
 
-async def test_a_caller_whose_time_is_over_learns_how_far_it_is_and_the_reading_goes_on():
-    bench = ListBench(500)
-    await bench.book.window(0, 10)
-    bench.gate.clear()
-    asking = await soon(bench.collection.get())
-    await bench.clock.advance(8)
-    with pytest.raises(CollectionLoading) as loading:
-        await asking
+async def test_a_request_past_its_deadline_reports_progress_and_the_load_goes_on():
+    harness = SnapshotHarness(500)
+    await harness.book.window(0, 10)
+    harness.gate.clear()
+    request = await started(harness.snapshots.get())
+    await harness.clock.advance(8)
+    with pytest.raises(ListLoading) as loading:
+        await request
     assert loading.value.progress == (50, 500)
     assert loading.value.retry_after == 9 * 8
-    bench.gate.set()
+    harness.gate.set()
     await settle()
-    assert (await bench.collection.get())[1].outcome is Outcome.HIT
-    assert sorted(bench.list.calls) == list(range(10))
+    assert (await harness.snapshots.get())[1].outcome is Outcome.HIT
+    assert sorted(harness.list.calls) == list(range(10))
 
 
-async def test_an_error_with_nothing_held_is_told_to_all_and_not_asked_for_again_at_once():
-    bench = ListBench(500)
-    await bench.book.window(0, 10)
-    bench.list.down = True
+async def test_a_failed_load_is_not_repeated_before_its_backoff_ends():
+    harness = SnapshotHarness(500)
+    await harness.book.window(0, 10)
+    harness.list.down = True
     for _ in range(5):
         with pytest.raises(UpstreamFailed):
-            await bench.whole()
-    assert len(bench.list.calls) == 1 + 8
-    bench.list.down = False
-    await bench.clock.advance(1)
-    assert numbers(await bench.whole()) == bench.list.numbers
-    assert len(bench.list.calls) == 1 + 8 + 9
+            await harness.snapshot()
+    assert len(harness.list.calls) == 1 + 8
+    harness.list.down = False
+    await harness.clock.advance(1)
+    assert numbers(await harness.snapshot()) == harness.list.numbers
+    assert len(harness.list.calls) == 1 + 8 + 9
 
 
-async def test_more_orders_than_may_be_held_are_refused_before_they_are_read():
-    bench = ListBench(500, max_orders=499)
+async def test_a_list_beyond_the_limits_is_refused_before_it_is_loaded():
+    harness = SnapshotHarness(500, max_orders=499)
     for _ in range(2):
-        with pytest.raises(CollectionTooLarge):
-            await bench.whole()
-    assert bench.list.calls == [0]
-    heavy = ListBench(500, max_bytes=100_000)
-    with pytest.raises(CollectionTooLarge):
-        await heavy.whole()
+        with pytest.raises(ListTooLarge):
+            await harness.snapshot()
+    assert harness.list.calls == [0]
+    heavy = SnapshotHarness(500, max_bytes=100_000)
+    with pytest.raises(ListTooLarge):
+        await heavy.snapshot()
 
 
-async def test_only_what_is_held_is_served_where_that_is_asked_and_only_all_of_it():
-    bench = ListBench(100)
+async def test_with_only_if_cached_nothing_is_fetched_and_all_blocks_must_be_cached():
+    harness = SnapshotHarness(100)
     with pytest.raises(NotInCache):
-        await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
-    await bench.book.window(0, 10)
+        await harness.snapshots.get(CacheDirective.ONLY_IF_CACHED)
+    await harness.book.window(0, 10)
     with pytest.raises(NotInCache):
-        await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
-    await bench.book.window(60, 70)
-    whole, served = await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
-    assert (numbers(whole), served.outcome) == (bench.list.numbers, Outcome.HIT)
-    await bench.clock.advance(TTL + 300)
-    whole, served = await bench.collection.get(CacheDirective.ONLY_IF_CACHED)
-    assert served.freshness is Freshness.STALE_IF_ERROR
+        await harness.snapshots.get(CacheDirective.ONLY_IF_CACHED)
+    await harness.book.window(60, 70)
+    snapshot, lookup = await harness.snapshots.get(CacheDirective.ONLY_IF_CACHED)
+    assert (numbers(snapshot), lookup.outcome) == (harness.list.numbers, Outcome.HIT)
+    await harness.clock.advance(TTL + 300)
+    snapshot, lookup = await harness.snapshots.get(CacheDirective.ONLY_IF_CACHED)
+    assert lookup.freshness is Freshness.STALE_IF_ERROR
     await settle()
-    assert bench.list.calls == [0, 1]
+    assert harness.list.calls == [0, 1]
 
 
-async def test_held_blocks_that_are_stale_are_a_list_that_is_served_at_once():
-    bench = ListBench(100)
-    await bench.book.window(0, 10)
-    await bench.book.window(60, 70)
-    await bench.clock.advance(TTL)
-    whole, served = await bench.collection.get()
-    assert (served.freshness, served.outcome) == (Freshness.STALE, Outcome.STALE_HIT)
+async def test_stale_cached_blocks_are_served_as_a_snapshot():
+    harness = SnapshotHarness(100)
+    await harness.book.window(0, 10)
+    await harness.book.window(60, 70)
+    await harness.clock.advance(TTL)
+    snapshot, lookup = await harness.snapshots.get()
+    assert (lookup.freshness, lookup.outcome) == (Freshness.STALE, Outcome.STALE_HIT)
     await settle()
-    assert sorted(bench.list.calls) == [0, 0, 1, 1]
-    assert not whole.inconsistent
+    assert sorted(harness.list.calls) == [0, 0, 1, 1]
+    assert not snapshot.inconsistent
 
 
-async def test_a_block_that_says_something_else_is_waited_for_with_its_neighbours():
-    bench = ListBench(150)
-    await bench.whole()
-    await bench.clock.advance(10)
-    bench.list.numbers.insert(0, "newest")
-    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
-    whole, served = await bench.collection.get()
-    assert numbers(whole) == bench.list.numbers
-    assert (served.freshness, served.outcome) == (Freshness.FRESH, Outcome.MISS)
-    assert not whole.inconsistent
+async def test_after_a_block_has_changed_a_request_waits_for_the_others():
+    harness = SnapshotHarness(150)
+    await harness.snapshot()
+    await harness.clock.advance(10)
+    harness.list.numbers.insert(0, "newest")
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
+    snapshot, lookup = await harness.snapshots.get()
+    assert numbers(snapshot) == harness.list.numbers
+    assert (lookup.freshness, lookup.outcome) == (Freshness.FRESH, Outcome.MISS)
+    assert not snapshot.inconsistent
 
 
-async def test_a_list_whose_blocks_disagree_is_served_as_it_was_where_they_cannot_be_read():
-    bench = ListBench(150)
-    whole = await bench.whole()
-    await bench.clock.advance(10)
-    bench.list.numbers.insert(0, "newest")
-    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
-    bench.gate.clear()
-    asking = await soon(bench.collection.get())
-    await bench.clock.advance(2)
-    old, served = await asking
-    assert (old, served.freshness, served.outcome) == (
-        whole,
+async def test_after_a_block_has_changed_the_old_snapshot_is_served_if_the_others_take_too_long():
+    harness = SnapshotHarness(150)
+    snapshot = await harness.snapshot()
+    await harness.clock.advance(10)
+    harness.list.numbers.insert(0, "newest")
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
+    harness.gate.clear()
+    request = await started(harness.snapshots.get())
+    await harness.clock.advance(2)
+    old, lookup = await request
+    assert (old, lookup.freshness, lookup.outcome) == (
+        snapshot,
         Freshness.STALE,
         Outcome.STALE_IF_ERROR,
     )
-    bench.gate.set()
+    harness.gate.set()
     await settle()
 
 
-async def test_a_list_that_shifts_again_and_again_says_so_and_is_left_in_peace_for_a_moment():
-    bench = ListBench(150)
-    bench.list.before_answer = lambda: bench.list.numbers.insert(0, f"x{len(bench.list.calls)}")
-    whole, served = await bench.collection.get()
-    assert whole.inconsistent
-    assert served.freshness is Freshness.STALE
-    found = numbers(whole)
+async def test_a_list_that_keeps_changing_is_inconsistent_and_not_loaded_again_at_once():
+    harness = SnapshotHarness(150)
+    harness.list.before_response = lambda: harness.list.numbers.insert(
+        0, f"x{len(harness.list.calls)}"
+    )
+    snapshot, lookup = await harness.snapshots.get()
+    assert snapshot.inconsistent
+    assert lookup.freshness is Freshness.STALE
+    found = numbers(snapshot)
     assert len(set(found)) == len(found)
-    calls = len(bench.list.calls)
-    again, served = await bench.collection.get()
-    assert (again, served.outcome, len(bench.list.calls)) == (whole, Outcome.STALE_HIT, calls)
-    bench.list.before_answer = lambda: None
-    await bench.clock.advance(TTL)
-    await bench.whole()
+    calls = len(harness.list.calls)
+    again, lookup = await harness.snapshots.get()
+    assert (again, lookup.outcome, len(harness.list.calls)) == (snapshot, Outcome.STALE_HIT, calls)
+    harness.list.before_response = lambda: None
+    await harness.clock.advance(TTL)
+    await harness.snapshot()
     await settle()
-    assert not (await bench.whole()).inconsistent
+    assert not (await harness.snapshot()).inconsistent
 
 
-async def test_a_shorter_list_is_read_to_its_new_end():
-    bench = ListBench(120)
-    await bench.whole()
-    await bench.clock.advance(TTL + 300)
-    del bench.list.numbers[60:]
-    whole = await bench.whole()
-    assert numbers(whole) == bench.list.numbers
-    assert len(whole.blocks) == 2
-    assert whole.block_at(59).index == 1
+async def test_a_list_that_shrank_is_loaded_to_its_new_end():
+    harness = SnapshotHarness(120)
+    await harness.snapshot()
+    await harness.clock.advance(TTL + 300)
+    del harness.list.numbers[60:]
+    snapshot = await harness.snapshot()
+    assert numbers(snapshot) == harness.list.numbers
+    assert len(snapshot.blocks) == 2
+    assert snapshot.block_at(59).index == 1
 
 
-async def test_who_asks_while_held_blocks_are_looked_at_gets_the_same_list():
-    bench = ListBench(100)
-    await bench.book.window(0, 10)
-    await bench.book.window(60, 70)
-    (first, _), (second, _) = await asyncio.gather(bench.collection.get(), bench.collection.get())
+async def test_concurrent_requests_get_the_same_snapshot_of_cached_blocks():
+    harness = SnapshotHarness(100)
+    await harness.book.window(0, 10)
+    await harness.book.window(60, 70)
+    (first, _), (second, _) = await asyncio.gather(harness.snapshots.get(), harness.snapshots.get())
     assert first is second
 
 
-async def test_a_block_that_a_page_brings_while_the_list_is_read_is_the_one_that_counts():
-    bench = ListBench(500)
-    await bench.book.window(0, 10)
-    bench.gate.clear()
-    asking = await soon(bench.collection.get())
-    bench.list.numbers[0] = "another"
-    await bench.clock.advance(6)
-    paging = await soon(bench.book.window(0, 10, CacheDirective.NO_CACHE))
-    bench.gate.set()
-    await paging
-    whole, _ = await asking
-    assert numbers(whole) == bench.list.numbers
+async def test_a_block_that_is_fetched_for_a_page_during_a_load_is_used():
+    harness = SnapshotHarness(500)
+    await harness.book.window(0, 10)
+    harness.gate.clear()
+    request = await started(harness.snapshots.get())
+    harness.list.numbers[0] = "another"
+    await harness.clock.advance(6)
+    page = await started(harness.book.window(0, 10, CacheDirective.NO_CACHE))
+    harness.gate.set()
+    await page
+    snapshot, _ = await request
+    assert numbers(snapshot) == harness.list.numbers
 
 
-async def test_orders_without_a_number_are_all_told_and_those_told_twice_once():
-    bench = ListBench(100)
-    bench.list.numbers[10] = bench.list.numbers[20] = ""
-    bench.list.numbers[30] = bench.list.numbers[40] = "twice"
-    found = numbers(await bench.whole())
+async def test_orders_without_a_number_are_all_included_and_duplicates_once():
+    harness = SnapshotHarness(100)
+    harness.list.numbers[10] = harness.list.numbers[20] = ""
+    harness.list.numbers[30] = harness.list.numbers[40] = "twice"
+    found = numbers(await harness.snapshot())
     assert (len(found), found.count(""), found.count("twice")) == (99, 2, 1)
 
 
-async def test_a_list_is_current_until_any_block_is_another_or_the_oldest_is_stale():
-    bench = ListBench(100)
-    whole = await bench.whole()
+async def test_a_snapshot_is_current_until_a_block_changes_or_the_oldest_is_stale():
+    harness = SnapshotHarness(100)
+    snapshot = await harness.snapshot()
 
     def is_current() -> bool:
-        return bench.collection.is_current(whole.generation, whole.oldest_block.fetched_at)
+        return harness.snapshots.is_current(snapshot.generation, snapshot.oldest_block.fetched_at)
 
     assert is_current()
-    await bench.clock.advance(10)
-    await bench.book.window(0, 10, CacheDirective.NO_CACHE)
+    await harness.clock.advance(10)
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
     assert not is_current()
-    whole = await bench.whole()
+    snapshot = await harness.snapshot()
     assert is_current()
-    await bench.clock.advance(TTL - 10)
+    await harness.clock.advance(TTL - 10)
     assert not is_current()
 
 
-async def test_a_total_that_a_block_past_the_new_end_told_counts_too():
-    bench = ListBench(150)
-    await bench.whole()
-    await bench.clock.advance(10)
-    del bench.list.numbers[:60]
-    await bench.book.window(100, 110, CacheDirective.NO_CACHE)
-    whole = await bench.whole()
-    assert numbers(whole) == bench.list.numbers
-    assert not whole.inconsistent
+async def test_a_total_from_a_block_past_the_new_end_counts():
+    harness = SnapshotHarness(150)
+    await harness.snapshot()
+    await harness.clock.advance(10)
+    del harness.list.numbers[:60]
+    await harness.book.window(100, 110, CacheDirective.NO_CACHE)
+    snapshot = await harness.snapshot()
+    assert numbers(snapshot) == harness.list.numbers
+    assert not snapshot.inconsistent
 
 
-async def test_each_row_knows_the_block_that_it_came_in():
-    bench = ListBench(120)
-    whole = await bench.whole()
-    assert [whole.block_at(at).index for at in (0, 49, 50, 99, 100, 119)] == [0, 0, 1, 1, 2, 2]
+async def test_the_block_of_each_row_is_known():
+    harness = SnapshotHarness(120)
+    snapshot = await harness.snapshot()
+    assert [snapshot.block_at(at).index for at in (0, 49, 50, 99, 100, 119)] == [0, 0, 1, 1, 2, 2]
 
 
-async def test_closing_lets_a_reading_come_to_its_end():
-    bench = ListBench(100)
-    asking = await soon(bench.collection.get())
-    await bench.collection.close(1)
-    await asking
+async def test_closing_waits_for_a_load():
+    harness = SnapshotHarness(100)
+    request = await started(harness.snapshots.get())
+    await harness.snapshots.close(1)
+    await request
 
 
-shifts = st.lists(
-    st.tuples(st.sampled_from(["come", "go", "none"]), st.integers(0, 400)), max_size=40
+changes_of = st.lists(
+    st.tuples(st.sampled_from(["add", "remove", "none"]), st.integers(0, 400)), max_size=40
 )
 
 
 @settings(max_examples=60, deadline=None)
-@given(size=st.integers(0, 300), shifts=shifts, looks=st.integers(1, 6))
-def test_on_a_list_that_shifts_no_order_comes_twice_and_none_is_lost_unsaid(
-    size: int, shifts: list[tuple[str, int]], looks: int
+@given(size=st.integers(0, 300), changes=changes_of, requests=st.integers(1, 6))
+def test_while_the_list_changes_no_order_is_duplicated_and_a_missing_one_makes_it_inconsistent(
+    size: int, changes: list[tuple[str, int]], requests: int
 ):
     async def journey() -> None:
-        bench = ListBench(size)
-        pending = list(shifts)
+        harness = SnapshotHarness(size)
+        pending = list(changes)
         largest = size
 
-        def shift() -> None:
+        def change() -> None:
             nonlocal largest
             what, where = pending.pop() if pending else ("none", 0)
-            at = min(where, len(bench.list.numbers))
-            if what == "come":
-                bench.list.numbers.insert(at, f"new{len(pending)}")
-            elif what == "go" and bench.list.numbers:
-                del bench.list.numbers[at - 1]
-            largest = max(largest, len(bench.list.numbers))
+            at = min(where, len(harness.list.numbers))
+            if what == "add":
+                harness.list.numbers.insert(at, f"new{len(pending)}")
+            elif what == "remove" and harness.list.numbers:
+                del harness.list.numbers[at - 1]
+            largest = max(largest, len(harness.list.numbers))
 
-        bench.list.before_answer = shift
-        for _ in range(looks):
-            whole = await bench.whole()
-            found = numbers(whole)
+        harness.list.before_response = change
+        for _ in range(requests):
+            snapshot = await harness.snapshot()
+            found = numbers(snapshot)
             assert len(set(found)) == len(found)
-            if not whole.inconsistent:
-                assert {entry.value.total for entry in whole.blocks} == {len(found)}
+            if not snapshot.inconsistent:
+                assert {entry.value.total for entry in snapshot.blocks} == {len(found)}
         await settle()
-        assert len(bench.list.calls) <= 2 * (math.ceil(largest / 50) + 1)
+        assert len(harness.list.calls) <= 2 * (math.ceil(largest / 50) + 1)
 
     asyncio.run(journey())
 
 
-async def test_a_list_that_takes_longer_to_read_than_it_lives_is_whole_all_the_same():
-    bench = ListBench(100, Lifetime(2, 0, 0))
-    gate = bench.hold_back(1)
-    asking = await soon(bench.collection.get())
-    await bench.clock.advance(5)
+async def test_a_list_that_expires_during_its_load_is_complete_all_the_same():
+    harness = SnapshotHarness(100, Lifetime(2, 0, 0))
+    gate = harness.hold_back(1)
+    request = await started(harness.snapshots.get())
+    await harness.clock.advance(5)
     gate.set()
-    whole, served = await asking
-    assert numbers(whole) == bench.list.numbers
-    assert not whole.inconsistent
-    assert served.freshness is Freshness.STALE_IF_ERROR
+    snapshot, lookup = await request
+    assert numbers(snapshot) == harness.list.numbers
+    assert not snapshot.inconsistent
+    assert lookup.freshness is Freshness.STALE_IF_ERROR
 
 
-async def test_who_comes_when_the_blocks_only_have_to_agree_has_something_held():
-    bench = ListBench(100)
-    await bench.book.window(0, 10)
-    bench.list.numbers.insert(0, "newest")
-    await bench.book.window(60, 70)
-    gate = bench.hold_back(0)
-    first = await soon(bench.whole())
-    second = await soon(bench.collection.get())
+async def test_while_only_outdated_blocks_are_fetched_again_the_cached_blocks_are_served():
+    harness = SnapshotHarness(100)
+    await harness.book.window(0, 10)
+    harness.list.numbers.insert(0, "newest")
+    await harness.book.window(60, 70)
+    gate = harness.hold_back(0)
+    first = await started(harness.snapshot())
+    second = await started(harness.snapshots.get())
     assert second.done()
     assert (await second)[0].inconsistent
     assert not first.done()
     gate.set()
-    assert numbers(await first) == bench.list.numbers
+    assert numbers(await first) == harness.list.numbers

@@ -1,4 +1,4 @@
-"""Each question is reshaped at once, and what is new in its answer is noted."""
+"""What cannot be parsed in an upstream response is reported as drift."""
 
 from zoneinfo import ZoneInfo
 
@@ -10,10 +10,10 @@ from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of, success, wire_order, wire_payment
 
 
-async def test_what_cannot_be_read_of_any_answer_is_counted():
+async def test_unparsed_values_of_every_kind_of_response_are_counted():
     clock, upstream = ManualClock(), ScriptedUpstream()
     client = client_of(upstream, clock)
-    fetch = OrderSource(client, clock, zone=ZoneInfo("UTC"), deadline=8)
+    source = OrderSource(client, clock, zone=ZoneInfo("UTC"), deadline=8)
     odd = {
         ORDERS_PATH: {"totalCount": "1", "list": [wire_order(1) | {"status": "9"}]},
         ORDER_PATH: wire_order(1) | {"quantity": "many"},
@@ -26,9 +26,9 @@ async def test_what_cannot_be_read_of_any_answer_is_counted():
 
     upstream.answer_with(script)
     for _ in range(2):
-        await fetch.block(0)
-        await fetch.order("1")
-        await fetch.payment("1")
+        await source.fetch_block(0)
+        await source.fetch_order("1")
+        await source.fetch_payment("1")
     assert [(str(kind), count) for kind, count in client.drift.counts] == [
         ("unknown value (order): status", 2),
         ("unparsed value (order): quantity", 2),

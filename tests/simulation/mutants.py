@@ -195,39 +195,39 @@ class FailedFlightsStay(Cache):
 
 class NoProbe(OrderBook):
     @staticmethod
-    def _wanted(start: int, stop: int, telling: Entry[Block] | None) -> list[int]:
-        if telling is None:
+    def _needed_blocks(start: int, stop: int, total_entry: Entry[Block] | None) -> list[int]:
+        if total_entry is None:
             return list(blocks_for_range(start, stop, 10**6))
-        return OrderBook._wanted(start, stop, telling)
+        return OrderBook._needed_blocks(start, stop, total_entry)
 
 
 class LastComeTells(OrderBook):
     def _on_block_stored(self, _index: int, entry: Entry[Block]) -> None:
-        self._telling = entry
+        self._total_entry = entry
 
 
 class TrustsNeighbours(OrderBook):
     @staticmethod
-    def _lagging(*_: Any) -> list[int]:
+    def _outdated(*_: Any) -> list[int]:
         return []
 
 
 class LooksAtTotalsOnly(OrderBook):
     @staticmethod
-    def _lagging(basis: Sequence[Lookup[Block]], *named: Any) -> list[int]:
+    def _outdated(basis: Sequence[Lookup[Block]], *named: Any) -> list[int]:
         total = basis[0].entry.value.total
         if all(served.entry.value.total == total for served in basis):
             return []
-        return OrderBook._lagging(basis, *named)
+        return OrderBook._outdated(basis, *named)
 
 
 class StopsAtTheTotalThatCounts(OrderBook):
     @staticmethod
-    def _lagging(
-        basis: Sequence[Lookup[Block]], start: int, stop: int, telling: Entry[Block] | None
+    def _outdated(
+        basis: Sequence[Lookup[Block]], start: int, stop: int, total_entry: Entry[Block] | None
     ) -> list[int]:
-        found = OrderBook._lagging(basis, start, stop, telling)
-        shorter = telling and basis[-1].entry.value.total > telling.value.total
+        found = OrderBook._outdated(basis, start, stop, total_entry)
+        shorter = total_entry and basis[-1].entry.value.total > total_entry.value.total
         return [] if len(basis) == 1 and shorter else found
 
 
@@ -246,8 +246,10 @@ class CriesShift(OrderBook):
 
 
 class ShowsTwice(OrderBook):
-    def _cut(self, start: int, stop: int, basis: Any, *, inconsistent: bool = False) -> Window:
-        window = super()._cut(start, stop, basis, inconsistent=inconsistent)
+    def _make_window(
+        self, start: int, stop: int, basis: Any, *, inconsistent: bool = False
+    ) -> Window:
+        window = super()._make_window(start, stop, basis, inconsistent=inconsistent)
         rows = tuple(
             row for served in basis for row in slice_rows(start, stop, [served.entry.value])
         )
@@ -255,8 +257,10 @@ class ShowsTwice(OrderBook):
 
 
 class OldestTotal(OrderBook):
-    def _cut(self, start: int, stop: int, basis: Any, *, inconsistent: bool = False) -> Window:
-        window = super()._cut(start, stop, basis, inconsistent=inconsistent)
+    def _make_window(
+        self, start: int, stop: int, basis: Any, *, inconsistent: bool = False
+    ) -> Window:
+        window = super()._make_window(start, stop, basis, inconsistent=inconsistent)
         oldest = min(basis, key=lambda served: served.entry.sequence)
         return replace(window, total=oldest.entry.value.total)
 
@@ -270,7 +274,7 @@ class NoDeadline(OrderBook):
 
 
 class ReadsWhateverComes(SnapshotLoader):
-    async def _lagging(self, *_: Any) -> list[int]:
+    async def _outdated(self, *_: Any) -> list[int]:
         return []
 
 
@@ -283,8 +287,8 @@ class ReadsBehindThoseWhoWait(SnapshotLoader):
 
 
 class KeepsAGoneList(SnapshotCache):
-    def _judge(self, whole: Snapshot) -> Freshness:
-        found = super()._judge(whole)
+    def _freshness(self, snapshot: Snapshot) -> Freshness:
+        found = super()._freshness(snapshot)
         return Freshness.STALE_IF_ERROR if found is Freshness.EXPIRED else found
 
 

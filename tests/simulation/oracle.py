@@ -16,7 +16,7 @@ from app.cache.grace_cache import Entry, NotInCache, WaitTimeout
 from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.mapping import Row
-from app.orders.snapshot_cache import CollectionLoading
+from app.orders.snapshot_cache import ListLoading
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamUnavailable
 from tests.simulation.loop import START
 from tests.simulation.plan import Caller, Plan
@@ -421,7 +421,7 @@ class Oracle:
             if visit.caller.ask is not CacheDirective.ONLY_IF_CACHED or whole:
                 self.broken("only-if-cached serves what is held", "but there was an error")
             return
-        if isinstance(error, (WaitTimeout, CollectionLoading)):
+        if isinstance(error, (WaitTimeout, ListLoading)):
             if self.time() < visit.came + self.plan.config.deadline:
                 self.broken("who waits is waited with", "gave up before the deadline")
         elif not isinstance(error, UpstreamError):

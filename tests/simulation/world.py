@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -22,7 +21,7 @@ from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
 from app.orders.snapshot_cache import SnapshotCache
-from app.orders.snapshot_loader import SnapshotLoader
+from app.orders.snapshot_loader import LoadLimits, SnapshotLoader
 from app.single_flight import current_flight
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
@@ -118,10 +117,11 @@ class _World:
         self._collection = parts.collection(
             self._book,
             self._clock,
-            partial(self._reading, parts),
+            LoadLimits(concurrency=2, max_orders=100_000, max_bytes=10**9),
             deadline=plan.config.deadline,
             max_stale_wait=plan.config.wait,
             backoff=parts.backoff,
+            make_loader=parts.reading,
         )
         self._callers: list[asyncio.Task[None]] = []
         self._prepared: dict[tuple[int, int], Answer] = {}
@@ -156,11 +156,6 @@ class _World:
             state=lambda: self._upstream.configured,
             read=lambda: _key(self._upstream.configured),
             deadline=self._plan.config.deadline,
-        )
-
-    def _reading(self, parts: Parts) -> SnapshotLoader:
-        return parts.reading(
-            self._book, self._clock, concurrency=2, max_orders=100_000, max_bytes=10**9
         )
 
     def _make_cache(self, parts: Parts) -> GraceCache[int, Block]:

@@ -1,6 +1,7 @@
-"""An order book over a plain list that a test may change between two fetches."""
+"""An order book over a list that a test may change between two fetches."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from app.cache.freshness import Lifetime
@@ -16,24 +17,31 @@ TTL = 60.0
 LIFETIME = Lifetime(TTL, 300, 1300)
 
 
-def row(number: str, **known: Any) -> Row:
-    """A row that is told by its number, and by what else is known of it."""
-    return Row(number, b'{"order_no":"%s"}' % number.encode(), (), has_amount=False, **known)
+def row(number: str, **values: Any) -> Row:
+    """Return a row with that order number and the given values."""
+    return Row(number, b'{"order_no":"%s"}' % number.encode(), (), has_amount=False, **values)
 
 
-class PlainList:
-    """The upstream's list as it is now, and the calls that it cost."""
+class UpstreamList:
+    """The upstream's list as it is now, and the blocks that have been fetched from it.
+
+    Attributes:
+        numbers: the order numbers.
+        calls: the indexes of the fetched blocks.
+        down: whether every fetch fails.
+        before_response: called in each fetch before the list is read.
+    """
 
     def __init__(self, size: int) -> None:
         self.numbers = [f"n{at}" for at in range(size)]
         self.calls: list[int] = []
         self.down = False
-        self.before_answer: Callable[[], None] = lambda: None
+        self.before_response: Callable[[], None] = lambda: None
 
     async def fetch(self, index: int) -> Block:
-        """What a list call brings."""
+        """Return a block, as a list call would."""
         self.calls.append(index)
-        self.before_answer()
+        self.before_response()
         if self.down:
             raise UpstreamFailed("down")
         start = index * BLOCK_SIZE
@@ -42,7 +50,11 @@ class PlainList:
 
 
 class BookHarness:
-    """A book, its clock and its list."""
+    """A book, its clock and its list.
+
+    Attributes:
+        fetch: fetches a block; a test may replace it.
+    """
 
     def __init__(
         self,
@@ -53,8 +65,9 @@ class BookHarness:
         max_orders: int = 100_000,
     ) -> None:
         self.clock = ManualClock()
-        self.list = PlainList(size)
-        blocks: GraceCache[int, Block] = GraceCache(
+        self.list = UpstreamList(size)
+        self.fetch: Callable[[int], Coroutine[Any, Any, Block]] = self.list.fetch
+        block_cache: GraceCache[int, Block] = GraceCache(
             lifetime,
             self.clock,
             min_age=5,
@@ -64,10 +77,26 @@ class BookHarness:
             size_of=lambda block: block.size,
         )
         self.book = OrderBook(
-            blocks,
-            self.list.fetch,
+            block_cache,
+            self._fetch,
             self.clock,
             deadline=8,
             refresh_rate=refresh_rate,
             max_orders=max_orders,
         )
+
+    async def _fetch(self, index: int) -> Block:
+        return await self.fetch(index)
+
+    def hold_back(self, index: int) -> asyncio.Event:
+        """From now on fetch block `index` only once the returned event is set."""
+        gate = asyncio.Event()
+        fetch = self.fetch
+
+        async def gated(fetched: int) -> Block:
+            if fetched == index:
+                await gate.wait()
+            return await fetch(fetched)
+
+        self.fetch = gated
+        return gate
