@@ -1,7 +1,7 @@
-"""`make fault-report`: try every fault on real processes, and print what becomes of it as a page.
+"""`make fault-report`: tries every fault on real processes and prints the results as a page.
 
-Named faults are tried alone: `python -m tests.faults late refused`. The page is also written where
-`--output` says. Exit 1 where a promise of the table was not kept.
+`python -m tests.faults slow refused` tries only these. `--output` also writes the page to a file.
+The exit code is 1 if a result differs from the table or a response was late.
 """
 
 import asyncio
@@ -9,27 +9,33 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
-from tests.faults.report import broken_promises, late_answers, page
-from tests.faults.run import in_processes
+from tests.faults.report import late_responses, mismatches, page
+from tests.faults.run import run_in_own_processes
 from tests.faults.table import ROWS
 
 
 def main() -> int:
-    """Run it."""
+    """Run the command; return its exit code."""
     parser = ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("names", nargs="*", choices=[[], *ROWS], metavar="NAME")
     parser.add_argument("--output", type=Path)
-    given = parser.parse_args()
-    seen = asyncio.run(in_processes(given.names or ROWS))
-    text = page(seen)
+    arguments = parser.parse_args()
+    observations = asyncio.run(run_in_own_processes(arguments.names or ROWS))
+    text = page(observations)
     print(text, end="")
-    if given.output:
-        given.output.write_text(text, "utf-8")
-    wrong = [f"{name}: {told}" for name in seen for told in broken_promises(name, seen[name])]
-    wrong += [f"an answer came after {late:.2f} s" for late in late_answers(seen.values())]
-    for line in wrong:
-        print(line, file=sys.stderr)
-    return 1 if wrong else 0
+    if arguments.output:
+        arguments.output.write_text(text, "utf-8")
+    failures = [
+        f"{name}: {mismatch}"
+        for name, observed in observations.items()
+        for mismatch in mismatches(name, observed)
+    ]
+    failures += [
+        f"a response took {seconds:.2f} s" for seconds in late_responses(observations.values())
+    ]
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a fault is tried: a proxy in this process, or one of its own that `serve` runs."""
+"""Where a fault is tried: a proxy in this process, or one in its own process."""
 
 import asyncio
 import contextlib
@@ -29,12 +29,12 @@ PAGE = "/v1/orders?limit=50"
 Environ = Mapping[str, str]
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For callers of loopback: to read the system's CAs for each takes longer than to ask."""
+"""For clients on loopback: loading the system's CAs for each takes longer than its requests."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a caller got, and after how many seconds."""
+class Response:
+    """What a caller got, and after how many seconds. `code` is the problem code, or empty."""
 
     status: int
     headers: httpx.Headers
@@ -43,93 +43,91 @@ class Answer:
 
     @property
     def freshness(self) -> str:
-        """Fresh, stale or kept; empty for a problem."""
+        """X-Freshness; empty for a problem."""
         return str(self.headers.get("x-freshness", ""))
 
     @property
     def cache_status(self) -> str:
-        """Ours, without the numbers."""
-        given = str(self.headers.get("cache-status", "")).removeprefix("orders-bff; ")
-        return "; ".join(part for part in given.split("; ") if part and "ttl=" not in part)
+        """The parameters of Cache-Status, without `ttl`."""
+        value = str(self.headers.get("cache-status", "")).removeprefix("orders-bff; ")
+        return "; ".join(part for part in value.split("; ") if part and "ttl=" not in part)
 
 
-class Place(Protocol):
+class Environment(Protocol):
     """A proxy on a real socket.
 
     Attributes:
-        step: seconds of its time between two looks at it.
+        poll_interval: seconds of the proxy's time between two polls of it.
     """
 
-    step: float
+    poll_interval: float
 
-    async def ask(self, path: str, request_id: str) -> Answer:
-        """One request of one caller."""
+    async def request(self, path: str, request_id: str) -> Response:
+        """Send one request."""
 
-    async def pass_time(self, seconds: float) -> None:
-        """Let the proxy's time pass."""
+    async def wait(self, seconds: float) -> None:
+        """Let `seconds` of the proxy's time pass."""
 
-    def lines(self, request_id: str) -> list[dict[str, Any]]:
-        """What the proxy logged for a request."""
+    def log_entries(self, request_id: str) -> list[dict[str, Any]]:
+        """Return what the proxy logged for a request."""
 
 
-class _Caller:
-    """A caller of the proxy at `origin`."""
-
+class _Client:
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self._client = httpx.AsyncClient(
             base_url=origin, trust_env=False, timeout=60, verify=_NO_TLS
         )
 
-    async def ask(self, path: str, request_id: str) -> Answer:
+    async def request(self, path: str, request_id: str) -> Response:
         started = time.monotonic()
         response = await self._client.get(path, headers={"X-Request-Id": request_id})
         seconds = time.monotonic() - started
-        problem = response.headers.get("content-type") == "application/problem+json"
-        code = response.json()["code"] if problem else ""
-        return Answer(response.status_code, response.headers, code, seconds)
+        is_problem = response.headers.get("content-type") == "application/problem+json"
+        code = response.json()["code"] if is_problem else ""
+        return Response(response.status_code, response.headers, code, seconds)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
 
-class WoundClock(SystemClock):
-    """The machine's clock, which a test puts ahead."""
+class OffsetClock(SystemClock):
+    """The system clock plus an offset in seconds."""
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self.offset = 0.0
 
     def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
+        return super().monotonic() + self.offset
 
     def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.ahead)
+        return super().now() + timedelta(seconds=self.offset)
 
 
-class Here(_Caller):
-    """The proxy in this process; its clock is wound."""
+class InProcess(_Client):
+    """A proxy in this process. Waiting advances its clock."""
 
-    step = 5.0
+    poll_interval = 5.0
 
-    def __init__(self, origin: str, clock: WoundClock, log: Lines) -> None:
+    def __init__(self, origin: str, clock: OffsetClock, log: Lines) -> None:
         super().__init__(origin)
         self._clock = clock
         self._log = log
 
-    async def pass_time(self, seconds: float) -> None:
-        self._clock.ahead += seconds
-        await asyncio.sleep(0.01)  # what a refresh behind asks for is asked of real sockets
+    async def wait(self, seconds: float) -> None:
+        self._clock.offset += seconds
+        await asyncio.sleep(0.01)  # background refreshes use real sockets
 
-    def lines(self, request_id: str) -> list[dict[str, Any]]:
-        return [line for line in self._log.facts() if line.get("request_id") == request_id]
+    def log_entries(self, request_id: str) -> list[dict[str, Any]]:
+        return [entry for entry in self._log.facts() if entry.get("request_id") == request_id]
 
 
 @asynccontextmanager
-async def here(environ: Environ, log: Lines) -> AsyncIterator[Here]:
-    """A proxy in this process, which logs to `log` as others may."""
-    clock = WoundClock()
+async def in_process(environ: Environ, log: Lines) -> AsyncIterator[InProcess]:
+    """Run a proxy in this process whose log entries go to the shared `log`."""
+    clock = OffsetClock()
     app = create_app(load(environ, dotenv=Path("none.env")), clock=clock, chance=lambda: 0.0)
-    # The server keeps the machine's time: nobody is idle because a test has wound the proxy's.
+    # The server has the system clock: advancing the proxy's must not end idle connections.
     server = open_server(
         app,
         host="127.0.0.1",
@@ -138,73 +136,74 @@ async def here(environ: Environ, log: Lines) -> AsyncIterator[Here]:
         shutdown=app.shutdown,
         limits=app.limits,
     )
-    # Without uvicorn's signal handlers: signals belong to the test runner.
+    # Not server.serve(), which would install signal handlers: signals belong to the test runner.
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()
     await server.on_tick(0)
-    place = Here(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", clock, log)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    environment = InProcess(f"http://127.0.0.1:{port}", clock, log)
     try:
-        yield place
+        yield environment
     finally:
-        await place.aclose()
+        await environment.aclose()
         await server.shutdown()
 
 
-class There(_Caller):
-    """The proxy as `serve` runs it; time passes as it does."""
+class OwnProcess(_Client):
+    """A proxy in its own process. Waiting takes real time."""
 
-    step = 0.25
+    poll_interval = 0.25
 
     def __init__(self, origin: str, log: Path) -> None:
         super().__init__(origin)
         self._log = log
 
-    async def pass_time(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def lines(self, request_id: str) -> list[dict[str, Any]]:
-        told = (json.loads(line) for line in self._log.read_text("utf-8").splitlines())
-        return [line for line in told if line.get("request_id") == request_id]
+    def log_entries(self, request_id: str) -> list[dict[str, Any]]:
+        entries = (json.loads(line) for line in self._log.read_text("utf-8").splitlines())
+        return [entry for entry in entries if entry.get("request_id") == request_id]
 
-    def count_lines(self, part: bytes) -> int:
-        """How many of all its lines have `part` in them."""
+    def count_log_lines(self, part: bytes) -> int:
+        """Return how many lines of the log contain `part`."""
         return sum(part in line for line in self._log.read_bytes().splitlines())
 
 
 @asynccontextmanager
-async def there(
+async def own_process(
     environ: Environ, module: tuple[str, ...] = ("app", "serve")
-) -> AsyncIterator[tuple[There, asyncio.subprocess.Process]]:
-    """A proxy in a process of its own, and that process."""
+) -> AsyncIterator[tuple[OwnProcess, asyncio.subprocess.Process]]:
+    """Run `python -m module` on a free port; yield the proxy and its process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     root = str(Path(__file__).parents[2])
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        with log.open("wb") as stream:  # noqa: ASYNC230  a file of our own, once
+        with log.open("wb") as stream:  # noqa: ASYNC230  one small file
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", *module, "--port", "0"),
                 env=clean | {"PYTHONPATH": root, "ORDERS_LOG__FORMAT": "json"} | dict(environ),
-                cwd=folder,  # no `.env` of a checkout
+                cwd=folder,  # so that no `.env` is read
                 stdout=stream,
                 stderr=asyncio.subprocess.PIPE,
             )
-        place = There(await _origin(process), log)
+        environment = OwnProcess(await _read_origin(process), log)
         try:
-            yield place, process
+            yield environment, process
         finally:
-            await place.aclose()
+            await environment.aclose()
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             await process.communicate()
 
 
-async def _origin(process: asyncio.subprocess.Process) -> str:
-    """Where it says that it is."""
+async def _read_origin(process: asyncio.subprocess.Process) -> str:
+    """Return the origin that the process prints at startup."""
     assert process.stderr is not None
-    told = b""
+    output = b""
     async for line in process.stderr:
-        told += line
+        output += line
         if b"orders-bff is at " in line:
             return line.rpartition(b" at ")[2].decode().strip().rstrip("/")
-    raise RuntimeError(told.decode())
+    raise RuntimeError(output.decode())

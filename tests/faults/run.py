@@ -1,4 +1,4 @@
-"""Every row of the table, tried at once, each on a proxy, a wire and a sandbox of its own."""
+"""Runs rows of the table concurrently, each with its own proxy, TCP proxy and sandbox."""
 
 import asyncio
 import tempfile
@@ -10,54 +10,59 @@ from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from tests.edge.asgi_harness import Lines
-from tests.faults.environments import Environ, Place, here, there
-from tests.faults.scenario import Seen, Trial, environ_of, times_of
-from tests.faults.table import ROWS, Papers
-from tests.faults.tcp_proxy import Wire
+from tests.faults.environments import Environ, Environment, in_process, own_process
+from tests.faults.scenario import Observations, Scenario, durations_for, environ_for
+from tests.faults.table import ROWS, Certificates
+from tests.faults.tcp_proxy import TcpProxy
 
-Open = Callable[[Environ], AbstractAsyncContextManager[Place]]
-
-
-async def in_this_process(log: Lines, names: Iterable[str] = ROWS) -> dict[str, Seen]:
-    """What becomes of each fault on proxies in this process, on a clock that is wound."""
-    return await _run(lambda environ: here(environ, log), names, at_once=24, hurried=False)
+OpenEnvironment = Callable[[Environ], AbstractAsyncContextManager[Environment]]
 
 
-async def in_processes(names: Iterable[str] = ROWS) -> dict[str, Seen]:
-    """What becomes of each fault on proxies that `serve` runs, in the time that it takes."""
+async def run_in_process(log: Lines, names: Iterable[str] = ROWS) -> dict[str, Observations]:
+    """Try faults on proxies in this process, whose clocks are advanced."""
+    return await _run(
+        lambda environ: in_process(environ, log), names, concurrency=24, all_short=False
+    )
+
+
+async def run_in_own_processes(names: Iterable[str] = ROWS) -> dict[str, Observations]:
+    """Try faults on proxies that `serve` runs, in real time."""
 
     @asynccontextmanager
-    async def place(environ: Environ) -> AsyncIterator[Place]:
-        async with there(environ) as (proxy, _):
+    async def open_environment(environ: Environ) -> AsyncIterator[Environment]:
+        async with own_process(environ) as (proxy, _):
             yield proxy
 
-    return await _run(place, names, at_once=4, hurried=True)
+    return await _run(open_environment, names, concurrency=4, all_short=True)
 
 
 async def _run(
-    place: Open, names: Iterable[str], *, at_once: int, hurried: bool
-) -> dict[str, Seen]:
-    turns = asyncio.Semaphore(at_once)
+    open_environment: OpenEnvironment, names: Iterable[str], *, concurrency: int, all_short: bool
+) -> dict[str, Observations]:
+    slots = asyncio.Semaphore(concurrency)
     names = list(names)
     with tempfile.TemporaryDirectory() as folder:
-        papers = Papers(Path(folder))
+        certificates = Certificates(Path(folder))
 
-        async def one(name: str) -> tuple[str, Seen]:
+        async def run_row(name: str) -> tuple[str, Observations]:
             row = ROWS[name]
-            times = times_of(row, hurried=hurried)
+            durations = durations_for(row, all_short=all_short)
+            tls = certificates.valid if row.tls else None
             async with (
-                turns,
-                SandboxServer(Options(), clock=SystemClock()) as upstream,
-                Wire(_port(upstream), tls=papers.good if row.tls else None) as wire,
-                place(environ_of(row, times, wire, papers, upstream.options)) as proxy,
+                slots,
+                SandboxServer(Options(), clock=SystemClock()) as sandbox,
+                TcpProxy(_port(sandbox), tls=tls) as tcp_proxy,
+                open_environment(
+                    environ_for(row, durations, tcp_proxy, certificates, sandbox.options)
+                ) as proxy,
             ):
-                return name, await Trial(name, row, times, proxy, wire, papers, upstream).run()
+                scenario = Scenario(name, row, durations, proxy, tcp_proxy, certificates, sandbox)
+                return name, await scenario.run()
 
-        # First those that take longest.
-        begun = sorted(names, key=lambda name: -ROWS[name].pause)
-        seen = dict(await asyncio.gather(*(one(name) for name in begun)))
-        return {name: seen[name] for name in names}
+        longest_first = sorted(names, key=lambda name: -ROWS[name].backoff)
+        observations = dict(await asyncio.gather(*(run_row(name) for name in longest_first)))
+        return {name: observations[name] for name in names}
 
 
-def _port(upstream: SandboxServer) -> int:
-    return int(upstream.base_url.rpartition(":")[2])
+def _port(sandbox: SandboxServer) -> int:
+    return int(sandbox.base_url.rpartition(":")[2])

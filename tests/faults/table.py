@@ -1,4 +1,4 @@
-"""The table of faults: what each is, and what a caller is promised while it stands."""
+"""The table of faults: what the upstream does, and what callers are expected to get."""
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,19 +9,19 @@ from pathlib import Path
 import trustme
 
 from tests.faults import tcp_faults
-from tests.faults.tcp_proxy import Damage, Wire
+from tests.faults.tcp_proxy import Fault, TcpProxy
 
 REJECTED_BACKOFF_SECONDS = 10.0
-"""Seconds in which a rejected credential is not offered again."""
+"""How long a rejected credential is not used again."""
 
-LATE = 1.2
-"""Seconds: later than WAIT, and before every timeout."""
+SLOW_SECONDS = 1.2
+"""Longer than MAX_STALE_WAIT, shorter than every timeout."""
 
-LATER = 60
-"""Seconds: later than any deadline, and the longest that the proxy keeps to."""
+RETRY_AFTER_SECONDS = 60
+"""Longer than the deadline, and the longest Retry-After that the proxy honours."""
 
-WAITING = frozenset({"MAX_STALE_WAIT"})
-EVERY_TIME = frozenset({"MAX_STALE_WAIT", "CONNECT_TIMEOUT", "READ_TIMEOUT", "DEADLINE"})
+STALE_WAIT_ONLY = frozenset({"MAX_STALE_WAIT"})
+ALL_TIMEOUTS = frozenset({"MAX_STALE_WAIT", "CONNECT_TIMEOUT", "READ_TIMEOUT", "DEADLINE"})
 
 
 _FAILED = "502 upstream_failed"
@@ -34,21 +34,21 @@ _LIST = "path=get-orders"
 _TOKEN = "path=get-management-token"
 
 
-class Papers:
-    """The certificates of one run: a CA that the proxy knows, and what can be wrong with them."""
+class Certificates:
+    """Server certificates of one run, valid and invalid, and the CA file of the valid one."""
 
     def __init__(self, folder: Path) -> None:
-        known, unknown = trustme.CA(), trustme.CA()
+        known_ca, unknown_ca = trustme.CA(), trustme.CA()
         self.ca_file = folder / "ca.pem"
-        known.cert_pem.write_to_path(str(self.ca_file))
-        long_ago = datetime.now(UTC) - timedelta(days=30)
-        a_day = timedelta(days=1)
-        self.good = _context(known.issue_cert("localhost"))
-        self.of_another_host = _context(known.issue_cert("upstream.example"))
+        known_ca.cert_pem.write_to_path(str(self.ca_file))
+        month_ago = datetime.now(UTC) - timedelta(days=30)
+        day = timedelta(days=1)
+        self.valid = _context(known_ca.issue_cert("localhost"))
+        self.wrong_host = _context(known_ca.issue_cert("upstream.example"))
         self.expired = _context(
-            known.issue_cert("localhost", not_before=long_ago, not_after=long_ago + a_day)
+            known_ca.issue_cert("localhost", not_before=month_ago, not_after=month_ago + day)
         )
-        self.of_an_unknown_ca = _context(unknown.issue_cert("localhost"))
+        self.unknown_ca = _context(unknown_ca.issue_cert("localhost"))
 
 
 def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
@@ -57,7 +57,7 @@ def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-Cut = Callable[[Wire, Papers], Awaitable[None]]
+NetworkFault = Callable[[TcpProxy, Certificates], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,184 +65,269 @@ class Row:
     """One fault.
 
     Attributes:
-        says: what happens, in an operator's words.
-        cold: the status and the problem of a caller for whom nothing is held; 200 if it is served.
-        kept: the problem for whose sake what is held is served; empty if the answer is a new one.
-        faults: as the sandbox takes them.
-        damage: what the wire does to each answer.
-        cut: what happens to the wire itself.
-        tls: the wire is TLS.
-        environ: settings of its own.
-        about: the times that it is about.
-        pause: seconds in which the proxy does not ask again after one failure.
-        comes_back: False for what cannot be mended while the proxy runs: no warm caller, then.
+        description: what the upstream does, for operators.
+        uncached: the expected status and problem code if nothing is cached; 200 for a success.
+        stale_if_error: the expected `detail` of a stale-if-error response; empty if the fetch
+            succeeds.
+        sandbox_faults: faults of the sandbox, in its own notation.
+        response_fault: what happens to each response on its way.
+        network_fault: what happens to the TCP proxy itself.
+        tls: whether the upstream is served over TLS.
+        settings: additional `ORDERS_UPSTREAM__` settings.
+        short_timeouts: the timeouts that this fault runs into.
+        backoff: seconds without a further call after one failure.
+        recoverable: False if the fault cannot end while the proxy runs; then only the uncached
+            response is tested.
     """
 
-    says: str
-    cold: str
-    kept: str = ""
-    faults: tuple[str, ...] = ()
-    damage: Damage | None = None
-    cut: Cut | None = None
+    description: str
+    uncached: str
+    stale_if_error: str = ""
+    sandbox_faults: tuple[str, ...] = ()
+    response_fault: Fault | None = None
+    network_fault: NetworkFault | None = None
     tls: bool = False
-    environ: Mapping[str, str] = field(default_factory=dict)
-    about: frozenset[str] = frozenset()
-    pause: float = 1.0
-    comes_back: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict)
+    short_timeouts: frozenset[str] = frozenset()
+    backoff: float = 1.0
+    recoverable: bool = True
 
 
-def _told(says: str, cold: str, *faults: str, pause: float = 1.0) -> Row:
-    """What the sandbox answers in place of a list."""
-    return Row(says=says, cold=cold, kept=_code(cold), faults=faults, pause=pause)
-
-
-def _throttled(says: str, fault: str) -> Row:
-    """Asked again after a second, and again: longer than a caller waits for whom there is more."""
-    return Row(says=says, cold=_THROTTLED, kept="upstream_timeout", faults=(fault,), about=WAITING)
-
-
-def _wired(says: str, cold: str, what: Damage, kept: str | None = None) -> Row:
-    """What happens on the wire, to every answer."""
+def _answer(description: str, uncached: str, *faults: str, backoff: float = 1.0) -> Row:
+    """The sandbox answers the list call with an error."""
     return Row(
-        says=says,
-        cold=cold,
-        kept=_code(cold) if kept is None else kept,
-        damage=what,
-        about=_times(cold),
+        description=description,
+        uncached=uncached,
+        stale_if_error=_code(uncached),
+        sandbox_faults=faults,
+        backoff=backoff,
     )
 
 
-def _cut(says: str, cut: Cut, code: str = "502 upstream_unreachable", *, tls: bool = False) -> Row:
-    return Row(says=says, cold=code, kept=_code(code), cut=cut, tls=tls, about=_times(code))
+def _throttled(description: str, fault: str) -> Row:
+    """The call is retried after a second, longer than a caller with a stale response waits."""
+    return Row(
+        description=description,
+        uncached=_THROTTLED,
+        stale_if_error="upstream_timeout",
+        sandbox_faults=(fault,),
+        short_timeouts=STALE_WAIT_ONLY,
+    )
 
 
-def _times(cold: str) -> frozenset[str]:
-    return EVERY_TIME if cold == _TIMEOUT else frozenset()
+def _response(description: str, uncached: str, fault: Fault) -> Row:
+    """The TCP proxy corrupts every response."""
+    return Row(
+        description=description,
+        uncached=uncached,
+        stale_if_error=_code(uncached),
+        response_fault=fault,
+        short_timeouts=_timeouts(uncached),
+    )
 
 
-def _code(cold: str) -> str:
-    return cold.partition(" ")[2]
+def _network(
+    description: str, fault: NetworkFault, uncached: str = _UNREACHABLE, *, tls: bool = False
+) -> Row:
+    """The TCP proxy is not reachable as it should be."""
+    return Row(
+        description=description,
+        uncached=uncached,
+        stale_if_error=_code(uncached),
+        network_fault=fault,
+        tls=tls,
+        short_timeouts=_timeouts(uncached),
+    )
 
 
-async def _refuse(wire: Wire, _: Papers) -> None:
-    await wire.down()
+def _timeouts(uncached: str) -> frozenset[str]:
+    return ALL_TIMEOUTS if uncached == _TIMEOUT else frozenset()
 
 
-async def _be_deaf(wire: Wire, _: Papers) -> None:
-    await wire.up(deaf=True)
+def _code(uncached: str) -> str:
+    return uncached.partition(" ")[2]
 
 
-async def _of_another_host(wire: Wire, papers: Papers) -> None:
-    await wire.up(tls=papers.of_another_host)
+async def _refuse(proxy: TcpProxy, _: Certificates) -> None:
+    await proxy.stop()
 
 
-async def _expire(wire: Wire, papers: Papers) -> None:
-    await wire.up(tls=papers.expired)
+async def _never_read(proxy: TcpProxy, _: Certificates) -> None:
+    await proxy.start(reads=False)
 
 
-async def _of_an_unknown_ca(wire: Wire, papers: Papers) -> None:
-    await wire.up(tls=papers.of_an_unknown_ca)
+async def _use_wrong_host(proxy: TcpProxy, certificates: Certificates) -> None:
+    await proxy.start(tls=certificates.wrong_host)
+
+
+async def _use_expired(proxy: TcpProxy, certificates: Certificates) -> None:
+    await proxy.start(tls=certificates.expired)
+
+
+async def _use_unknown_ca(proxy: TcpProxy, certificates: Certificates) -> None:
+    await proxy.start(tls=certificates.unknown_ca)
 
 
 ROWS: Mapping[str, Row] = {
     # Slow.
-    "late": Row(
-        says="answers after WAIT, before DEADLINE",
-        cold="200",
-        kept="upstream_timeout",
-        faults=(f"latency={LATE},{_LIST}",),
-        about=WAITING,
+    "slow": Row(
+        description="responds after MAX_STALE_WAIT, before DEADLINE",
+        uncached="200",
+        stale_if_error="upstream_timeout",
+        sandbox_faults=(f"latency={SLOW_SECONDS},{_LIST}",),
+        short_timeouts=STALE_WAIT_ONLY,
     ),
-    "drip": _wired("sends its answers byte by byte", _TIMEOUT, tcp_faults.drip(0.02)),
-    "silent": _wired("reads the question, never answers", _TIMEOUT, tcp_faults.silence),
-    "silent-within": _wired("stops in the midst of an answer", _TIMEOUT, tcp_faults.silence_within),
-    "deaf": _cut("accepts the connection, never reads", _be_deaf, _TIMEOUT),
-    "no-handshake": _cut("accepts the connection, begins no TLS", _be_deaf, _TIMEOUT, tls=True),
-    # Away.
-    "refused": _cut("refuses connections", _refuse),
-    "no-such-name": Row(
-        says="its name is not in DNS",
-        cold=_UNREACHABLE,
-        environ={"BASE_URL": "https://upstream.invalid"},
-        comes_back=False,
+    "trickle": _response("sends the body byte by byte", _TIMEOUT, tcp_faults.trickle(0.02)),
+    "no-response": _response(
+        "accepts the request, never responds", _TIMEOUT, tcp_faults.no_response
+    ),
+    "stalled-response": _response(
+        "stops in the middle of a response", _TIMEOUT, tcp_faults.stall_midway
+    ),
+    "never-reads": _network("accepts the connection, never reads", _never_read, _TIMEOUT),
+    "no-tls-handshake": _network(
+        "accepts the connection, never starts the TLS handshake", _never_read, _TIMEOUT, tls=True
+    ),
+    # Unreachable.
+    "refused": _network("refuses connections", _refuse),
+    "dns-failure": Row(
+        description="its host name does not resolve",
+        uncached=_UNREACHABLE,
+        settings={"BASE_URL": "https://upstream.invalid"},
+        recoverable=False,
     ),
     # Broken connections.
-    "closed-before": _wired("closes instead of an answer", _UNREACHABLE, tcp_faults.close_before),
-    "closed-idle": _wired(
-        "closes a kept connection as it is used again", "200", tcp_faults.dies_idle
+    "closed": _response(
+        "closes the connection instead of responding",
+        _UNREACHABLE,
+        tcp_faults.close_before_response,
     ),
-    "half-closed": _wired("ends its side within an answer", _UNREACHABLE, tcp_faults.half_close),
-    "reset-before": _wired("resets instead of an answer", _UNREACHABLE, tcp_faults.reset_before),
-    "reset-within": _wired("resets within an answer", _UNREACHABLE, tcp_faults.reset_within),
-    "reset-after": _wired("resets after each answer", "200", tcp_faults.reset_after, ""),
+    "closed-on-reuse": _response(
+        "closes a keep-alive connection when it is reused", "200", tcp_faults.close_on_reuse
+    ),
+    "half-closed": _response(
+        "half-closes the connection within a response", _UNREACHABLE, tcp_faults.half_close_midway
+    ),
+    "reset": _response(
+        "resets the connection instead of responding",
+        _UNREACHABLE,
+        tcp_faults.reset_before_response,
+    ),
+    "reset-midway": _response(
+        "resets the connection within a response", _UNREACHABLE, tcp_faults.reset_midway
+    ),
+    "reset-after": _response(
+        "resets the connection after each response", "200", tcp_faults.reset_after_response
+    ),
     # TLS.
-    "tls": Row(says="has a certificate of a CA that CA_FILE names", cold="200", tls=True),
-    "wrong-host": _cut("has the certificate of another host", _of_another_host, tls=True),
-    "expired": _cut("has a certificate that has ended", _expire, tls=True),
-    "unknown-ca": _cut("has a certificate of an unknown CA", _of_an_unknown_ca, tls=True),
-    # Wrong bytes.
-    "length-too-long": _wired(
-        "promises more bytes than come, stays open", _TIMEOUT, tcp_faults.longer_than_it_is
+    "private-ca": Row(
+        description="has a certificate of the CA in CA_FILE (no fault)", uncached="200", tls=True
     ),
-    "length-too-long-closed": _wired(
-        "promises more bytes than come, closes", _UNREACHABLE, tcp_faults.longer_and_closed
+    "wrong-host": _network("has a certificate for another host", _use_wrong_host, tls=True),
+    "expired": _network("has an expired certificate", _use_expired, tls=True),
+    "unknown-ca": _network("has a certificate of an unknown CA", _use_unknown_ca, tls=True),
+    # Malformed responses.
+    "length-too-long": _response(
+        "sends fewer bytes than Content-Length, keeps the connection open",
+        _TIMEOUT,
+        tcp_faults.content_length_too_long,
     ),
-    "length-too-short": _wired(
-        "promises fewer bytes than come", _MALFORMED, tcp_faults.shorter_than_it_is
+    "length-too-long-closed": _response(
+        "sends fewer bytes than Content-Length, closes the connection",
+        _UNREACHABLE,
+        tcp_faults.content_length_too_long_then_close,
     ),
-    "answered-twice": _wired("sends every answer twice", "200", tcp_faults.answered_twice),
-    "gzip-cut": _wired("sends gzip that ends half-way", _UNREACHABLE, tcp_faults.gzip_cut),
-    "gzip-garbage": _wired("sends gzip that is none", _MALFORMED, tcp_faults.gzip_garbage),
-    "gzip-bomb": _wired("sends 9 KiB of gzip that hold 9 MiB", _MALFORMED, tcp_faults.gzip_bomb),
-    "too-large": _wired("sends 9 MiB", _MALFORMED, tcp_faults.too_large),
-    "endless-body": _wired("sends a body without end", _MALFORMED, tcp_faults.endless_body),
-    "endless-head": _wired("sends headers without end", _UNREACHABLE, tcp_faults.endless_head),
-    "no-http": _wired("speaks another protocol", _UNREACHABLE, tcp_faults.no_http),
-    "no-json": _wired("sends no JSON", _MALFORMED, tcp_faults.instead(b'{"statusCode": 200, "da')),
-    "no-envelope": _wired("sends JSON without its envelope", _MALFORMED, tcp_faults.instead(b"[]")),
-    "no-total": _wired(
+    "length-too-short": _response(
+        "sends more bytes than Content-Length", _MALFORMED, tcp_faults.content_length_too_short
+    ),
+    "duplicate-response": _response(
+        "sends every response twice", "200", tcp_faults.duplicate_response
+    ),
+    "truncated-gzip": _response("sends truncated gzip", _UNREACHABLE, tcp_faults.truncated_gzip),
+    "invalid-gzip": _response("sends invalid gzip", _MALFORMED, tcp_faults.invalid_gzip),
+    "gzip-bomb": _response(
+        "sends 9 KiB of gzip that decode to 9 MiB", _MALFORMED, tcp_faults.gzip_bomb
+    ),
+    "oversized-body": _response("sends 9 MiB", _MALFORMED, tcp_faults.oversized_body),
+    "endless-body": _response("sends an endless body", _MALFORMED, tcp_faults.endless_body),
+    "endless-headers": _response("sends endless headers", _UNREACHABLE, tcp_faults.endless_headers),
+    "not-http": _response("sends another protocol than HTTP", _UNREACHABLE, tcp_faults.not_http),
+    "invalid-json": _response(
+        "sends invalid JSON", _MALFORMED, tcp_faults.replace_with(b'{"statusCode": 200, "da')
+    ),
+    "no-envelope": _response(
+        "sends JSON without the envelope", _MALFORMED, tcp_faults.replace_with(b"[]")
+    ),
+    "no-total": _response(
         "sends a list without a total",
         _MALFORMED,
-        tcp_faults.instead(b'{"statusCode": 200, "data": {"list": []}}'),
+        tcp_faults.replace_with(b'{"statusCode": 200, "data": {"list": []}}'),
     ),
-    "redirect": _wired("sends us elsewhere", _MALFORMED, tcp_faults.redirect),
-    "page": _told("sends an HTML page, HTTP 200", _MALFORMED, "html=200"),
-    # What it says.
-    "http-502": _told("HTTP 502, an HTML page", _FAILED, "html=502"),
-    "http-503": _told("HTTP 503, an HTML page", _FAILED, "html=503"),
-    "status-500": _told("statusCode 500", _FAILED, f"status=500,{_LIST}"),
-    "status-400": _told("statusCode 400", "502 upstream_rejected", f"status=400,{_LIST}"),
-    "status-402": _told("statusCode 402", "502 upstream_plan_required", f"status=402,{_LIST}"),
-    "status-429": _throttled("statusCode 429, HTTP 200", f"status=429,{_LIST}"),
-    "http-429": _throttled("HTTP 429, without Retry-After", f"throttle,{_LIST}"),
-    "http-429-later": _told(
-        f"HTTP 429, Retry-After: {LATER}", _THROTTLED, f"throttle={LATER},{_LIST}", pause=LATER
+    "redirect": _response("redirects", _MALFORMED, tcp_faults.redirect),
+    "html-200": _answer("responds with HTTP 200 and an HTML page", _MALFORMED, "html=200"),
+    # Error responses.
+    "http-502": _answer("responds with HTTP 502 and an HTML page", _FAILED, "html=502"),
+    "http-503": _answer("responds with HTTP 503 and an HTML page", _FAILED, "html=503"),
+    "status-500": _answer("responds with statusCode 500", _FAILED, f"status=500,{_LIST}"),
+    "status-400": _answer(
+        "responds with statusCode 400", "502 upstream_rejected", f"status=400,{_LIST}"
     ),
-    # Our credential.
-    "status-401": _told(
-        "statusCode 401", _REJECTED, f"status=401,{_LIST}", pause=REJECTED_BACKOFF_SECONDS
+    "status-402": _answer(
+        "responds with statusCode 402", "502 upstream_plan_required", f"status=402,{_LIST}"
     ),
-    "status-403": _told(
-        "statusCode 403, apiCode 2224: not this pool's",
+    "status-429": _throttled("responds with statusCode 429 and HTTP 200", f"status=429,{_LIST}"),
+    "http-429": _throttled("responds with HTTP 429, without Retry-After", f"throttle,{_LIST}"),
+    "http-429-retry-after": _answer(
+        f"responds with HTTP 429 and Retry-After: {RETRY_AFTER_SECONDS}",
+        _THROTTLED,
+        f"throttle={RETRY_AFTER_SECONDS},{_LIST}",
+        backoff=RETRY_AFTER_SECONDS,
+    ),
+    # Rejected credentials.
+    "status-401": _answer(
+        "responds with statusCode 401",
+        _REJECTED,
+        f"status=401,{_LIST}",
+        backoff=REJECTED_BACKOFF_SECONDS,
+    ),
+    "status-403": _answer(
+        "responds with statusCode 403, apiCode 2224 (wrong pool)",
         _REJECTED,
         f"status=403,api_code=2224,{_LIST}",
-        pause=REJECTED_BACKOFF_SECONDS,
+        backoff=REJECTED_BACKOFF_SECONDS,
     ),
-    "key-refused": Row(
-        says="refuses our key a token; the one held is good",
-        cold=_REJECTED,
-        faults=(f"status=403,api_code=2333,{_TOKEN}",),
-        pause=REJECTED_BACKOFF_SECONDS,
+    "key-rejected": Row(
+        description="rejects the access key; the cached token stays valid",
+        uncached=_REJECTED,
+        sandbox_faults=(f"status=403,api_code=2333,{_TOKEN}",),
+        backoff=REJECTED_BACKOFF_SECONDS,
     ),
     "token-revoked": Row(
-        says="revokes our token, once", cold="200", faults=(f"revoke_tokens,times=1,{_LIST}",)
+        description="revokes the token once",
+        uncached="200",
+        sandbox_faults=(f"revoke_tokens,times=1,{_LIST}",),
     ),
-    "token-revoked-always": _told(
-        "revokes every token", _REJECTED, f"revoke_tokens,{_LIST}", pause=REJECTED_BACKOFF_SECONDS
+    "tokens-revoked": _answer(
+        "revokes every token",
+        _REJECTED,
+        f"revoke_tokens,{_LIST}",
+        backoff=REJECTED_BACKOFF_SECONDS,
     ),
-    # Drift.
-    "odd-rows": Row(says="sends rows with odd values", cold="200", faults=("odd_rows",)),
-    "list-is-object": Row(says="sends the list as an object", cold="200", faults=("list_object",)),
-    "list-moves": Row(says="gets a new order with every call", cold="200", faults=("arrivals=1",)),
+    # Schema drift.
+    "odd-rows": Row(
+        description="sends rows with unexpected values",
+        uncached="200",
+        sandbox_faults=("odd_rows",),
+    ),
+    "list-is-object": Row(
+        description="sends an object instead of the list",
+        uncached="200",
+        sandbox_faults=("list_object",),
+    ),
+    "arrivals": Row(
+        description="adds an order with every call (no fault)",
+        uncached="200",
+        sandbox_faults=("arrivals=1",),
+    ),
 }
-"""By name, which is also that of its test."""
+"""The rows by name. The name is also the id of the test."""

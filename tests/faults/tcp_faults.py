@@ -1,181 +1,181 @@
-"""What a wire can do to an answer: each function is one kind of damage."""
+"""Ways to corrupt a response between the sandbox and the proxy."""
 
 import asyncio
 import gzip
 
-from tests.faults.tcp_proxy import Damage, Passing, whole
+from tests.faults.tcp_proxy import Exchange, Fault, forward
 
-TOO_LARGE = 9 * 1024 * 1024
-"""Bytes: more than the proxy reads of one answer."""
+OVERSIZED_BYTES = 9 * 1024 * 1024
+"""More than the proxy accepts in one response."""
 
-_GZIPPED = b"Content-Encoding: gzip"
-_LONGER = 100
+_GZIP_HEADER = b"Content-Encoding: gzip"
+_MISSING_BYTES = 100
 
 
-def late(seconds: float) -> Damage:
-    """The answer comes after `seconds`."""
+def delay(seconds: float) -> Fault:
+    """Send the response after `seconds`."""
 
-    async def damage(passing: Passing) -> None:
+    async def fault(exchange: Exchange) -> None:
         await asyncio.sleep(seconds)
-        await whole(passing)
+        await forward(exchange)
 
-    return damage
+    return fault
 
 
-def drip(seconds: float) -> Damage:
-    """The body comes byte by byte, `seconds` apart."""
+def trickle(seconds: float) -> Fault:
+    """Send the body byte by byte, `seconds` apart."""
 
-    async def damage(passing: Passing) -> None:
-        await passing.begin(len(passing.body))
-        for byte in passing.body:
-            await passing.send(bytes([byte]))
+    async def fault(exchange: Exchange) -> None:
+        await exchange.send_head(len(exchange.body))
+        for byte in exchange.body:
+            await exchange.send(bytes([byte]))
             await asyncio.sleep(seconds)
 
-    return damage
+    return fault
 
 
-async def silence(passing: Passing) -> None:
-    """The question is read, and never answered."""
-    await passing.left()
+async def no_response(exchange: Exchange) -> None:
+    """Read the request, never respond."""
+    await exchange.wait_for_disconnect()
 
 
-async def silence_within(passing: Passing) -> None:
-    """Half of the body comes, and then nothing more."""
-    await passing.begin(len(passing.body))
-    await passing.send(_half(passing.body))
-    await passing.left()
+async def stall_midway(exchange: Exchange) -> None:
+    """Send half of the body, then nothing more."""
+    await exchange.send_head(len(exchange.body))
+    await exchange.send(_first_half(exchange.body))
+    await exchange.wait_for_disconnect()
 
 
-async def reset_before(passing: Passing) -> None:
-    """RST instead of an answer."""
-    passing.reset()
+async def reset_before_response(exchange: Exchange) -> None:
+    """Send RST instead of a response."""
+    exchange.reset()
 
 
-async def reset_within(passing: Passing) -> None:
-    """RST after half of the body."""
-    await passing.begin(len(passing.body))
-    await passing.send(_half(passing.body))
-    passing.reset()
+async def reset_midway(exchange: Exchange) -> None:
+    """Send half of the body, then RST."""
+    await exchange.send_head(len(exchange.body))
+    await exchange.send(_first_half(exchange.body))
+    exchange.reset()
 
 
-async def reset_after(passing: Passing) -> None:
-    """RST after the whole answer, once the proxy has had the time to read it."""
-    await whole(passing)
+async def reset_after_response(exchange: Exchange) -> None:
+    """Send the complete response, then RST once the proxy has had time to read it."""
+    await forward(exchange)
     await asyncio.sleep(0.05)
-    passing.reset()
+    exchange.reset()
 
 
-async def close_before(passing: Passing) -> None:
-    """The connection is closed instead of an answer."""
-    passing.writer.close()
+async def close_before_response(exchange: Exchange) -> None:
+    """Close the connection instead of sending a response."""
+    exchange.writer.close()
 
 
-async def half_close(passing: Passing) -> None:
-    """Half of the body, and then FIN; what the proxy still says is heard."""
-    await passing.begin(len(passing.body))
-    await passing.send(_half(passing.body))
-    passing.writer.write_eof()
-    await passing.left()
+async def half_close_midway(exchange: Exchange) -> None:
+    """Send half of the body and FIN, but keep reading."""
+    await exchange.send_head(len(exchange.body))
+    await exchange.send(_first_half(exchange.body))
+    exchange.writer.write_eof()
+    await exchange.wait_for_disconnect()
 
 
-async def dies_idle(passing: Passing) -> None:
-    """A kept connection is closed in the very moment in which it is used again."""
-    if passing.sequence > 1:
-        passing.writer.close()
+async def close_on_reuse(exchange: Exchange) -> None:
+    """Close a keep-alive connection when its second request arrives."""
+    if exchange.sequence > 1:
+        exchange.writer.close()
     else:
-        await whole(passing)
+        await forward(exchange)
 
 
-async def longer_than_it_is(passing: Passing) -> None:
-    """Content-Length promises more than comes; the connection stays open."""
-    await passing.begin(len(passing.body) + _LONGER)
-    await passing.send(passing.body)
-    await passing.left()
+async def content_length_too_long(exchange: Exchange) -> None:
+    """Send fewer bytes than Content-Length, and keep the connection open."""
+    await exchange.send_head(len(exchange.body) + _MISSING_BYTES)
+    await exchange.send(exchange.body)
+    await exchange.wait_for_disconnect()
 
 
-async def longer_and_closed(passing: Passing) -> None:
-    """Content-Length promises more than comes before the connection is closed."""
-    await passing.begin(len(passing.body) + _LONGER)
-    await passing.send(passing.body)
-    passing.writer.close()
+async def content_length_too_long_then_close(exchange: Exchange) -> None:
+    """Send fewer bytes than Content-Length, and close the connection."""
+    await exchange.send_head(len(exchange.body) + _MISSING_BYTES)
+    await exchange.send(exchange.body)
+    exchange.writer.close()
 
 
-async def shorter_than_it_is(passing: Passing) -> None:
-    """Content-Length ends the answer half-way through the JSON."""
-    await passing.begin(len(_half(passing.body)))
-    await passing.send(passing.body)
+async def content_length_too_short(exchange: Exchange) -> None:
+    """Send more bytes than Content-Length, which ends in the middle of the JSON."""
+    await exchange.send_head(len(_first_half(exchange.body)))
+    await exchange.send(exchange.body)
 
 
-async def answered_twice(passing: Passing) -> None:
-    """Behind each answer comes the same again, which nobody asked for."""
-    await whole(passing)
-    await whole(passing)
+async def duplicate_response(exchange: Exchange) -> None:
+    """Send the response twice."""
+    await forward(exchange)
+    await forward(exchange)
 
 
-async def gzip_cut(passing: Passing) -> None:
-    """Gzip that ends half-way, though the HTTP message is whole."""
-    await _send(passing, _half(gzip.compress(passing.body)), _GZIPPED)
+async def truncated_gzip(exchange: Exchange) -> None:
+    """Send half of a gzip stream as a complete HTTP message."""
+    await _send(exchange, _first_half(gzip.compress(exchange.body)), _GZIP_HEADER)
 
 
-async def gzip_garbage(passing: Passing) -> None:
-    """What is said to be gzip is none."""
-    await _send(passing, passing.body, _GZIPPED)
+async def invalid_gzip(exchange: Exchange) -> None:
+    """Send an uncompressed body with `Content-Encoding: gzip`."""
+    await _send(exchange, exchange.body, _GZIP_HEADER)
 
 
-async def gzip_bomb(passing: Passing) -> None:
-    """A small gzip that holds more than is read."""
-    await _send(passing, gzip.compress(bytes(TOO_LARGE)), _GZIPPED)
+async def gzip_bomb(exchange: Exchange) -> None:
+    """Send a small gzip stream that decodes to more than the proxy accepts."""
+    await _send(exchange, gzip.compress(bytes(OVERSIZED_BYTES)), _GZIP_HEADER)
 
 
-async def too_large(passing: Passing) -> None:
-    """A body that is larger than is read."""
-    await _send(passing, b" " * TOO_LARGE + passing.body)
+async def oversized_body(exchange: Exchange) -> None:
+    """Send a body that is larger than the proxy accepts."""
+    await _send(exchange, b" " * OVERSIZED_BYTES + exchange.body)
 
 
-async def endless_head(passing: Passing) -> None:
-    """Headers that do not end."""
-    await passing.send(passing.head)
-    while not passing.writer.is_closing():
-        await passing.send(b"\r\nX-More: ", b"x" * 8000)
+async def endless_headers(exchange: Exchange) -> None:
+    """Send headers until the connection is closed."""
+    await exchange.send(exchange.head)
+    while not exchange.writer.is_closing():
+        await exchange.send(b"\r\nX-More: ", b"x" * 8000)
 
 
-async def endless_body(passing: Passing) -> None:
-    """A body in chunks that do not end."""
-    await passing.send(passing.head, b"\r\nTransfer-Encoding: chunked\r\n\r\n")
-    while not passing.writer.is_closing():
-        await passing.send(b"10000\r\n", b" " * 0x10000, b"\r\n")
+async def endless_body(exchange: Exchange) -> None:
+    """Send chunks of a body until the connection is closed."""
+    await exchange.send(exchange.head, b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not exchange.writer.is_closing():
+        await exchange.send(b"10000\r\n", b" " * 0x10000, b"\r\n")
 
 
-async def no_http(passing: Passing) -> None:
-    """What comes is no HTTP."""
-    await passing.send(b"SSH-2.0-OpenSSH_9.6\r\n")
-    passing.writer.close()
+async def not_http(exchange: Exchange) -> None:
+    """Send the greeting of another protocol."""
+    await exchange.send(b"SSH-2.0-OpenSSH_9.6\r\n")
+    exchange.writer.close()
 
 
-def instead(content: bytes, kind: bytes = b"application/json") -> Damage:
-    """HTTP 200 with `content` in place of the answer."""
+def replace_with(body: bytes) -> Fault:
+    """Send HTTP 200 with `body` as JSON instead of the response."""
 
-    async def damage(passing: Passing) -> None:
-        await passing.send(
-            b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
-            % (kind, len(content)),
-            content,
+    async def fault(exchange: Exchange) -> None:
+        await exchange.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            % len(body),
+            body,
         )
 
-    return damage
+    return fault
 
 
-async def redirect(passing: Passing) -> None:
-    """HTTP 302 to somewhere else."""
-    await passing.send(
+async def redirect(exchange: Exchange) -> None:
+    """Send HTTP 302."""
+    await exchange.send(
         b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
     )
 
 
-async def _send(passing: Passing, body: bytes, *headers: bytes) -> None:
-    await passing.begin(len(body), *headers)
-    await passing.send(body)
+async def _send(exchange: Exchange, body: bytes, *headers: bytes) -> None:
+    await exchange.send_head(len(body), *headers)
+    await exchange.send(body)
 
 
-def _half(content: bytes) -> bytes:
+def _first_half(content: bytes) -> bytes:
     return content[: len(content) // 2]

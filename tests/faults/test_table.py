@@ -1,4 +1,4 @@
-"""Every fault of the table, tried on real sockets in this process, on a clock that is wound."""
+"""Every fault of the table, on real sockets in this process, with clocks that are advanced."""
 
 import asyncio
 from pathlib import Path
@@ -6,38 +6,39 @@ from pathlib import Path
 import pytest
 
 from tests.edge.asgi_harness import logging_to
-from tests.faults.report import STABLE, broken_promises, cells, stable_cells
-from tests.faults.run import in_this_process
-from tests.faults.scenario import Seen
+from tests.faults.report import STABLE_COLUMNS, cells, mismatches, stable_cells
+from tests.faults.run import run_in_process
+from tests.faults.scenario import Observations
 from tests.faults.table import ROWS
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 
 @pytest.fixture(scope="module")
-def seen(request: pytest.FixtureRequest) -> dict[str, Seen]:
-    """What became of the faults that are asked for, all tried at once: most of it is waiting."""
-    chosen = set(map(_row_of, request.session.items))
+def observations(request: pytest.FixtureRequest) -> dict[str, Observations]:
+    """Observations of the selected faults, which run concurrently: they mostly wait."""
+    selected = set(map(_row_name, request.session.items))
     with logging_to() as log:
-        return asyncio.run(in_this_process(log, [name for name in ROWS if name in chosen]))
+        return asyncio.run(run_in_process(log, [name for name in ROWS if name in selected]))
 
 
-def _row_of(item: pytest.Item) -> str:
+def _row_name(item: pytest.Item) -> str:
     call = getattr(item, "callspec", None)
     return str(call.params["name"]) if call and item.path == Path(__file__) else ""
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_fault_is_met_as_the_table_promises(seen: dict[str, Seen], name: str):
-    assert broken_promises(name, seen[name]) == []
+def test_callers_get_what_the_table_expects(observations: dict[str, Observations], name: str):
+    assert mismatches(name, observations[name]) == []
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_fault_stands_in_the_docs_as_it_is_met(seen: dict[str, Seen], name: str):
-    written = stable_cells(PAGE.read_text("utf-8"))
-    met = cells(name, seen[name])
-    assert written[name] == {column: met[column] for column in STABLE}
+def test_the_docs_describe_what_callers_get(observations: dict[str, Observations], name: str):
+    row = cells(name, observations[name])
+    assert stable_cells(PAGE.read_text("utf-8"))[name] == {
+        column: row[column] for column in STABLE_COLUMNS
+    }
 
 
-def test_the_docs_have_every_fault_and_no_other():
+def test_the_docs_list_exactly_the_faults_of_the_table():
     assert list(stable_cells(PAGE.read_text("utf-8"))) == list(ROWS)

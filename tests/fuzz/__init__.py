@@ -1,1 +1,1 @@
-"""Schemathesis against a running server: every route, every check."""
+"""Schemathesis against a running server."""

@@ -1,6 +1,6 @@
-"""`make fuzz`: thousands of requests drawn from the document, and every check on each answer.
+"""`make fuzz`: thousands of requests generated from the OpenAPI document, and all checks.
 
-Schemathesis reads openapi/openapi.json and asks a proxy that asks a sandbox, all on loopback.
+Schemathesis reads openapi/openapi.json and calls a proxy in front of a sandbox, all on loopback.
 """
 
 import os
@@ -17,7 +17,10 @@ FOLDER = Path(__file__).parent
 
 
 def main(schemathesis: str) -> int:
-    """Fuzz with as many cases an operation as CASES says, SEED as before; 0 if all held."""
+    """Run Schemathesis and return its exit code, 0 if all checks passed.
+
+    The environment variables CASES (per operation) and SEED are optional.
+    """
     cases = os.environ.get("CASES", "1000")
     seed = os.environ.get("SEED", "")
     with running_proxy() as origin:

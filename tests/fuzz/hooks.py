@@ -1,4 +1,4 @@
-"""What the document cannot say to a generator. Loaded by Schemathesis, in its own place."""
+"""Generators for what the document cannot express. Schemathesis loads this file by itself."""
 
 import os
 from typing import Any
@@ -14,6 +14,6 @@ ORDER_NUMBERS = os.environ["ORDER_NUMBERS"].split(",")
 
 @schemathesis.hook
 def before_generate_path_parameters(_context: Any, strategy: Any) -> Any:
-    """Known numbers beside those that Schemathesis makes up."""
+    """Mix existing order numbers with generated ones."""
     known = st.fixed_dictionaries({"order_no": st.sampled_from(ORDER_NUMBERS)})
     return st.one_of(strategy, known)

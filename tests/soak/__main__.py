@@ -1,9 +1,9 @@
-"""`make soak`: minutes of mixed load on two proxies, and what was wrong with it.
+"""`make soak`: minutes of mixed load on two proxies, and whether all responses were correct.
 
-One proxy stands in the weather: faults and outages that come and go between it and its upstream.
-The upstream of the other is away the whole time. Callers of every kind check each answer against
-the sandbox's orders. Exit 1 where something was wrong. On a busy machine times are told and not
-judged: they say more of it than of the proxy.
+The upstream of the first proxy has faults and outages that come and go; the upstream of the second
+is unreachable the whole time. The callers check each response against the sandbox's orders. The
+exit code is 1 if something was wrong. `--busy` prints times but does not check them, because on a
+busy machine they depend on other processes.
 """
 
 import asyncio
@@ -11,137 +11,134 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Sequence
 
-from tests.soak.measure import most_within, slope
-from tests.soak.rig import DEADLINE, MAX_RATE, TTL, Stand, stand
+from tests.soak.measure import max_within, slope
+from tests.soak.rig import DEADLINE, MAX_RATE, TTL, Resources, Rig, open_rig
 
 CALLERS = 16
 WARM_UP = 0.25
-"""The part of a run whose memory is not judged: what is held is still being gathered."""
+"""The part of a run whose memory readings are ignored, while the cache fills."""
 
-RATE_SLACK = 2
-"""Calls more than MAX_RATE that may arrive within a second, since the ways are not equally long."""
+RATE_TOLERANCE = 2
+"""Calls above MAX_RATE that may arrive within a second, because their latencies differ."""
 
-SHOWN = 10
+MAX_PRINTED = 10
 
-LOOKS = 30
-"""How often, a second apart, to look whether a task has ended: a leaked one never does."""
-
-
-Held = tuple[int, list[str]]
-"""How many sockets, and which tasks."""
+TASK_CHECKS = 30
+"""How often, once a second, to check whether the tasks have ended. A leaked one never does."""
 
 
 async def soak(minutes: float, *, busy: bool) -> int:
-    """Run it; how many kinds of wrong there were, late ones only where the machine is not busy."""
-    async with stand(1) as stormy, stand(2) as alone:
-        stands = (stormy, alone)
-        before = [(each.sockets(), await each.tasks()) for each in stands]
-        over = asyncio.Event()
+    """Run the test; return how many kinds of errors there were."""
+    async with open_rig(1) as faulty, open_rig(2) as unreachable:
+        rigs = (faulty, unreachable)
+        before = [await rig.resources() for rig in rigs]
+        stop = asyncio.Event()
         seconds = minutes * 60
         started = time.monotonic()
-        running: list[Awaitable[None]] = [
-            stormy.weather.change(over, scale=min(1.0, minutes / 2)),
-            alone.weather.outage(alone.wire.down, over, seconds),
-            *(each.crowd.stay(CALLERS, over) for each in stands),
-            *(each.measure(over) for each in stands),
+        work: list[Awaitable[None]] = [
+            faulty.faults.run(stop, scale=min(1.0, minutes / 2)),
+            unreachable.faults.run_outage(unreachable.tcp_proxy.stop, stop, seconds),
+            *(rig.load.run(CALLERS, stop) for rig in rigs),
+            *(rig.measure_memory(stop) for rig in rigs),
         ]
-        whole = asyncio.gather(*running)
-        async with asyncio.timeout(None) as patience:
-            await _sleep_unless(whole, seconds)
-            # The outage of the second has ended; its recovery is looked at under load.
-            await _sleep_unless(whole, TTL)
-            over.set()
-            patience.reschedule(asyncio.get_running_loop().time() + 120)
-            await whole
-        took = time.monotonic() - started
-        # The longest that anything under way may take, and the idle connections after it.
+        running = asyncio.gather(*work)
+        async with asyncio.timeout(None) as timeout:
+            await _sleep_while(running, seconds)
+            # The outage of the second proxy has ended; its recovery happens under load.
+            await _sleep_while(running, TTL)
+            stop.set()
+            timeout.reschedule(asyncio.get_running_loop().time() + 120)
+            await running
+        elapsed = time.monotonic() - started
+        # Longer than any request and than the timeout of idle connections.
         await asyncio.sleep(2 * DEADLINE)
-        after = await _at_rest(stands, before)
-        return _report(stands, before, after, took, busy=busy)
+        after = await _resources_at_rest(rigs, before)
+        return _report(rigs, before, after, elapsed, busy=busy)
 
 
-async def _at_rest(stands: Sequence[Stand], before: list[Held]) -> list[Held]:
-    """What they hold once no task is left; what they hold after a while, if some are."""
-    for _ in range(LOOKS):
-        after = [(each.sockets(), await each.tasks()) for each in stands]
-        if not _left(before, after):
+async def _sleep_while(running: "asyncio.Future[list[None]]", seconds: float) -> None:
+    """Sleep for `seconds`; raise at once if `running` fails meanwhile."""
+    done, _ = await asyncio.wait((running,), timeout=seconds)
+    if done:
+        running.result()
+
+
+async def _resources_at_rest(rigs: Sequence[Rig], before: list[Resources]) -> list[Resources]:
+    """Return the resources once there are no new tasks, or after `TASK_CHECKS` seconds."""
+    for _ in range(TASK_CHECKS):
+        after = [await rig.resources() for rig in rigs]
+        if not _leaked_tasks(before, after):
             break
         await asyncio.sleep(1)
     return after
 
 
-async def _sleep_unless(whole: "asyncio.Future[list[None]]", seconds: float) -> None:
-    """Wait so long; what fails meanwhile is raised now."""
-    done, _ = await asyncio.wait((whole,), timeout=seconds)
-    if done:
-        whole.result()
-
-
-def _left(before: list[Held], after: list[Held]) -> list[str]:
-    """The tasks that there are more of than before."""
+def _leaked_tasks(before: list[Resources], after: list[Resources]) -> list[str]:
+    """Return as many tasks as there are more than before."""
     pairs = zip(before, after, strict=True)
-    return [f"task left: {task}" for (_, was), (_, now) in pairs for task in now[len(was) :]]
+    return [f"leaked task: {task}" for old, new in pairs for task in new.tasks[len(old.tasks) :]]
 
 
 def _report(
-    stands: Sequence[Stand], before: list[Held], after: list[Held], took: float, *, busy: bool
+    rigs: Sequence[Rig],
+    before: list[Resources],
+    after: list[Resources],
+    elapsed: float,
+    *,
+    busy: bool,
 ) -> int:
-    tallies = [each.crowd.tally for each in stands]
-    rates = [most_within(each.wire.asked, 1.0) for each in stands]
-    recoveries = [max(each.weather.recoveries, default=0.0) for each in stands]
-    errors = [each.place.count_lines(b'"level":"error"') for each in stands]
-    steady = [each.memory[int(len(each.memory) * WARM_UP) :] for each in stands]
-    print(f"soak: {took / 60:.1f} minutes, {CALLERS} callers a proxy, ttl {TTL:g} s")
-    _row("", ["in the weather", "upstream away"])
-    _row(
+    tallies = [rig.load.tally for rig in rigs]
+    rates = [max_within(rig.tcp_proxy.request_times, 1.0) for rig in rigs]
+    recoveries = [max(rig.faults.recoveries, default=0.0) for rig in rigs]
+    logged_errors = [rig.proxy.count_log_lines(b'"level":"error"') for rig in rigs]
+    steady = [rig.memory[int(len(rig.memory) * WARM_UP) :] for rig in rigs]
+    resources = list(zip(before, after, strict=True))
+    print(f"soak: {elapsed / 60:.1f} minutes, {CALLERS} callers per proxy, TTL {TTL:g} s")
+    _print_row("upstream", ["faulty", "unreachable"])
+    _print_row(
         "faults, outages",
-        [f"{each.weather.seen}, {len(each.weather.recoveries)}" for each in stands],
+        [f"{rig.faults.fault_count}, {len(rig.faults.recoveries)}" for rig in rigs],
     )
-    _row("answers", [str(sum(tally.answers.values())) for tally in tallies])
-    _row("callers who hung up", [str(tally.hung_up) for tally in tallies])
-    _row("wrong answers (0)", [str(len(tally.wrong)) for tally in tallies])
-    _row("5xx for what was held (0)", [str(len(tally.refused)) for tally in tallies])
-    _row("5xx for what was not", [str(sum(tally.unheld.values())) for tally in tallies])
-    _row(f"later than {DEADLINE + 0.5:g} s (0)", [str(len(tally.late)) for tally in tallies])
-    _row("longest wait, s", [f"{tally.longest:.2f}" for tally in tallies])
-    _row(f"longest recovery, s ({TTL:g})", [f"{each:.1f}" for each in recoveries])
-    _row(f"most calls in a second ({MAX_RATE})", [str(rate) for rate in rates])
-    _row("errors logged (0)", [str(each) for each in errors])
-    _row("memory at the end, MiB", [f"{each.memory[-1][1]:.1f}" for each in stands])
-    _row("memory slope, MiB/hour", [f"{slope(each):+.1f}" for each in steady])
-    _row("sockets before, after", [_change(*pair, 0) for pair in zip(before, after, strict=True)])
-    _row("tasks before, after", [_change(*pair, 1) for pair in zip(before, after, strict=True)])
-    told = [line for tally in tallies for line in (*tally.wrong, *tally.refused)]
-    for line in told[:SHOWN]:
-        print(f"  {line}")
-    leaks = _left(before, after)
-    for line in leaks[:SHOWN]:
-        print(f"  {line}")
-    late = (
-        [late for tally in tallies for late in tally.late],
-        [each for each in recoveries if each > TTL],
-        [rate for rate in rates if rate > MAX_RATE + RATE_SLACK],
+    _print_row("responses", [str(sum(tally.statuses.values())) for tally in tallies])
+    _print_row("disconnected callers", [str(tally.disconnects) for tally in tallies])
+    _print_row("wrong responses (0)", [str(len(tally.wrong)) for tally in tallies])
+    _print_row("5xx, though cached (0)", [str(len(tally.cached_errors)) for tally in tallies])
+    _print_row("5xx, not cached", [str(sum(tally.uncached_errors.values())) for tally in tallies])
+    _print_row(f"later than {DEADLINE + 0.5:g} s (0)", [str(len(each.late)) for each in tallies])
+    _print_row("slowest response, s", [f"{tally.longest:.2f}" for tally in tallies])
+    _print_row(f"longest recovery, s ({TTL:g})", [f"{seconds:.1f}" for seconds in recoveries])
+    _print_row(f"most calls in a second ({MAX_RATE})", [str(rate) for rate in rates])
+    _print_row("errors logged (0)", [str(count) for count in logged_errors])
+    _print_row("memory at the end, MiB", [f"{rig.memory[-1][1]:.1f}" for rig in rigs])
+    _print_row("memory slope, MiB/hour", [f"{slope(points):+.1f}" for points in steady])
+    _print_row("sockets before, after", [f"{old.sockets}, {new.sockets}" for old, new in resources])
+    _print_row(
+        "tasks before, after", [f"{len(old.tasks)}, {len(new.tasks)}" for old, new in resources]
     )
-    wrongs = (told, [each for each in errors if each], leaks)
-    return sum(map(bool, wrongs if busy else wrongs + late))
+    errors = [error for tally in tallies for error in (*tally.wrong, *tally.cached_errors)]
+    leaks = _leaked_tasks(before, after)
+    for line in errors[:MAX_PRINTED] + leaks[:MAX_PRINTED]:
+        print(f"  {line}")
+    failures = (errors, [count for count in logged_errors if count], leaks)
+    time_failures = (
+        [seconds for tally in tallies for seconds in tally.late],
+        [seconds for seconds in recoveries if seconds > TTL],
+        [rate for rate in rates if rate > MAX_RATE + RATE_TOLERANCE],
+    )
+    return sum(map(bool, failures if busy else failures + time_failures))
 
 
-def _row(name: str, values: Sequence[str]) -> None:
+def _print_row(name: str, values: Sequence[str]) -> None:
     print(f"{name:32}" + "".join(f"{value:>18}" for value in values))
 
 
-def _change(was: Held, now: Held, which: int) -> str:
-    counts = [held[0] if which == 0 else len(held[1]) for held in (was, now)]
-    return f"{counts[0]}, {counts[1]}"
-
-
 def main() -> int:
-    """Run it for as many minutes as are asked for."""
+    """Run the command; return its exit code."""
     parser = ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--busy", action="store_true", help="judge no times: the machine is busy")
-    given = parser.parse_args()
-    return asyncio.run(soak(given.minutes, busy=given.busy))
+    parser.add_argument("--busy", action="store_true", help="do not check times")
+    arguments = parser.parse_args()
+    return asyncio.run(soak(arguments.minutes, busy=arguments.busy))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One caller on one kept connection: cheap, so that many fit beside the proxy on one machine."""
+"""An HTTP client on one keep-alive connection, cheap enough to run many beside the proxy."""
 
 import asyncio
 import json
@@ -9,8 +9,8 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer. `seconds` is the time until its head had come."""
+class Response:
+    """One response. `seconds` is the time until its head arrived. Header names are lower-case."""
 
     status: int
     headers: dict[str, str]
@@ -18,41 +18,41 @@ class Answer:
     seconds: float
 
     def json(self) -> Any:
-        """The body, read."""
+        """Return the parsed body."""
         return json.loads(self.body)
 
 
 class Caller:
-    """Asks the proxy at `port`, again over the same connection while that stands."""
+    """A client of the proxy on `port`. It reconnects when the connection was closed."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def get(self, path: str, *headers: str) -> Answer:
-        """One request."""
+    async def get(self, path: str, *headers: str) -> Response:
+        """Send one request with these header lines."""
         reader, writer = self._connection or await self._connect()
         started = time.monotonic()
-        writer.write(_question(path, *headers))
+        writer.write(_request_bytes(path, *headers))
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         seconds = time.monotonic() - started
         pairs = (line.partition(": ") for line in head[1:] if line)
-        told = {name.lower(): value for name, _, value in pairs}
-        body = await reader.readexactly(int(told.get("content-length", "0")))
-        if told.get("connection") == "close":
+        received = {name.lower(): value for name, _, value in pairs}
+        body = await reader.readexactly(int(received.get("content-length", "0")))
+        if received.get("connection") == "close":
             await self.aclose()
-        return Answer(int(head[0].split(" ")[1]), told, body, seconds)
+        return Response(int(head[0].split(" ")[1]), received, body, seconds)
 
-    async def hang_up(self, path: str, said: float, patience: float) -> None:
-        """Say the part `said` of a question, wait for `patience` seconds, and go."""
+    async def disconnect_during(self, path: str, sent: float, seconds: float) -> None:
+        """Send the fraction `sent` of a request, wait for `seconds`, and disconnect."""
         _, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        question = _question(path)
-        writer.write(question[: int(len(question) * said)])
-        await asyncio.sleep(patience)
+        request = _request_bytes(path)
+        writer.write(request[: int(len(request) * sent)])
+        await asyncio.sleep(seconds)
         writer.transport.abort()
 
     async def aclose(self) -> None:
-        """Go."""
+        """Close the connection."""
         if self._connection:
             self._connection[1].close()
             with suppress(OSError):
@@ -64,6 +64,6 @@ class Caller:
         return self._connection
 
 
-def _question(path: str, *headers: str) -> bytes:
+def _request_bytes(path: str, *headers: str) -> bytes:
     lines = (f"GET {path} HTTP/1.1", "Host: localhost", *headers)
     return "\r\n".join((*lines, "", "")).encode()

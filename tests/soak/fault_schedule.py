@@ -1,4 +1,4 @@
-"""Faults that come and go, and outages: what a wire and a sandbox do to the proxy."""
+"""A random sequence of faults and outages between the proxy and its upstream."""
 
 import asyncio
 import random
@@ -8,32 +8,32 @@ from datetime import UTC, datetime
 
 from app.sandbox.server import SandboxServer
 from tests.faults import tcp_faults
-from tests.faults.tcp_proxy import Damage, Wire, whole
+from tests.faults.tcp_proxy import Fault, TcpProxy, forward
 from tests.soak.caller import Caller
 from tests.soak.load import as_of
 
-DAMAGES: tuple[Damage, ...] = (
-    tcp_faults.late(0.7),
-    tcp_faults.drip(0.005),
-    tcp_faults.silence,
-    tcp_faults.silence_within,
-    tcp_faults.close_before,
-    tcp_faults.dies_idle,
-    tcp_faults.half_close,
-    tcp_faults.reset_before,
-    tcp_faults.reset_within,
-    tcp_faults.reset_after,
-    tcp_faults.longer_than_it_is,
-    tcp_faults.longer_and_closed,
-    tcp_faults.shorter_than_it_is,
-    tcp_faults.answered_twice,
-    tcp_faults.gzip_cut,
-    tcp_faults.gzip_garbage,
-    tcp_faults.endless_head,
-    tcp_faults.no_http,
-    tcp_faults.instead(b"[]"),
+RESPONSE_FAULTS: tuple[Fault, ...] = (
+    tcp_faults.delay(0.7),
+    tcp_faults.trickle(0.005),
+    tcp_faults.no_response,
+    tcp_faults.stall_midway,
+    tcp_faults.close_before_response,
+    tcp_faults.close_on_reuse,
+    tcp_faults.half_close_midway,
+    tcp_faults.reset_before_response,
+    tcp_faults.reset_midway,
+    tcp_faults.reset_after_response,
+    tcp_faults.content_length_too_long,
+    tcp_faults.content_length_too_long_then_close,
+    tcp_faults.content_length_too_short,
+    tcp_faults.duplicate_response,
+    tcp_faults.truncated_gzip,
+    tcp_faults.invalid_gzip,
+    tcp_faults.endless_headers,
+    tcp_faults.not_http,
+    tcp_faults.replace_with(b"[]"),
 )
-FAULTS = (
+SANDBOX_FAULTS = (
     "arrivals=3",
     "arrivals=20",
     "latency=0.3",
@@ -48,97 +48,97 @@ FAULTS = (
     "half_body,times=2",
     "reset,times=2",
 )
-SHORT, LONG = (0.5, 6.0), (12.0, 20.0)
-"""Seconds of a fault, and of an outage."""
+FAULT_SECONDS, OUTAGE_SECONDS = (0.5, 6.0), (12.0, 20.0)
+"""The shortest and longest duration of a fault, and of an outage."""
 
 OUTAGE_EVERY = 5
-"""Of so many faults, one is an outage."""
+"""One of this many faults is an outage."""
 
 
-class Weather:
-    """What passes between the proxy at `port` and its upstream.
+class FaultSchedule:
+    """Starts and ends faults between the proxy on `port` and its upstream.
 
     Attributes:
-        seen: how many faults there were.
-        recoveries: after each outage, the seconds until an answer was fresh and asked for after it.
+        fault_count: how many faults there were, outages included.
+        recoveries: the seconds from the end of each outage until the proxy had recovered.
     """
 
-    def __init__(self, port: int, wire: Wire, upstream: SandboxServer, *, seed: int) -> None:
-        self.seen = 0
+    def __init__(
+        self, port: int, tcp_proxy: TcpProxy, upstream: SandboxServer, *, seed: int
+    ) -> None:
+        self.fault_count = 0
         self.recoveries: list[float] = []
         self._port = port
-        self._wire = wire
+        self._tcp_proxy = tcp_proxy
         self._upstream = upstream
-        self._dice = random.Random(seed)  # noqa: S311  the same weather in each run
+        self._rng = random.Random(seed)  # noqa: S311  the same faults in each run
 
-    async def change(self, over: asyncio.Event, *, scale: float) -> None:
-        """Faults come and go until it is over; `scale` shortens them for a short run."""
-        while not over.is_set():
-            self.seen += 1
-            if self.seen % OUTAGE_EVERY == 0:
-                await self.outage(
-                    self._dice.choice(self.outages()), over, _span(self._dice, LONG, scale)
+    async def run(self, stop: asyncio.Event, *, scale: float) -> None:
+        """Run faults until `stop` is set. `scale` shortens them for a short run."""
+        while not stop.is_set():
+            self.fault_count += 1
+            if self.fault_count % OUTAGE_EVERY == 0:
+                await self.run_outage(
+                    self._rng.choice(self._outages()), stop, self._duration(OUTAGE_SECONDS, scale)
                 )
             else:
-                self._something()
-                await _wait(over, _span(self._dice, SHORT, scale))
-                self._calm()
-                await _wait(over, _span(self._dice, SHORT, scale))
+                self._start_random_fault()
+                await _wait(stop, self._duration(FAULT_SECONDS, scale))
+                self._end_fault()
+                await _wait(stop, self._duration(FAULT_SECONDS, scale))
 
-    async def outage(
-        self, begin: Callable[[], Awaitable[None]], over: asyncio.Event, seconds: float
+    async def run_outage(
+        self, start: Callable[[], Awaitable[None]], stop: asyncio.Event, seconds: float
     ) -> None:
-        """No answer for so long; then see how long it takes to be fresh again."""
-        await begin()
-        await _wait(over, seconds)
-        self._calm()
-        await self._wire.up()
-        self.recoveries.append(await self.recovered())
+        """Make the upstream unavailable for `seconds`, then measure the recovery."""
+        await start()
+        await _wait(stop, seconds)
+        self._end_fault()
+        await self._tcp_proxy.start()
+        self.recoveries.append(await self._measure_recovery())
 
-    def outages(self) -> tuple[Callable[[], Awaitable[None]], ...]:
-        """The ways to be away."""
-
-        async def failing() -> None:
+    def _outages(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        async def fail() -> None:
             self._upstream.sandbox.inject("html=503")
 
-        async def silent() -> None:
-            self._wire.damage = tcp_faults.silence
+        async def never_respond() -> None:
+            self._tcp_proxy.fault = tcp_faults.no_response
 
-        async def deaf() -> None:
-            await self._wire.up(deaf=True)
+        async def never_read() -> None:
+            await self._tcp_proxy.start(reads=False)
 
-        return self._wire.down, failing, silent, deaf
+        return self._tcp_proxy.stop, fail, never_respond, never_read
 
-    async def recovered(self) -> float:
-        """Seconds until what is served was asked for after this moment; a minute at most."""
+    async def _measure_recovery(self) -> float:
+        """Return the seconds until a response was fetched after this call; at most 60."""
         caller = Caller(self._port)
-        back, started = datetime.now(UTC), time.monotonic()
+        outage_end, started = datetime.now(UTC), time.monotonic()
         while time.monotonic() - started < 60:
-            answer = await caller.get("/v1/orders?page=1&limit=10")
-            if answer.status == 200 and as_of(answer) > back:
+            response = await caller.get("/v1/orders?page=1&limit=10")
+            if response.status == 200 and as_of(response) > outage_end:
                 break
             await asyncio.sleep(0.1)
         await caller.aclose()
         return time.monotonic() - started
 
-    def _something(self) -> None:
-        if self._dice.random() < 0.5:
-            self._wire.damage = self._dice.choice(DAMAGES)
+    def _start_random_fault(self) -> None:
+        if self._rng.random() < 0.5:
+            self._tcp_proxy.fault = self._rng.choice(RESPONSE_FAULTS)
         else:
-            self._upstream.sandbox.inject(self._dice.choice(FAULTS))
+            self._upstream.sandbox.inject(self._rng.choice(SANDBOX_FAULTS))
 
-    def _calm(self) -> None:
-        self._wire.damage = whole
+    def _end_fault(self) -> None:
+        self._tcp_proxy.fault = forward
         self._upstream.sandbox.inject()
 
+    def _duration(self, bounds: tuple[float, float], scale: float) -> float:
+        return self._rng.uniform(*bounds) * scale
 
-def _span(dice: random.Random, bounds: tuple[float, float], scale: float) -> float:
-    return dice.uniform(*bounds) * scale
 
-
-async def _wait(over: asyncio.Event, seconds: float) -> None:
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for `seconds`, or until `stop` is set."""
     try:
         async with asyncio.timeout(seconds):
-            await over.wait()
+            await stop.wait()
     except TimeoutError:
         pass

@@ -1,4 +1,4 @@
-"""What a process costs and holds, read from outside, and what a row of measurements says."""
+"""Measures a process from outside, and evaluates series of measurements."""
 
 import os
 from collections.abc import Sequence
@@ -6,35 +6,35 @@ from pathlib import Path
 
 
 def resident_mib(pid: int) -> float:
-    """Memory of the process that is in RAM."""
+    """Return the resident memory of the process, in MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def open_sockets(pid: int) -> int:
-    """Sockets that the process holds: the listener, callers, connections to the upstream."""
-    found = 0
+    """Return how many sockets the process has open, listeners included."""
+    count = 0
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            found += str(descriptor.readlink()).startswith("socket:")
+            count += str(descriptor.readlink()).startswith("socket:")
         except FileNotFoundError:  # closed meanwhile
             continue
-    return found
+    return count
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """How much the second number grows for each one of the first, by least squares."""
-    middle = sum(x for x, _ in points) / len(points)
-    level = sum(y for _, y in points) / len(points)
-    spread = sum((x - middle) ** 2 for x, _ in points)
-    return sum((x - middle) * (y - level) for x, y in points) / spread if spread else 0.0
+    """Return the growth of y per unit of x by least squares, for points (x, y)."""
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    variance = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / variance if variance else 0.0
 
 
-def most_within(moments: Sequence[float], seconds: float) -> int:
-    """The most of `moments`, which are in order, that lie within any so many seconds."""
-    most, first = 0, 0
-    for last, moment in enumerate(moments):
-        while moment - moments[first] >= seconds:
+def max_within(times: Sequence[float], seconds: float) -> int:
+    """Return the largest number of the ascending `times` within any window of `seconds`."""
+    largest, first = 0, 0
+    for last, time in enumerate(times):
+        while time - times[first] >= seconds:
             first += 1
-        most = max(most, last - first + 1)
-    return most
+        largest = max(largest, last - first + 1)
+    return largest

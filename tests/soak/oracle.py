@@ -1,6 +1,7 @@
-"""What is right: the sandbox's own orders, in our contract's words, written a second time. Pure.
+"""Decides whether responses are correct, from the sandbox's own orders.
 
-Orders only arrive, and only in front: the list that had `total` orders is the last `total` of all.
+The mapping to our schema is written a second time, independently of app/orders. Orders only
+arrive, and only at the front: a list of `total` orders is the last `total` of all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ _SOURCE = {
 
 
 class Oracle:
-    """All orders that there ever were, newest first."""
+    """All orders of the sandbox so far, newest first."""
 
     def __init__(self, store: OrderStore) -> None:
         self._store = store
@@ -37,27 +38,27 @@ class Oracle:
         self._by_number = {order["order_no"]: order for order in self._orders}
 
     def numbers(self) -> Sequence[str]:
-        """The order numbers, newest first."""
-        return [order["order_no"] for order in self._all()]
+        """Return the order numbers, newest first."""
+        return [order["order_no"] for order in self._update()]
 
-    def wrong_page(self, answer: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
-        """What is wrong with a page; empty if nothing is.
+    def page_error(self, body: Mapping[str, Any], filters: Mapping[str, str]) -> str:
+        """Return what is wrong with a page; empty if nothing is.
 
         Args:
-            answer: its body.
-            wanted: the parameters that hold for every order in it, as `status`.
+            body: the response body.
+            filters: the fields, as `status`, that every order in it must have.
         """
-        data, meta = answer["data"], answer["meta"]
-        orders = self._all()
+        data, meta = body["data"], body["meta"]
+        orders = self._update()
         numbers = [order["order_no"] for order in data]
         if len(set(numbers)) < len(numbers):
-            return "an order stands twice"
+            return "an order occurs twice"
         if any(self._by_number.get(order["order_no"]) != order for order in data):
-            return "an order is not as it is"
+            return "an order differs from the upstream's"
         if meta.get("inconsistent"):
             return ""
         start = (meta["page"] - 1) * meta["limit"]
-        states = [orders[-meta["total"] :]] if not wanted else self._states(orders, wanted)
+        states = [orders[-meta["total"] :]] if not filters else self._states(orders, filters)
         if any(
             len(state) == meta["total"] and state[start : start + meta["limit"]] == data
             for state in states
@@ -65,12 +66,13 @@ class Oracle:
             return ""
         return f"these are not the orders {start} to {start + meta['limit']} of {meta['total']}"
 
-    def wrong_order(self, answer: Mapping[str, Any], number: str) -> str:
-        """What is wrong with one order; empty if nothing is."""
-        self._all()
-        return "" if answer["data"] == self._by_number.get(number) else "this is not that order"
+    def order_error(self, body: Mapping[str, Any], number: str) -> str:
+        """Return what is wrong with the response for one order; empty if nothing is."""
+        self._update()
+        return "" if body["data"] == self._by_number.get(number) else "this is not that order"
 
-    def _all(self) -> list[Order]:
+    def _update(self) -> list[Order]:
+        """Add the orders that have arrived; return all."""
         arrived = self._store.total - len(self._orders)
         if arrived:
             new = [_order(row) for row in self._store.rows(0, arrived)]
@@ -78,17 +80,17 @@ class Oracle:
             self._by_number.update((order["order_no"], order) for order in new)
         return self._orders
 
-    def _states(self, orders: list[Order], wanted: Mapping[str, str]) -> list[list[Order]]:
-        """Every list that there was, of those orders alone that are wanted."""
+    def _states(self, orders: list[Order], filters: Mapping[str, str]) -> list[list[Order]]:
+        """Return every state that the filtered list has had."""
         seeded = self._store.seeded
         return [
-            [order for order in orders[past:] if wanted.items() <= order.items()]
-            for past in range(len(orders) - seeded + 1)
+            [order for order in orders[skipped:] if filters.items() <= order.items()]
+            for skipped in range(len(orders) - seeded + 1)
         ]
 
 
 def _order(row: Mapping[str, str]) -> Order:
-    made = datetime.strptime(row["createTime"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
+    created = datetime.strptime(row["createTime"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
     return {
         "order_no": row["orderNo"],
         "package_name": {"en": row["goodsNameEn"], "zh": row["goodsName"]},
@@ -98,5 +100,5 @@ def _order(row: Mapping[str, str]) -> Order:
         "status": _STATUS[row["status"]],
         "type": _TYPE[row["orderType"]],
         "source": _SOURCE[row["source"]],
-        "created_at": f"{made.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created_at": f"{created.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }

@@ -1,4 +1,4 @@
-"""One proxy under load for the whole of a soak: its process, its wire, its sandbox, its callers."""
+"""One proxy in its own process, with everything that a soak test needs around it."""
 
 import asyncio
 import os
@@ -13,46 +13,53 @@ from pathlib import Path
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
-from tests.faults.environments import There, there
-from tests.faults.tcp_proxy import Wire
-from tests.soak.fault_schedule import Weather
-from tests.soak.load import Crowd
+from tests.faults.environments import OwnProcess, own_process
+from tests.faults.tcp_proxy import TcpProxy
+from tests.soak.fault_schedule import FaultSchedule
+from tests.soak.load import LoadGenerator
 from tests.soak.measure import open_sockets, resident_mib
 from tests.soak.oracle import Oracle
-from tests.soak.server import TOLD
+from tests.soak.server import TASKS_FILE_VARIABLE
 
-DEADLINE, WAIT, TTL, MAX_RATE = 2.0, 0.5, 10.0, 50
-ORDERS, LOOKED_AT = 2000, 1500
+DEADLINE, MAX_STALE_WAIT, TTL, MAX_RATE = 2.0, 0.5, 10.0, 50
+ORDERS, REQUESTED_ORDERS = 2000, 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the process uses: the number of open sockets, and a line for each asyncio task."""
+
+    sockets: int
+    tasks: list[str]
 
 
 @dataclass
-class Stand:
-    """A proxy and all that is around it.
+class Rig:
+    """A proxy, its TCP proxy to the sandbox, its load and its faults.
 
     Attributes:
-        memory: MiB of the process, each with its moment in hours.
+        memory: (time in hours, resident memory in MiB), once a second.
     """
 
-    place: There
+    proxy: OwnProcess
     pid: int
-    wire: Wire
-    crowd: Crowd
-    weather: Weather
+    tcp_proxy: TcpProxy
+    load: LoadGenerator
+    faults: FaultSchedule
     tasks_file: Path
     memory: list[tuple[float, float]] = field(default_factory=list)
 
-    async def measure(self, over: asyncio.Event) -> None:
-        """Note the memory, each second, until it is over."""
-        while not over.is_set():
+    async def measure_memory(self, stop: asyncio.Event) -> None:
+        """Append to `memory` each second until `stop` is set."""
+        while not stop.is_set():
             self.memory.append((time.monotonic() / 3600, resident_mib(self.pid)))
             await asyncio.sleep(1)
 
-    def sockets(self) -> int:
-        """Sockets that the proxy holds now."""
-        return open_sockets(self.pid)
+    async def resources(self) -> Resources:
+        """Return what the process uses now."""
+        return Resources(open_sockets(self.pid), await self._tasks())
 
-    async def tasks(self) -> list[str]:
-        """The asyncio tasks of the proxy now, a line each."""
+    async def _tasks(self) -> list[str]:
         self.tasks_file.unlink(missing_ok=True)
         os.kill(self.pid, signal.SIGUSR1)
         while not self.tasks_file.exists():  # noqa: ASYNC110  a file of another process
@@ -61,28 +68,31 @@ class Stand:
 
 
 @asynccontextmanager
-async def stand(seed: int) -> AsyncIterator[Stand]:
-    """One that is warmed up."""
+async def open_rig(seed: int) -> AsyncIterator[Rig]:
+    """Start a rig and fill the proxy's cache."""
     options = Options(orders=ORDERS, max_calls_per_second=0)
     with tempfile.TemporaryDirectory() as folder:
         tasks_file = Path(folder, "tasks")
         async with (
             SandboxServer(options, clock=SystemClock()) as upstream,
-            Wire(int(upstream.base_url.rpartition(":")[2])) as wire,
-            there(_environ(wire, options, tasks_file), ("tests.soak.server", "serve")) as running,
+            TcpProxy(int(upstream.base_url.rpartition(":")[2])) as tcp_proxy,
+            own_process(
+                _environ(tcp_proxy, options, tasks_file), ("tests.soak.server", "serve")
+            ) as (proxy, process),
         ):
-            place, process = running
-            port = int(place.origin.rpartition(":")[2])
+            port = int(proxy.origin.rpartition(":")[2])
             oracle = Oracle(upstream.sandbox.orders)
-            crowd = Crowd(port, oracle, deadline=DEADLINE, orders=LOOKED_AT, seed=seed)
-            weather = Weather(port, wire, upstream, seed=seed)
-            await crowd.warm_up()
-            yield Stand(place, process.pid, wire, crowd, weather, tasks_file)
+            load = LoadGenerator(
+                port, oracle, deadline=DEADLINE, orders=REQUESTED_ORDERS, seed=seed
+            )
+            faults = FaultSchedule(port, tcp_proxy, upstream, seed=seed)
+            await load.warm_up()
+            yield Rig(proxy, process.pid, tcp_proxy, load, faults, tasks_file)
 
 
-def _environ(wire: Wire, options: Options, tasks_file: Path) -> dict[str, str]:
+def _environ(tcp_proxy: TcpProxy, options: Options, tasks_file: Path) -> dict[str, str]:
     upstream = {
-        "BASE_URL": f"http://127.0.0.1:{wire.port}",
+        "BASE_URL": f"http://127.0.0.1:{tcp_proxy.port}",
         "ACCESS_KEY_ID": options.access_key_id,
         "ACCESS_KEY_SECRET": options.access_key_secret,
         "CONNECT_TIMEOUT": "1",
@@ -93,7 +103,7 @@ def _environ(wire: Wire, options: Options, tasks_file: Path) -> dict[str, str]:
     cache = {
         "TTL": str(TTL),
         "STALE_WHILE_REVALIDATE": "10",
-        "MAX_STALE_WAIT": str(WAIT),
+        "MAX_STALE_WAIT": str(MAX_STALE_WAIT),
         "NO_CACHE_MIN_AGE": "1",
     }
     return {
@@ -104,5 +114,5 @@ def _environ(wire: Wire, options: Options, tasks_file: Path) -> dict[str, str]:
         "ORDERS_CALLERS__DETAIL_RATE": "0",
         "ORDERS_CALLERS__SCAN_RATE": "0",
         "ORDERS_LOG__LEVEL": "warning",
-        TOLD: str(tasks_file),
+        TASKS_FILE_VARIABLE: str(tasks_file),
     }

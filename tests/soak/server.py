@@ -1,7 +1,6 @@
-"""`serve`, and one thing more: on SIGUSR1 it notes how many asyncio tasks it has.
+"""`serve`, which on SIGUSR1 also writes its asyncio tasks, one a line, to a file.
 
-The number of tasks is nobody's business on a route; a soak asks for it by signal. It is written,
-with a line a task, to the file that the environment names.
+The environment variable `TASKS_FILE_VARIABLE` names the file.
 """
 
 import asyncio
@@ -11,18 +10,17 @@ from pathlib import Path
 
 from app.cli import main
 
-TOLD = "SOAK_TASKS"
-"""The variable that names the file."""
+TASKS_FILE_VARIABLE = "SOAK_TASKS"
 
 
-def _tell(_number: int, _frame: object) -> None:
+def _write_tasks(_number: int, _frame: object) -> None:
     tasks = [f"{task.get_name()} {task.get_coro()!r}" for task in asyncio.all_tasks()]
-    written = Path(os.environ[TOLD])
-    part = written.with_suffix(".part")
-    part.write_text("".join(f"{line}\n" for line in tasks), "utf-8")
-    part.replace(written)
+    path = Path(os.environ[TASKS_FILE_VARIABLE])
+    incomplete = path.with_suffix(".part")
+    incomplete.write_text("".join(f"{line}\n" for line in tasks), "utf-8")
+    incomplete.replace(path)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGUSR1, _tell)
+    signal.signal(signal.SIGUSR1, _write_tasks)
     main()
