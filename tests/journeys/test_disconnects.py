@@ -10,8 +10,8 @@ import pytest
 
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
-from app.orders.blocks import Block
-from app.orders.book import OrderBook, Window
+from app.orders.blocks import Block, Window
+from app.orders.book import OrderBook
 from app.orders.source import OrderSource
 from app.upstream.errors import DeadlineExceeded
 from tests.support.clock import ManualClock, settle

@@ -12,8 +12,8 @@ from typing import Any
 from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Entry, GraceCache, Lookup
 from app.cache.policy import Action, CacheDirective
-from app.orders.blocks import Block, blocks_for_range, slice_rows
-from app.orders.book import OrderBook, Window
+from app.orders.blocks import Block, Window, blocks_for_range, slice_rows
+from app.orders.book import OrderBook
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import SnapshotCache
 from app.orders.snapshot_loader import SnapshotLoader
