@@ -1,4 +1,4 @@
-"""The one door to the HTTP client library: to change the library, change the import below."""
+"""The HTTP client. No other module imports httpx, so replacing the library changes one import."""
 
 import asyncio
 import logging
@@ -23,10 +23,10 @@ Timeout = httpx.Timeout
 TimeoutException = httpx.TimeoutException
 
 KEEPALIVE_SECONDS = 15.0
-"""Seconds an idle connection is kept: less than servers commonly do, so that we close first."""
+"""Seconds an idle connection is kept open: less than servers usually do, so that we close first."""
 
-_TALKATIVE = (httpx.__name__, httpx.__name__.replace("httpx", "httpcore"))
-"""Loggers that tell each URL, and in it the order number that a caller chose."""
+_VERBOSE_LOGGERS = (httpx.__name__, httpx.__name__.replace("httpx", "httpcore"))
+"""They log every URL, and with it order numbers that callers chose."""
 
 
 def open_client(
@@ -37,29 +37,29 @@ def open_client(
     proxy: str | None = None,
     transport: AsyncBaseTransport | None = None,
 ) -> AsyncClient:
-    """A client of one host: TLS verified, no redirect followed, nothing taken from the environment.
+    """Return a client of one host that verifies TLS and ignores redirects, cookies and environment.
 
     Args:
         base_url: scheme, host and port of the upstream.
-        max_connections: connections at most; callers bound their calls to the same number.
-        ca_file: a private CA, beside the system's.
-        proxy: the way out, if there is one.
-        transport: the network; the real one where none is given.
+        max_connections: the size of the connection pool; callers limit their calls to it.
+        ca_file: a private CA in addition to the system's.
+        proxy: URL of an egress proxy.
+        transport: the network; the real one by default.
     """
-    for name in _TALKATIVE:
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     return httpx.AsyncClient(
         base_url=base_url,
-        transport=transport or _network(max_connections, ca_file, proxy),
+        transport=transport or _open_transport(max_connections, ca_file, proxy),
         trust_env=False,
         follow_redirects=False,
         headers={"User-Agent": "orders-bff", "Accept-Encoding": "gzip"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        event_hooks={"response": [_forget_elsewhere]},
+        event_hooks={"response": [_drop_location]},
     )
 
 
-def _network(
+def _open_transport(
     max_connections: int, ca_file: Path | None, proxy: str | None
 ) -> httpx.AsyncHTTPTransport:
     tls = ssl.create_default_context()
@@ -77,31 +77,32 @@ def _network(
     )
 
 
-class AnswerAfterQuestion:
-    """Follows one call, as its `trace` extension, and refuses an answer older than its question.
+class DesyncGuard:
+    """The `trace` extension of one call that rejects a response which precedes its request.
 
-    What comes behind an answer, unasked, stays with the kept connection: the library would take
-    it for the answer to the next question, and one block of the list for another. To read from
-    the network is to let the loop turn; an answer without a turn was there before.
+    Bytes that a server sends after a response stay in the buffer of the keep-alive connection. The
+    library would take them for the response to the next request (response desynchronization), and
+    one block of the list would be taken for another. Reading from the network suspends the task, so
+    a response that is complete before the event loop has run once was already in the buffer.
 
     Raises:
-        RemoteProtocolError: such an answer; the library closes the connection.
+        RemoteProtocolError: there is such a response; the library then closes the connection.
     """
 
     def __init__(self) -> None:
-        self._turned = False
+        self._loop_ran = False
 
     async def __call__(self, event: str, _: dict[str, Any]) -> None:
-        """Told by the library when each step of the call starts and ends."""
+        """Receive an event of the library: each step of the call, when it starts and ends."""
         if event == "http11.receive_response_headers.started":
-            asyncio.get_running_loop().call_soon(self._turn)
-        elif event == "http11.receive_response_headers.complete" and not self._turned:
-            raise RemoteProtocolError("an answer that was there before its question")
+            asyncio.get_running_loop().call_soon(self._on_loop_run)
+        elif event == "http11.receive_response_headers.complete" and not self._loop_ran:
+            raise RemoteProtocolError("the response was received before its request was sent")
 
-    def _turn(self) -> None:
-        self._turned = True
+    def _on_loop_run(self) -> None:
+        self._loop_ran = True
 
 
-async def _forget_elsewhere(response: Response) -> None:
-    """Drop where a redirect points: httpx reads it without following, and may fail on it."""
+async def _drop_location(response: Response) -> None:
+    """Remove the target of a redirect: httpx parses it even if it is not followed."""
     response.headers.pop("location", None)

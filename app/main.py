@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.backoff import exponential_backoff
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache, NotInCache, WaitTimeout
 from app.clock import Clock, SystemClock
@@ -55,9 +54,8 @@ from app.single_flight import TooManyWaiters
 from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
-from app.upstream.credentials import REJECTED_BACKOFF_SECONDS, AccessKey
-from app.upstream.retry import RandomFloat
-from app.upstream.status import UpstreamStatus
+from app.upstream.credentials import AccessKey
+from app.upstream.retry import RandomFloat, upstream_backoff
 from app.upstream.wire import BLOCK_SIZE
 
 PROBLEM_CODES: dict[type[Exception], str] = {
@@ -90,9 +88,6 @@ TAGS = [
     {"name": "orders", "description": "The list, its totals and changes; one order, its payment."},
 ]
 LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
-
-MAX_BACKOFF_SECONDS = 60.0
-"""Seconds: a failing upstream that asks for more is looked at again after that."""
 
 BREAKER_OPEN_SECONDS = 5.0
 """Seconds an ill upstream is left in peace at most; the ttl where that is less."""
@@ -159,12 +154,9 @@ def create_app(
         zone=ZoneInfo(settings.upstream.timezone),
         deadline=settings.upstream.deadline,
     )
-    hearing = UpstreamStatus(
-        clock, upstream.UpstreamError, lambda error: problem_code(error, PROBLEM_CODES)
-    )
     book = OrderBook(
         _block_cache(settings, clock),
-        hearing.observe(fetch.fetch_block),
+        fetch.fetch_block,
         clock,
         deadline=settings.upstream.deadline,
         refresh_rate=settings.upstream.refresh_rate,
@@ -219,7 +211,7 @@ def create_app(
     api.include_router(
         health_router(ready=_Readiness(book), table=PROBLEM_CODES, leaving=lambda: shutdown.started)
     )
-    openapi = _pages(settings, api, client, hearing)
+    openapi = _pages(settings, api, client)
     behind = ResponseCacheMiddleware(api, prepared, book, clock)
     limits = _limits(settings)
     door = _door(settings, behind, clock)
@@ -264,9 +256,9 @@ def _client(
         deadline=config.deadline,
         max_concurrency=config.max_concurrency,
         max_rate=config.max_rate,
-        breaker_pause=min(settings.cache.ttl, BREAKER_OPEN_SECONDS),
+        breaker_open_seconds=min(settings.cache.ttl, BREAKER_OPEN_SECONDS),
         clock=clock,
-        chance=chance,
+        random=chance,
         transport=transport,
     )
 
@@ -285,21 +277,11 @@ def _rotation(
     return CredentialRotation(
         client,
         clock,
-        in_use=in_use,
-        state=lambda: file_states(sources.paths if sources else ()),
+        current=in_use,
+        fingerprint=lambda: file_states(sources.paths if sources else ()),
         read=read,
         deadline=settings.upstream.deadline,
     )
-
-
-def upstream_backoff(error: Exception, failures: int) -> float:
-    """Return the seconds to back off after so many failures in a row (a `BackoffPolicy`)."""
-    retry_after = error.retry_after if isinstance(error, upstream.UpstreamError) else None
-    if isinstance(error, upstream.UpstreamUnavailable):
-        return retry_after or exponential_backoff(error, 1)  # the upstream was not called
-    if isinstance(error, upstream.UpstreamCredentialRejected):
-        return retry_after or REJECTED_BACKOFF_SECONDS
-    return max(exponential_backoff(error, failures), min(retry_after or 0.0, MAX_BACKOFF_SECONDS))
 
 
 def _make_cache(
@@ -358,7 +340,7 @@ def _singles(settings: Settings, clock: Clock, book: OrderBook, fetch: OrderSour
 
 
 def _pages(
-    settings: Settings, api: FastAPI, client: UpstreamClient, hearing: UpstreamStatus
+    settings: Settings, api: FastAPI, client: UpstreamClient
 ) -> Callable[[], dict[str, Any]]:
     """The pages for people; gives what writes the document."""
 
@@ -375,7 +357,8 @@ def _pages(
             docs_enabled=settings.docs.enabled,
             dashboard=settings.sandbox,
             is_sandbox=is_sandbox,
-            heard=hearing.snapshot,
+            last_contact=client.status.snapshot,
+            problem_code=lambda error: problem_code(error, PROBLEM_CODES),
         )
     )
     if settings.docs.enabled:

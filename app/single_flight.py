@@ -15,13 +15,6 @@ from app.clock import Clock
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-Awaited = Callable[[], bool]
-
-
-def always_awaited() -> bool:
-    return True
-
-
 _current_flight: ContextVar["Flight[Any] | None"] = ContextVar("current_flight", default=None)
 
 

@@ -229,7 +229,7 @@ async def test_a_healthy_proxy_is_0() -> None:
     assert steps == [
         ["warning", "settings"],
         ["ok", "settings"],
-        ["ok", "name"],
+        ["ok", "dns"],
         ["ok", "connection"],
         ["ok", "clock"],
         ["ok", "credential"],

@@ -1,4 +1,4 @@
-"""The one HTTP client, against a server on loopback."""
+"""The HTTP client, against a server on loopback."""
 
 import asyncio
 import os
@@ -18,15 +18,15 @@ from app.upstream.errors import StaleConnection, UpstreamUnreachable
 from tests.support.upstream import ScriptedUpstream, client_of
 
 LIST = b'{"statusCode":200,"data":{"totalCount":0,"list":[]}}'
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(LIST), LIST)
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(LIST), LIST)
 
 
 class Server:
-    """Gives every connection one answer, and remembers how the questions began."""
+    """Sends one response on each connection, and records the request lines."""
 
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-        self.asked: list[bytes] = []
+    def __init__(self, response: bytes) -> None:
+        self.response = response
+        self.requests: list[bytes] = []
         self.port = 0
 
     @asynccontextmanager
@@ -37,8 +37,8 @@ class Server:
             yield
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.asked.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
-        writer.write(self.answer)
+        self.requests.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
+        writer.write(self.response)
         await writer.drain()
         writer.close()
 
@@ -67,97 +67,97 @@ def tls(ca: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-async def test_a_private_ca_is_trusted_once_it_is_named(
+async def test_a_private_ca_is_trusted_if_it_is_configured(
     ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path
 ):
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    server = Server(ANSWER)
+    server = Server(RESPONSE)
     async with server.listening(tls):
         base_url = f"https://127.0.0.1:{server.port}"
         assert await total(client_to(base_url, ca_file=tmp_path / "ca.pem")) == 0
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tls: ssl.SSLContext):
-    server = Server(ANSWER)
+async def test_a_certificate_of_an_unknown_ca_is_not_trusted(tls: ssl.SSLContext):
+    server = Server(RESPONSE)
     async with server.listening(tls):
         with pytest.raises(UpstreamUnreachable):
             await total(client_to(f"https://127.0.0.1:{server.port}"))
-    assert not server.asked
+    assert not server.requests
 
 
-async def test_a_proxy_is_gone_through_if_it_is_set():
-    server = Server(ANSWER)
+async def test_a_configured_proxy_is_used():
+    server = Server(RESPONSE)
     async with server.listening():
         proxy = f"http://127.0.0.1:{server.port}"
         assert await total(client_to("http://upstream.example", proxy=proxy)) == 0
-    assert server.asked[0].startswith(b"GET http://upstream.example/api/v3/get-orders?")
+    assert server.requests[0].startswith(b"GET http://upstream.example/api/v3/get-orders?")
 
 
-async def test_no_proxy_is_taken_from_the_environment():
-    """Asked by a process of its own, whose environment names a proxy that is not there."""
-    ask = (
+async def test_proxies_in_the_environment_are_ignored():
+    """In a process of its own, whose environment names a proxy that does not exist."""
+    script = (
         "import asyncio, sys; from tests.test_http import client_to, total;"
         "print(asyncio.run(total(client_to(sys.argv[1]))))"
     )
     nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
-    server = Server(ANSWER)
+    server = Server(RESPONSE)
     async with server.listening():
         base_url = f"http://127.0.0.1:{server.port}"
-        asking = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", ask, base_url),
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", script, base_url),
             cwd=Path(__file__).parents[1],
             env=nowhere,
             stdout=asyncio.subprocess.PIPE,
         )
-        told, _ = await asking.communicate()
-    assert told == b"0\n"
-    assert len(server.asked) == 1
+        output, _ = await process.communicate()
+    assert output == b"0\n"
+    assert len(server.requests) == 1
 
 
-async def test_as_many_connections_are_open_as_calls_may_be_in_flight():
-    class Patient(Server):
-        """Answers nobody before three have asked."""
+async def test_the_pool_has_as_many_connections_as_calls_may_be_in_flight():
+    class BarrierServer(Server):
+        """Sends no response before it has received three requests."""
 
-        everyone = asyncio.Barrier(3)
+        barrier = asyncio.Barrier(3)
 
         async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self.everyone.wait()
+            await self.barrier.wait()
             await super()._serve(reader, writer)
 
-    server = Patient(ANSWER)
+    server = BarrierServer(RESPONSE)
     async with server.listening():
         client = client_to(f"http://127.0.0.1:{server.port}", max_concurrency=3)
         deadline = SystemClock().monotonic() + 8
-        asks = (client.list_orders(1, deadline=deadline) for _ in range(3))
-        assert [answer.total for answer in await asyncio.gather(*asks)] == [0, 0, 0]
+        calls = (client.list_orders(1, deadline=deadline) for _ in range(3))
+        assert [response.total for response in await asyncio.gather(*calls)] == [0, 0, 0]
         await client.aclose(0)
 
 
-async def test_a_certificate_of_another_name_is_not_trusted(ca: trustme.CA, tmp_path: Path):
+async def test_a_certificate_of_another_host_is_not_trusted(ca: trustme.CA, tmp_path: Path):
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ca.issue_cert("upstream.example").configure_cert(context)
-    server = Server(ANSWER)
+    server = Server(RESPONSE)
     async with server.listening(context):
         base_url = f"https://127.0.0.1:{server.port}"
         with pytest.raises(UpstreamUnreachable):
             await total(client_to(base_url, ca_file=tmp_path / "ca.pem"))
-    assert not server.asked
+    assert not server.requests
 
 
-async def test_a_tls_connection_that_is_damaged_is_unreachable(
+async def test_a_corrupted_tls_connection_is_unreachable(
     ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path
 ):
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
 
-    def damage(listener: socket.socket) -> None:
+    def corrupt(listener: socket.socket) -> None:
         with tls.wrap_socket(listener.accept()[0], server_side=True) as connection:
             connection.recv(65536)
-            # Past the TLS layer: a record that no key of this connection made.
+            # Bypass the TLS layer: a record that was not made with a key of this connection.
             os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + b"z" * 32)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = asyncio.create_task(asyncio.to_thread(damage, listener))
+        serving = asyncio.create_task(asyncio.to_thread(corrupt, listener))
         base_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         try:
             with pytest.raises(UpstreamUnreachable):
@@ -166,77 +166,77 @@ async def test_a_tls_connection_that_is_damaged_is_unreachable(
             await serving
 
 
-async def test_an_answer_cut_before_its_length_is_unreachable():
-    server = Server(ANSWER[:-5])
+async def test_a_response_shorter_than_its_length_is_unreachable():
+    server = Server(RESPONSE[:-5])
     async with server.listening():
         with pytest.raises(UpstreamUnreachable):
             await total(client_to(f"http://127.0.0.1:{server.port}"))
 
 
-async def test_a_port_where_nobody_listens_is_unreachable():
-    server = Server(ANSWER)
+async def test_a_closed_port_is_unreachable():
+    server = Server(RESPONSE)
     async with server.listening():
         pass
     with pytest.raises(UpstreamUnreachable):
         await total(client_to(f"http://127.0.0.1:{server.port}"))
 
 
-@pytest.mark.parametrize("secured", [False, True])
-async def test_what_comes_behind_an_answer_answers_no_later_question(
-    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, secured: bool
+@pytest.mark.parametrize("uses_tls", [False, True])
+async def test_data_after_a_response_is_not_the_response_to_a_later_request(
+    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, uses_tls: bool
 ):
-    class Talkative(Server):
-        """Says to each question how many there were, and behind it what nobody asked for."""
+    class DesyncServer(Server):
+        """Responds with the number of requests, followed by a response to no request."""
 
         async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:
-                    self.asked.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
-                    told = ANSWER.replace(b'":0', b'":%d' % len(self.asked))
-                    writer.write(told + self.answer)
+                    self.requests.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
+                    response = RESPONSE.replace(b'":0', b'":%d' % len(self.requests))
+                    writer.write(response + self.response)
                     await writer.drain()
             writer.close()
 
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    server = Talkative(ANSWER.replace(b'":0', b'":9'))
-    async with server.listening(tls if secured else None):
-        base_url = f"http{'s' if secured else ''}://127.0.0.1:{server.port}"
+    server = DesyncServer(RESPONSE.replace(b'":0', b'":9'))
+    async with server.listening(tls if uses_tls else None):
+        base_url = f"http{'s' if uses_tls else ''}://127.0.0.1:{server.port}"
         client = client_to(base_url, ca_file=tmp_path / "ca.pem")
-        told = []
+        totals = []
         for _ in range(4):
             with suppress(UpstreamUnreachable):
-                answer = await client.list_orders(1, deadline=SystemClock().monotonic() + 8)
-                told.append(answer.total)
+                response = await client.list_orders(1, deadline=SystemClock().monotonic() + 8)
+                totals.append(response.total)
         await client.aclose(0)
-    assert told
-    assert 9 not in told
+    assert totals
+    assert 9 not in totals
 
 
-class Closing(Server):
-    """Keeps each connection, and closes it when it is used for the second time."""
+class ClosingServer(Server):
+    """Keeps each connection open, and closes it at the second request."""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The last one is closed by who asked; newer Pythons tell of that as of an error.
+        # The client closes the last connection; newer Pythons report that as an error.
         with suppress(asyncio.IncompleteReadError):
-            for answer in (self.answer, b""):
-                self.asked.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
-                writer.write(answer)
+            for response in (self.response, b""):
+                self.requests.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
+                writer.write(response)
                 await writer.drain()
         writer.close()
 
 
-async def test_a_kept_connection_that_had_ended_is_replaced_at_once():
-    server = Closing(ANSWER)
+async def test_a_call_on_a_stale_connection_is_repeated_at_once():
+    server = ClosingServer(RESPONSE)
     async with server.listening():
-        client = client_to(f"http://127.0.0.1:{server.port}", tries=2, chance=lambda: 1e6)
+        client = client_to(f"http://127.0.0.1:{server.port}", max_attempts=2, random=lambda: 1e6)
         deadline = SystemClock().monotonic() + 8
         for _ in range(2):
             assert (await client.list_orders(1, deadline=deadline)).total == 0
         await client.aclose(0)
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
-async def test_a_new_connection_that_is_closed_without_an_answer_is_unreachable():
+async def test_a_new_connection_that_is_closed_without_a_response_is_unreachable():
     server = Server(b"")
     async with server.listening():
         with pytest.raises(UpstreamUnreachable) as raised:

@@ -25,12 +25,13 @@ def pages_router(
     docs_enabled: bool,
     dashboard: bool,
     is_sandbox: Callable[[], bool],
-    heard: Callable[[], LastContact],
+    last_contact: Callable[[], LastContact],
+    problem_code: Callable[[Exception], str],
 ) -> APIRouter:
     """`/`, `/problems`, `/problems/{code}` and the stylesheet they share.
 
-    `is_sandbox` is asked at each page: only answers tell what the upstream is. `heard` tells what
-    this process knows of the upstream: a page that is looked at asks it nothing.
+    Both functions are called for each page: whether the upstream is a sandbox, and its last
+    contact, are known from its responses. `problem_code` names the problem of an error.
     """
     routes = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
@@ -38,7 +39,8 @@ def pages_router(
     @routes.get("/")
     async def index() -> Response:
         ways = _ways(docs_enabled=docs_enabled, dashboard=dashboard)
-        return render_page("orders-bff", _index(ways, heard()), sandbox=is_sandbox())
+        health = _health(last_contact(), problem_code)
+        return render_page("orders-bff", _index(ways, health), sandbox=is_sandbox())
 
     @routes.get("/problems")
     async def problems() -> Response:
@@ -93,11 +95,11 @@ def render_page(
     return HTMLResponse(html, headers=_REVALIDATED)
 
 
-def _index(ways: str, heard: LastContact) -> str:
+def _index(ways: str, health: str) -> str:
     return f"""<h1>orders-bff</h1>
 <p class="lead">A caching proxy in front of one order list. Callers ask it with a key of their own;
 the credential of the upstream stays on the server.</p>
-{_health(heard)}
+{health}
 <nav aria-label="Where to go">
 <ul class="ways">
 {ways}</ul>
@@ -121,16 +123,16 @@ def _ways(*, docs_enabled: bool, dashboard: bool) -> str:
     )
 
 
-def _health(heard: LastContact) -> str:
+def _health(heard: LastContact, problem_code: Callable[[Exception], str]) -> str:
     """Whether it is well, as far as this process knows without asking."""
     answered = (
         ""
         if heard.seconds_since_success is None
         else f"answered {_ago(heard.seconds_since_success)}."
     )
-    if heard.failure is not None and heard.seconds_since_failure is not None:
-        title = escape(PROBLEM_TYPES[heard.failure].title)
-        why = f'<a href="problems/{escape(heard.failure)}">{title}</a>'
+    if heard.error is not None and heard.seconds_since_failure is not None:
+        code = problem_code(heard.error)
+        why = f'<a href="problems/{escape(code)}">{escape(PROBLEM_TYPES[code].title)}</a>'
         last = f"It last {answered} Cached answers are still served."
         since = _ago(heard.seconds_since_failure)
         told = f"{why}, {since}. {last if answered else 'Nothing is cached yet.'}"

@@ -59,7 +59,7 @@ class OrderSource:
         as_of, deadline = self._start()
         response = await self._client.list_orders(index + 1, deadline=deadline)
         rows = tuple(map_order(wire, self._zone) for wire in response.rows)
-        self._client.drift.report(row_drift("order", rows))
+        self._client.report_drift(row_drift("order", rows))
         return Block(index, rows, response.total, as_of, response.request_id, response.sandbox)
 
     async def fetch_order(self, order_no: str) -> FetchedOrder:
@@ -79,7 +79,7 @@ class OrderSource:
         return _rfc_3339(self._clock.now()), self._clock.monotonic() + self._deadline
 
     def _fetched(self, schema: str, row: Row, as_of: str, response: ObjectResponse) -> FetchedOrder:
-        self._client.drift.report(row_drift(schema, [row]))
+        self._client.report_drift(row_drift(schema, [row]))
         return FetchedOrder(row, as_of, response.request_id, response.sandbox)
 
 

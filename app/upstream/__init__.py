@@ -1,1 +1,1 @@
-"""The other side: the one API we call, and all it can do to us."""
+"""The client of the upstream API: calls, credentials, limits, retries and errors."""

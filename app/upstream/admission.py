@@ -1,6 +1,6 @@
-"""What stands between us and the upstream: breaker, then governor. Knows no HTTP.
+"""Admits each call to the upstream, token calls included: circuit breaker first, then limiter.
 
-Each call goes through here, the token's too, and how it ended is told to both.
+How a call ended is reported to both.
 """
 
 import logging
@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.clock import Clock
-from app.single_flight import Awaited, always_awaited
 from app.upstream.breaker import Breaker, CallResult
 from app.upstream.errors import (
     DeadlineExceeded,
@@ -27,72 +26,74 @@ _logger = logging.getLogger("orders_bff.upstream")
 
 
 class Admission:
-    """Lets a call go out, or refuses it.
+    """Lets a call start, or rejects it.
 
     Args:
-        governor: gives each call its place.
-        breaker: refuses calls while the upstream is ill.
+        limiter: bounds concurrency and rate.
+        breaker: rejects calls while the upstream fails.
         clock: the only source of time.
     """
 
-    def __init__(self, governor: CallLimiter, breaker: Breaker, clock: Clock) -> None:
-        self._governor = governor
+    def __init__(self, limiter: CallLimiter, breaker: Breaker, clock: Clock) -> None:
+        self._limiter = limiter
         self._breaker = breaker
         self._clock = clock
 
     @property
     def is_rejecting(self) -> bool:
-        """Whether no call may go out now."""
+        """Whether a call would be rejected now because the circuit is open."""
         return self._breaker.retry_in(self._clock.monotonic()) is not None
 
     @asynccontextmanager
-    async def slot(
-        self, deadline: float, awaited: Awaited = always_awaited
-    ) -> AsyncIterator[CallStart]:
-        """One call's place; what is raised within says how the upstream is.
+    async def slot(self, deadline: float) -> AsyncIterator[CallStart]:
+        """Hold a slot for one call; an error raised within decides what the breaker records.
 
-        Gives its start, to be set anew when the call goes out.
+        Yields:
+            The call's start, to be updated when the call is really sent.
 
         Raises:
-            UpstreamUnavailable: the breaker is open, or the queue is full.
-            OutOfTime, UpstreamThrottled: as the governor has it.
+            UpstreamUnavailable: the circuit is open, or the queue is full.
+            DeadlineExceeded: no call may start before `deadline`.
+            UpstreamThrottled: the upstream asked for a pause beyond `deadline`.
         """
         retry_in = self._breaker.retry_in(self._clock.monotonic())
         if retry_in is not None:
-            raise _in_peace(retry_in)
-        turn = self._breaker.before_call()
+            raise _circuit_open_error(retry_in)
+        epoch = self._breaker.before_call()
         try:
-            start = await self._governor.acquire(deadline, awaited)
+            start = await self._limiter.acquire(deadline)
         except BaseException:
-            self._note(turn, CallResult.IGNORED)
+            self._record(epoch, CallResult.IGNORED)
             raise
-        health = CallResult.IGNORED
+        result = CallResult.IGNORED
         try:
             yield start
-            health = CallResult.SUCCESS
+            result = CallResult.SUCCESS
         except UpstreamError as error:
-            health = classify_error(error)
+            result = classify_error(error)
             if isinstance(error, UpstreamThrottled):
-                self._governor.on_throttled(start.at, error.retry_after)
+                self._limiter.on_throttled(start.at, error.retry_after)
             raise
         finally:
-            # In this order: who is given the place must not be the next to fail.
-            self._note(turn, health)
-            self._governor.release()
+            # Record first: if the circuit opens, the queue must be rejected, not dispatched.
+            self._record(epoch, result)
+            self._limiter.release()
 
-    def _note(self, turn: int, health: CallResult) -> None:
+    def _record(self, epoch: int, result: CallResult) -> None:
         was_open = self._breaker.is_open
-        opened_for = self._breaker.after_call(turn, health, self._clock.monotonic())
-        if self._breaker.is_open is not was_open:
-            _logger.warning("upstream_well" if was_open else "upstream_ill")
+        opened_for = self._breaker.after_call(epoch, result, self._clock.monotonic())
+        if was_open and not self._breaker.is_open:
+            _logger.info("circuit_closed")
+        elif self._breaker.is_open and not was_open:
+            _logger.warning("circuit_opened")
         if opened_for is not None:
-            self._governor.reject_all(_in_peace(opened_for))
+            self._limiter.reject_all(_circuit_open_error(opened_for))
 
 
 def classify_error(error: UpstreamError) -> CallResult:
-    """What an error of a call that went out tells of the upstream.
+    """Return what the error of a call that was sent says about the upstream's health.
 
-    It is well as long as it answers, were it only to refuse us.
+    An upstream that responds is healthy, even if it rejects the request.
     """
     match error:
         case DeadlineExceeded() | StaleConnection():
@@ -103,5 +104,5 @@ def classify_error(error: UpstreamError) -> CallResult:
             return CallResult.SUCCESS
 
 
-def _in_peace(seconds: float) -> UpstreamUnavailable:
-    return UpstreamUnavailable("the upstream is left in peace for a moment", retry_after=seconds)
+def _circuit_open_error(seconds: float) -> UpstreamUnavailable:
+    return UpstreamUnavailable("the circuit to the upstream is open", retry_after=seconds)

@@ -1,55 +1,64 @@
-"""Leave an upstream in peace that is ill: a state machine without a clock, a wait or a call.
+"""A circuit breaker: a state machine that makes no call and reads no clock.
 
-        5 failures in a row, or half of the last 20
-closed ---------------------------------------------> open
-  ^                                                    | pause is over
-  |   the probe is answered                            v
-  +------------------------------------------------ half open: one probe at a time
-                                                       | the probe fails: open again
+        5 consecutive failures,
+        or half of the last 20 calls
+closed ------------------------------> open
+  ^                                     | open_seconds have passed
+  | the probe succeeds                  v
+  +--------------------------------- half-open: one probe at a time
+                                        | the probe fails: open again
 """
 
 from collections import deque
-from enum import Enum
+from enum import Enum, auto
 
 CONSECUTIVE_FAILURES = 5
 WINDOW_SIZE = 20
 FAILURE_RATIO = 0.5
-"""Of the last `LOOKED_AT` calls: as many failures open."""
+"""Part of the last `WINDOW_SIZE` calls: so many failures open the circuit."""
 
 PROBE_RETRY_SECONDS = 1.0
-"""Seconds after which to ask again while a probe is under way: nobody knows how long it takes."""
+"""`retry_in` while a probe is in flight, whose duration is unknown."""
 
 
 class CallResult(Enum):
-    """What a call tells of the upstream."""
+    """What a finished call says about the upstream's health."""
 
-    SUCCESS = "well"
-    FAILURE = "ill"
-    IGNORED = "untold"
+    SUCCESS = auto()
+    FAILURE = auto()
+    IGNORED = auto()
+    """Nothing: for example, our own deadline passed first."""
 
 
 class Breaker:
-    """Closed, open, or half open. Moments are of one monotonic clock, in seconds.
+    """Rejects calls while the upstream fails. Times are of one monotonic clock, in seconds.
 
     Args:
-        pause: seconds without a call before the next probe.
+        open_seconds: how long an open circuit rejects all calls before it lets a probe pass.
     """
 
-    def __init__(self, *, pause: float) -> None:
-        self._pause = pause
-        self._last: deque[bool] = deque(maxlen=WINDOW_SIZE)
-        self._in_a_row = 0
-        self._probe_at: float | None = None
+    def __init__(self, *, open_seconds: float) -> None:
+        self._open_seconds = open_seconds
+        self._recent_failures: deque[bool] = deque(maxlen=WINDOW_SIZE)
+        self._consecutive_failures = 0
+        self._probe_at: float | None = None  # None while closed
         self._probing = False
-        self._turn = 0
+        self._epoch = 0
+
+    def __repr__(self) -> str:
+        if self._probe_at is None:
+            return f"<Breaker closed, {self._consecutive_failures} consecutive failures>"
+        if self._probing:
+            return "<Breaker half-open, probe in flight>"
+        return f"<Breaker open until {self._probe_at:.1f}>"
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are refused, but for probes."""
+        """Whether calls are rejected, except for probes (open or half-open)."""
         return self._probe_at is not None
 
     def retry_in(self, now: float) -> float | None:
-        """Seconds after which to ask again; None where a call may go out now."""
+        """Return the seconds after which to try again, or None if a call may go out now."""
         if self._probe_at is None:
             return None
         if now < self._probe_at:
@@ -57,32 +66,36 @@ class Breaker:
         return PROBE_RETRY_SECONDS if self._probing else None
 
     def before_call(self) -> int:
-        """A call goes out, which is not refused. Returns what to name when it has ended."""
+        """Record that a call goes out; return the epoch to pass to `after_call`."""
         self._probing = self.is_open
-        return self._turn
+        return self._epoch
 
-    def after_call(self, turn: int, health: CallResult, now: float) -> float | None:
-        """The call of `turn` has ended, and tells `health`.
+    def after_call(self, epoch: int, result: CallResult, now: float) -> float | None:
+        """Record the result of a call that started in `epoch`.
 
-        A call from before the breaker last opened or closed tells nothing any more.
+        Results from before the circuit last opened or closed are ignored.
 
-        Returns the seconds to the next probe where that opened the breaker.
+        Returns:
+            The seconds until the next probe if this opened the circuit, else None.
         """
-        if turn != self._turn:
+        if epoch != self._epoch:
             return None
         was_probe = self._probing
         self._probing = False
-        if health is CallResult.IGNORED:
+        if result is CallResult.IGNORED:
             return None
-        ill = health is CallResult.FAILURE
-        self._last.append(ill)
-        self._in_a_row = self._in_a_row + 1 if ill else 0
-        opens = (
-            self._in_a_row >= CONSECUTIVE_FAILURES or sum(self._last) >= WINDOW_SIZE * FAILURE_RATIO
-        )
-        if was_probe or opens:
-            self._probe_at = now + self._pause if ill else None
-            self._turn += 1
-            self._last.clear()
-            self._in_a_row = 0
+        failed = result is CallResult.FAILURE
+        self._recent_failures.append(failed)
+        self._consecutive_failures = self._consecutive_failures + 1 if failed else 0
+        if was_probe or self._is_over_threshold():
+            self._probe_at = now + self._open_seconds if failed else None
+            self._epoch += 1
+            self._recent_failures.clear()
+            self._consecutive_failures = 0
         return self.retry_in(now)
+
+    def _is_over_threshold(self) -> bool:
+        return (
+            self._consecutive_failures >= CONSECUTIVE_FAILURES
+            or sum(self._recent_failures) >= WINDOW_SIZE * FAILURE_RATIO
+        )

@@ -1,6 +1,12 @@
-"""The upstream: one method a question; every failure is one of app/upstream/errors."""
+"""The client of the upstream API: one method per endpoint, one error class per kind of failure.
 
-from collections.abc import Callable, Mapping
+A request goes through `list_orders` (or another endpoint), `_request` (credential and its renewal),
+`Retries.run`, and `Transport.send` (circuit breaker, limiter, HTTP).
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,180 +15,216 @@ from pydantic import SecretStr
 
 from app.clock import Clock
 from app.http import AsyncBaseTransport, open_client
-from app.single_flight import Awaited, always_awaited
 from app.upstream.admission import Admission
 from app.upstream.breaker import Breaker
-from app.upstream.client_pool import ClientPool
 from app.upstream.credentials import AccessKey, CallAuth, Credential, Scheme, credential_factory
-from app.upstream.drift import Drift
-from app.upstream.envelope import NOT_SIGNED_IN, Envelope
+from app.upstream.drift import Drift, DriftKind
+from app.upstream.envelope import NOT_SIGNED_IN, Envelope, HttpResponse
 from app.upstream.errors import (
-    DeadlineExceeded,
     OrderNotFound,
     PaymentNotFound,
     UpstreamCredentialRejected,
     UpstreamError,
     UpstreamNotFound,
-    UpstreamTimeout,
+    UpstreamUnavailable,
 )
 from app.upstream.limiter import CallLimiter
 from app.upstream.parsing import parse_object, parse_order_list
-from app.upstream.retry import MAX_ATTEMPTS, RandomFloat, RetryBudget, RetryPolicy, RetryState
+from app.upstream.retry import MAX_ATTEMPTS, RandomFloat, Retries, RetryBudget, RetryPolicy
 from app.upstream.signature import Brand
-from app.upstream.transport import Transport, UpstreamRequest, slow_upstream_error
-from app.upstream.unanswered import log_failed_call
+from app.upstream.status import UpstreamStatus
+from app.upstream.transport import Transport, UpstreamRequest
 from app.upstream.wire import BLOCK_SIZE, ObjectResponse, OrderListResponse
 
 ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
-ONE_ROW = {"page": "1", "limit": "1"}
 
 LOST_CALL_DEADLINES = 2.0
-"""Deadlines: a call that has not come back by then never will."""
+"""Deadlines after which a call counts as lost."""
+
+_logger = logging.getLogger("orders_bff.upstream")
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
-    """One question, however often it is tried."""
+class _Query:
+    """One GET request; `not_found` is the error to raise if the requested object does not exist."""
 
     path: str
     params: Mapping[str, str]
-    unknown: type[UpstreamNotFound] | None
     deadline: float
-    awaited: Awaited
+    not_found: type[UpstreamNotFound] | None = None
 
 
 class UpstreamClient:
-    """Asks the upstream.
+    """Sends requests to the upstream. Calls of background work are queued behind all others.
+
+    Deadlines are on the monotonic clock and include the time in the queue, token renewal and
+    retries.
 
     Attributes:
-        credential: the one in use.
-        make_credential: makes another.
-        drift: what was answered outside what we know.
-        sandbox_seen: whether an answer said that it is a sandbox's.
+        status: the last success and the last failure.
+        drift: what responses contained beyond the known schema.
+        sandbox_seen: whether a response came from a sandbox.
     """
 
     def __init__(
         self,
-        calls: Transport,
-        make_credential: Callable[[AccessKey], Credential],
+        transport: Transport,
+        credential_factory: Callable[[AccessKey], Credential],
         access_key: AccessKey,
         drift: Drift,
+        clock: Clock,
     ) -> None:
-        self._calls = calls
-        self.credential = make_credential(access_key)
-        self.make_credential = make_credential
+        self._transport = transport
+        self._credential_factory = credential_factory
+        self._credential = credential_factory(access_key)
+        self.status = UpstreamStatus(clock)
         self.drift = drift
         self.sandbox_seen = False
 
-    async def list_orders(
-        self, page: int, *, deadline: float, awaited: Awaited = always_awaited
-    ) -> OrderListResponse:
-        """The rows of `page`, from 1, fifty a page; answered before the moment `deadline`.
-
-        Calls that nobody waits for, as `awaited` tells, go after those that somebody does.
+    async def list_orders(self, page: int, *, deadline: float) -> OrderListResponse:
+        """Return the `BLOCK_SIZE` rows of `page`, from 1, and the total.
 
         Raises:
-            UpstreamError: the one of its subclasses that says why not.
+            UpstreamError: its subclass tells why.
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
-        asking = _Asking(ORDERS_PATH, params, None, deadline, awaited)
-        with log_failed_call(ORDERS_PATH):
-            return parse_order_list(await self._ask(asking), page, self.drift)
+        with self._observed(ORDERS_PATH):
+            envelope = await self._request(_Query(ORDERS_PATH, params, deadline))
+            return parse_order_list(envelope, page, self.drift)
 
-    async def get_order(
-        self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
-    ) -> ObjectResponse:
-        """One order, as `orders`; OrderNotFound where there is none."""
-        asking = _Asking(ORDER_PATH, {"orderNo": order_no}, OrderNotFound, deadline, awaited)
-        with log_failed_call(ORDER_PATH):
-            return parse_object(await self._ask(asking), "order", OrderNotFound, self.drift)
-
-    async def get_payment(
-        self, order_no: str, *, deadline: float, awaited: Awaited = always_awaited
-    ) -> ObjectResponse:
-        """The payment of one order, as `orders`; PaymentNotFound where there is none."""
-        asking = _Asking(PAYMENT_PATH, {"orderNo": order_no}, PaymentNotFound, deadline, awaited)
-        with log_failed_call(PAYMENT_PATH):
-            return parse_object(await self._ask(asking), "payment", PaymentNotFound, self.drift)
-
-    async def switch_credential(self, candidate: Credential, *, deadline: float) -> Credential:
-        """Ask with `candidate` from now on, if it can read the list of the same pool.
-
-        Returns the one that was used before: what it has under way is its caller's to let run out.
+    async def get_order(self, order_no: str, *, deadline: float) -> ObjectResponse:
+        """Return one order.
 
         Raises:
-            UpstreamError: it cannot; the one in use stays.
+            OrderNotFound: it does not exist.
+            UpstreamError: its other subclasses tell why.
         """
-        admitted = await candidate.authorize(ORDERS_PATH, ONE_ROW, deadline=deadline)
-        here, there = self.credential.pool_id, candidate.pool_id
-        if here and there and here != there:
-            raise UpstreamCredentialRejected("it is of another pool than the one in use")
-        trial = _Asking(ORDERS_PATH, ONE_ROW, None, deadline, always_awaited)
-        await self._ask_once(candidate, admitted, trial)
-        before, self.credential = self.credential, candidate
-        return before
+        query = _Query(ORDER_PATH, {"orderNo": order_no}, deadline, OrderNotFound)
+        with self._observed(ORDER_PATH):
+            return parse_object(await self._request(query), "order", OrderNotFound, self.drift)
+
+    async def get_payment(self, order_no: str, *, deadline: float) -> ObjectResponse:
+        """Return the payment of one order.
+
+        Raises:
+            PaymentNotFound: it does not exist.
+            UpstreamError: its other subclasses tell why.
+        """
+        query = _Query(PAYMENT_PATH, {"orderNo": order_no}, deadline, PaymentNotFound)
+        with self._observed(PAYMENT_PATH):
+            return parse_object(await self._request(query), "payment", PaymentNotFound, self.drift)
+
+    async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
+        """Return the response to an unauthenticated GET of `path`, whatever it is."""
+        return await self._transport.get_raw(path, deadline=deadline)
+
+    def report_drift(self, kinds: Iterable[DriftKind]) -> None:
+        """Count drift that was found while mapping one response."""
+        self.drift.report(kinds)
+
+    def make_credential(self, access_key: AccessKey) -> Credential:
+        """Return another credential, to pass to `switch_credential`."""
+        return self._credential_factory(access_key)
+
+    async def authorize(self, *, deadline: float) -> str | None:
+        """Check that the credential is accepted; return the pool it is for, if that is known."""
+        await self._credential.authorize(deadline=deadline)
+        return self._credential.pool_id
+
+    async def switch_credential(self, candidate: Credential, *, deadline: float) -> Credential:
+        """Use `candidate` from now on, if it can read the order list of the same pool.
+
+        Returns:
+            The previous credential, for the caller to close.
+
+        Raises:
+            UpstreamError: the candidate failed; the current credential stays in use.
+        """
+        await candidate.authorize(deadline=deadline)
+        current_pool, candidate_pool = self._credential.pool_id, candidate.pool_id
+        if current_pool and candidate_pool and current_pool != candidate_pool:
+            raise UpstreamCredentialRejected("it belongs to another pool than the current one")
+        query = _Query(ORDERS_PATH, {"page": "1", "limit": "1"}, deadline)
+        await self._request_as(candidate, query, self._transport.new_retries(deadline))
+        previous, self._credential = self._credential, candidate
+        return previous
 
     async def aclose(self, seconds: float) -> None:
-        """Let a renewal run out, at most `seconds`, and close the connections."""
-        await self.credential.close(seconds)
-        await self._calls.aclose()
+        """Wait at most `seconds` for a token renewal, and close the connections."""
+        await self._credential.close(seconds)
+        await self._transport.aclose()
 
-    async def _ask(self, asking: _Asking) -> Envelope:
-        """Ask; and again with the other credential where it was exchanged meanwhile."""
-        tries = self._calls.new_retry_state()
+    async def _request(self, query: _Query) -> Envelope:
+        """Request with the current credential; start over if that was switched meanwhile."""
+        retries = self._transport.new_retries(query.deadline)
         while True:
-            credential = self.credential
+            credential = self._credential
             try:
-                return await self._ask_as(credential, asking, tries)
+                return await self._request_as(credential, query, retries)
             except UpstreamCredentialRejected:
-                if credential is self.credential:
+                if credential is self._credential:
                     raise
 
-    async def _ask_as(self, credential: Credential, asking: _Asking, tries: RetryState) -> Envelope:
-        """Ask, and try again where that may help.
-
-        Where the upstream was slow once, that is told, and not that the last try came too late.
-        """
-        was_slow = False
-        while True:
-            # Outside: a token that cannot be had was tried for already.
-            admitted = await credential.authorize(
-                asking.path, asking.params, deadline=asking.deadline
-            )
-            try:
-                return await self._ask_once(credential, admitted, asking)
-            except UpstreamError as failure:
-                if not await tries.should_retry(failure, asking.deadline):
-                    if was_slow and isinstance(failure, DeadlineExceeded):
-                        raise slow_upstream_error() from None
-                    raise
-                was_slow = was_slow or type(failure) is UpstreamTimeout
-
-    async def _ask_once(self, credential: Credential, first: CallAuth, asking: _Asking) -> Envelope:
-        """Ask; and once more, with another pass, where the pass was refused."""
+    async def _request_as(
+        self, credential: Credential, query: _Query, retries: Retries
+    ) -> Envelope:
+        """Request with retries; if the token is rejected, renew it once and try again."""
+        auth = await credential.authorize(deadline=query.deadline)
         try:
-            return await self._ask_with(first, asking)
-        except UpstreamCredentialRejected as refusal:
-            if refusal.status_code != 401 and refusal.api_code != NOT_SIGNED_IN:
+            return await retries.run(partial(self._send, query, auth))
+        except UpstreamCredentialRejected as rejection:
+            if rejection.status_code != 401 and rejection.api_code != NOT_SIGNED_IN:
                 raise
-            second = await credential.renew(
-                first, asking.path, asking.params, deadline=asking.deadline
-            )
-            if second is None:
+            renewed = await credential.renew(auth, deadline=query.deadline)
+            if renewed is None:
                 raise
-        return await self._ask_with(second, asking)
+        return await retries.run(partial(self._send, query, renewed))
 
-    async def _ask_with(self, admitted: CallAuth, asking: _Asking) -> Envelope:
-        envelope = await self._calls.send(
-            UpstreamRequest("GET", asking.path, asking.params, admitted.headers),
-            unknown=asking.unknown,
-            deadline=asking.deadline,
-            awaited=asking.awaited,
+    async def _send(self, query: _Query, auth: CallAuth) -> Envelope:
+        """Make one call."""
+        headers = auth.headers_for(query.path, query.params)
+        envelope = await self._transport.send(
+            UpstreamRequest("GET", query.path, query.params, headers),
+            deadline=query.deadline,
+            not_found=query.not_found,
         )
         self.sandbox_seen = self.sandbox_seen or envelope.sandbox
         return envelope
+
+    @contextmanager
+    def _observed(self, path: str) -> Iterator[None]:
+        """Record in `status` how one request ends, and log it if it fails."""
+        try:
+            yield
+        except UpstreamNotFound:
+            self.status.on_success()
+            raise
+        except UpstreamError as error:
+            self.status.on_failure(error)
+            log_failed_call(path, error)
+            raise
+        self.status.on_success()
+
+
+def log_failed_call(path: str, error: UpstreamError) -> None:
+    """Log that a request failed after all retries; nothing of it is a value of the caller's.
+
+    Requests for which no call was made are not logged: their cause (the open circuit) is.
+    """
+    if isinstance(error, UpstreamUnavailable):
+        return
+    fields = {
+        "operation": path.rpartition("/")[2],
+        "error": type(error).__name__,
+        "message": str(error),
+        "status_code": error.status_code,
+        "api_code": error.api_code,
+        "upstream_request_id": error.request_id,
+    }
+    present = {name: value for name, value in fields.items() if value is not None}
+    _logger.warning("upstream_call_failed", extra={"fields": present})
 
 
 def create_upstream_client(
@@ -200,18 +242,21 @@ def create_upstream_client(
     deadline: float,
     max_concurrency: int,
     max_rate: int,
-    breaker_pause: float,
+    breaker_open_seconds: float,
     clock: Clock,
-    chance: RandomFloat,
-    tries: int = MAX_ATTEMPTS,
+    random: RandomFloat,
+    max_attempts: int = MAX_ATTEMPTS,
+    drift: Drift | None = None,
     transport: AsyncBaseTransport | None = None,
 ) -> UpstreamClient:
-    """A client of one upstream. Asks nothing until it is asked. Times in seconds.
+    """Return a client of one upstream, which makes no call yet.
 
-    `breaker_pause` is how long an ill upstream is left in peace, `chance` where jitter comes from,
-    `tries` how often one question is asked at most; the others are as the settings have them.
+    Most arguments are settings of the same name, with times in seconds. `breaker_open_seconds` is
+    how long the circuit stays open before a probe, `random` the source of jitter, `max_attempts`
+    the number of calls for one request, `drift` where drift is counted (by default, new kinds are
+    logged), `transport` the network (by default, the real one).
     """
-    open_http = partial(
+    open_http_client = partial(
         open_client,
         base_url,
         max_connections=max_concurrency,
@@ -219,19 +264,20 @@ def create_upstream_client(
         proxy=proxy,
         transport=transport,
     )
-    governor = CallLimiter(clock, max_concurrency=max_concurrency, max_rate=max_rate)
-    guard = Admission(governor, Breaker(pause=breaker_pause), clock)
+    limiter = CallLimiter(clock, max_concurrency=max_concurrency, max_rate=max_rate)
+    admission = Admission(limiter, Breaker(open_seconds=breaker_open_seconds), clock)
     calls = Transport(
-        ClientPool(open_http, clock, lost_after=LOST_CALL_DEADLINES * deadline),
-        guard,
-        RetryPolicy(guard, RetryBudget(), clock, chance, tries),
+        open_http_client,
+        admission,
+        RetryPolicy(admission, RetryBudget(), clock, random, max_attempts),
         clock,
         connect_timeout=connect_timeout,
-        # No call may take longer: one that was given all of the deadline was given a fair chance.
+        # No call may take longer than the deadline, so a call that had all of it had a fair time.
         read_timeout=min(read_timeout, deadline),
+        lost_call_timeout=LOST_CALL_DEADLINES * deadline,
     )
-    make_credential = credential_factory(
+    credentials = credential_factory(
         calls, clock, scheme=scheme, brand=brand, pool_id=pool_id, deadline=deadline
     )
     access_key = AccessKey(access_key_id, access_key_secret)
-    return UpstreamClient(calls, make_credential, access_key, Drift())
+    return UpstreamClient(calls, credentials, access_key, drift or Drift(), clock)

@@ -1,15 +1,14 @@
-"""Another credential for a proxy that runs already: tried before it is used, refused in a line.
+"""Replaces the credential of a running proxy: a candidate is verified before it is used.
 
-Knows neither files nor signals: it is given what tells that something may have changed, and what
-reads the credential as it stands now. The clock makes it look; nobody waits in a thread.
+Has no access to files or signals. It is given a function that detects changes and one that reads
+the configured credential, and polls them on the clock.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Hashable
-from functools import partial
 
 from app.clock import Clock
-from app.single_flight import SingleFlight
 from app.upstream.client import UpstreamClient
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import (
@@ -19,29 +18,30 @@ from app.upstream.errors import (
     UpstreamRejected,
 )
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks. What changed is read when two looks in a row see the same: id and
-secret are files of their own, and one of them is written first."""
+POLL_SECONDS = 1.0
+"""Seconds between two looks at the sources. A change is read once two in a row see the same state,
+because id and secret are separate files and one of them is written first."""
 
 UNVERIFIED_RETRY_SECONDS = 10.0
-"""Seconds until one is tried again of which the upstream did not say whether it is good."""
+"""Seconds before a candidate is tried again that the upstream neither accepted nor rejected."""
 
 REJECTED_RETRY_SECONDS = 60.0
-"""Seconds until one is tried again that was refused: the upstream may not know it yet."""
+"""Seconds before a rejected candidate is tried again: the upstream may not have it yet."""
 
 _logger = logging.getLogger("orders_bff.upstream")
 
 
 class CredentialRotation:
-    """Looks for another credential, and has the client adopt it once it has proved good.
+    """Polls for another credential and switches the client to it once it is verified.
 
     Args:
-        client: asks with the credential in use.
+        client: the client whose credential is rotated.
         clock: the only source of time.
-        in_use: what the client was opened with.
-        state: what the sources of the credential look like; another value tells of a change.
-        read: the access key as it stands there, or ValueError in words that hold nothing of it.
-        deadline: seconds that one trial may take.
+        current: the access key that the client was created with.
+        fingerprint: returns the state of the credential's sources; another value means a change.
+        read: returns the configured access key, or raises ValueError with a message that
+            contains no secret.
+        deadline: seconds that verifying a candidate may take.
     """
 
     def __init__(
@@ -49,99 +49,106 @@ class CredentialRotation:
         client: UpstreamClient,
         clock: Clock,
         *,
-        in_use: AccessKey,
-        state: Callable[[], Hashable],
+        current: AccessKey,
+        fingerprint: Callable[[], Hashable],
         read: Callable[[], AccessKey],
         deadline: float,
     ) -> None:
         self._client = client
         self._clock = clock
-        self._in_use = in_use
-        self._state = state
+        self._current = current
+        self._fingerprint = fingerprint
         self._read = read
         self._deadline = deadline
-        self._looked_like = state()
-        # Nothing is read yet: what changed while we started is found as well.
-        self._read_at: Hashable = None
-        self._asked_for = False
-        self._again_at: float | None = None
-        self._told = ""
-        self._trials: SingleFlight[None, None] = SingleFlight(clock)
+        self._last_fingerprint = fingerprint()
+        # Nothing has been read yet: a change during the start is found as well.
+        self._read_fingerprint: Hashable = None
+        self._reload_requested = False
+        self._retry_at: float | None = None
+        self._last_event = ""
+        self._check_in_progress: asyncio.Task[None] | None = None
 
     def reload(self) -> None:
-        """Read the credential at the next look, whether or not something seems to have changed."""
-        self._asked_for = True
+        """Read the credential at the next poll, even if no change is detected."""
+        self._reload_requested = True
 
     async def run(self) -> None:
-        """Look until cancelled; a trial under way is nobody's to cancel, and goes on."""
+        """Poll until cancelled, which does not end a check in progress; `close` does."""
         while True:
-            await self._clock.sleep(LOOK_EVERY)
-            if not self._trials.get(None) and self._is_due():
-                self._trials.launch(None, partial(self._try, asked_for=self._asked_for))
-                self._asked_for = False
+            await self._clock.sleep(POLL_SECONDS)
+            is_checking = self._check_in_progress and not self._check_in_progress.done()
+            if not is_checking and self._is_due():
+                check = self._check(requested=self._reload_requested)
+                self._reload_requested = False
+                self._check_in_progress = asyncio.create_task(check)
 
     async def close(self, seconds: float) -> None:
-        """Let a trial run out, at most `seconds`."""
-        await self._trials.close(seconds)
+        """Wait at most `seconds` for a check in progress, then cancel it."""
+        if self._check_in_progress:
+            await self._clock.finishes_within(self._check_in_progress, seconds)
+            self._check_in_progress.cancel()
+            await asyncio.wait([self._check_in_progress])
 
     def _is_due(self) -> bool:
-        state, before = self._state(), self._looked_like
-        self._looked_like = state
-        changed = state == before != self._read_at
-        again = self._again_at is not None and self._clock.monotonic() >= self._again_at
-        if not (changed or again or self._asked_for):
+        """Return whether to read the sources now, and note that they are read."""
+        fingerprint, previous = self._fingerprint(), self._last_fingerprint
+        self._last_fingerprint = fingerprint
+        changed = fingerprint == previous != self._read_fingerprint
+        retry = self._retry_at is not None and self._clock.monotonic() >= self._retry_at
+        if not (changed or retry or self._reload_requested):
             return False
-        if changed or self._asked_for:
-            self._told = ""
-        self._again_at = None
-        self._read_at = state
+        if changed or self._reload_requested:
+            self._last_event = ""
+        self._retry_at = None
+        self._read_fingerprint = fingerprint
         return True
 
-    async def _try(self, *, asked_for: bool) -> None:
+    async def _check(self, *, requested: bool) -> None:
         try:
-            await self._look(asked_for=asked_for)
+            await self._read_and_switch(requested=requested)
         except Exception:
-            # Nobody waits for this, so nobody else would tell; and the next look is another chance.
+            # Nobody awaits this task, so nobody else would report it. The next poll goes on.
             _logger.exception("unhandled_exception")
 
-    async def _look(self, *, asked_for: bool) -> None:
+    async def _read_and_switch(self, *, requested: bool) -> None:
         try:
-            offered = self._read()
+            access_key = self._read()
         except ValueError as error:
-            self._again_at = self._clock.monotonic() + REJECTED_RETRY_SECONDS
-            self._tell(logging.ERROR, "credential_unreadable", fault=str(error))
+            self._retry_at = self._clock.monotonic() + REJECTED_RETRY_SECONDS
+            self._log_once(logging.ERROR, "credential_unreadable", message=str(error))
             return
-        if offered == self._in_use:
-            if asked_for:
-                self._tell(logging.INFO, "credential_unchanged")
+        if access_key == self._current:
+            if requested:
+                self._log_once(logging.INFO, "credential_unchanged")
             return
-        until = self._clock.monotonic() + self._deadline
-        retired = candidate = self._client.make_credential(offered)
+        deadline = self._clock.monotonic() + self._deadline
+        unused = candidate = self._client.make_credential(access_key)
         try:
-            retired = await self._client.switch_credential(candidate, deadline=until)
+            unused = await self._client.switch_credential(candidate, deadline=deadline)
         except (UpstreamCredentialRejected, UpstreamPlanRequired, UpstreamRejected) as error:
-            self._not_now("credential_refused", error, REJECTED_RETRY_SECONDS)
+            self._retry_later("credential_rejected", error, REJECTED_RETRY_SECONDS)
         except UpstreamError as error:
-            self._not_now("credential_untried", error, UNVERIFIED_RETRY_SECONDS)
+            self._retry_later("credential_not_verified", error, UNVERIFIED_RETRY_SECONDS)
         else:
-            self._in_use = offered
-            self._tell(logging.INFO, "credential_exchanged")
-        # What it has under way ends by its own timeouts: who waits for it is answered.
-        await retired.close(2 * self._deadline)
+            self._current = access_key
+            self._log_once(logging.INFO, "credential_rotated")
+        # A renewal in progress ends by its own timeouts, and whoever waits for it gets its result.
+        await unused.close(2 * self._deadline)
 
-    def _not_now(self, event: str, error: UpstreamError, pause: float) -> None:
-        self._again_at = self._clock.monotonic() + pause
-        facts = {
-            "reason": str(error),
+    def _retry_later(self, event: str, error: UpstreamError, seconds: float) -> None:
+        self._retry_at = self._clock.monotonic() + seconds
+        fields = {
+            "error": type(error).__name__,
+            "message": str(error),
             "status_code": error.status_code,
             "api_code": error.api_code,
             "upstream_request_id": error.request_id,
         }
-        known = {name: fact for name, fact in facts.items() if fact is not None}
-        self._tell(logging.ERROR, event, **known)
+        present = {name: value for name, value in fields.items() if value is not None}
+        self._log_once(logging.ERROR, event, **present)
 
-    def _tell(self, level: int, event: str, **facts: object) -> None:
-        """Once for each change: it is tried again, and again says the same."""
-        if event != self._told:
-            self._told = event
-            _logger.log(level, event, extra={"fields": facts})
+    def _log_once(self, level: int, event: str, **fields: object) -> None:
+        """Log once per change: a retry that ends the same way is not logged again."""
+        if event != self._last_event:
+            self._last_event = event
+            _logger.log(level, event, extra={"fields": fields})

@@ -1,235 +1,197 @@
-"""Who we are to the upstream: a management token, or a signature on each call.
+"""The proxy's credential: a management token that is renewed, or a signature on each call.
 
-Secrets stay `SecretStr` until the header that carries them.
+Secrets stay `SecretStr` until they are written into a header or body.
 """
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import format_datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from pydantic import SecretStr
 
+from app.backoff import Failure
 from app.clock import Clock
 from app.single_flight import SingleFlight
-from app.upstream.errors import (
-    DeadlineExceeded,
-    UpstreamCredentialRejected,
-    UpstreamError,
-    UpstreamUnavailable,
-)
+from app.upstream.errors import DeadlineExceeded, UpstreamError
+from app.upstream.retry import upstream_backoff
 from app.upstream.signature import Brand, authorization, headers_to_sign, string_to_sign
 from app.upstream.token import Token, parse_token
 from app.upstream.transport import Transport, UpstreamRequest
 
 TOKEN_PATH = "/api/v3/get-management-token"  # noqa: S105  a path
 
-REJECTED_BACKOFF_SECONDS = 10.0
-"""Seconds not to offer a credential again that was rejected."""
-
-FAILED_PAUSES = (1.0, 2.0, 4.0, 5.0)
-"""Seconds not to ask again after the first, second, ... other failure in a row; then the last."""
-
-
 Scheme = Literal["token", "signature"]
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """Who we are to the upstream, as it is configured."""
+    """The configured credential."""
 
     id: SecretStr
     secret: SecretStr
 
 
 class CallAuth(Protocol):
-    """What lets one call in."""
+    """Authenticates calls."""
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """What to send along."""
+    def headers_for(self, path: str, params: Mapping[str, str], /) -> Mapping[str, str]:
+        """Return the headers that authenticate one GET."""
 
 
 class Credential(Protocol):
-    """A way to be let in."""
+    """A way to authenticate calls."""
 
     @property
     def pool_id(self) -> str | None:
-        """The pool that it was let into last, where it can tell."""
+        """The user pool of the last authorization, if it is known."""
 
-    async def authorize(self, path: str, params: Mapping[str, str], *, deadline: float) -> CallAuth:
-        """A pass for one GET.
+    async def authorize(self, *, deadline: float) -> CallAuth:
+        """Return what authenticates calls now.
 
         Raises:
-            UpstreamError: there is none before the moment `deadline`.
+            UpstreamError: it could not be had before `deadline`.
         """
 
-    async def renew(
-        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
-    ) -> CallAuth | None:
-        """Another pass in place of a refused one; None where another would say the same."""
+    async def renew(self, rejected: CallAuth, *, deadline: float) -> CallAuth | None:
+        """Return a replacement for what was rejected, or None if that would be rejected as well."""
 
     async def close(self, seconds: float) -> None:
-        """Let what is under way run out, at most `seconds`."""
+        """Wait at most `seconds` for a renewal in progress, then cancel it."""
 
 
 class TokenCredential:
-    """The management token, asked for when first needed and renewed before it ends.
+    """A management token, requested when first needed and renewed before it expires.
 
     Args:
-        calls: the way to the upstream.
+        transport: sends the token calls.
         clock: the only source of time.
-        access_key: the server-held one.
-        pool_id: the only pool whose token is taken; any where None.
+        access_key: the configured credential.
+        pool_id: the only pool whose token is accepted; any pool if None.
         deadline: seconds that one renewal may take.
     """
 
     def __init__(
         self,
-        calls: Transport,
+        transport: Transport,
         clock: Clock,
         *,
         access_key: AccessKey,
         pool_id: str | None,
         deadline: float,
     ) -> None:
-        self._calls = calls
+        self._transport = transport
         self._clock = clock
         self._access_key = access_key
-        self._pinned = pool_id
+        self._required_pool_id = pool_id
         self.pool_id: str | None = None
         self._deadline = deadline
-        self._held: Token | None = None
+        self._token: Token | None = None
         self._renewals: SingleFlight[None, Token] = SingleFlight(clock)
-        self._failure: UpstreamError | None = None
-        self._failures = 0
-        self._failed_at = 0.0
-        self._paused_until = 0.0
+        self._failure: Failure | None = None
 
-    async def authorize(self, _path: str, _params: Mapping[str, str], *, deadline: float) -> Token:
-        """The held token, or a new one."""
-        if self._held and self._clock.monotonic() < self._held.renew_at:
-            return self._held
-        return await self._renewed(deadline)
+    def __repr__(self) -> str:
+        if self._token:
+            return f"<TokenCredential with a token until {self._token.renew_at:.1f}>"
+        failures = self._failure.count if self._failure else 0
+        return f"<TokenCredential without a token, {failures} consecutive failures>"
 
-    async def renew(
-        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
-    ) -> Token:
-        """A token that is not the refused one: a newer one is held already, or asked for."""
-        if self._held is refused:
-            self._held = None
-        return await self.authorize(path, params, deadline=deadline)
+    async def authorize(self, *, deadline: float) -> Token:
+        """Return the current token, or a new one if it is missing or about to expire."""
+        if self._token and self._clock.monotonic() < self._token.renew_at:
+            return self._token
+        return await self._renew(deadline)
+
+    async def renew(self, rejected: CallAuth, *, deadline: float) -> Token:
+        """Return another token than the rejected one: a newer one that is there, or a new one."""
+        if self._token is rejected:
+            self._token = None
+        return await self.authorize(deadline=deadline)
 
     async def close(self, seconds: float) -> None:
-        """Let a renewal run out, at most `seconds`."""
+        """Wait at most `seconds` for a renewal in progress, then cancel it."""
         await self._renewals.close(seconds)
 
-    async def _renewed(self, deadline: float) -> Token:
+    async def _renew(self, deadline: float) -> Token:
+        """Join or start the renewal, unless the last one failed a moment ago."""
         now = self._clock.monotonic()
-        if self._failure and now < self._paused_until:
-            left = self._paused_until - now
-            raise self._failure.aged(now - self._failed_at, left) from None
-        flight = self._renewals.get(None) or self._renewals.launch(None, self._ask)
-        if not await flight.wait(deadline - self._clock.monotonic()):
-            raise DeadlineExceeded("no management token came in time")
-        failure = flight.exception()
-        if isinstance(failure, UpstreamError):
-            raise failure.aged(0.0, 0.0) from None
+        if self._failure and self._failure.is_backing_off(now):
+            raise self._failure.error_at(now) from None
+        flight = self._renewals.get(None) or self._renewals.launch(None, self._fetch)
+        if not await flight.wait(deadline - now):
+            raise DeadlineExceeded("no management token was received in time")
+        error = flight.exception()
+        if isinstance(error, UpstreamError):
+            raise error.aged(0.0, 0.0) from None
         return flight.result()
 
-    async def _ask(self) -> Token:
-        asked = self._clock.monotonic()
+    async def _fetch(self) -> Token:
+        """Request a token; remember it, or the failure."""
+        requested_at = self._clock.monotonic()
         try:
-            token = await self._ask_at(asked)
-        except UpstreamError as failure:
-            pause = FAILED_PAUSES[min(self._failures, len(FAILED_PAUSES) - 1)]
-            if isinstance(failure, UpstreamCredentialRejected):
-                pause = REJECTED_BACKOFF_SECONDS
-            if isinstance(failure, UpstreamUnavailable):
-                pause = failure.retry_after or pause  # nobody was asked: no failure of its own
-            else:
-                self._failures += 1
-            self._failed_at = self._clock.monotonic()
-            self._paused_until = self._failed_at + pause
-            self._failure = failure.aged(0.0, pause)
-            raise self._failure from None
+            token = await self._request_token(requested_at)
+        except UpstreamError as error:
+            failed_at = self._clock.monotonic()
+            self._failure = Failure.after(self._failure, error, failed_at, upstream_backoff)
+            raise self._failure.error from None
         self._failure = None
-        self._failures = 0
-        self._held = token
+        self._token = token
         self.pool_id = token.pool_id
         return token
 
-    async def _ask_at(self, asked: float) -> Token:
+    async def _request_token(self, requested_at: float) -> Token:
         body = {
             "accessKeyId": self._access_key.id.get_secret_value(),
             "accessKeySecret": self._access_key.secret.get_secret_value(),
         }
-        deadline = asked + self._deadline
-        tries = self._calls.new_retry_state()
-        while True:
-            # A token is asked for again as a GET would be: another one does no harm.
-            try:
-                question = UpstreamRequest("POST", TOKEN_PATH, body=body)
-                envelope = await self._calls.send(question, deadline=deadline)
-                return parse_token(envelope.data, asked, self._pinned)
-            except UpstreamError as failure:
-                if not await tries.should_retry(failure, deadline):
-                    raise
-
-
-@dataclass(frozen=True, slots=True)
-class SignedHeaders:
-    """The headers of one signed call."""
-
-    headers: Mapping[str, str] = field(repr=False)
+        request = UpstreamRequest("POST", TOKEN_PATH, body=body)
+        deadline = requested_at + self._deadline
+        # Retried like a GET: a second token does no harm.
+        retries = self._transport.new_retries(deadline)
+        envelope = await retries.run(lambda: self._transport.send(request, deadline=deadline))
+        return parse_token(envelope.data, requested_at, self._required_pool_id)
 
 
 class SignatureCredential:
-    """A signature on each call: no token, but the clocks must agree.
+    """A signature on each call: needs no token, but a clock that agrees with the upstream's.
 
     Args:
         clock: the only source of time.
-        access_key: the server-held one.
-        brand: whose header prefix and scheme word are used.
+        access_key: the configured credential.
+        brand: decides header prefix and scheme.
     """
 
     pool_id: str | None = None
-    """A signature says nothing of the pool."""
+    """Unknown: a signature names no pool."""
 
     def __init__(self, clock: Clock, *, access_key: AccessKey, brand: Brand) -> None:
         self._clock = clock
         self._access_key = access_key
         self._brand = brand
 
-    async def authorize(
-        self,
-        path: str,
-        params: Mapping[str, str],
-        *,
-        deadline: float,  # noqa: ARG002  signing does not wait
-    ) -> SignedHeaders:
-        """Sign one call."""
+    def headers_for(self, path: str, params: Mapping[str, str], /) -> Mapping[str, str]:
+        """Return the headers of one call, signed with a new nonce."""
         date = format_datetime(self._clock.now(), usegmt=True)
         headers = headers_to_sign(self._brand, date=date, nonce=uuid.uuid4().hex)
         text = string_to_sign("GET", path, params, headers, self._brand)
+        key_id = self._access_key.id.get_secret_value()
         secret = self._access_key.secret.get_secret_value()
-        key = self._access_key.id.get_secret_value()
-        return SignedHeaders(
-            headers | {"Authorization": authorization(key, secret, text, self._brand)}
-        )
+        return headers | {"Authorization": authorization(key_id, secret, text, self._brand)}
 
-    async def renew(
-        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
-    ) -> None:
-        """Nothing: another signature with the same key would be refused as well."""
+    async def authorize(self, *, deadline: float) -> Self:  # noqa: ARG002  nothing to wait for
+        """Return itself: each call is signed when it is sent."""
+        return self
+
+    async def renew(self, rejected: CallAuth, *, deadline: float) -> None:
+        """Return None: another signature with the same key would be rejected as well."""
 
     async def close(self, seconds: float) -> None:
-        """Nothing is under way."""
+        """Do nothing: there are no renewals."""
 
 
 def credential_factory(
-    calls: Transport,
+    transport: Transport,
     clock: Clock,
     *,
     scheme: Scheme,
@@ -237,9 +199,12 @@ def credential_factory(
     pool_id: str | None,
     deadline: float,
 ) -> Callable[[AccessKey], Credential]:
-    """What makes a credential of an access key; the arguments are those of the credentials."""
+    """Return a function that makes the credential of an access key.
+
+    The arguments are those of `TokenCredential` and `SignatureCredential`; `scheme` chooses.
+    """
     if scheme == "signature":
         return lambda key: SignatureCredential(clock, access_key=key, brand=brand)
     return lambda key: TokenCredential(
-        calls, clock, access_key=key, pool_id=pool_id, deadline=deadline
+        transport, clock, access_key=key, pool_id=pool_id, deadline=deadline
     )

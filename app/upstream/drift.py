@@ -1,7 +1,8 @@
-"""What the upstream answers outside what we know: found purely, counted, told once a kind.
+"""What upstream responses contain beyond the known schema: found, counted, and logged once a kind.
 
-A kind is told by what it is, where, and the name and type of what is new, never by a value. A
-name comes from the upstream, so it is told only if it looks like one: a key may be a person.
+A kind is described by what it is, where, and the name and type of what is new, never by a value.
+Field names are the upstream's choice and could be personal data used as keys, so only those that
+look like names are logged.
 """
 
 import logging
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from app.upstream.wire import JsonNumber
 
 MAX_KINDS = 200
-"""Kinds that are told apart; what comes after them is counted together."""
+"""Kinds that are counted separately; all further ones are counted as `OTHER`."""
 
 _NAME = re.compile(r"(?!.*[0-9]{4})[A-Za-z_][A-Za-z0-9_]{0,39}")
 _TYPES: Mapping[type, str] = {
@@ -24,8 +25,8 @@ _TYPES: Mapping[type, str] = {
     dict: "object",
     type(None): "null",
 }
-_PLAIN = (str, JsonNumber, type(None))
-"""What every field we know is sent as, each in place of the other."""
+_SCALARS = (str, JsonNumber, type(None))
+"""Types that a known field may have, interchangeably."""
 
 _logger = logging.getLogger("orders_bff.upstream")
 
@@ -35,10 +36,10 @@ class DriftKind:
     """One kind of drift.
 
     Attributes:
-        what: `new field`, `changed type`, `unknown value`, `unparsed value` and the like.
-        where: of what: `envelope`, `list`, `order`, `payment`.
+        what: a fixed term: `new field`, `changed type`, `new word`, `unread value`, ...
+        where: the object it was found in: `envelope`, `list`, `order`, `payment`.
         name: the field, if it is about one.
-        type: what was sent there, as JSON calls it.
+        type: the JSON type that was sent.
     """
 
     what: str
@@ -47,70 +48,70 @@ class DriftKind:
     type: str = ""
 
     def __str__(self) -> str:
-        named = f": {self.name}" if self.name else ""
-        typed = f" ({self.type})" if self.type else ""
-        return f"{self.what} ({self.where}){named}{typed}"
+        name = f": {self.name}" if self.name else ""
+        type_ = f" ({self.type})" if self.type else ""
+        return f"{self.what} ({self.where}){name}{type_}"
 
 
-OTHERS = DriftKind("other drift", "anywhere")
+OTHER = DriftKind("other drift", "anywhere")
 
 
 def new_fields(where: str, sent: Mapping[str, object], known: frozenset[str]) -> set[DriftKind]:
-    """The fields of an object that we do not know."""
+    """Return a kind for each field of `sent` that is not in `known`."""
     return {
-        DriftKind("new field", where, _name_of(name), _type_of(sent[name]))
+        DriftKind("new field", where, _safe_name(name), _type_name(sent[name]))
         for name in sent.keys() - known
     }
 
 
 def find_drift(where: str, sent: object, known: frozenset[str]) -> set[DriftKind]:
-    """What is new in an object whose fields are text or numbers: others, or of another type."""
+    """Return the drift in an object whose known fields are text or numbers."""
     if not isinstance(sent, dict):
-        return {DriftKind("changed type", where, "", _type_of(sent))}
+        return {DriftKind("changed type", where, "", _type_name(sent))}
     changed = {
-        DriftKind("changed type", where, name, _type_of(value))
+        DriftKind("changed type", where, name, _type_name(value))
         for name, value in sent.items()
-        if type(value) not in _PLAIN and name in known
+        if type(value) not in _SCALARS and name in known
     }
     return changed | new_fields(where, sent, known)
 
 
 def log_drift(kind: DriftKind) -> None:
-    """Tell an operator."""
-    facts = {"what": kind.what, "where": kind.where, "name": kind.name, "type": kind.type}
-    told = {name: fact for name, fact in facts.items() if fact}
-    _logger.warning("drift", extra={"fields": told})
+    """Log a kind of drift for the operator."""
+    fields = {"what": kind.what, "where": kind.where, "name": kind.name, "type": kind.type}
+    present = {name: value for name, value in fields.items() if value}
+    _logger.warning("upstream_schema_drift", extra={"fields": present})
 
 
 class Drift:
-    """The kinds of drift seen by this process, and in how many answers each was.
+    """Counts the kinds of drift that this process has seen.
 
     Args:
-        tell: told each kind when it is seen for the first time.
+        on_new: called with each kind that is seen for the first time.
     """
 
-    def __init__(self, tell: Callable[[DriftKind], None] = log_drift) -> None:
-        self._tell = tell
-        self._seen: Counter[DriftKind] = Counter()
+    def __init__(self, on_new: Callable[[DriftKind], None] = log_drift) -> None:
+        self._on_new = on_new
+        self._counter: Counter[DriftKind] = Counter()
 
     @property
     def counts(self) -> tuple[tuple[DriftKind, int], ...]:
-        """Each kind, and in how many answers it was; as of now, and never edited."""
-        return tuple(sorted(self._seen.items()))
+        """Each kind, and the number of responses that it was in."""
+        return tuple(sorted(self._counter.items()))
 
     def report(self, kinds: Iterable[DriftKind]) -> None:
-        """Count what was found in one answer."""
+        """Count the kinds that were found in one response."""
         for found in sorted(set(kinds)):
-            room = found in self._seen or len(self._seen) < MAX_KINDS
-            kind = found if room else OTHERS
-            if kind not in self._seen:
-                self._tell(kind)
-            self._seen[kind] += 1
+            is_countable = found in self._counter or len(self._counter) < MAX_KINDS
+            kind = found if is_countable else OTHER
+            if kind not in self._counter:
+                self._on_new(kind)
+            self._counter[kind] += 1
 
 
-def _type_of(value: object) -> str:
+def _type_name(value: object) -> str:
     return _TYPES.get(type(value), "unknown")
 
 
-def _name_of(name: str) -> str:
+def _safe_name(name: str) -> str:
     return name if _NAME.fullmatch(name) else "(not shown)"

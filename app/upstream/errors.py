@@ -1,20 +1,20 @@
-"""What can go wrong on the other side, by what it means for a caller. Knows no status of ours.
+"""Errors of requests to the upstream: one class for each cause that callers handle differently.
 
 UpstreamError
-├── UpstreamCredentialRejected   our credential is not accepted
+├── UpstreamCredentialRejected   the upstream rejects the proxy's credential
 ├── UpstreamPlanRequired         the pool's plan does not include this API
-├── UpstreamRejected             our question was wrong
+├── UpstreamRejected             the request was wrong
 ├── UpstreamNotFound
-│   ├── OrderNotFound            the upstream knows no such order
-│   └── PaymentNotFound          the upstream knows no payment of that order
+│   ├── OrderNotFound            the order does not exist
+│   └── PaymentNotFound          the order has no payment
 ├── UpstreamThrottled            too many calls
-├── UpstreamFailed               the upstream failed, and says so
+├── UpstreamFailed               the upstream reports that it failed
 ├── UpstreamUnreachable          no connection, or one that broke
-│   └── DiedIdle                 a kept connection that had ended before we used it again
-├── UpstreamTimeout              no answer in time
-│   └── OutOfTime                our own time was over: it tells nothing of the upstream
-├── UpstreamMalformed            an answer that cannot be read
-└── UpstreamUnavailable          not asked: it is left in peace, or too many wait
+│   └── StaleConnection          an idle connection that was closed before it was used again
+├── UpstreamTimeout              no response in time
+│   └── DeadlineExceeded         our own deadline passed; says nothing about the upstream
+├── UpstreamMalformed            a response that cannot be read
+└── UpstreamUnavailable          no call was made: the circuit is open, or the queue is full
 """
 
 from copy import copy
@@ -22,18 +22,18 @@ from typing import Self
 
 
 class UpstreamError(Exception):
-    """Something went wrong on the other side.
+    """A request to the upstream failed.
 
-    `str(error)` is our own words and may be shown to anyone. `message` is the upstream's
-    text, which can carry raw database errors: only `doctor` may show it.
+    `str(error)` is our own text and may be shown to anyone. `message` is the upstream's text,
+    which can contain raw database errors: only `doctor` may show it.
 
     Attributes:
-        status_code: the envelope's `statusCode`, where there was an envelope.
-        api_code: the envelope's `apiCode`, where there was one.
-        request_id: the upstream request id, where it is well formed.
-        retry_after: seconds after which to ask again, where they are known: what the upstream
-            asked for, or a pause of ours.
-        message: the upstream's own text.
+        status_code: the envelope's `statusCode`, if there was an envelope.
+        api_code: the envelope's `apiCode`, if it has one.
+        request_id: the upstream's request id, if it is well-formed.
+        retry_after: seconds after which to try again, if known: what the upstream asked for,
+            or a backoff of our own.
+        message: the upstream's text.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class UpstreamError(Exception):
         self.message = message
 
     def aged(self, elapsed: float, left: float) -> Self:
-        """The same error, told `elapsed` seconds later; we ask again in `left` seconds.
+        """Return a copy, raised `elapsed` seconds later, with at least `left` seconds to retry.
 
-        A copy: one error raised to many would gather the tracebacks of all.
+        A copy, because one exception raised to many callers would collect all their tracebacks.
         """
         later = copy(self)
         later.retry_after = max((self.retry_after or 0.0) - elapsed, left)
@@ -64,7 +64,7 @@ class UpstreamError(Exception):
 
 
 class UpstreamCredentialRejected(UpstreamError):
-    """Our credential is not accepted: statusCode 401 or 403, apiCode 2020, 13xx, 2224 or 2333."""
+    """Our credential is rejected: statusCode 401 or 403, apiCode 2020, 13xx, 2224 or 2333."""
 
 
 class UpstreamPlanRequired(UpstreamError):
@@ -72,48 +72,48 @@ class UpstreamPlanRequired(UpstreamError):
 
 
 class UpstreamRejected(UpstreamError):
-    """Our question was wrong: statusCode 400, 404 to the list, 409, 413, 422 or 499."""
+    """Our request was wrong: statusCode 400, 404 for the list, 409, 413, 422 or 499."""
 
 
 class UpstreamNotFound(UpstreamError):
-    """What was asked for does not exist there: a fact, not a fault."""
+    """The requested object does not exist: a valid answer, not a failure."""
 
 
 class OrderNotFound(UpstreamNotFound):
-    """No such order: statusCode 404, 200 with nothing in it, or 422 with apiCode 4004 or 5001."""
+    """No such order: statusCode 404, 200 without data, or 422 with apiCode 4004 or 5001."""
 
 
 class PaymentNotFound(UpstreamNotFound):
-    """No payment of that order, told in the same ways."""
+    """The order has no payment; reported in the same ways."""
 
 
 class UpstreamThrottled(UpstreamError):
-    """Too many calls: 429, in the envelope or as HTTP status."""
+    """Too many calls: 429, in the envelope or as the HTTP status."""
 
 
 class UpstreamFailed(UpstreamError):
-    """The upstream failed, and says so: statusCode 5xx or 6xx, or HTTP 5xx without an envelope."""
+    """The upstream failed: statusCode 5xx or 6xx, or HTTP 5xx without an envelope."""
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection (name, refusal, TLS), or one that closed before or within an answer."""
+    """No connection (DNS, refused, TLS), or one closed before or during the response."""
 
 
 class StaleConnection(UpstreamUnreachable):
-    """A kept connection that was closed before a byte of the answer: nothing was lost with it."""
+    """A reused connection was closed before the first byte of the response."""
 
 
 class UpstreamTimeout(UpstreamError):
-    """No answer in time: to connect, between two pieces, or at all."""
+    """No response in time: while connecting, between two reads, or in total."""
 
 
 class DeadlineExceeded(UpstreamTimeout):
-    """Our own time was over, in the queue or before the upstream had a fair chance to answer."""
+    """Our deadline passed, in the queue or before the upstream had a fair time to respond."""
 
 
 class UpstreamMalformed(UpstreamError):
-    """Not JSON, not the envelope, over the size bound, or a redirect."""
+    """The response is not JSON, not the envelope, too large, or a redirect."""
 
 
 class UpstreamUnavailable(UpstreamError):
-    """Not asked: the upstream is left in peace after failures, or too many calls wait."""
+    """No call was made: the circuit is open after failures, or too many calls are queued."""

@@ -1,17 +1,18 @@
-"""How much the upstream gets of us: calls in flight, and calls a second. Knows no HTTP.
+"""Limits calls to the upstream: calls in flight, and call starts per second.
 
-The pool's calls are shared with its logins, so no load of callers may get more than this through.
-Who has to wait stands in a bounded queue, in which a call that somebody waits for goes before one
-that only refreshes behind; who that is, is looked at when a place is free, since a caller may join
-a refresh, or leave.
+The pool's rate limit is shared with its logins, so however many requests arrive, no more than this
+may go out. Further calls wait in a bounded queue. Calls that somebody waits for leave it before
+background refreshes. That is evaluated when a slot becomes free, because a caller may join a
+refresh, or disconnect, in the meantime.
 """
 
 import asyncio
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
-from app.clock import Clock
-from app.single_flight import Awaited, always_awaited, current_flight
+from app.clock import Clock, TimerHandle
+from app.single_flight import Flight, current_flight
 from app.upstream.errors import (
     DeadlineExceeded,
     UpstreamError,
@@ -24,22 +25,27 @@ MAX_QUEUE = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """A call in the queue. Its turn brings its start, or the error that it is sent away with."""
+class _QueuedCall:
+    """A call in the queue; `turn` becomes its start, or the error it is rejected with."""
 
     turn: "asyncio.Future[CallStart | UpstreamError]"
-    awaited: Awaited
+    flight: Flight[Any] | None
     deadline: float
+
+    @property
+    def is_background(self) -> bool:
+        """Whether nobody waits for its result at the moment."""
+        return self.flight is not None and not self.flight.has_waiters()
 
 
 class CallLimiter:
-    """Lets calls go out.
+    """Lets calls start, in order, within the limits.
 
     Args:
         clock: the only source of time.
         max_concurrency: calls in flight.
         max_rate: calls that start within any second.
-        max_queue: calls that wait for their turn.
+        max_queue: calls that wait.
     """
 
     def __init__(
@@ -51,138 +57,133 @@ class CallLimiter:
         max_queue: int = MAX_QUEUE,
     ) -> None:
         self._clock = clock
-        self._pace = RateLimit(max_rate)
-        self._free = max_concurrency
+        self._rate_limit = RateLimit(max_rate)
+        self._max_concurrency = max_concurrency
+        self._in_flight = 0
         self._max_queue = max_queue
-        self._waiting: list[_Waiting] = []
-        self._timer: asyncio.Task[None] | None = None
+        self._queue: list[_QueuedCall] = []
+        self._timer: TimerHandle | None = None
 
-    @property
-    def queued(self) -> int:
-        """How many calls wait for their turn."""
-        return len(self._waiting)
+    def __repr__(self) -> str:
+        in_flight = f"{self._in_flight} of {self._max_concurrency} in flight"
+        return f"<CallLimiter {in_flight}, {len(self._queue)} queued, {self.rate:.1f} per second>"
 
     @property
     def rate(self) -> float:
-        """Calls a second, as it is now."""
-        return self._pace.rate(self._clock.monotonic())
+        """The current limit in calls per second."""
+        return self._rate_limit.rate(self._clock.monotonic())
 
-    async def acquire(self, deadline: float, awaited: Awaited = always_awaited) -> CallStart:
-        """Wait for a place for one call; `give` it back when the call has ended.
+    async def acquire(self, deadline: float) -> CallStart:
+        """Wait until one call may start; `release` must be called when it has ended.
 
-        Returns its start, to be set anew when the call goes out.
+        Args:
+            deadline: on the monotonic clock.
+
+        Returns:
+            Its start, which the caller updates when the call is really sent.
 
         Raises:
-            OutOfTime: there is none before the moment `deadline`.
-            UpstreamThrottled: the upstream asked us to wait, past the deadline.
-            UpstreamUnavailable: too many wait already.
+            DeadlineExceeded: no call may start before the deadline.
+            UpstreamThrottled: the upstream asked for a pause beyond the deadline.
+            UpstreamUnavailable: the queue is full.
         """
-        flight = current_flight()
-        if flight and awaited is always_awaited:
-            awaited = flight.has_waiters
         now = self._clock.monotonic()
         if now >= deadline:
             raise DeadlineExceeded("no time was left for the call")
-        if self._pace.paused_until >= deadline:
-            raise _asked_to_wait(self._pace.paused_until - now)
-        if not self._waiting and self._may_start(now):
+        if self._rate_limit.paused_until >= deadline:
+            raise _throttled_error(self._rate_limit.paused_until - now)
+        if not self._queue and self._may_start(now):
             return self._start(now)
-        self._make_room(awaited)
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), awaited, deadline)
-        self._waiting.append(waiting)
-        self._let_go()
-        return await self._turn_of(waiting, deadline - now)
+        call = _QueuedCall(asyncio.get_running_loop().create_future(), current_flight(), deadline)
+        if len(self._queue) >= self._max_queue:
+            self._evict_background(call)
+        self._queue.append(call)
+        self._dispatch()
+        return await self._wait_turn(call, deadline - now)
 
     def release(self) -> None:
-        """A call has ended: its place is the next one's."""
-        self._free += 1
-        self._let_go()
+        """Record that a call has ended, and let the next one start."""
+        self._in_flight -= 1
+        self._dispatch()
 
     def on_throttled(self, started: float, retry_after: float | None) -> None:
-        """A call that started at `started` was one too many: pause, and go on at half the rate."""
+        """Pause, and continue at half the rate, after a call started at `started` was throttled.
+
+        Queued calls that cannot start before their deadline any more are rejected.
+        """
         now = self._clock.monotonic()
-        self._pace.on_throttled(started, now, retry_after)
-        self._dismiss(
-            [one for one in self._waiting if one.deadline <= self._pace.paused_until],
-            _asked_to_wait(self._pace.paused_until - now),
+        self._rate_limit.on_throttled(started, now, retry_after)
+        paused_until = self._rate_limit.paused_until
+        self._reject(
+            [call for call in self._queue if call.deadline <= paused_until],
+            _throttled_error(paused_until - now),
         )
 
     def reject_all(self, error: UpstreamError) -> None:
-        """Send everybody in the queue away with `error`."""
-        self._dismiss(list(self._waiting), error)
+        """Raise a copy of `error` for every queued call."""
+        self._reject(list(self._queue), error)
 
-    async def _turn_of(self, waiting: _Waiting, seconds: float) -> CallStart:
-        turn = waiting.turn
-        patience = asyncio.ensure_future(self._clock.sleep(seconds))
+    async def _wait_turn(self, call: _QueuedCall, seconds: float) -> CallStart:
         try:
-            await asyncio.wait((turn, patience), return_when=asyncio.FIRST_COMPLETED)
+            await self._clock.finishes_within(call.turn, seconds)
         except asyncio.CancelledError:
-            # The turn may have come in the very moment of the cancelling: hand it on.
-            if turn.done() and isinstance(turn.result(), CallStart):
+            # The turn may have come just before the cancellation: pass it on.
+            if call.turn.done() and isinstance(call.turn.result(), CallStart):
                 self.release()
             raise
         finally:
-            patience.cancel()
-            if not turn.done():
-                self._waiting.remove(waiting)
+            if not call.turn.done():
+                self._queue.remove(call)
                 self._set_timer()
-        if not turn.done():
-            raise DeadlineExceeded("no call could go out in time")
-        brought = turn.result()
-        if isinstance(brought, UpstreamError):
-            raise brought
-        return brought
+        if not call.turn.done():
+            raise DeadlineExceeded("no call could start before the deadline")
+        result = call.turn.result()
+        if isinstance(result, UpstreamError):
+            raise result
+        return result
 
-    def _make_room(self, awaited: Awaited) -> None:
-        """Room for one more; a refresh behind leaves for who is waited for."""
-        if len(self._waiting) < self._max_queue:
-            return
-        behind = [one for one in self._waiting if not one.awaited()] if awaited() else []
-        if not behind:
-            raise self._too_many()
-        self._dismiss(behind[-1:], self._too_many())
-
-    def _too_many(self) -> UpstreamUnavailable:
-        return UpstreamUnavailable(
-            "too many calls wait already", retry_after=len(self._waiting) / self.rate
+    def _evict_background(self, call: _QueuedCall) -> None:
+        """Reject the last background refresh in favour of `call`; raise if there is none."""
+        error = UpstreamUnavailable(
+            "too many calls are queued", retry_after=len(self._queue) / self.rate
         )
+        refreshes = [] if call.is_background else [one for one in self._queue if one.is_background]
+        if not refreshes:
+            raise error
+        self._reject(refreshes[-1:], error)
 
     def _may_start(self, now: float) -> bool:
-        return self._free > 0 and self._pace.next_start(now) <= now
+        return self._in_flight < self._max_concurrency and self._rate_limit.next_slot(now) <= now
 
     def _start(self, now: float) -> CallStart:
-        self._free -= 1
-        return self._pace.started(now)
+        self._in_flight += 1
+        return self._rate_limit.record(now)
 
-    def _let_go(self) -> None:
-        """Give whoever may start now its turn."""
+    def _dispatch(self) -> None:
+        """Start as many queued calls as the limits allow."""
         now = self._clock.monotonic()
-        while self._waiting and self._may_start(now):
-            first = next((one for one in self._waiting if one.awaited()), self._waiting[0])
-            self._waiting.remove(first)
-            first.turn.set_result(self._start(now))
+        while self._queue and self._may_start(now):
+            call = next((one for one in self._queue if not one.is_background), self._queue[0])
+            self._queue.remove(call)
+            call.turn.set_result(self._start(now))
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Look again when the pace allows; who waits for a place is called when one is given."""
+        """Dispatch again when the rate allows. If concurrency is the limit, `release` does."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._waiting and self._free:
-            self._timer = asyncio.ensure_future(self._look_again())
+        if self._queue and self._in_flight < self._max_concurrency:
+            now = self._clock.monotonic()
+            delay = max(self._rate_limit.next_slot(now) - now, 0.0)
+            self._timer = self._clock.call_later(delay, self._dispatch)
 
-    async def _look_again(self) -> None:
-        now = self._clock.monotonic()
-        await self._clock.sleep(max(self._pace.next_start(now) - now, 0.0))
-        self._timer = None
-        self._let_go()
-
-    def _dismiss(self, some: list[_Waiting], error: UpstreamError) -> None:
-        for one in some:
-            self._waiting.remove(one)
-            one.turn.set_result(copy(error))
+    def _reject(self, calls: list[_QueuedCall], error: UpstreamError) -> None:
+        for call in calls:
+            self._queue.remove(call)
+            call.turn.set_result(copy(error))
         self._set_timer()
 
 
-def _asked_to_wait(seconds: float) -> UpstreamThrottled:
-    return UpstreamThrottled("the upstream asked us to wait", retry_after=seconds)
+def _throttled_error(seconds: float) -> UpstreamThrottled:
+    return UpstreamThrottled("the upstream asked for a pause between calls", retry_after=seconds)

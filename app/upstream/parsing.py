@@ -1,4 +1,4 @@
-"""What an opened envelope answers to each question, read leniently. Pure."""
+"""Parses the data of an envelope, leniently: surprises are reported as drift."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -24,43 +24,42 @@ _FIELDS: Mapping[Subject, frozenset[str]] = {"order": ORDER_FIELDS, "payment": P
 
 
 def parse_order_list(envelope: Envelope, page: int, drift: Drift) -> OrderListResponse:
-    """The answer to get-orders for `page`, from 1; what is new in it goes to `drift`.
+    """Return the response to get-orders for `page`, from 1; report what is new in it to `drift`.
 
     Raises:
-        UpstreamMalformed: no data, or no total that can be read: an empty list is never an
-            accident.
+        UpstreamMalformed: there is no data or no valid total, so an empty list is never assumed.
     """
     if not isinstance(envelope.data, dict):
         raise UpstreamMalformed("the list is missing", request_id=envelope.request_id)
-    told = envelope.data.get("totalCount")
-    if not isinstance(told, str) or not _TOTAL.fullmatch(told):
-        raise UpstreamMalformed("the list tells no total", request_id=envelope.request_id)
-    total = int(told)
+    total_count = envelope.data.get("totalCount")
+    if not isinstance(total_count, str) or not _TOTAL.fullmatch(total_count):
+        raise UpstreamMalformed("the list has no valid total", request_id=envelope.request_id)
+    total = int(total_count)
     rows = _rows(envelope)
-    promised = min(max(total - (page - 1) * BLOCK_SIZE, 0), BLOCK_SIZE)
-    drift.report(_strange_in_list(envelope, rows, promised))
+    expected = min(max(total - (page - 1) * BLOCK_SIZE, 0), BLOCK_SIZE)
+    drift.report(_list_drift(envelope, rows, expected))
     return OrderListResponse(rows[:BLOCK_SIZE], total, envelope.request_id, envelope.sandbox)
 
 
 def parse_object(
-    envelope: Envelope, subject: Subject, unknown: type[UpstreamNotFound], drift: Drift
+    envelope: Envelope, subject: Subject, not_found: type[UpstreamNotFound], drift: Drift
 ) -> ObjectResponse:
-    """The answer to a question about one order: under `data`, or flat in the envelope.
+    """Return the response about one order: the members of `data`, or of the envelope itself.
 
     Raises:
-        UpstreamNotFound: `unknown`, where there is nothing in it.
-        UpstreamMalformed: what is there is no object.
+        UpstreamNotFound: `not_found`, if the object is missing or empty.
+        UpstreamMalformed: it is not an object.
     """
     data = envelope.data
     if data is None:
-        # Old deployments send a payment's fields beside `statusCode`.
+        # Old deployments send a payment's fields next to `statusCode`.
         data = {key: envelope.raw[key] for key in PAYMENT_FIELDS if key in envelope.raw}
     if _is_empty(data) or (isinstance(data, dict) and all(map(_is_empty, data.values()))):
-        raise unknown(
-            "the upstream has nothing of it", status_code=200, request_id=envelope.request_id
+        raise not_found(
+            "the upstream has no data for it", status_code=200, request_id=envelope.request_id
         )
     if not isinstance(data, dict):
-        raise UpstreamMalformed("the answer is no object", request_id=envelope.request_id)
+        raise UpstreamMalformed("the data is not an object", request_id=envelope.request_id)
     drift.report(
         new_fields("envelope", envelope.raw, ENVELOPE_FIELDS | PAYMENT_FIELDS)
         | find_drift(subject, data, _FIELDS[subject])
@@ -76,20 +75,18 @@ def _rows(envelope: Envelope) -> tuple[object, ...]:
         return tuple(sent)
     if isinstance(sent, dict):
         return (sent,)
-    raise UpstreamMalformed("the list is no list", request_id=envelope.request_id)
+    raise UpstreamMalformed("the list is not an array", request_id=envelope.request_id)
 
 
-def _strange_in_list(
-    envelope: Envelope, rows: tuple[object, ...], promised: int
-) -> Iterator[DriftKind]:
+def _list_drift(envelope: Envelope, rows: tuple[object, ...], expected: int) -> Iterator[DriftKind]:
     yield from new_fields("envelope", envelope.raw, ENVELOPE_FIELDS)
     yield from new_fields("list", envelope.data, LIST_FIELDS)
     if isinstance(envelope.data.get("list"), dict):
         yield DriftKind("changed type", "list", "list", "object")
     if len(rows) > BLOCK_SIZE:
-        yield DriftKind("more rows than were asked for", "list")
-    if len(rows) < promised:
-        yield DriftKind("fewer rows than promised", "list")
+        yield DriftKind("more rows than requested", "list")
+    if len(rows) < expected:
+        yield DriftKind("fewer rows than expected", "list")
     for row in rows[:BLOCK_SIZE]:
         yield from find_drift("order", row, ORDER_FIELDS)
 

@@ -1,126 +1,184 @@
-"""Whether and when to try a call again, so that it makes no outage worse.
+"""Retries of failed calls, bounded so that they do not make an outage worse.
 
-A decision, a budget and a thin loop of our own: tenacity and stamina know no budget, and take their
-time and their chance from the machine.
+Tenacity and stamina have no retry budget, and take time and randomness from the machine.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from app.backoff import exponential_backoff
 from app.clock import Clock
 from app.upstream.admission import Admission
 from app.upstream.errors import (
+    DeadlineExceeded,
     StaleConnection,
+    UpstreamCredentialRejected,
     UpstreamError,
     UpstreamFailed,
     UpstreamThrottled,
     UpstreamTimeout,
+    UpstreamUnavailable,
     UpstreamUnreachable,
 )
 
+T = TypeVar("T")
+
 MAX_ATTEMPTS = 3
-"""How often one question is asked at most."""
+"""Calls for one request, the first included."""
 
 RETRY_RATIO = 0.2
-"""Of the calls: so many may be tried again..."""
+"""Retries per call that the budget allows..."""
 
 MIN_RETRIES_PER_SECOND = 3.0
-"""... and so many a second at least, so that a quiet proxy may try again as well."""
+"""... and retries per second that it allows in any case, so that a quiet proxy may retry."""
 
 MAX_SAVED = 10.0
-"""Retries that many calls without one save up at most."""
+"""Retries that calls can save up."""
 
-SHORTEST, LONGEST = 0.2, 2.0
-"""Seconds: the longest pause before the first retry, doubled before each other; its bound."""
+BASE_BACKOFF_SECONDS = 0.2
+"""Upper bound of the first backoff; it doubles with each attempt."""
 
-_WORTH_ANOTHER = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed, UpstreamThrottled)
+MAX_BACKOFF_SECONDS = 2.0
+
+REJECTED_BACKOFF_SECONDS = 10.0
+"""Seconds before a rejected credential is sent again."""
+
+MAX_RETRY_AFTER_SECONDS = 60.0
+"""Seconds after which a failing upstream is called again, even if its Retry-After is longer."""
+
+_RETRYABLE = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed, UpstreamThrottled)
 
 RandomFloat = Callable[[], float]
-"""A number from 0 to below 1, each as likely as the other."""
+"""Returns a uniformly distributed number in [0, 1), like `random.random`."""
 
 
-def backoff(error: UpstreamError, tried: int, chance: float) -> float | None:
-    """Seconds to wait after the try `tried` (from 1) failed with `error`; None for no other try.
+def backoff(error: UpstreamError, attempt: int, random: float) -> float | None:
+    """Return the seconds to wait before the next attempt, or None if there should be none.
 
-    Full jitter: anything from nothing to a bound that doubles, so that those who failed together
-    do not come back together. What the upstream itself asks for is waited in full.
+    With full jitter, so that calls that failed together are not repeated together. A Retry-After
+    is waited for in full. A call on a stale connection is repeated at once.
+
+    Args:
+        error: what the last attempt failed with.
+        attempt: its number, from 1.
+        random: a number in [0, 1).
     """
-    if not isinstance(error, _WORTH_ANOTHER):
+    if not isinstance(error, _RETRYABLE):
         return None
     if isinstance(error, StaleConnection):
         return 0.0
-    jitter = chance * min(SHORTEST * 2.0 ** (tried - 1), LONGEST)
+    jitter = random * min(BASE_BACKOFF_SECONDS * 2.0 ** (attempt - 1), MAX_BACKOFF_SECONDS)
     return jitter + (error.retry_after or 0.0)
 
 
-class RetryBudget:
-    """How many retries there may be: a share of the calls, or a few a second if that is more.
+def upstream_backoff(error: Exception, failures: int) -> float:
+    """Return the seconds without new requests after all retries failed (a `BackoffPolicy`)."""
+    retry_after = error.retry_after if isinstance(error, UpstreamError) else None
+    if isinstance(error, UpstreamUnavailable):
+        return retry_after or exponential_backoff(error, 1)  # the upstream was not called
+    if isinstance(error, UpstreamCredentialRejected):
+        return retry_after or REJECTED_BACKOFF_SECONDS
+    longest = min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS)
+    return max(exponential_backoff(error, failures), longest)
 
-    Two buckets: one fills with calls, one with time. A retry needs one, and takes from both.
+
+class RetryBudget:
+    """Bounds retries to a ratio of the calls, or to a few per second if that is more.
+
+    Two token buckets: one filled by calls, one by time. A retry needs a token in either, and
+    takes one from both.
     """
 
     def __init__(self) -> None:
-        self._by_calls = 0.0
-        self._by_time = MIN_RETRIES_PER_SECOND
+        self._from_calls = 0.0
+        self._from_time = MIN_RETRIES_PER_SECOND
         self._filled_at = 0.0
 
     def on_call(self) -> None:
-        """A first try goes out."""
-        self._by_calls = min(self._by_calls + RETRY_RATIO, MAX_SAVED)
+        """Record the first attempt of a request."""
+        self._from_calls = min(self._from_calls + RETRY_RATIO, MAX_SAVED)
 
     def try_spend(self, now: float) -> bool:
-        """Take one retry, if there is one."""
-        self._by_time = min(
-            self._by_time + (now - self._filled_at) * MIN_RETRIES_PER_SECOND, MIN_RETRIES_PER_SECOND
+        """Take one retry from the budget; return whether there was one."""
+        self._from_time = min(
+            self._from_time + (now - self._filled_at) * MIN_RETRIES_PER_SECOND,
+            MIN_RETRIES_PER_SECOND,
         )
         self._filled_at = now
-        if max(self._by_calls, self._by_time) < 1.0:
+        if max(self._from_calls, self._from_time) < 1.0:
             return False
-        self._by_calls = max(self._by_calls - 1.0, 0.0)
-        self._by_time = max(self._by_time - 1.0, 0.0)
+        self._from_calls = max(self._from_calls - 1.0, 0.0)
+        self._from_time = max(self._from_time - 1.0, 0.0)
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """What the tries of all questions share.
+    """What all requests share.
 
     Attributes:
-        guard: no other try while it refuses calls.
-        budget: no other try beyond it.
+        admission: no retry while it rejects calls.
+        budget: no retry beyond it.
         clock: the only source of time.
-        chance: where jitter comes from.
-        tries: how often one question is asked at most.
+        random: the source of jitter.
+        max_attempts: calls for one request, the first included.
     """
 
-    guard: Admission
+    admission: Admission
     budget: RetryBudget
     clock: Clock
-    chance: RandomFloat
-    tries: int = MAX_ATTEMPTS
+    random: RandomFloat
+    max_attempts: int = MAX_ATTEMPTS
 
 
-class RetryState:
-    """The tries of one question, of which the first goes out now."""
+class Retries:
+    """The attempts of one request.
 
-    def __init__(self, shared: RetryPolicy) -> None:
-        self._shared = shared
-        self._tried = 0
-        shared.budget.on_call()
+    Args:
+        policy: what all requests share.
+        deadline: on the monotonic clock; no attempt begins after it.
+    """
 
-    async def should_retry(self, error: UpstreamError, deadline: float) -> bool:
-        """Whether to try again after `error`; True once the pause before it is over.
+    def __init__(self, policy: RetryPolicy, deadline: float) -> None:
+        self._policy = policy
+        self._deadline = deadline
+        self._attempts = 0
+        self._timeout: UpstreamTimeout | None = None
+        policy.budget.on_call()
 
-        False at once where it is not worth it, or could not begin before the moment `deadline`.
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what `attempt` returns; repeat it after errors that may pass.
+
+        A second `run` continues to count where the first one ended.
+
+        Raises:
+            UpstreamError: the error of the last attempt; or an earlier timeout of the upstream, if
+                the last attempt only had too little time left.
         """
-        self._tried += 1
-        shared = self._shared
-        pause = backoff(error, self._tried, shared.chance())
-        if pause is None or self._tried >= shared.tries or shared.guard.is_rejecting:
+        while True:
+            try:
+                return await attempt()
+            except UpstreamError as error:
+                if not await self._should_retry(error):
+                    if self._timeout and isinstance(error, DeadlineExceeded):
+                        raise self._timeout from None
+                    raise
+                if type(error) is UpstreamTimeout:
+                    self._timeout = error
+
+    async def _should_retry(self, error: UpstreamError) -> bool:
+        """Return whether to retry after `error`, once the backoff is over; False at once if not."""
+        policy = self._policy
+        seconds = backoff(error, self._attempts + 1, policy.random())
+        if seconds is None:
             return False
-        now = shared.clock.monotonic()
-        if now + pause >= deadline or not shared.budget.try_spend(now):
+        self._attempts += 1
+        if self._attempts >= policy.max_attempts or policy.admission.is_rejecting:
             return False
-        if pause:
-            await shared.clock.sleep(pause)
+        now = policy.clock.monotonic()
+        if now + seconds >= self._deadline or not policy.budget.try_spend(now):
+            return False
+        if seconds:
+            await policy.clock.sleep(seconds)
         return True

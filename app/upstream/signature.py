@@ -1,4 +1,4 @@
-"""The HMAC-SHA1 signature of a call, as the vendor's Node SDK computes it. Pure."""
+"""The HMAC-SHA1 signature of a call, as the vendor's Node SDK computes it."""
 
 import base64
 import hashlib
@@ -10,12 +10,19 @@ from typing import Literal
 Brand = Literal["genauth", "authing"]
 
 SCHEME_WORD: Mapping[Brand, str] = {"genauth": "GenAuth", "authing": "authing"}
+"""The scheme of the Authorization header."""
 
 _LINE_BREAKS = re.compile(r"[\t\n\r\f]")
 
 
 def headers_to_sign(brand: Brand, *, date: str, nonce: str) -> dict[str, str]:
-    """The headers of one signed call; `nonce` is 32 hex digits that no call used before."""
+    """Return the headers of one signed call.
+
+    Args:
+        brand: decides the prefix of the header names.
+        date: the current time as an HTTP date.
+        nonce: 32 hexadecimal digits that no other call has used.
+    """
     prefix = f"x-{brand}-"
     return {
         "date": date,
@@ -30,7 +37,10 @@ def headers_to_sign(brand: Brand, *, date: str, nonce: str) -> dict[str, str]:
 def string_to_sign(
     method: str, path: str, params: Mapping[str, str], headers: Mapping[str, str], brand: Brand
 ) -> str:
-    """Method, signed headers, path and raw parameters, in the order that both sides know."""
+    """Return the text that is signed: method, signed headers, path and unencoded parameters.
+
+    Headers and parameters are sorted by name. Only `date` and the brand's own headers are signed.
+    """
     signed = sorted(name for name in headers if name == "date" or name.startswith(f"x-{brand}-"))
     lines = [f"{name}:{_LINE_BREAKS.sub(' ', headers[name]).strip()}" for name in signed]
     query = "&".join(f"{name}={params[name]}" for name in sorted(params))
@@ -38,7 +48,7 @@ def string_to_sign(
 
 
 def authorization(access_key_id: str, secret: str, text: str, brand: Brand) -> str:
-    """The Authorization header for `text`."""
-    # The vendor's scheme knows no other digest; the secret protects it, not the collision.
+    """Return the Authorization header for `text`."""
+    # The vendor's scheme has no other digest. HMAC does not need collision resistance.
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
     return f"{SCHEME_WORD[brand]} {access_key_id}:{base64.b64encode(digest).decode()}"

@@ -1,68 +1,50 @@
-"""What is known of the other side without asking it. Knows no resource, and judges nothing."""
+"""When the upstream last succeeded and last failed, known without calling it."""
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
 
 from app.clock import Clock
-
-P = ParamSpec("P")
-V = TypeVar("V")
+from app.upstream.errors import UpstreamError
 
 
 @dataclass(frozen=True, slots=True)
 class LastContact:
-    """How long ago the other side last answered and last failed, in seconds; None is never.
+    """The last results of requests to the upstream.
 
-    `failure` is the problem code of its failing, if that was the last that was heard of it.
+    Attributes:
+        seconds_since_success: age of the last success; None if there was none.
+        seconds_since_failure: age of the last failure; None if there was none.
+        error: the last failure, if no success came after it.
     """
 
     seconds_since_success: float | None
     seconds_since_failure: float | None
-    failure: str | None
+    error: UpstreamError | None
 
 
 class UpstreamStatus:
-    """Listens to calls that others make.
+    """Remembers the last success and the last failure.
 
     Args:
         clock: the only source of time.
-        failures: what says that the other side failed; other errors say nothing of it.
-        code_of: the problem code of an error.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        failures: type[Exception],
-        code_of: Callable[[Exception], str],
-    ) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._failures = failures
-        self._code_of = code_of
-        self._answered: float | None = None
-        self._failed: float | None = None
-        self._failure: str | None = None
+        self._succeeded_at: float | None = None
+        self._failed_at: float | None = None
+        self._error: UpstreamError | None = None
 
-    def observe(
-        self, call: Callable[P, Coroutine[Any, Any, V]]
-    ) -> Callable[P, Coroutine[Any, Any, V]]:
-        """`call`, listened to."""
+    def on_success(self) -> None:
+        """Record that the upstream answered a request."""
+        self._succeeded_at, self._error = self._clock.monotonic(), None
 
-        async def listened_to(*args: P.args, **kwargs: P.kwargs) -> V:
-            try:
-                answer = await call(*args, **kwargs)
-            except self._failures as failure:
-                self._failed, self._failure = self._clock.monotonic(), self._code_of(failure)
-                raise
-            self._answered, self._failure = self._clock.monotonic(), None
-            return answer
-
-        return listened_to
+    def on_failure(self, error: UpstreamError) -> None:
+        """Record that a request failed with `error`, without keeping its traceback alive."""
+        self._failed_at, self._error = self._clock.monotonic(), error.aged(0.0, 0.0)
 
     def snapshot(self) -> LastContact:
-        """What has been heard until now."""
-        return LastContact(self._ago(self._answered), self._ago(self._failed), self._failure)
+        """Return the results so far."""
+        return LastContact(self._age(self._succeeded_at), self._age(self._failed_at), self._error)
 
-    def _ago(self, moment: float | None) -> float | None:
-        return None if moment is None else self._clock.monotonic() - moment
+    def _age(self, time: float | None) -> float | None:
+        return None if time is None else self._clock.monotonic() - time

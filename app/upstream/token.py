@@ -1,4 +1,4 @@
-"""A management token: what the upstream grants for our credential, and for how long. Pure."""
+"""A management token: parsed from the upstream's response, with the time to renew it."""
 
 import base64
 import json
@@ -20,15 +20,23 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """A management token. `until` is the moment to renew it, on the monotonic clock."""
+    """A management token.
+
+    Attributes:
+        value: the token itself.
+        pool_id: the user pool that it is valid for.
+        renew_at: when to renew it, on the monotonic clock.
+    """
 
     value: SecretStr
     pool_id: str
     renew_at: float
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Both pool headers: the vendor's own clients do not agree which one it reads."""
+    def headers_for(self, _path: str, _params: Mapping[str, str], /) -> Mapping[str, str]:
+        """Return the headers of a call, with both pool headers.
+
+        The vendor's own clients disagree on which one the API reads.
+        """
         return {
             "Authorization": f"Bearer {self.value.get_secret_value()}",
             "x-authing-userpool-id": self.pool_id,
@@ -36,41 +44,43 @@ class Token:
         }
 
 
-def parse_token(data: object, asked: float, pinned: str | None) -> Token:
-    """The token in the data of an answer that was asked for at `asked`.
+def parse_token(data: object, requested_at: float, required_pool_id: str | None) -> Token:
+    """Return the token in the response to a token call.
 
-    It is renewed before it ends: by a tenth of its life, a minute at most.
+    It is renewed early: by a tenth of its lifetime, at most `MAX_MARGIN_SECONDS`.
 
     Args:
-        data: what the envelope wraps.
-        asked: a moment of the monotonic clock.
-        pinned: the only pool whose token is taken; any where None.
+        data: the envelope's `data`.
+        requested_at: when the call started, on the monotonic clock; the lifetime counts from there.
+        required_pool_id: the only pool whose token is accepted; any pool if None.
 
     Raises:
-        UpstreamMalformed: there is no token in it that can be used.
-        UpstreamCredentialRejected: it is of another pool than the pinned one.
+        UpstreamMalformed: the response has no usable token.
+        UpstreamCredentialRejected: the token belongs to another pool than the required one.
     """
-    granted = data if isinstance(data, dict) else {}
-    value = granted.get("access_token")
+    members = data if isinstance(data, dict) else {}
+    value = members.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise UpstreamMalformed("the answer to our credential holds no token")
-    told = granted.get("expires_in")
-    life = int(told) if isinstance(told, str) and _SECONDS.fullmatch(told) else 0
-    if not 0 < life <= MAX_LIFETIME_SECONDS:
-        raise UpstreamMalformed("the token's lifetime cannot be read")
-    claimed = pool_claim(value)
-    if pinned and claimed and claimed != pinned:
-        raise UpstreamCredentialRejected("the credential is of another pool than the one set")
-    pool_id = pinned or claimed
+        raise UpstreamMalformed("the token response has no token")
+    expires_in = members.get("expires_in")
+    match = _SECONDS.fullmatch(expires_in) if isinstance(expires_in, str) else None
+    lifetime = int(match.group()) if match else 0
+    if not 0 < lifetime <= MAX_LIFETIME_SECONDS:
+        raise UpstreamMalformed("the token response has no valid lifetime")
+    claim = pool_claim(value)
+    if required_pool_id and claim and claim != required_pool_id:
+        raise UpstreamCredentialRejected("the credential belongs to another pool than configured")
+    pool_id = required_pool_id or claim
     if not pool_id:
         raise UpstreamMalformed("the token names no pool: set ORDERS_UPSTREAM__POOL_ID")
-    return Token(SecretStr(value), pool_id, asked + life - min(life / 10, MAX_MARGIN_SECONDS))
+    margin = min(lifetime / 10, MAX_MARGIN_SECONDS)
+    return Token(SecretStr(value), pool_id, requested_at + lifetime - margin)
 
 
 def pool_claim(token: str) -> str | None:
-    """The `scoped_userpool_id` of a JWT, whose signature is the upstream's own affair.
+    """Return the `scoped_userpool_id` claim of a JWT, or None if it is opaque or names no pool.
 
-    None where the token is opaque or names no pool.
+    The signature is not verified: only the upstream has to trust the token.
     """
     payload = token.split(".")[1:2]
     try:

@@ -1,14 +1,21 @@
-"""One HTTP call upstream, within its bounds. Built from nothing: no caller's header goes along."""
+"""One HTTP call to the upstream, bounded in time and size.
 
+The request is built from scratch: no header of an inbound request is copied into it.
+"""
+
+import asyncio
+import logging
 import ssl
-from collections.abc import Coroutine, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from app.clock import Clock
 from app.http import (
-    AnswerAfterQuestion,
     AsyncClient,
+    DesyncGuard,
     HTTPError,
     PoolTimeout,
     ReadError,
@@ -17,29 +24,35 @@ from app.http import (
     Timeout,
     TimeoutException,
 )
-from app.single_flight import Awaited, always_awaited
 from app.upstream.admission import Admission
-from app.upstream.body import read_body
-from app.upstream.client_pool import ClientPool
 from app.upstream.envelope import Envelope, HttpResponse, parse_envelope
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,
     UpstreamError,
+    UpstreamMalformed,
     UpstreamNotFound,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
 from app.upstream.rate import CallStart
-from app.upstream.retry import RetryPolicy, RetryState
+from app.upstream.retry import Retries, RetryPolicy
 
 FAIR_TIMEOUT_RATIO = 0.5
-"""Of READ_TIMEOUT: an upstream that was given less by our deadline is not called slow."""
+"""Part of READ_TIMEOUT: if our deadline left a call less, its timeout says nothing about the
+upstream."""
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Bytes of one response body, decoded."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+_logger = logging.getLogger("orders_bff.upstream")
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What one call sends. Holds a credential: it is never shown."""
+    """What one call sends. Contains a credential, so its repr shows only method and path."""
 
     method: str
     path: str
@@ -49,149 +62,213 @@ class UpstreamRequest:
 
 
 class Transport:
-    """What goes out, and what comes back.
+    """Sends calls and reads their responses.
 
     Args:
-        lines: the way to the upstream's host.
-        guard: gives each call its place, or refuses it.
-        retries: whether to try again.
+        open_client: opens an HTTP client.
+        admission: gives each call a slot, or rejects it.
+        retry_policy: when to repeat a call.
         clock: the only source of time.
         connect_timeout: seconds to connect.
-        read_timeout: seconds between two pieces of an answer.
+        read_timeout: seconds between two reads of a response.
+        lost_call_timeout: seconds after which a call counts as lost; far more than it may take.
     """
 
     def __init__(
         self,
-        lines: ClientPool,
-        guard: Admission,
-        retries: RetryPolicy,
+        open_client: Callable[[], AsyncClient],
+        admission: Admission,
+        retry_policy: RetryPolicy,
         clock: Clock,
         *,
         connect_timeout: float,
         read_timeout: float,
+        lost_call_timeout: float,
     ) -> None:
-        self._lines = lines
-        self._guard = guard
-        self._retries = retries
+        self._open_client = open_client
+        self._client = open_client()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._admission = admission
+        self._retry_policy = retry_policy
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
+        self._lost_call_timeout = lost_call_timeout
 
-    def new_retry_state(self) -> RetryState:
-        """The tries of one question; the first goes out now."""
-        return RetryState(self._retries)
+    def new_retries(self, deadline: float) -> Retries:
+        """Return the retries of one request, whose first attempt goes out now."""
+        return Retries(self._retry_policy, deadline)
 
     async def send(
         self,
-        question: UpstreamRequest,
+        request: UpstreamRequest,
         *,
-        unknown: type[UpstreamNotFound] | None = None,
         deadline: float,
-        awaited: Awaited = always_awaited,
+        not_found: type[UpstreamNotFound] | None = None,
     ) -> Envelope:
-        """Ask once; the answer is read to its end before the moment `deadline`.
+        """Make one call and return the envelope of its response.
 
         Args:
-            question: what is sent.
-            unknown: the error that tells that what was asked for does not exist.
-            deadline: a moment of the monotonic clock.
-            awaited: whether anybody waits for the answer.
+            request: what is sent.
+            deadline: on the monotonic clock; the response is complete by then.
+            not_found: the error to raise if the requested object does not exist.
 
         Raises:
-            UpstreamError: the one of its subclasses that says why not.
+            UpstreamError: its subclass tells why.
         """
-        async with self._guard.slot(deadline, awaited) as start:
-            reply = await self._send(question, start, deadline)
-            return parse_envelope(reply, self._clock.now(), unknown=unknown)
+        async with self._admission.slot(deadline) as start:
+            response = await self._exchange(request, start, deadline)
+            return parse_envelope(response, self._clock.now(), not_found=not_found)
 
     async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
-        """Whatever comes back from `path`, envelope or not; for who examines the upstream."""
-        async with self._guard.slot(deadline) as start:
-            return await self._send(UpstreamRequest("GET", path), start, deadline)
+        """Return the response to GET `path`, whether or not it has an envelope."""
+        async with self._admission.slot(deadline) as start:
+            return await self._exchange(UpstreamRequest("GET", path), start, deadline)
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._lines.aclose()
+        """Close all connections."""
+        for closing in self._closing:
+            closing.cancel()
+        await asyncio.gather(self._client.aclose(), *self._closing, return_exceptions=True)
 
-    async def _send(
-        self, question: UpstreamRequest, start: CallStart, deadline: float
-    ) -> HttpResponse:
-        def send(http: AsyncClient) -> Coroutine[Any, Any, HttpResponse]:
-            return self._send_by(http, question, start, deadline)
-
-        return await self._lines.through(send)
-
-    async def _send_by(
-        self, http: AsyncClient, question: UpstreamRequest, start: CallStart, deadline: float
+    async def _exchange(
+        self, request: UpstreamRequest, start: CallStart, deadline: float
     ) -> HttpResponse:
         start.at = self._clock.monotonic()
-        left = deadline - start.at
-        if left <= 0:
+        time_left = deadline - start.at
+        if time_left <= 0:
             raise DeadlineExceeded("no time was left for the call")
-        # Its own timeouts end the call, never a cancelling: that leaks its place in the
-        # pool (encode/httpcore#1093).
-        patience = min(self._read_timeout, left)
+        # The call ends by its own timeouts and is never cancelled: a cancelled call can leave its
+        # slot in the connection pool taken (encode/httpcore#1093).
+        read_timeout = min(self._read_timeout, time_left)
         timeout = Timeout(
-            connect=min(self._connect_timeout, left), read=patience, write=patience, pool=left
+            connect=min(self._connect_timeout, time_left),
+            read=read_timeout,
+            write=read_timeout,
+            pool=time_left,
         )
-        connection = _Connection(start, self._clock)
+        client = self._client
+        lost = partial(self._replace_client, client, "lost_call")
+        watchdog = self._clock.call_later(self._lost_call_timeout, lost)
+        trace = _CallTrace(start, self._clock)
         try:
-            async with http.stream(
-                question.method,
-                question.path,
-                params=question.params,
-                headers=question.headers,
-                json=question.body,
+            async with client.stream(
+                request.method,
+                request.path,
+                params=request.params,
+                headers=request.headers,
+                json=request.body,
                 timeout=timeout,
-                extensions={"trace": connection},
+                extensions={"trace": trace},
             ) as response:
-                connection.answers = True
+                trace.has_response = True
                 coding = response.headers.get("content-encoding", "").strip().lower()
-                content = await read_body(
-                    response.aiter_raw(), coding, self._clock, deadline=deadline
-                )
-                return HttpResponse(response.status_code, response.headers, content)
+                body = await read_body(response.aiter_raw(), coding, self._clock, deadline=deadline)
+                return HttpResponse(response.status_code, response.headers, body)
+        # The causes are dropped: the library's errors may quote the request and its credential.
         except PoolTimeout:
-            raise
-        # The cause is dropped: a library's error may quote the request, credential and all.
+            self._replace_client(client, "pool_timeout")
+            raise DeadlineExceeded("no connection was free in time") from None
         except (TimeoutException, UpstreamTimeout):
-            raise self._too_late(patience) from None
+            raise self._timeout_error(read_timeout) from None
         except (HTTPError, StreamError, ssl.SSLError) as error:
-            raise connection.broke(error) from None
+            raise trace.to_error(error) from None
+        finally:
+            watchdog.cancel()
 
-    def _too_late(self, patience: float) -> UpstreamTimeout:
-        if patience < self._read_timeout * FAIR_TIMEOUT_RATIO:
+    def _timeout_error(self, read_timeout: float) -> UpstreamTimeout:
+        if read_timeout < self._read_timeout * FAIR_TIMEOUT_RATIO:
             return DeadlineExceeded("too little time was left for the call")
-        return slow_upstream_error()
+        return UpstreamTimeout("the upstream did not respond in time")
+
+    def _replace_client(self, client: AsyncClient, reason: str) -> None:
+        """Use a new client from now on; close this one once its other calls must have ended.
+
+        A client has as many connections as calls may be in flight. One that has none free, or
+        whose call does not return (headers that arrive one byte at a time evade every timeout),
+        would serve fewer and fewer calls until the process restarts.
+        """
+        if client is not self._client:
+            return
+        _logger.warning("http_client_replaced", extra={"fields": {"reason": reason}})
+        self._client = self._open_client()
+        closing = asyncio.ensure_future(self._close_later(client))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _close_later(self, client: AsyncClient) -> None:
+        try:
+            await self._clock.sleep(self._lost_call_timeout)
+        finally:
+            await client.aclose()
 
 
-def slow_upstream_error() -> UpstreamTimeout:
-    """The upstream was given a fair time, and did not answer."""
-    return UpstreamTimeout("the upstream did not answer in time")
-
-
-class _Connection(AnswerAfterQuestion):
-    """What is known of the connection that one call uses."""
+class _CallTrace(DesyncGuard):
+    """Follows one call: when its request was sent, and whether its connection was reused."""
 
     def __init__(self, start: CallStart, clock: Clock) -> None:
         super().__init__()
         self._start = start
         self._clock = clock
-        self.answers = False
-        self._kept: bool | None = None
+        self._is_reused: bool | None = None
+        self.has_response = False
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
-        """Told by the library of each step: the first of a new connection is to connect."""
-        if self._kept is None:
-            self._kept = not event.startswith("connection.")
+        """Receive an event of the HTTP library; the first one of a new connection is to connect."""
+        if self._is_reused is None:
+            self._is_reused = not event.startswith("connection.")
         if event.endswith("send_request_headers.started"):
             self._start.at = self._clock.monotonic()
         await super().__call__(event, info)
 
-    def broke(self, error: Exception) -> UpstreamError:
-        """What it means that the call ended with `error`."""
-        if self._kept and not self.answers and isinstance(error, (RemoteProtocolError, ReadError)):
-            return StaleConnection("a kept connection had ended")
+    def to_error(self, error: Exception) -> UpstreamError:
+        """Return our error for the library's `error` that ended the call."""
+        was_closed = isinstance(error, (RemoteProtocolError, ReadError)) and not self.has_response
+        if self._is_reused and was_closed:
+            return StaleConnection("an idle connection was closed before it was used again")
         return UpstreamUnreachable(
             f"the connection to the upstream failed ({type(error).__name__})"
         )
+
+
+async def read_body(
+    chunks: AsyncIterator[bytes], coding: str, clock: Clock, *, deadline: float
+) -> bytes:
+    """Return a response body, decoded.
+
+    Args:
+        chunks: the body as received.
+        coding: its Content-Encoding, in lower case.
+        clock: the only source of time.
+        deadline: on the monotonic clock.
+
+    Raises:
+        UpstreamMalformed: over `MAX_BODY_BYTES`, not valid gzip, or in another content coding.
+        UpstreamTimeout: the deadline passed between two chunks.
+        UpstreamUnreachable: a gzip body that is incomplete.
+    """
+    if coding not in ("", "identity", "gzip"):
+        raise UpstreamMalformed("the response has a content coding that was not accepted")
+    decoder = zlib.decompressobj(_GZIP) if coding == "gzip" else None
+    body = bytearray()
+    received_any = False
+    async for chunk in chunks:
+        received_any = True
+        if clock.monotonic() >= deadline:
+            raise UpstreamTimeout("the response was not complete in time")
+        # Decode no more than may be kept: a small chunk can expand to a thousand times its size.
+        body += _decode(decoder, chunk, MAX_BODY_BYTES + 1 - len(body)) if decoder else chunk
+        if decoder and decoder.unused_data:
+            raise UpstreamMalformed("the response has data after the end of its gzip stream")
+        if len(body) > MAX_BODY_BYTES:
+            raise UpstreamMalformed("the response is larger than 8 MiB")
+    if decoder and received_any and not decoder.eof:
+        raise UpstreamUnreachable("the response is incomplete")
+    return bytes(body)
+
+
+def _decode(decoder: "zlib._Decompress", chunk: bytes, max_length: int) -> bytes:
+    try:
+        return decoder.decompress(chunk, max_length)
+    except zlib.error:
+        raise UpstreamMalformed("the response is not valid gzip") from None

@@ -1,11 +1,11 @@
-"""The upstream's words, as it sends them; what they mean is the affair of orders/reshape."""
+"""The upstream's names and types, as it sends them. `app.orders.mapping` maps them to ours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 BLOCK_SIZE = 50
-"""Rows of one list call: the most the upstream gives."""
+"""Rows per list call: the most that the upstream allows."""
 
 ENVELOPE_FIELDS = frozenset({"statusCode", "apiCode", "message", "requestId", "data"})
 LIST_FIELDS = frozenset({"totalCount", "list"})
@@ -37,18 +37,18 @@ PAYMENT_FIELDS = frozenset(
 )
 
 WireObject = Mapping[str, Any]
-"""A JSON object. Every number in it is a `Number`: its text, digit for digit."""
+"""A JSON object. Each number in it is a `JsonNumber`."""
 
 
 class JsonNumber(str):
-    """A JSON number, kept as the text it was sent as, so that no digit is lost to a float."""
+    """A JSON number as the text that was sent, so that no digit is lost to a float."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OrderListResponse:
-    """One answer to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not."""
+    """A response to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not."""
 
     rows: tuple[object, ...]
     total: int
@@ -58,7 +58,7 @@ class OrderListResponse:
 
 @dataclass(frozen=True, slots=True)
 class ObjectResponse:
-    """One answer to get-order-detail or get-order-pay-detail: an object with something in it."""
+    """A response to get-order-detail or get-order-pay-detail: an object that is not empty."""
 
     data: WireObject
     request_id: str | None

@@ -52,7 +52,8 @@ def things() -> FastAPI:
             docs_enabled=True,
             dashboard=False,
             is_sandbox=bool,
-            heard=lambda: LastContact(None, None, None),
+            last_contact=lambda: LastContact(None, None, None),
+            problem_code=str,
         )
     )
     api.include_router(docs_router(document=dict, is_sandbox=bool))

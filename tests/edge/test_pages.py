@@ -9,10 +9,12 @@ import pytest
 
 from app.dashboard.router import dashboard_router
 from app.edge.docs import docs_router
-from app.edge.exception_handlers import install_exception_handlers
+from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.health import health_router
 from app.edge.pages import pages_router, render_page
 from app.edge.problem_types import PROBLEM_TYPES
+from app.main import PROBLEM_CODES
+from app.upstream.errors import UpstreamTimeout, UpstreamUnreachable
 from app.upstream.status import LastContact
 from tests.support.api_harness import ApiHarness, bare_api
 
@@ -36,7 +38,8 @@ def pages(
         docs_enabled=docs_enabled,
         dashboard=dashboard,
         is_sandbox=lambda: sandbox,
-        heard=lambda: heard,
+        last_contact=lambda: heard,
+        problem_code=lambda error: problem_code(error, PROBLEM_CODES),
     )
     api.include_router(routes)
     if dashboard:
@@ -49,7 +52,7 @@ def pages(
 
 @pytest.mark.parametrize("offered", [True, False])
 async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
-    failing = LastContact(None, 1.0, "upstream_timeout")
+    failing = LastContact(None, 1.0, UpstreamTimeout("x"))
     doorway = pages(docs_enabled=offered, dashboard=offered, heard=failing)
     to_see, seen = ["/"], set[str]()
     while to_see:
@@ -78,10 +81,10 @@ async def test_every_link_of_every_page_leads_somewhere(offered: bool) -> None:
         (LastContact(59.0, None, None), ["answered 59 seconds ago"]),
         (LastContact(7_300.0, None, None), ["answered 2 hours ago"]),
         (
-            LastContact(200_000.0, 60.0, "upstream_timeout"),
+            LastContact(200_000.0, 60.0, UpstreamTimeout("x")),
             ["1 minute ago", "problems/upstream_timeout", "2 days ago", "still served"],
         ),
-        (LastContact(None, 3.0, "upstream_unreachable"), ["3 seconds ago", "Nothing is cached"]),
+        (LastContact(None, 3.0, UpstreamUnreachable("x")), ["3 seconds ago", "Nothing is cached"]),
     ],
 )
 async def test_the_first_page_tells_whether_it_is_well(heard: LastContact, told: list[str]) -> None:

@@ -95,13 +95,13 @@ async def test_a_token_that_is_refused_by_http_alone_is_renewed(
     await of_another.get("/v1/orders")
     another.revoke_tokens()
     assert (await of_another.get("/v1/orders?page=3&limit=50")).status_code == 200
-    assert another.asked.count("/api/v3/get-management-token") == 2
+    assert another.paths.count("/api/v3/get-management-token") == 2
 
 
 async def test_a_429_that_names_its_seconds_is_told_with_them(
     another: AnotherUpstream, of_another: httpx.AsyncClient
 ):
-    another.refusals = [(429, {"Retry-After": "40"})] * 10
+    another.next_errors = [(429, {"Retry-After": "40"})] * 10
     response = await of_another.get("/v1/orders")
     assert problem(response)["code"] == "upstream_throttled"
     assert response.headers["retry-after"] == "40"

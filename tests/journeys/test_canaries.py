@@ -246,6 +246,6 @@ async def test_a_credential_echoed_by_the_upstream_is_not_shown(logged: Logged) 
         sent = f"{request.headers.get('authorization')} {request.content.decode()}"
         return Response(200, json={"statusCode": 500, "message": sent, "requestId": sent})
 
-    upstream.answer_with(echo)
+    upstream.respond_with(echo)
     output = await responses_of(settings_of("http://127.0.0.1:9", "token"), upstream.transport)
     assert [secret for secret in SECRETS if secret in output + logged.text()] == []

@@ -6,15 +6,13 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import httpx
-import pytest
 
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
-from app.orders.blocks import Block, Window
-from app.orders.book import OrderBook
+from app.orders.blocks import Block
+from app.orders.book import OrderBook, Window
 from app.orders.source import OrderSource
-from app.upstream.errors import DeadlineExceeded
-from tests.support.clock import ManualClock, settle
+from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of
 
 PLACES = 3
@@ -35,8 +33,8 @@ class Bench:
             transport=httpx.MockTransport(self._answer),
             max_concurrency=PLACES,
             max_rate=100,
-            tries=3,
-            chance=self.random.random,
+            max_attempts=3,
+            random=self.random.random,
         )
         fetch = OrderSource(self.client, self.clock, zone=ZoneInfo("UTC"), deadline=8)
         blocks: GraceCache[int, Block] = GraceCache(
@@ -90,36 +88,11 @@ async def test_thousands_of_leavers_leave_the_pool_whole_no_task_and_no_memory()
     assert things() < early + 2000
     assert asyncio.all_tasks() == before
     assert len(bench.book._blocks._flights) == 0
-    governor = bench.client._calls._guard._governor
-    assert (governor._free, governor.queued, governor._timer) == (PLACES, 0, None)
-    assert len(bench.upstream.asked) > 100
+    limiter = bench.client._transport._admission._limiter
+    assert (limiter._in_flight, limiter._queue, limiter._timer) == (0, [], None)
+    assert len(bench.upstream.requests) > 100
     bench.failing = 0
     clean = [asyncio.create_task(bench.book.window(at, at + 50)) for at in range(0, ORDERS, 50)]
     await bench.clock.advance(8)
     assert sum(len(window.result().rows) for window in clean) == ORDERS
     await bench.client.aclose(0)
-
-
-async def test_an_upstream_that_holds_every_call_for_ever_takes_no_place_for_ever():
-    clock = ManualClock()
-    upstream = ScriptedUpstream()
-    client = client_of(upstream, clock, max_concurrency=PLACES)
-    await client.list_orders(1, deadline=clock.monotonic() + 8)
-    await settle()
-    before = asyncio.all_tasks()
-    gate = upstream.hold()
-    deadline = clock.monotonic() + 8
-    held = [
-        asyncio.create_task(client.list_orders(1, deadline=deadline)) for _ in range(PLACES + 2)
-    ]
-    await clock.advance(8)
-    assert gate.held == PLACES
-    await clock.advance(8)
-    for call in held:
-        with pytest.raises(DeadlineExceeded):
-            await call
-    upstream._gates.clear()
-    assert (await client.list_orders(1, deadline=clock.monotonic() + 8)).total == 137
-    await settle()
-    assert asyncio.all_tasks() == before
-    await client.aclose(0)

@@ -64,7 +64,7 @@ async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
         await clock.advance(10)
         renewed = await client.get("/v1/orders", headers={"Cache-Control": "no-cache"})
         assert renewed.headers["cache-status"] == "orders-bff; fwd=request; stored"
-        assert upstream.key_of(upstream.asked[-1]) == "other-id"
+        assert upstream.key_of(upstream.requests[-1]) == "other-id"
 
 
 async def test_sighup_reloads_the_credential_files(tmp_path: Path):
@@ -94,7 +94,7 @@ async def test_sighup_reloads_the_credential_files(tmp_path: Path):
             assert await _next_event(process.stdout) == "credential_unchanged"
             (tmp_path / SECRET).write_text(options.access_key_secret, "utf-8")
             process.send_signal(signal.SIGHUP)
-            assert await _next_event(process.stdout) == "credential_exchanged"
+            assert await _next_event(process.stdout) == "credential_rotated"
             async with httpx.AsyncClient(base_url=origin, trust_env=False) as client:
                 assert (await client.get("/v1/orders")).status_code == 200
             process.send_signal(signal.SIGINT)

@@ -24,7 +24,7 @@ async def test_unparsed_values_of_every_kind_of_response_are_counted():
         data = odd.get(request.url.path)
         return success(data) if data else None
 
-    upstream.answer_with(script)
+    upstream.respond_with(script)
     for _ in range(2):
         await source.fetch_block(0)
         await source.fetch_order("1")

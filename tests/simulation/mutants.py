@@ -4,7 +4,7 @@ Longer than most: it is a list.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import Entry, GraceCache, Lookup
 from app.cache.policy import Action, CacheDirective
-from app.orders.blocks import Block, Window, blocks_for_range, slice_rows
-from app.orders.book import OrderBook
+from app.orders.blocks import Block, blocks_for_range, slice_rows
+from app.orders.book import OrderBook, Window
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import SnapshotCache
 from app.orders.snapshot_loader import SnapshotLoader
-from app.single_flight import Awaited, Flight, SingleFlight, always_awaited
+from app.single_flight import Flight, SingleFlight
 from app.upstream.breaker import Breaker, CallResult
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credentials import AccessKey, CallAuth, TokenCredential
@@ -304,7 +304,7 @@ def too_fast(**config: Any) -> UpstreamClient:
 
 
 def too_many_tries(**config: Any) -> UpstreamClient:
-    return create_upstream_client(**config | {"tries": 50})
+    return create_upstream_client(**config | {"max_attempts": 50})
 
 
 def _breaker(kind: type[Breaker]) -> Parts:
@@ -312,18 +312,18 @@ def _breaker(kind: type[Breaker]) -> Parts:
 
     def make(**config: Any) -> UpstreamClient:
         client = create_upstream_client(**config)
-        client._calls._guard._breaker = kind(pause=config["breaker_pause"])
+        client._transport._admission._breaker = kind(open_seconds=config["breaker_open_seconds"])
         return client
 
     return Parts(client=make)
 
 
-def _governor(kind: type[CallLimiter]) -> Parts:
-    """A client whose governor is of that kind."""
+def _limiter(kind: type[CallLimiter]) -> Parts:
+    """A client whose limiter is of that class."""
 
     def make(**config: Any) -> UpstreamClient:
         client = create_upstream_client(**config)
-        client._calls._guard._governor = kind(
+        client._transport._admission._limiter = kind(
             config["clock"], max_concurrency=config["max_concurrency"], max_rate=config["max_rate"]
         )
         return client
@@ -342,10 +342,10 @@ class ProbesInACrowd(Breaker):
 
 
 class StaysOpen(Breaker):
-    def after_call(self, turn: int, health: CallResult, now: float) -> float | None:
-        if self._probing and health is CallResult.SUCCESS:
-            health = CallResult.FAILURE
-        return super().after_call(turn, health, now)
+    def after_call(self, epoch: int, result: CallResult, now: float) -> float | None:
+        if self._probing and result is CallResult.SUCCESS:
+            result = CallResult.FAILURE
+        return super().after_call(epoch, result, now)
 
 
 class DeafToThrottling(CallLimiter):
@@ -354,23 +354,25 @@ class DeafToThrottling(CallLimiter):
 
 
 class FirstComeFirstServed(CallLimiter):
-    async def acquire(self, deadline: float, awaited: Awaited = always_awaited) -> CallStart:
-        del awaited
-        return await super().acquire(deadline, lambda: True)
+    def _dispatch(self) -> None:
+        now = self._clock.monotonic()
+        while self._queue and self._may_start(now):
+            self._queue.pop(0).turn.set_result(self._start(now))
+        self._set_timer()
 
 
 class KeepsAPlaceForLeavers(CallLimiter):
-    async def _turn_of(self, waiting: Any, seconds: float) -> CallStart:
+    async def _wait_turn(self, call: Any, seconds: float) -> CallStart:
         try:
-            return await super()._turn_of(waiting, seconds)
+            return await super()._wait_turn(call, seconds)
         except DeadlineExceeded:
-            self._waiting.append(waiting)
+            self._queue.append(call)
             raise
 
 
 class NeverGivesBack(CallLimiter):
     def release(self) -> None:
-        if self.queued:
+        if self._queue:
             super().release()
 
 
@@ -382,7 +384,7 @@ def _credential(kind: type[TokenCredential]) -> Parts:
 
         def make_credential(key: AccessKey) -> TokenCredential:
             return kind(
-                client._calls,
+                client._transport,
                 config["clock"],
                 access_key=key,
                 pool_id=config["pool_id"],
@@ -390,20 +392,18 @@ def _credential(kind: type[TokenCredential]) -> Parts:
             )
 
         key = AccessKey(config["access_key_id"], config["access_key_secret"])
-        client.credential = make_credential(key)
-        client.make_credential = make_credential
+        client._credential = make_credential(key)
+        client._credential_factory = make_credential
         return client
 
     return Parts(client=make)
 
 
 class DropsAnyToken(TokenCredential):
-    async def renew(
-        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
-    ) -> Token:
-        del refused
-        self._held = None
-        return await self.authorize(path, params, deadline=deadline)
+    async def renew(self, rejected: CallAuth, *, deadline: float) -> Token:
+        del rejected
+        self._token = None
+        return await self.authorize(deadline=deadline)
 
 
 class _EachAsks(SingleFlight[None, Token]):
@@ -422,11 +422,9 @@ class RenewsForEach(TokenCredential):
 
 
 class KeepsTheRefused(TokenCredential):
-    async def renew(
-        self, refused: CallAuth, path: str, params: Mapping[str, str], *, deadline: float
-    ) -> Token:
-        del refused
-        return await self.authorize(path, params, deadline=deadline)
+    async def renew(self, rejected: CallAuth, *, deadline: float) -> Token:
+        del rejected
+        return await self.authorize(deadline=deadline)
 
 
 def _cache(kind: Callable[..., Cache]) -> Parts:
@@ -502,10 +500,10 @@ PLANTED = (
     Planted("never opens", _breaker(NeverOpens), "an ill upstream is left in peace"),
     Planted("probes in a crowd", _breaker(ProbesInACrowd), "one probe at a time", near=10500),
     Planted("stays open", _breaker(StaysOpen), "it heals"),
-    Planted("deaf to throttling", _governor(DeafToThrottling), "who is asked to wait waits"),
+    Planted("deaf to throttling", _limiter(DeafToThrottling), "who is asked to wait waits"),
     Planted(
-        "first come, first served", _governor(FirstComeFirstServed), "callers go first", near=6500
+        "first come, first served", _limiter(FirstComeFirstServed), "callers go first", near=6500
     ),
-    Planted("a place for those who left", _governor(KeepsAPlaceForLeavers), LEFT),
-    Planted("places never given back", _governor(NeverGivesBack), LEFT),
+    Planted("a place for those who left", _limiter(KeepsAPlaceForLeavers), LEFT),
+    Planted("places never given back", _limiter(NeverGivesBack), LEFT),
 )

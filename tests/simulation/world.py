@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app import main
 from app.backoff import BackoffPolicy
 from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import GraceCache, Outcome
@@ -27,6 +26,7 @@ from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
+from app.upstream.retry import upstream_backoff
 from app.upstream.wire import OrderListResponse
 from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
 from tests.simulation.oracle import BETWEEN_LOOKS, Answer, Oracle, Violation, Visit
@@ -54,7 +54,7 @@ class Parts:
     collection: Callable[..., SnapshotCache] = SnapshotCache
     reading: Callable[..., SnapshotLoader] = SnapshotLoader
     client: Callable[..., UpstreamClient] = create_upstream_client
-    backoff: BackoffPolicy = main.upstream_backoff
+    backoff: BackoffPolicy = upstream_backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,9 @@ class _World:
             deadline=config.deadline,
             max_concurrency=config.max_concurrency,
             max_rate=config.max_rate,
-            breaker_pause=config.breaker_pause,
+            breaker_open_seconds=config.breaker_pause,
             clock=self._clock,
-            chance=rng.random,
+            random=rng.random,
             transport=SimulatedNetwork(self._upstream, self._oracle),
         )
 
@@ -152,8 +152,8 @@ class _World:
         return CredentialRotation(
             client,
             self._clock,
-            in_use=_key(FIRST_KEY),
-            state=lambda: self._upstream.configured,
+            current=_key(FIRST_KEY),
+            fingerprint=lambda: self._upstream.configured,
             read=lambda: _key(self._upstream.configured),
             deadline=self._plan.config.deadline,
         )
@@ -303,9 +303,9 @@ class _World:
         if self._rotation:
             await self._rotation.close(5.0)
         if self._client is not None:
-            governor = self._client._calls._guard._governor
-            if governor.queued or governor._free != self._plan.config.max_concurrency:
-                self._oracle.broken("nothing is left behind", "a place of the governor")
+            limiter = self._client._transport._admission._limiter
+            if limiter._queue or limiter._in_flight:
+                self._oracle.broken("nothing is left behind", "a slot of the limiter")
             await self._client.aclose(5.0)
         for task in self._callers:
             if not task.done():

@@ -1,4 +1,4 @@
-"""An upstream that a test scripts. It speaks the protocol, and fails on demand."""
+"""A scripted upstream: implements the API in memory and fails on demand."""
 
 import asyncio
 import base64
@@ -33,8 +33,8 @@ _SOURCES = ("Licence", "Offline", "Eadmin", "SelfHelp", "Cdkey")
 
 
 def wire_order(number: int) -> dict[str, Any]:
-    """The order `number`, from 1, as the upstream sends it."""
-    created = datetime(2022, 9, 25) + timedelta(seconds=number)  # noqa: DTZ001  upstream's have none
+    """Return the order `number`, from 1, as the upstream sends it."""
+    created = datetime(2022, 9, 25) + timedelta(seconds=number)  # noqa: DTZ001  the upstream sends no zone
     return {
         "orderNo": f"20220925{number:07d}",
         "goodsName": "企业版",
@@ -50,7 +50,7 @@ def wire_order(number: int) -> dict[str, Any]:
 
 
 def wire_payment(order_no: str) -> dict[str, Any]:
-    """The payment of an order, as the upstream sends it."""
+    """Return the payment of an order, as the upstream sends it."""
     return {
         "orderNo": order_no,
         "channelOrderNo": "Mock22e7ecfd-745d-46ad-b563-ef4db5719bfb",
@@ -64,16 +64,16 @@ def wire_payment(order_no: str) -> dict[str, Any]:
 
 
 def jwt(claims: Mapping[str, object]) -> str:
-    """A token with `claims`, whose signature nobody checks."""
-    parts = ({"alg": "HS256"}, claims, {"signed": "by nobody"})
+    """Return a token with `claims` and a signature that nobody checks."""
+    parts = ({"alg": "HS256"}, claims, {"signature": "invalid"})
     encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()) for part in parts)
     return ".".join(part.decode().rstrip("=") for part in encoded)
 
 
-def success(data: object, **more: object) -> Response:
-    """An envelope that says 200, with a requestId of its own."""
+def success(data: object, **members: object) -> Response:
+    """Return a response with statusCode 200 and a unique requestId."""
     envelope = {"statusCode": 200, "message": "", "requestId": str(uuid.uuid4()), "data": data}
-    return Response(200, json=envelope | more)
+    return Response(200, json=envelope | members)
 
 
 def failure(
@@ -83,7 +83,7 @@ def failure(
     http_status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """An envelope that tells a failure; its message is one that must go nowhere."""
+    """Return a response with an error, whose message must be neither shown nor logged."""
     envelope: dict[str, object] = {
         "statusCode": status_code,
         "message": "duplicate key value violates unique constraint",
@@ -95,8 +95,8 @@ def failure(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One call, as it came in. Header names are in lower case."""
+class ReceivedRequest:
+    """One call, as received. Header names are in lower case."""
 
     path: str
     params: dict[str, str]
@@ -106,31 +106,34 @@ class Asked:
 
 @dataclass(slots=True)
 class Gate:
-    """Holds answers back until it is released. `held` counts who waits at it.
+    """Delays responses until it is released.
 
-    `left` is how many it takes yet.
+    Attributes:
+        path: the calls that it delays.
+        remaining: how many more it delays.
+        waiting: how many it delays now.
     """
 
     path: str | None
-    left: float
-    held: int = 0
+    remaining: float
+    waiting: int = 0
     _open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self) -> None:
-        """Let every answer go, those to come as well."""
+        """Delay no response any longer."""
         self._open.set()
 
-    def takes(self, path: str) -> bool:
-        """Whether this call is held back; one less from then on."""
-        taken = self.left > 0 and _matches(self.path, path)
-        self.left -= taken
-        return taken
+    def delays(self, path: str) -> bool:
+        """Return whether this call is delayed, and count it if so."""
+        delayed = self.remaining > 0 and _matches(self.path, path)
+        self.remaining -= delayed
+        return delayed
 
     async def passed(self) -> None:
         """Wait for the release."""
-        self.held += 1
+        self.waiting += 1
         await self._open.wait()
-        self.held -= 1
+        self.waiting -= 1
 
 
 @dataclass(slots=True)
@@ -143,19 +146,23 @@ class _Fault:
 class ScriptedUpstream:
     """The upstream of one test.
 
-    `orders` is the list as it is now, first row first: change it to shift the list. `asked`
-    holds every call. A held answer was made when it was asked for, so a change of the list
-    while it is held is not in it. Where a path may be named and is not, every path but the
-    token call's is meant. `keys` are the secrets by access key id, `pools` the pools of those
-    that are not of `pool_id`.
+    A delayed response is made when its request arrives, so later changes of the list are not in
+    it. Where a `path` can be given and is not, all paths except the token call's are meant.
 
     Args:
         orders: how many orders there are.
+
+    Attributes:
+        orders: the current list, first row first; may be changed.
+        requests: all calls received.
+        keys: secrets by access key id.
+        pool_id: the pool of all keys that are not in `pools`.
+        pools: other pools by access key id.
     """
 
     def __init__(self, orders: int = 137) -> None:
         self.orders = [wire_order(number) for number in range(orders, 0, -1)]
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.expires_in: object = 7200
         self.pool_id = POOL_ID
         self.keys = {KEY_ID: KEY_SECRET}
@@ -166,9 +173,9 @@ class ScriptedUpstream:
         self._gates: list[Gate] = []
         self._script: Callable[[Request], Response | None] = lambda _: None
 
-    def asked_for(self, path: str) -> list[Asked]:
-        """The calls to `path`, in order."""
-        return [one for one in self.asked if one.path == path]
+    def requests_to(self, path: str) -> list[ReceivedRequest]:
+        """Return the calls to `path`, in order."""
+        return [request for request in self.requests if request.path == path]
 
     def fail_next(
         self,
@@ -181,7 +188,7 @@ class ScriptedUpstream:
         path: str | None = None,
         times: int = 1,
     ) -> None:
-        """Answer the next calls with a failure, or break with `error`, a transport's exception."""
+        """Answer the next calls with an error, or raise `error`, a transport's exception."""
 
         def fault(_: Request) -> Response:
             if error:
@@ -190,38 +197,39 @@ class ScriptedUpstream:
 
         self._faults.append(_Fault(path, times, fault))
 
-    def answer_with(self, script: Callable[[Request], Response | None]) -> None:
-        """From now on answer what `script` makes of a call; as usual where that is None."""
+    def respond_with(self, script: Callable[[Request], Response | None]) -> None:
+        """Respond with what `script` returns for a call, or as usual if that is None."""
         self._script = script
 
     def hold(self, path: str | None = None, *, times: float = inf) -> Gate:
-        """Hold back the answers to the next calls."""
+        """Delay the responses to the next calls."""
         gate = Gate(path, times)
         self._gates.append(gate)
         return gate
 
     def revoke_tokens(self) -> None:
-        """Refuse every token given until now."""
+        """Reject all tokens issued until now."""
         self._tokens.clear()
 
-    def key_of(self, asked: Asked) -> str:
-        """The access key id that a call was made with."""
-        _, _, proof = asked.headers["authorization"].partition(" ")
-        return self._tokens.get(proof) or proof.partition(":")[0]
+    def key_of(self, request: ReceivedRequest) -> str:
+        """Return the access key id that a call was made with."""
+        _, _, credentials = request.headers["authorization"].partition(" ")
+        return self._tokens.get(credentials) or credentials.partition(":")[0]
 
     async def _handle(self, request: Request) -> Response:
         path = request.url.path
         headers = dict(request.headers)
-        self.asked.append(Asked(path, dict(request.url.params), headers, request.content))
-        gates = [gate for gate in self._gates if gate.takes(path)]
+        params = dict(request.url.params)
+        self.requests.append(ReceivedRequest(path, params, headers, request.content))
+        gates = [gate for gate in self._gates if gate.delays(path)]
         try:
-            answer = self._answer(request)
+            response = self._respond(request)
         finally:
             for gate in gates:
                 await gate.passed()
-        return _unread(answer)
+        return _unread(response)
 
-    def _answer(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Response:
         for fault in self._faults:
             if fault.times and _matches(fault.path, request.url.path):
                 fault.times -= 1
@@ -231,19 +239,19 @@ class ScriptedUpstream:
             return scripted
         if request.url.path == TOKEN_PATH:
             return self._token(json.loads(request.content))
-        return self._answer_question(request)
+        return self._respond_to_query(request)
 
-    def _answer_question(self, request: Request) -> Response:
-        if not self._admits(request):
+    def _respond_to_query(self, request: Request) -> Response:
+        if not self._is_authenticated(request):
             return failure(401, 2020)
         path, params = request.url.path, request.url.params
         if path == ORDERS_PATH:
             return self._list(int(params["page"]), int(params["limit"]))
-        known = next((one for one in self.orders if one["orderNo"] == params["orderNo"]), None)
+        order = next((row for row in self.orders if row["orderNo"] == params["orderNo"]), None)
         if path == ORDER_PATH:
-            return success(known)
+            return success(order)
         assert path == PAYMENT_PATH
-        return success(known and wire_payment(params["orderNo"]))
+        return success(order and wire_payment(params["orderNo"]))
 
     def _token(self, key: Mapping[str, str]) -> Response:
         key_id = key["accessKeyId"]
@@ -253,20 +261,20 @@ class ScriptedUpstream:
         self._tokens[token] = key_id
         return success({"access_token": token, "expires_in": self.expires_in})
 
-    def _admits(self, request: Request) -> bool:
-        scheme, _, proof = request.headers.get("authorization", "").partition(" ")
+    def _is_authenticated(self, request: Request) -> bool:
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         for brand, word in SCHEME_WORD.items():
             if scheme == word:
-                return f"{scheme} {proof}" in self._signatures(request, brand)
+                return f"{scheme} {credentials}" in self._signatures(request, brand)
         pools = {request.headers.get(f"x-{brand}-userpool-id") for brand in SCHEME_WORD}
-        key_id = self._tokens.get(proof, "")
+        key_id = self._tokens.get(credentials, "")
         return scheme == "Bearer" and key_id in self.keys and pools == {self._pool(key_id)}
 
     def _pool(self, key_id: str) -> str:
         return self.pools.get(key_id, self.pool_id)
 
     def _signatures(self, request: Request, brand: Brand) -> list[str]:
-        """What each of the keys would sign the call with."""
+        """Return the Authorization header that each key would make for the call."""
         path, params = request.url.path, dict(request.url.params)
         text = string_to_sign("GET", path, params, dict(request.headers), brand)
         return [authorization(key_id, secret, text, brand) for key_id, secret in self.keys.items()]
@@ -277,9 +285,9 @@ class ScriptedUpstream:
 
 
 def client_of(upstream: ScriptedUpstream, clock: Clock, **config: Any) -> UpstreamClient:
-    """A client of `upstream`, with the defaults of the settings where `knobs` says nothing.
+    """Return a client of `upstream`, configured by the settings' defaults and `config`.
 
-    Each question is tried once, unless `tries` says otherwise; without jitter.
+    By default it has no retries (`max_attempts` is 1) and no jitter.
     """
     defaults: dict[str, Any] = {
         "base_url": "https://upstream.example",
@@ -295,25 +303,26 @@ def client_of(upstream: ScriptedUpstream, clock: Clock, **config: Any) -> Upstre
         "deadline": 8,
         "max_concurrency": 8,
         "max_rate": 50,
-        "breaker_pause": 5.0,
-        "chance": lambda: 0.0,
-        "tries": 1,
+        "breaker_open_seconds": 5.0,
+        "random": lambda: 0.0,
+        "max_attempts": 1,
         "clock": clock,
         "transport": upstream.transport,
     }
     return create_upstream_client(**defaults | config)
 
 
-def _unread(answer: Response) -> Response:
-    """The answer as a network would bring it: a response made from text counts as read already."""
-    if not answer.is_stream_consumed:
-        return answer
-    return Response(answer.status_code, headers=answer.headers, content=_pieces(answer.content))
+def _unread(response: Response) -> Response:
+    """Return a response whose body is still to be read, as from a network."""
+    if not response.is_stream_consumed:
+        return response
+    body = _stream(response.content)
+    return Response(response.status_code, headers=response.headers, content=body)
 
 
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+async def _stream(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-def _matches(named: str | None, path: str) -> bool:
-    return path == named if named else path != TOKEN_PATH
+def _matches(pattern: str | None, path: str) -> bool:
+    return path == pattern if pattern else path != TOKEN_PATH

@@ -1,6 +1,7 @@
-"""What a call's end tells of the upstream, and who is refused for it."""
+"""What the end of a call tells the circuit breaker, and which calls an open circuit rejects."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -12,19 +13,19 @@ from tests.support.clock import ManualClock, settle
 
 
 class Bench:
-    """A guard, and calls that fail when a test says so."""
+    """An admission, and calls that fail when a test says so."""
 
     def __init__(self, *, max_concurrency: int = 8) -> None:
         self.clock = ManualClock()
-        self.governor = CallLimiter(self.clock, max_concurrency=max_concurrency, max_rate=100)
-        self.guard = Admission(self.governor, Breaker(pause=5), self.clock)
-        self.out = 0
+        self.limiter = CallLimiter(self.clock, max_concurrency=max_concurrency, max_rate=100)
+        self.admission = Admission(self.limiter, Breaker(open_seconds=5), self.clock)
+        self.sent = 0
 
     async def call(
         self, error: Exception | None = None, until: asyncio.Event | None = None
     ) -> None:
-        async with self.guard.slot(self.clock.monotonic() + 8):
-            self.out += 1
+        async with self.admission.slot(self.clock.monotonic() + 8):
+            self.sent += 1
             if until:
                 await until.wait()
             if error:
@@ -36,10 +37,10 @@ class Bench:
                 await self.call(errors.UpstreamFailed("failed"))
 
 
-def test_the_upstream_is_ill_if_it_cannot_be_reached_is_silent_or_fails_and_else_well():
-    told = {
-        kind: classify_error(kind("x"))
-        for kind in (
+def test_an_upstream_that_is_unreachable_silent_or_failing_is_unhealthy_and_otherwise_healthy():
+    results = [
+        classify_error(error_class("x"))
+        for error_class in (
             errors.UpstreamUnreachable,
             errors.UpstreamTimeout,
             errors.UpstreamFailed,
@@ -51,90 +52,101 @@ def test_the_upstream_is_ill_if_it_cannot_be_reached_is_silent_or_fails_and_else
             errors.UpstreamCredentialRejected,
             errors.OrderNotFound,
         )
-    }
-    assert (
-        list(told.values())
-        == [CallResult.FAILURE] * 3 + [CallResult.IGNORED] * 2 + [CallResult.SUCCESS] * 5
-    )
+    ]
+    assert results == [CallResult.FAILURE] * 3 + [CallResult.IGNORED] * 2 + [CallResult.SUCCESS] * 5
 
 
-async def test_an_ill_upstream_is_not_asked_and_an_honest_time_is_told():
+async def test_an_open_circuit_rejects_calls_and_says_when_to_retry():
     bench = Bench()
     await bench.fail(5)
     await bench.clock.advance(2)
-    assert bench.guard.is_rejecting
-    with pytest.raises(errors.UpstreamUnavailable) as refused:
+    assert bench.admission.is_rejecting
+    with pytest.raises(errors.UpstreamUnavailable) as rejected:
         await bench.call()
-    assert refused.value.retry_after == 3
+    assert rejected.value.retry_after == 3
     await bench.clock.advance(3)
-    assert not bench.guard.is_rejecting
+    assert not bench.admission.is_rejecting
     await bench.call()
     await bench.call()
-    assert bench.out == 7
+    assert bench.sent == 7
 
 
-async def test_while_a_probe_is_out_everybody_else_is_refused():
+async def test_the_circuit_opening_is_logged_as_a_warning_and_its_closing_as_information(
+    caplog: pytest.LogCaptureFixture,
+):
+    bench = Bench()
+    with caplog.at_level(logging.INFO, "orders_bff.upstream"):
+        await bench.fail(5)
+        await bench.clock.advance(5)
+        await bench.call()
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", "circuit_opened"),
+        ("INFO", "circuit_closed"),
+    ]
+
+
+async def test_while_a_probe_is_in_flight_all_other_calls_are_rejected():
     bench = Bench()
     await bench.fail(5)
     await bench.clock.advance(5)
     end = asyncio.Event()
     probe = asyncio.create_task(bench.call(until=end))
     await settle()
-    with pytest.raises(errors.UpstreamUnavailable) as refused:
+    with pytest.raises(errors.UpstreamUnavailable) as rejected:
         await bench.call()
-    assert refused.value.retry_after == 1
+    assert rejected.value.retry_after == 1
     end.set()
     await probe
     await bench.call()
 
 
-async def test_who_waits_for_a_turn_when_the_upstream_falls_ill_is_refused_at_once():
+async def test_calls_in_the_queue_are_rejected_as_soon_as_the_circuit_opens():
     bench = Bench(max_concurrency=1)
     end = asyncio.Event()
     await bench.fail(4)
     last = asyncio.create_task(bench.call(errors.UpstreamTimeout("silent"), end))
     await settle()
-    waiting = asyncio.create_task(bench.call())
+    queued = asyncio.create_task(bench.call())
     await settle()
     end.set()
     with pytest.raises(errors.UpstreamTimeout):
         await last
-    with pytest.raises(errors.UpstreamUnavailable) as refused:
-        await waiting
-    assert refused.value.retry_after == 5
-    assert bench.out == 5
+    with pytest.raises(errors.UpstreamUnavailable) as rejected:
+        await queued
+    assert rejected.value.retry_after == 5
+    assert bench.sent == 5
 
 
-async def test_a_throttling_slows_us_down_and_opens_nothing():
+async def test_throttling_slows_calls_down_and_does_not_open_the_circuit():
     bench = Bench()
     for _ in range(6):
         with pytest.raises(errors.UpstreamThrottled):
             await bench.call(errors.UpstreamThrottled("slow", retry_after=0.0))
         await bench.clock.advance(1)
-    assert bench.governor.rate < 10
-    assert not bench.guard.is_rejecting
+    assert bench.limiter.rate < 10
+    assert not bench.admission.is_rejecting
 
 
-async def test_a_call_that_fails_gives_its_place_back_whatever_it_failed_with():
+async def test_a_failed_call_releases_its_slot_whatever_it_failed_with():
     bench = Bench(max_concurrency=1)
-    for error in (errors.UpstreamMalformed("x"), ValueError("a fault of ours")):
+    for error in (errors.UpstreamMalformed("x"), ValueError("a bug of ours")):
         with pytest.raises(type(error)):
             await bench.call(error)
     await bench.call()
 
 
-async def test_a_probe_that_finds_no_place_in_time_lets_the_next_one_go():
+async def test_a_probe_that_gets_no_slot_in_time_lets_the_next_one_go():
     bench = Bench()
     await bench.fail(5)
     await bench.clock.advance(5)
     with pytest.raises(errors.DeadlineExceeded):
-        async with bench.guard.slot(bench.clock.monotonic()):
+        async with bench.admission.slot(bench.clock.monotonic()):
             raise AssertionError("no time was left")
     await bench.call()
     await bench.call()
 
 
-async def test_a_probe_that_is_called_off_lets_the_next_one_go():
+async def test_a_cancelled_probe_lets_the_next_one_go():
     bench = Bench()
     await bench.fail(5)
     await bench.clock.advance(5)

@@ -1,4 +1,4 @@
-"""An upstream that is ill is left in peace, and asked one thing at a time until it is well."""
+"""The circuit opens after failures, and closes after a probe that succeeds."""
 
 from app.upstream.breaker import Breaker, CallResult
 
@@ -7,13 +7,13 @@ class Bench:
     """A breaker, and calls through it."""
 
     def __init__(self) -> None:
-        self.breaker = Breaker(pause=5)
+        self.breaker = Breaker(open_seconds=5)
         self.now = 100.0
 
-    def call(self, *healths: CallResult) -> None:
-        for health in healths:
+    def call(self, *results: CallResult) -> None:
+        for result in results:
             assert self.breaker.retry_in(self.now) is None
-            self.breaker.after_call(self.breaker.before_call(), health, self.now)
+            self.breaker.after_call(self.breaker.before_call(), result, self.now)
 
     @property
     def retry_in(self) -> float | None:
@@ -24,7 +24,7 @@ class Bench:
         return self
 
 
-def test_five_failures_in_a_row_open_it_and_an_answer_between_starts_anew():
+def test_five_consecutive_failures_open_it_and_a_success_resets_the_count():
     bench = Bench()
     bench.call(*[CallResult.FAILURE] * 4, CallResult.SUCCESS, *[CallResult.FAILURE] * 4)
     assert not bench.breaker.is_open
@@ -33,7 +33,7 @@ def test_five_failures_in_a_row_open_it_and_an_answer_between_starts_anew():
     assert bench.retry_in == 5
 
 
-def test_half_of_the_last_twenty_open_it():
+def test_failures_of_half_of_the_last_twenty_calls_open_it():
     bench = Bench()
     bench.call(*[CallResult.SUCCESS, CallResult.FAILURE] * 9, CallResult.SUCCESS)
     assert not bench.breaker.is_open
@@ -49,7 +49,7 @@ def test_old_failures_are_forgotten():
     assert not bench.breaker.is_open
 
 
-def test_what_tells_nothing_of_the_upstream_neither_opens_nor_closes_it():
+def test_ignored_results_neither_open_nor_close_it():
     bench = Bench()
     bench.call(*[CallResult.FAILURE] * 4, *[CallResult.IGNORED] * 10)
     assert not bench.breaker.is_open
@@ -60,7 +60,7 @@ def test_what_tells_nothing_of_the_upstream_neither_opens_nor_closes_it():
     assert bench.retry_in is None
 
 
-def test_after_the_pause_one_call_at_a_time_tries():
+def test_when_half_open_it_lets_one_call_at_a_time_pass():
     bench = Bench().opened()
     bench.now += 4
     assert bench.retry_in == 1
@@ -77,7 +77,7 @@ def test_after_the_pause_one_call_at_a_time_tries():
     assert not bench.breaker.is_open
 
 
-def test_a_call_from_before_the_opening_tells_nothing_any_more():
+def test_results_of_calls_from_before_it_opened_are_ignored():
     bench = Bench()
     early = bench.breaker.before_call()
     bench.opened()
@@ -90,3 +90,14 @@ def test_a_call_from_before_the_opening_tells_nothing_any_more():
     bench.breaker.after_call(probe, CallResult.SUCCESS, bench.now)
     bench.breaker.after_call(early, CallResult.FAILURE, bench.now)
     assert not bench.breaker.is_open
+
+
+def test_its_repr_shows_its_state():
+    bench = Bench()
+    bench.call(CallResult.FAILURE)
+    assert repr(bench.breaker) == "<Breaker closed, 1 consecutive failures>"
+    bench.call(*[CallResult.FAILURE] * 4)
+    assert repr(bench.breaker) == "<Breaker open until 105.0>"
+    bench.now += 5
+    bench.breaker.before_call()
+    assert repr(bench.breaker) == "<Breaker half-open, probe in flight>"

@@ -1,4 +1,4 @@
-"""The credential is offered as seldom as it can be, and never in a loop."""
+"""The credential is sent as seldom as possible, and never in a loop."""
 
 import asyncio
 import json
@@ -39,254 +39,254 @@ class Bench:
         self.upstream = ScriptedUpstream()
         self.client: UpstreamClient = client_of(self.upstream, self.clock, **config)
 
-    def ask(self, *, within: float = 8) -> "asyncio.Task[OrderListResponse]":
+    def request(self, *, within: float = 8) -> "asyncio.Task[OrderListResponse]":
         deadline = self.clock.monotonic() + within
         return asyncio.create_task(self.client.list_orders(1, deadline=deadline))
 
-    async def refused(self) -> UpstreamError:
+    async def failure(self) -> UpstreamError:
         with pytest.raises(UpstreamError) as raised:
-            await self.ask()
+            await self.request()
         return raised.value
 
     @property
     def cost(self) -> tuple[int, int]:
         """Token calls, list calls."""
-        asked = self.upstream.asked_for
-        return len(asked(TOKEN_PATH)), len(asked(ORDERS_PATH))
+        requests_to = self.upstream.requests_to
+        return len(requests_to(TOKEN_PATH)), len(requests_to(ORDERS_PATH))
 
 
-async def test_no_token_is_asked_for_until_a_question_needs_one():
+async def test_no_token_is_requested_until_a_request_needs_one():
     bench = Bench()
     await bench.clock.advance(100)
     assert bench.cost == (0, 0)
 
 
-async def test_one_token_serves_every_question():
+async def test_one_token_is_used_for_all_requests():
     bench = Bench()
     for _ in range(3):
-        await bench.ask()
+        await bench.request()
     assert bench.cost == (1, 3)
-    body = json.loads(bench.upstream.asked_for(TOKEN_PATH)[0].body)
+    body = json.loads(bench.upstream.requests_to(TOKEN_PATH)[0].body)
     assert body == {"accessKeyId": KEY_ID, "accessKeySecret": KEY_SECRET}
-    assert "authorization" not in bench.upstream.asked_for(TOKEN_PATH)[0].headers
-    headers = bench.upstream.asked_for(ORDERS_PATH)[0].headers
+    assert "authorization" not in bench.upstream.requests_to(TOKEN_PATH)[0].headers
+    headers = bench.upstream.requests_to(ORDERS_PATH)[0].headers
     assert headers["authorization"].startswith("Bearer ")
     assert headers["x-authing-userpool-id"] == headers["x-genauth-userpool-id"] == POOL_ID
 
 
-async def test_a_hundred_questions_at_once_ask_for_one_token():
+async def test_a_hundred_simultaneous_requests_cause_one_token_call():
     bench = Bench(max_rate=1000)
-    await asyncio.gather(*(bench.ask() for _ in range(100)))
+    await asyncio.gather(*(bench.request() for _ in range(100)))
     assert bench.cost == (1, 100)
 
 
-async def test_a_token_is_renewed_before_it_ends():
+async def test_a_token_is_renewed_before_it_expires():
     bench = Bench()
     bench.upstream.expires_in = 100
-    await bench.ask()
+    await bench.request()
     await bench.clock.advance(89)
-    await bench.ask()
+    await bench.request()
     assert bench.cost == (1, 2)
     await bench.clock.advance(1)
-    await bench.ask()
+    await bench.request()
     assert bench.cost == (2, 3)
 
 
-async def test_a_tokens_life_counts_from_when_it_was_asked_for():
+async def test_a_token_s_lifetime_counts_from_when_it_was_requested():
     bench = Bench()
     bench.upstream.expires_in = 100
     gate = bench.upstream.hold(TOKEN_PATH)
-    asking = bench.ask()
+    pending = bench.request()
     await bench.clock.advance(6)
     gate.release()
-    await asking
+    await pending
     await bench.clock.advance(84)
-    await bench.ask()
+    await bench.request()
     assert bench.cost == (2, 2)
 
 
-@pytest.mark.parametrize("refusal", ["apiCode 2020", "statusCode 401", "HTTP 401"])
-async def test_a_refused_token_is_renewed_once_and_the_question_asked_once_more(refusal: str):
+@pytest.mark.parametrize("rejection", ["apiCode 2020", "statusCode 401", "HTTP 401"])
+async def test_a_rejected_token_is_renewed_once_and_the_request_repeated(rejection: str):
     bench = Bench()
-    await bench.ask()
-    refusals = {
+    await bench.request()
+    rejections = {
         "apiCode 2020": failure(403, 2020),
         "statusCode 401": failure(401),
         "HTTP 401": httpx.Response(401, text="<html>"),
     }
-    answers = iter([refusals[refusal]])
-    bench.upstream.answer_with(
-        lambda request: next(answers, None) if request.url.path == ORDERS_PATH else None
+    responses = iter([rejections[rejection]])
+    bench.upstream.respond_with(
+        lambda request: next(responses, None) if request.url.path == ORDERS_PATH else None
     )
-    assert (await bench.ask()).total == 137
+    assert (await bench.request()).total == 137
     assert bench.cost == (2, 3)
 
 
-async def test_a_new_token_that_is_refused_too_is_not_renewed_again():
+async def test_a_new_token_that_is_rejected_too_is_not_renewed_again():
     bench = Bench()
     bench.upstream.fail_next(401, 2020, times=100)
-    assert type(await bench.refused()) is UpstreamCredentialRejected
+    assert type(await bench.failure()) is UpstreamCredentialRejected
     assert bench.cost == (2, 2)
 
 
 @pytest.mark.parametrize(("status_code", "api_code"), [(403, None), (403, 2224), (400, 1300)])
-async def test_another_refusal_renews_nothing(status_code: int, api_code: int | None):
+async def test_other_rejections_do_not_renew_the_token(status_code: int, api_code: int | None):
     bench = Bench()
     bench.upstream.fail_next(status_code, api_code)
-    assert type(await bench.refused()) is UpstreamCredentialRejected
+    assert type(await bench.failure()) is UpstreamCredentialRejected
     assert bench.cost == (1, 1)
 
 
-async def test_many_refused_at_once_renew_once():
+async def test_many_simultaneous_rejections_renew_the_token_once():
     bench = Bench(max_rate=1000)
-    await bench.ask()
+    await bench.request()
     bench.upstream.revoke_tokens()
-    answers = await asyncio.gather(*(bench.ask() for _ in range(30)))
-    assert {answer.total for answer in answers} == {137}
+    responses = await asyncio.gather(*(bench.request() for _ in range(30)))
+    assert {response.total for response in responses} == {137}
     assert bench.cost[0] == 2
 
 
-async def test_who_is_refused_late_takes_the_newer_token_that_is_held():
+async def test_a_late_rejection_uses_the_newer_token_that_is_there_already():
     bench = Bench()
-    await bench.ask()
+    await bench.request()
     bench.upstream.revoke_tokens()
     gate = bench.upstream.hold(ORDER_PATH)
     deadline = bench.clock.monotonic() + 8
     late = asyncio.create_task(bench.client.get_order("202209250000001", deadline=deadline))
     await settle()
-    await bench.ask()
+    await bench.request()
     assert bench.cost[0] == 2
     gate.release()
     assert (await late).data["orderNo"] == "202209250000001"
     assert bench.cost[0] == 2
 
 
-async def test_a_leaver_does_not_end_the_renewal_for_others():
+async def test_a_cancelled_request_does_not_end_the_renewal_for_others():
     bench = Bench()
     gate = bench.upstream.hold(TOKEN_PATH)
-    leaver, stayer = bench.ask(), bench.ask()
+    cancelled, other = bench.request(), bench.request()
     await settle()
-    leaver.cancel()
+    cancelled.cancel()
     await settle()
     gate.release()
-    assert (await stayer).total == 137
-    assert leaver.cancelled()
+    assert (await other).total == 137
+    assert cancelled.cancelled()
     assert bench.cost == (1, 1)
 
 
-async def test_a_renewal_that_all_have_left_still_brings_its_token():
+async def test_a_renewal_whose_requests_are_all_cancelled_still_stores_its_token():
     bench = Bench()
     gate = bench.upstream.hold(TOKEN_PATH)
-    leaver = bench.ask()
+    cancelled = bench.request()
     await settle()
-    leaver.cancel()
+    cancelled.cancel()
     await settle()
     gate.release()
     await settle()
-    await bench.ask()
+    await bench.request()
     assert bench.cost == (1, 1)
 
 
-async def test_who_waits_for_a_token_past_its_deadline_is_told_so_and_the_renewal_runs_on():
+async def test_a_request_waits_for_a_token_until_its_deadline_and_the_renewal_continues():
     bench = Bench()
     gate = bench.upstream.hold(TOKEN_PATH)
-    asking = bench.ask(within=3)
+    pending = bench.request(within=3)
     await bench.clock.advance(3)
     with pytest.raises(UpstreamTimeout):
-        await asking
+        await pending
     gate.release()
     await settle()
-    await bench.ask()
+    await bench.request()
     assert bench.cost == (1, 1)
 
 
-async def test_a_rejected_credential_is_not_offered_again_for_ten_seconds():
+async def test_a_rejected_credential_is_not_sent_again_for_ten_seconds():
     bench = Bench(access_key_secret=SecretStr("wrong"))
-    first = await bench.refused()
+    first = await bench.failure()
     await bench.clock.advance(9.9)
-    again = await bench.refused()
+    again = await bench.failure()
     assert bench.cost == (1, 0)
     assert type(first) is type(again) is UpstreamCredentialRejected
     assert (again.status_code, again.api_code) == (403, 2333)
     assert again.request_id == first.request_id
     await bench.clock.advance(0.1)
-    await bench.refused()
+    await bench.failure()
     assert bench.cost == (2, 0)
 
 
-async def test_another_failed_renewal_is_tried_again_after_1_2_4_and_then_5_seconds():
+async def test_other_failed_renewals_are_repeated_after_1_2_4_and_then_5_seconds():
     bench = Bench()
     bench.upstream.fail_next(503, path=TOKEN_PATH, times=6)
-    for calls, pause in enumerate([1, 2, 4, 5, 5], start=1):
-        assert type(await bench.refused()) is UpstreamFailed
-        await bench.clock.advance(pause - 0.1)
-        assert type(await bench.refused()) is UpstreamFailed
+    for calls, seconds in enumerate([1, 2, 4, 5, 5], start=1):
+        assert type(await bench.failure()) is UpstreamFailed
+        await bench.clock.advance(seconds - 0.1)
+        assert type(await bench.failure()) is UpstreamFailed
         assert bench.cost[0] == calls
         await bench.clock.advance(0.1)
-    await bench.refused()
+    await bench.failure()
     await bench.clock.advance(5)
-    await bench.ask()
+    await bench.request()
     bench.upstream.revoke_tokens()
     bench.upstream.fail_next(503, path=TOKEN_PATH)
-    await bench.refused()
+    await bench.failure()
     await bench.clock.advance(1)
-    await bench.ask()
+    await bench.request()
 
 
-async def test_each_waiter_gets_an_error_of_its_own():
+async def test_each_waiter_receives_its_own_copy_of_the_error():
     bench = Bench()
     bench.upstream.fail_next(503, path=TOKEN_PATH, headers={"retry-after": "7"})
-    failures = await asyncio.gather(*(bench.ask() for _ in range(20)), return_exceptions=True)
+    failures = await asyncio.gather(*(bench.request() for _ in range(20)), return_exceptions=True)
     assert bench.cost == (1, 0)
-    assert len({id(one) for one in failures}) == 20
-    assert {type(one) for one in failures} == {UpstreamFailed}
-    assert {getattr(one, "retry_after", None) for one in failures} == {7.0}
-    assert {one.__cause__ for one in failures if isinstance(one, Exception)} == {None}
-    held_back = [await bench.refused() for _ in range(2)]
-    assert len({id(one) for one in [*failures, *held_back]}) == 22
+    assert len({id(failure) for failure in failures}) == 20
+    assert {type(failure) for failure in failures} == {UpstreamFailed}
+    assert {getattr(failure, "retry_after", None) for failure in failures} == {7.0}
+    assert {error.__cause__ for error in failures if isinstance(error, Exception)} == {None}
+    later = [await bench.failure() for _ in range(2)]
+    assert len({id(failure) for failure in [*failures, *later]}) == 22
 
 
-async def test_a_renewal_may_take_as_long_as_the_setting_says_whoever_asked_for_it():
+async def test_a_renewal_may_take_as_long_as_configured_whatever_the_request_s_deadline_is():
     bench = Bench(deadline=3)
     seen: list[float] = []
-    bench.upstream.answer_with(lambda request: seen.append(request.extensions["timeout"]["pool"]))
-    await bench.ask(within=8)
+    bench.upstream.respond_with(lambda request: seen.append(request.extensions["timeout"]["pool"]))
+    await bench.request(within=8)
     assert seen == [3, 8]
 
 
-async def test_a_fault_of_ours_in_a_renewal_is_not_hidden():
+async def test_a_bug_in_a_renewal_is_not_hidden():
     bench = Bench()
     bench.upstream.fail_next(error=RuntimeError("ours"), path=TOKEN_PATH)
     with pytest.raises(RuntimeError, match="ours"):
-        await bench.ask()
+        await bench.request()
 
 
 async def test_a_token_call_that_cannot_connect_is_unreachable():
     bench = Bench()
     bench.upstream.fail_next(error=httpx.ConnectError("refused"), path=TOKEN_PATH)
-    assert type(await bench.refused()) is UpstreamUnreachable
+    assert type(await bench.failure()) is UpstreamUnreachable
 
 
-async def test_an_answer_without_a_token_is_malformed():
+async def test_a_response_without_a_token_is_malformed():
     bench = Bench()
-    bench.upstream.answer_with(lambda _: success({}))
-    assert type(await bench.refused()) is UpstreamMalformed
+    bench.upstream.respond_with(lambda _: success({}))
+    assert type(await bench.failure()) is UpstreamMalformed
 
 
-async def test_a_token_of_another_pool_than_the_pinned_one_is_not_used():
+async def test_a_token_of_another_pool_than_the_configured_one_is_not_used():
     bench = Bench(pool_id="another")
-    assert type(await bench.refused()) is UpstreamCredentialRejected
-    await bench.refused()
+    assert type(await bench.failure()) is UpstreamCredentialRejected
+    await bench.failure()
     assert bench.cost == (1, 0)
 
 
 @pytest.mark.parametrize(("brand", "word"), [("genauth", "GenAuth"), ("authing", "authing")])
 async def test_a_signed_call_needs_no_token(brand: str, word: str):
     bench = Bench(scheme="signature", brand=brand)
-    assert (await bench.ask()).total == 137
-    await bench.ask()
+    assert (await bench.request()).total == 137
+    await bench.request()
     assert bench.cost == (0, 2)
-    first, second = (one.headers for one in bench.upstream.asked_for(ORDERS_PATH))
+    first, second = (request.headers for request in bench.upstream.requests_to(ORDERS_PATH))
     assert first["authorization"].startswith(f"{word} {KEY_ID}:")
     assert first["date"] == "Mon, 23 Nov 2026 12:00:00 GMT"
     nonces = [headers[f"x-{brand}-signature-nonce"] for headers in (first, second)]
@@ -294,51 +294,59 @@ async def test_a_signed_call_needs_no_token(brand: str, word: str):
     assert nonces[0] != nonces[1]
 
 
-async def test_a_signature_is_not_told_by_what_carries_it():
+async def test_a_signature_credential_does_not_show_its_key():
     credential = SignatureCredential(
         ManualClock(),
         access_key=AccessKey(SecretStr(KEY_ID), SecretStr(KEY_SECRET)),
         brand="genauth",
     )
-    signed = await credential.authorize(ORDERS_PATH, {}, deadline=0)
-    assert signed.headers["Authorization"].startswith("GenAuth ")
-    assert KEY_ID not in repr(signed)
+    auth = await credential.authorize(deadline=0)
+    assert auth.headers_for(ORDERS_PATH, {})["Authorization"].startswith("GenAuth ")
+    assert KEY_ID not in repr(auth)
 
 
 @pytest.mark.parametrize("api_code", [None, 1300, 2020])
-async def test_a_refused_signature_is_not_tried_again(api_code: int | None):
+async def test_a_rejected_signature_is_not_sent_again(api_code: int | None):
     bench = Bench(scheme="signature")
     bench.upstream.fail_next(401, api_code, times=100)
-    assert type(await bench.refused()) is UpstreamCredentialRejected
+    assert type(await bench.failure()) is UpstreamCredentialRejected
     assert bench.cost == (0, 1)
     await bench.client.aclose(1)
 
 
-async def test_closing_waits_for_a_renewal_under_way():
+async def test_closing_waits_for_a_renewal_in_progress():
     bench = Bench()
     gate = bench.upstream.hold(TOKEN_PATH)
-    asking = bench.ask()
+    pending = bench.request()
     await settle()
     closing = asyncio.create_task(bench.client.aclose(10))
     await bench.clock.advance(5)
     assert not closing.done()
     gate.release()
     await closing
-    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.gather(pending, return_exceptions=True)
 
 
-async def test_a_token_is_not_asked_for_while_the_upstream_is_left_in_peace_and_is_at_once_after():
-    bench = Bench(tries=3)
+async def test_no_token_is_requested_while_the_circuit_is_open_and_one_is_as_soon_as_it_is_not():
+    bench = Bench(max_attempts=3)
     bench.upstream.fail_next(path=TOKEN_PATH, times=5)
-    for pause in (0, 1):
-        await bench.clock.advance(pause)
-        assert isinstance(await bench.refused(), UpstreamFailed)
+    for seconds in (0, 1):
+        await bench.clock.advance(seconds)
+        assert isinstance(await bench.failure(), UpstreamFailed)
     await bench.clock.advance(2)
-    for left in (3, 2):
-        refusal = await bench.refused()
-        assert isinstance(refusal, UpstreamUnavailable)
-        assert refusal.retry_after == left
+    for retry_in in (3, 2):
+        rejection = await bench.failure()
+        assert isinstance(rejection, UpstreamUnavailable)
+        assert rejection.retry_after == retry_in
         await bench.clock.advance(1)
     await bench.clock.advance(1)
-    assert (await bench.ask()).total == 137
+    assert (await bench.request()).total == 137
     assert bench.cost == (6, 1)
+
+
+async def test_its_repr_shows_whether_there_is_a_token_and_not_the_token():
+    bench = Bench()
+    credential = bench.client._credential
+    assert repr(credential) == "<TokenCredential without a token, 0 consecutive failures>"
+    await bench.request()
+    assert repr(credential) == "<TokenCredential with a token until 8140.0>"

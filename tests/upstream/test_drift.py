@@ -1,25 +1,25 @@
-"""An operator is told once of each kind of drift, with the name and type of it and no value."""
+"""Each kind of drift is logged once, with field name and type but without a value."""
 
 import logging
 
 import pytest
 
-from app.upstream.drift import MAX_KINDS, OTHERS, Drift, DriftKind, find_drift, new_fields
+from app.upstream.drift import MAX_KINDS, OTHER, Drift, DriftKind, find_drift, new_fields
 from app.upstream.wire import ORDER_FIELDS, JsonNumber
 from tests.support.upstream import wire_order
 
-SHORT = DriftKind("fewer rows than promised", "list")
+SHORT = DriftKind("fewer rows than expected", "list")
 FIELD = DriftKind("new field", "order", "discount", "number")
 
 
-def test_what_we_know_is_no_drift():
+def test_the_known_schema_is_no_drift():
     assert not find_drift("order", wire_order(1), ORDER_FIELDS)
     assert not find_drift("order", wire_order(1) | {"quantity": JsonNumber("1")}, ORDER_FIELDS)
     assert not find_drift("order", wire_order(1) | {"goodsName": None}, ORDER_FIELDS)
     assert not find_drift("order", {}, ORDER_FIELDS)
 
 
-def test_new_fields_and_changed_types_are_told_by_name_and_type():
+def test_new_fields_and_changed_types_are_found_with_name_and_type():
     sent = wire_order(1) | {"discount": JsonNumber("7"), "quantity": True, "tags": ["secret"]}
     assert find_drift("order", sent, ORDER_FIELDS) == {
         FIELD,
@@ -35,39 +35,39 @@ def test_new_fields_and_changed_types_are_told_by_name_and_type():
     "name",
     ["13800138000", "a@example.com", "x" * 41, "é", "", "a b", "a\n", "order_20220925", "1st"],
 )
-def test_a_name_that_could_be_a_value_is_not_told(name: str):
+def test_a_name_that_could_be_a_value_is_not_shown(name: str):
     assert {kind.name for kind in new_fields("order", {name: "x"}, ORDER_FIELDS)} == {"(not shown)"}
 
 
-def test_each_kind_is_counted_by_answers_and_told_once(caplog: pytest.LogCaptureFixture):
+def test_each_kind_is_counted_once_per_response_and_logged_once(caplog: pytest.LogCaptureFixture):
     drift = Drift()
     with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
         for kinds in ([SHORT], [SHORT, SHORT], [FIELD, SHORT], []):
             drift.report(kinds)
     assert [getattr(line, "fields", None) for line in caplog.records] == [
-        {"what": "fewer rows than promised", "where": "list"},
+        {"what": "fewer rows than expected", "where": "list"},
         {"what": "new field", "where": "order", "name": "discount", "type": "number"},
     ]
     assert {line.levelno for line in caplog.records} == {logging.WARNING}
     assert drift.counts == ((SHORT, 3), (FIELD, 1))
 
 
-def test_another_proxy_in_the_process_tells_its_own_drift():
-    told: list[DriftKind] = []
-    for drift in (Drift(told.append), Drift(told.append)):
+def test_two_proxies_in_one_process_report_drift_independently():
+    reported: list[DriftKind] = []
+    for drift in (Drift(reported.append), Drift(reported.append)):
         drift.report([SHORT])
-    assert told == [SHORT, SHORT]
+    assert reported == [SHORT, SHORT]
 
 
-def test_however_many_kinds_there_are_few_are_told_apart():
-    told: list[DriftKind] = []
-    drift = Drift(told.append)
+def test_the_number_of_kinds_is_limited():
+    reported: list[DriftKind] = []
+    drift = Drift(reported.append)
     for number in range(3):
         drift.report(DriftKind("new field", "order", f"f{number}_{at}") for at in range(MAX_KINDS))
-    assert len(told) == len(drift.counts) == MAX_KINDS + 1
-    assert dict(drift.counts)[OTHERS] == 2 * MAX_KINDS
+    assert len(reported) == len(drift.counts) == MAX_KINDS + 1
+    assert dict(drift.counts)[OTHER] == 2 * MAX_KINDS
 
 
-def test_a_kind_reads_well_in_a_line():
-    assert str(SHORT) == "fewer rows than promised (list)"
+def test_a_kind_has_a_readable_description():
+    assert str(SHORT) == "fewer rows than expected (list)"
     assert str(FIELD) == "new field (order): discount (number)"

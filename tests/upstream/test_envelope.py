@@ -1,4 +1,4 @@
-"""What an answer of the upstream means, by its envelope and else by its HTTP status."""
+"""What a response means, by its envelope, or by its HTTP status if it has none."""
 
 import json
 from datetime import UTC, datetime
@@ -26,25 +26,25 @@ from app.upstream.wire import JsonNumber
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def opened(
+def parsed(
     body: bytes | dict[str, Any],
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
-    unknown: type[UpstreamNotFound] | None = None,
+    not_found: type[UpstreamNotFound] | None = None,
 ) -> Envelope:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse_envelope(HttpResponse(status, headers or {}, content), NOW, unknown=unknown)
+    return parse_envelope(HttpResponse(status, headers or {}, content), NOW, not_found=not_found)
 
 
-def error_of(body: bytes | dict[str, Any], **how: Any) -> UpstreamError:
+def error_of(body: bytes | dict[str, Any], **options: Any) -> UpstreamError:
     with pytest.raises(UpstreamError) as raised:
-        opened(body, **how)
+        parsed(body, **options)
     return raised.value
 
 
 @pytest.mark.parametrize(
-    ("status_code", "api_code", "kind"),
+    ("status_code", "api_code", "error_class"),
     [
         (400, None, UpstreamRejected),
         (401, None, UpstreamCredentialRejected),
@@ -75,24 +75,24 @@ def error_of(body: bytes | dict[str, Any], **how: Any) -> UpstreamError:
     ],
 )
 def test_the_status_code_in_the_body_decides(
-    status_code: int, api_code: int | None, kind: type[UpstreamError]
+    status_code: int, api_code: int | None, error_class: type[UpstreamError]
 ):
     body = {"statusCode": status_code, "apiCode": api_code, "message": "m", "requestId": "r-1"}
     error = error_of(body)
-    assert type(error) is kind
+    assert type(error) is error_class
     assert (error.status_code, error.api_code) == (status_code, api_code)
     assert error.request_id == "r-1"
     assert error.message == "m"
 
 
 @pytest.mark.parametrize("http_status", [201, 404, 429, 500])
-def test_the_http_status_says_nothing_beside_an_envelope(http_status: int):
-    assert opened({"statusCode": 200, "data": {}}, status=http_status).data == {}
+def test_the_http_status_is_ignored_if_there_is_an_envelope(http_status: int):
+    assert parsed({"statusCode": 200, "data": {}}, status=http_status).data == {}
     assert type(error_of({"statusCode": 402}, status=http_status)) is UpstreamPlanRequired
 
 
 @pytest.mark.parametrize(
-    ("http_status", "kind"),
+    ("http_status", "error_class"),
     [
         (200, UpstreamMalformed),
         (400, UpstreamMalformed),
@@ -104,45 +104,45 @@ def test_the_http_status_says_nothing_beside_an_envelope(http_status: int):
         (502, UpstreamFailed),
     ],
 )
-def test_the_http_status_decides_where_there_is_no_envelope(
-    http_status: int, kind: type[UpstreamError]
+def test_the_http_status_decides_if_there_is_no_envelope(
+    http_status: int, error_class: type[UpstreamError]
 ):
     for body in (b"<html>", b"", b"[1]", b'{"error": "x"}', b'{"statusCode": "soon"}'):
-        assert type(error_of(body, status=http_status, unknown=OrderNotFound)) is kind
+        assert type(error_of(body, status=http_status, not_found=OrderNotFound)) is error_class
 
 
 @pytest.mark.parametrize("status", [300, 302, 308, 399])
-def test_a_redirect_is_malformed_whatever_its_body_says(status: int):
+def test_a_redirect_is_malformed_whatever_its_body_is(status: int):
     error = error_of({"statusCode": 200, "data": {}}, status=status)
     assert type(error) is UpstreamMalformed
 
 
 @pytest.mark.parametrize(("status_code", "api_code"), [(404, None), (422, 4004), (422, 5001)])
-@pytest.mark.parametrize("unknown", [OrderNotFound, PaymentNotFound])
-def test_a_question_about_one_thing_may_be_answered_that_there_is_no_such_thing(
-    status_code: int, api_code: int | None, unknown: type[UpstreamNotFound]
+@pytest.mark.parametrize("not_found", [OrderNotFound, PaymentNotFound])
+def test_a_request_for_one_object_can_end_in_not_found(
+    status_code: int, api_code: int | None, not_found: type[UpstreamNotFound]
 ):
-    error = error_of({"statusCode": status_code, "apiCode": api_code}, unknown=unknown)
-    assert type(error) is unknown
+    error = error_of({"statusCode": status_code, "apiCode": api_code}, not_found=not_found)
+    assert type(error) is not_found
 
 
-def test_a_pool_that_is_not_found_does_not_make_an_order_unknown():
-    error = error_of({"statusCode": 404, "apiCode": 2224}, unknown=OrderNotFound)
+def test_a_pool_that_is_not_found_does_not_mean_that_the_order_is_not():
+    error = error_of({"statusCode": 404, "apiCode": 2224}, not_found=OrderNotFound)
     assert type(error) is UpstreamCredentialRejected
 
 
-def test_the_upstreams_own_text_is_not_in_our_words():
+def test_the_upstream_s_text_is_not_in_our_message():
     error = error_of({"statusCode": 500, "message": "duplicate key value"})
     assert "duplicate" not in str(error)
     assert "duplicate" not in repr(error)
 
 
-def test_a_message_that_is_no_text_is_none():
+def test_a_message_that_is_not_text_is_ignored():
     assert error_of({"statusCode": 500, "message": ["x"]}).message == ""
 
 
-def test_numbers_keep_every_digit():
-    data = opened(b'{"statusCode": 200, "data": {"a": 1.10, "b": 12345678901234567890}}').data
+def test_numbers_keep_all_digits():
+    data = parsed(b'{"statusCode": 200, "data": {"a": 1.10, "b": 12345678901234567890}}').data
     assert data == {"a": "1.10", "b": "12345678901234567890"}
     assert type(data["a"]) is type(data["b"]) is JsonNumber
 
@@ -158,19 +158,19 @@ def test_numbers_keep_every_digit():
     ],
     ids=["nan", "infinity", "not UTF-8", "too deep", "cut"],
 )
-def test_what_is_not_json_is_malformed(body: bytes):
+def test_a_body_that_is_not_json_is_malformed(body: bytes):
     assert type(error_of(body)) is UpstreamMalformed
 
 
-def test_a_byte_order_mark_is_tolerated():
-    assert opened(b'\xef\xbb\xbf{"statusCode": 200, "data": {"a": "b"}}').data == {"a": "b"}
+def test_a_byte_order_mark_is_accepted():
+    assert parsed(b'\xef\xbb\xbf{"statusCode": 200, "data": {"a": "b"}}').data == {"a": "b"}
 
 
-def test_half_a_surrogate_pair_can_be_sent_on():
+def test_a_lone_surrogate_is_replaced():
     body = rb'{"statusCode": 200, "data": {"\ud800": "a\udfff", "l": ["\ud83d", ["\ude00"], 1]}}'
-    data = opened(body).data
+    data = parsed(body).data
     assert data == {"�": "a�", "l": ["�", ["�"], "1"]}
-    assert opened(rb'{"statusCode": 200, "data": {"a": "\ud83d\ude00"}}').data == {"a": "😀"}
+    assert parsed(rb'{"statusCode": 200, "data": {"a": "\ud83d\ude00"}}').data == {"a": "😀"}
 
 
 @pytest.mark.parametrize(
@@ -186,15 +186,15 @@ def test_half_a_surrogate_pair_can_be_sent_on():
         (["a"], {}, None),
     ],
 )
-def test_an_upstream_request_id_is_taken_only_if_it_is_well_formed(
+def test_an_upstream_request_id_is_used_only_if_it_is_well_formed(
     in_body: object, headers: dict[str, str], found: str | None
 ):
     body = {"statusCode": 200, "data": {}, "requestId": in_body}
-    assert opened(body, headers=headers).request_id == found
+    assert parsed(body, headers=headers).request_id == found
     assert error_of(body | {"statusCode": 500}, headers=headers).request_id == found
 
 
-def test_a_failure_without_an_envelope_may_have_a_request_id():
+def test_an_error_without_an_envelope_may_have_a_request_id():
     assert error_of(b"", status=500, headers={"x-request-id": "edge-1"}).request_id == "edge-1"
 
 
@@ -214,7 +214,7 @@ def test_a_failure_without_an_envelope_may_have_a_request_id():
         ("Mon, 23 Nov 2026 12:00:30 +99999999999999", None),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float | None):
+def test_retry_after_may_be_seconds_or_a_date(value: str, seconds: float | None):
     headers = {"retry-after": value}
     assert error_of({"statusCode": 429}, headers=headers).retry_after == seconds
     assert error_of(b"", status=429, headers=headers).retry_after == seconds
@@ -222,16 +222,16 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float 
 
 
 @given(st.text(max_size=60))
-def test_no_retry_after_breaks_the_reading(value: str):
+def test_any_retry_after_can_be_parsed(value: str):
     error = error_of({"statusCode": 429}, headers={"retry-after": value})
     assert error.retry_after is None or 0 <= error.retry_after <= 3600
 
 
 @given(st.binary(max_size=200), st.integers(100, 599))
-def test_no_body_breaks_the_reading(body: bytes, status: int):
+def test_any_body_can_be_parsed(body: bytes, status: int):
     error_of(body, status=status)
 
 
-def test_a_sandbox_says_so():
-    assert opened({"statusCode": 200}, headers={"x-sandbox": "true"}).sandbox
-    assert not opened({"statusCode": 200}).sandbox
+def test_a_sandbox_is_recognized_by_its_header():
+    assert parsed({"statusCode": 200}, headers={"x-sandbox": "true"}).sandbox
+    assert not parsed({"statusCode": 200}).sandbox

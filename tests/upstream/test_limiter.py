@@ -1,10 +1,10 @@
-"""The upstream gets no more of us than it may."""
+"""The upstream receives no more calls than allowed, and calls with waiters go first."""
 
 import asyncio
-from itertools import pairwise
 
 import pytest
 
+from app.single_flight import SingleFlight
 from app.upstream.errors import (
     DeadlineExceeded,
     UpstreamThrottled,
@@ -16,33 +16,43 @@ from tests.support.clock import ManualClock, settle
 
 
 class Bench:
-    """A governor, and calls that end when a test says so."""
+    """A limiter, and calls that end when a test says so."""
 
     def __init__(
         self, *, max_concurrency: int = 2, max_rate: int = 100, max_queue: int = 1000
     ) -> None:
         self.clock = ManualClock()
-        self.governor = CallLimiter(
+        self.limiter = CallLimiter(
             self.clock, max_concurrency=max_concurrency, max_rate=max_rate, max_queue=max_queue
         )
-        self.awaited: dict[str, bool] = {}
+        self.flights: SingleFlight[str, None] = SingleFlight(self.clock)
         self.started: list[tuple[str, float]] = []
         self.ends: dict[str, asyncio.Event] = {}
 
-    def call(self, name: str, behind: bool = False, *, within: float = 8) -> "asyncio.Task[None]":
-        self.ends[name] = asyncio.Event()
-        self.awaited[name] = not behind
-        return asyncio.create_task(self._call(name, self.clock.monotonic() + within))
+    def call(self, name: str, *, within: float = 8) -> "asyncio.Task[None]":
+        """A call that its caller waits for."""
+        return asyncio.create_task(self._call(name, within))
+
+    def refresh(self, name: str) -> "asyncio.Task[None]":
+        """A call in a flight that nobody waits for."""
+        return self.flights.launch(name, lambda: self._call(name, 8)).task
+
+    def join(self, name: str) -> "asyncio.Task[bool]":
+        """A caller who waits for a refresh."""
+        flight = self.flights.get(name)
+        assert flight
+        return asyncio.create_task(flight.wait(8))
 
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.started]
 
-    async def _call(self, name: str, deadline: float) -> None:
-        await self.governor.acquire(deadline, lambda: self.awaited[name])
+    async def _call(self, name: str, within: float) -> None:
+        self.ends[name] = asyncio.Event()
+        await self.limiter.acquire(self.clock.monotonic() + within)
         self.started.append((name, self.clock.monotonic() - 1000.0))
         await self.ends[name].wait()
-        self.governor.release()
+        self.limiter.release()
 
     async def end_all(self) -> None:
         for _ in range(len(self.ends)):
@@ -51,7 +61,7 @@ class Bench:
             await settle()
 
 
-async def test_calls_beyond_the_bound_wait_their_turn_first_come_first_served():
+async def test_calls_beyond_the_concurrency_limit_start_in_order_as_others_end():
     bench = Bench()
     calls = [bench.call(name) for name in "abcde"]
     await settle()
@@ -60,12 +70,13 @@ async def test_calls_beyond_the_bound_wait_their_turn_first_come_first_served():
     await settle()
     assert bench.names == ["a", "b", "c"]
     late = bench.call("f")
+    await settle()
     await bench.end_all()
     assert bench.names == list("abcdef")
     await asyncio.gather(*calls, late)
 
 
-async def test_who_would_wait_past_its_deadline_is_told_so_and_the_others_wait_on():
+async def test_a_queued_call_fails_at_its_deadline_and_the_others_stay_queued():
     bench = Bench(max_concurrency=1)
     first = bench.call("first")
     hasty, patient = bench.call("hasty", within=3), bench.call("patient")
@@ -79,7 +90,7 @@ async def test_who_would_wait_past_its_deadline_is_told_so_and_the_others_wait_o
     await asyncio.gather(first, patient)
 
 
-async def test_a_deadline_that_has_passed_is_told_without_a_wait():
+async def test_a_call_whose_deadline_has_passed_fails_at_once():
     bench = Bench(max_concurrency=1)
     first = bench.call("first")
     await settle()
@@ -94,22 +105,17 @@ async def test_a_deadline_that_has_passed_is_told_without_a_wait():
     await first
 
 
-async def test_calls_start_evenly_and_never_more_within_any_second_than_may():
+async def test_no_more_calls_start_within_any_second_than_allowed():
     bench = Bench(max_concurrency=100, max_rate=20)
     calls = [bench.call(str(number)) for number in range(70)]
     await bench.clock.advance(4)
-    moments = [moment for _, moment in bench.started]
-    assert len(moments) == 70
     assert bench.names == [str(number) for number in range(70)]
-    assert moments[:4] == [0, 0, 0, 0]  # a fifth of a second's worth may come at once
-    for first, later in zip(moments, moments[20:], strict=False):
-        assert later - first >= 1 - 1e-9
-    assert max(b - a for a, b in pairwise(moments[4:])) < 0.3
+    assert [time for _, time in bench.started] == [0] * 20 + [1] * 20 + [2] * 20 + [3] * 10
     await bench.end_all()
     await asyncio.gather(*calls)
 
 
-async def test_a_start_that_the_rate_puts_past_the_deadline_never_comes():
+async def test_a_call_that_the_rate_would_start_after_its_deadline_fails():
     bench = Bench(max_concurrency=100, max_rate=1)
     first, second = bench.call("first", within=2), bench.call("second", within=2)
     third = bench.call("third", within=2)
@@ -121,55 +127,60 @@ async def test_a_start_that_the_rate_puts_past_the_deadline_never_comes():
     await asyncio.gather(first, second)
 
 
-async def test_a_call_that_somebody_waits_for_goes_before_one_behind():
+async def test_calls_with_waiters_start_before_background_refreshes():
     bench = Bench(max_concurrency=1)
     first = bench.call("first")
-    calls = [bench.call("behind", behind=True), bench.call("in front"), bench.call("joined", True)]
     await settle()
-    bench.awaited["joined"] = True  # a caller joins the refresh while it waits
+    background = bench.refresh("background")
+    await settle()
+    foreground = bench.call("foreground")
+    await settle()
+    refresh = bench.refresh("joined")
+    await settle()
+    joined = bench.join("joined")  # while its call is queued
+    await settle()
     await bench.end_all()
-    assert bench.names == ["first", "in front", "joined", "behind"]
-    await asyncio.gather(first, *calls)
+    assert bench.names == ["first", "foreground", "joined", "background"]
+    await asyncio.gather(first, foreground, joined, refresh, background)
 
 
-async def test_a_full_queue_is_told_and_a_refresh_behind_leaves_it_for_a_caller():
+async def test_a_full_queue_rejects_calls_and_evicts_a_background_refresh_for_a_caller():
     bench = Bench(max_concurrency=1, max_queue=2)
-    first, front = bench.call("first"), bench.call("front")
-    behind = bench.call("behind", behind=True)
+    first, foreground = bench.call("first"), bench.call("foreground")
     await settle()
-    late_behind = bench.call("late behind", behind=True)
+    background = bench.refresh("background")
+    await settle()
+    late_background = bench.refresh("late background")
     await settle()
     with pytest.raises(UpstreamUnavailable):
-        await late_behind
-    assert bench.governor.queued == 2
+        await late_background
     late = bench.call("late")
     await settle()
-    with pytest.raises(UpstreamUnavailable) as sent_away:
-        await behind
-    assert sent_away.value.retry_after == 2 / 100
-    later = bench.call("later")
-    await settle()
+    with pytest.raises(UpstreamUnavailable) as evicted:
+        await background
+    assert evicted.value.retry_after == 2 / 100
     with pytest.raises(UpstreamUnavailable):
-        await later
+        await bench.call("later")
+    assert repr(bench.limiter) == "<CallLimiter 1 of 1 in flight, 2 queued, 100.0 per second>"
     await bench.end_all()
-    assert bench.names == ["first", "front", "late"]
-    await asyncio.gather(first, front, late)
+    assert bench.names == ["first", "foreground", "late"]
+    await asyncio.gather(first, foreground, late)
 
 
-async def test_a_throttling_pauses_every_call_and_who_cannot_wait_so_long_is_told_at_once():
+async def test_throttling_pauses_all_calls_and_rejects_those_whose_deadline_is_earlier():
     bench = Bench(max_concurrency=2)
     first, second = bench.call("first"), bench.call("second")
     hasty, patient = bench.call("hasty", within=3), bench.call("patient")
     await settle()
-    bench.governor.on_throttled(1000.0, 5)
-    with pytest.raises(UpstreamThrottled) as told:
+    bench.limiter.on_throttled(1000.0, 5)
+    with pytest.raises(UpstreamThrottled) as rejected:
         await hasty
-    assert told.value.retry_after == 5
+    assert rejected.value.retry_after == 5
     bench.ends["first"].set()
     await bench.clock.advance(1)
-    with pytest.raises(UpstreamThrottled) as told:
+    with pytest.raises(UpstreamThrottled) as rejected:
         await bench.call("late", within=3)
-    assert told.value.retry_after == 4
+    assert rejected.value.retry_after == 4
     await bench.clock.advance(3.9)
     assert bench.names == ["first", "second"]
     await bench.clock.advance(0.1)
@@ -178,58 +189,58 @@ async def test_a_throttling_pauses_every_call_and_who_cannot_wait_so_long_is_tol
     await asyncio.gather(first, second, patient)
 
 
-async def test_everybody_in_the_queue_can_be_sent_away_and_nothing_is_left_of_it():
+async def test_all_queued_calls_can_be_rejected_and_leaves_nothing_behind():
     bench = Bench(max_concurrency=1)
     before = asyncio.all_tasks()
     calls = [bench.call(name) for name in "abc"]
     await settle()
-    bench.governor.reject_all(UpstreamUnavailable("closed"))
+    bench.limiter.reject_all(UpstreamUnavailable("closed"))
     for call in calls[1:]:
         with pytest.raises(UpstreamUnavailable, match="closed"):
             await call
-    leaver = bench.call("leaver")
+    cancelled = bench.call("cancelled")
     await settle()
-    bench.governor.reject_all(UpstreamUnavailable("closed"))
-    leaver.cancel()  # sent away and cancelled in the same moment
+    bench.limiter.reject_all(UpstreamUnavailable("closed"))
+    cancelled.cancel()  # rejected and cancelled at the same moment
     await settle()
     await bench.end_all()
     await calls[0]
-    assert bench.governor.queued == 0
+    assert bench.limiter._queue == []
     assert asyncio.all_tasks() == before
-    next_one = bench.call("next")
+    next_call = bench.call("next")
     await settle()
     assert bench.names == ["a", "next"]
     await bench.end_all()
-    await next_one
+    await next_call
 
 
-async def test_a_cancelled_wait_costs_nobody_a_place():
+async def test_a_call_cancelled_in_the_queue_takes_no_slot():
     bench = Bench(max_concurrency=1)
-    first, leaver, last = bench.call("first"), bench.call("leaver"), bench.call("last")
+    first, cancelled, last = bench.call("first"), bench.call("cancelled"), bench.call("last")
     await settle()
-    leaver.cancel()
+    cancelled.cancel()
     bench.ends["first"].set()
     await settle()
     assert bench.names == ["first", "last"]
     await bench.end_all()
-    await asyncio.gather(first, leaver, last, return_exceptions=True)
+    await asyncio.gather(first, cancelled, last, return_exceptions=True)
 
 
-async def test_a_turn_that_comes_in_the_moment_of_a_cancelling_is_handed_on():
+async def test_a_call_cancelled_when_its_turn_has_come_passes_the_slot_on():
     bench = Bench(max_concurrency=1)
-    first, leaver, last = bench.call("first"), bench.call("leaver"), bench.call("last")
+    first, cancelled, last = bench.call("first"), bench.call("cancelled"), bench.call("last")
     await settle()
     bench.ends["first"].set()
-    await first  # the leaver has its turn now, and has not run yet
-    leaver.cancel()
+    await first  # the second call has its turn now, and has not run yet
+    cancelled.cancel()
     await settle()
-    assert leaver.cancelled()
+    assert cancelled.cancelled()
     assert bench.names == ["first", "last"]
     await bench.end_all()
     await asyncio.gather(first, last)
 
 
-async def test_a_quiet_time_saves_up_no_starts():
+async def test_a_quiet_time_does_not_allow_more_calls_later():
     bench = Bench(max_concurrency=100, max_rate=1)
     calls = [bench.call("first")]
     await bench.clock.advance(5)
@@ -240,12 +251,14 @@ async def test_a_quiet_time_saves_up_no_starts():
     await asyncio.gather(*calls)
 
 
-async def test_a_wait_leaves_no_timer_behind():
+async def test_a_queued_call_leaves_no_task_and_no_timer_behind():
     bench = Bench(max_concurrency=1)
     before = asyncio.all_tasks()
     calls = [bench.call(name) for name in "abc"]
     await settle()
+    assert asyncio.all_tasks() - before == set(calls)
     await bench.end_all()
     await asyncio.gather(*calls)
     await settle()
     assert asyncio.all_tasks() == before
+    assert bench.clock.pending_timers == 0

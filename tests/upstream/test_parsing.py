@@ -1,4 +1,4 @@
-"""What the three questions are answered, read leniently."""
+"""Responses of the three endpoints are parsed leniently."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from app.upstream.parsing import parse_object, parse_order_list
 from app.upstream.wire import JsonNumber, OrderListResponse
 
 
-def envelope(data: Any, **beside: Any) -> Envelope:
-    whole = {"statusCode": JsonNumber("200"), "message": "", "data": data, **beside}
-    return Envelope(whole, data, "r-1", sandbox=False)
+def envelope(data: Any, **members: Any) -> Envelope:
+    raw = {"statusCode": JsonNumber("200"), "message": "", "data": data, **members}
+    return Envelope(raw, data, "r-1", sandbox=False)
 
 
-def read(data: Any, page: int = 1) -> tuple[OrderListResponse, list[str]]:
+def parse(data: Any, page: int = 1) -> tuple[OrderListResponse, list[str]]:
     drift = Drift()
     return parse_order_list(envelope(data), page, drift), [str(kind) for kind, _ in drift.counts]
 
 
 @pytest.mark.parametrize("total", ["2", JsonNumber("2")])
-def test_the_total_is_read_from_text_or_number(total: str):
-    answer, drift = read({"totalCount": total, "list": [{"orderNo": "1"}, {}]})
-    assert answer == OrderListResponse(({"orderNo": "1"}, {}), 2, "r-1", sandbox=False)
+def test_the_total_may_be_text_or_a_number(total: str):
+    response, drift = parse({"totalCount": total, "list": [{"orderNo": "1"}, {}]})
+    assert response == OrderListResponse(({"orderNo": "1"}, {}), 2, "r-1", sandbox=False)
     assert not drift
 
 
@@ -32,41 +32,41 @@ def test_the_total_is_read_from_text_or_number(total: str):
     "total",
     [None, "", "two", "-1", "1.5", JsonNumber("1e3"), "٣", " 1", "1" * 13, True, [], {}],
 )
-def test_a_list_without_a_readable_total_is_malformed(total: object):
+def test_a_list_without_a_valid_total_is_malformed(total: object):
     with pytest.raises(UpstreamMalformed) as raised:
-        read({"totalCount": total, "list": []})
+        parse({"totalCount": total, "list": []})
     assert raised.value.request_id == "r-1"
 
 
 @pytest.mark.parametrize("data", [None, [], "", "x", JsonNumber("1"), {}])
-def test_an_absent_list_is_malformed_and_never_empty(data: object):
+def test_missing_data_is_malformed_and_no_empty_list(data: object):
     with pytest.raises(UpstreamMalformed):
-        read(data)
+        parse(data)
 
 
 @pytest.mark.parametrize("rows", ["x", JsonNumber("1"), True])
-def test_a_list_that_is_no_list_is_malformed(rows: object):
+def test_a_list_that_is_not_an_array_is_malformed(rows: object):
     with pytest.raises(UpstreamMalformed):
-        read({"totalCount": "1", "list": rows})
+        parse({"totalCount": "1", "list": rows})
 
 
 @pytest.mark.parametrize("data", [{"totalCount": "0"}, {"totalCount": "0", "list": None}])
-def test_no_list_is_an_empty_one_where_the_total_says_so(data: dict[str, Any]):
-    answer, drift = read(data)
-    assert answer.rows == ()
+def test_a_missing_list_is_empty_if_the_total_is_zero(data: dict[str, Any]):
+    response, drift = parse(data)
+    assert response.rows == ()
     assert not drift
 
 
-def test_a_list_that_is_an_object_is_a_list_of_one():
-    answer, drift = read({"totalCount": "1", "list": {"orderNo": "1"}})
-    assert answer.rows == ({"orderNo": "1"},)
+def test_a_list_that_is_an_object_has_one_row():
+    response, drift = parse({"totalCount": "1", "list": {"orderNo": "1"}})
+    assert response.rows == ({"orderNo": "1"},)
     assert drift == ["changed type (list): list (object)"]
 
 
-def test_what_is_new_in_a_list_is_reported_however_often_it_is_there():
+def test_new_fields_in_a_list_are_reported_once_however_many_rows_have_them():
     rows = [{"orderNo": "1", "discount": JsonNumber("1")}, {"orderNo": ["2"], "discount": "2"}]
-    answer, drift = read({"totalCount": "2", "list": rows, "cursor": None})
-    assert answer.rows == tuple(rows)
+    response, drift = parse({"totalCount": "2", "list": rows, "cursor": None})
+    assert response.rows == tuple(rows)
     assert drift == [
         "changed type (order): orderNo (list)",
         "new field (list): cursor (null)",
@@ -75,54 +75,54 @@ def test_what_is_new_in_a_list_is_reported_however_often_it_is_there():
     ]
 
 
-def test_rows_past_fifty_are_dropped_and_reported():
-    answer, drift = read({"totalCount": "60", "list": [str(at) for at in range(60)]})
-    assert answer.rows == tuple(str(at) for at in range(50))
-    assert drift == ["changed type (order) (text)", "more rows than were asked for (list)"]
+def test_rows_beyond_fifty_are_dropped_and_reported():
+    response, drift = parse({"totalCount": "60", "list": [str(at) for at in range(60)]})
+    assert response.rows == tuple(str(at) for at in range(50))
+    assert drift == ["changed type (order) (text)", "more rows than requested (list)"]
 
 
 @pytest.mark.parametrize(("page", "rows"), [(1, 0), (2, 49), (3, 36)])
-def test_fewer_rows_than_promised_are_reported(page: int, rows: int):
-    answer, drift = read({"totalCount": "137", "list": [{}] * rows}, page)
-    assert answer.rows == ({},) * rows
-    assert drift == ["fewer rows than promised (list)"]
+def test_fewer_rows_than_expected_are_reported(page: int, rows: int):
+    response, drift = parse({"totalCount": "137", "list": [{}] * rows}, page)
+    assert response.rows == ({},) * rows
+    assert drift == ["fewer rows than expected (list)"]
 
 
 @pytest.mark.parametrize(("page", "rows"), [(2, 50), (3, 37), (4, 0), (9, 0)])
-def test_as_many_rows_as_promised_are_no_drift(page: int, rows: int):
-    assert read({"totalCount": "137", "list": [{}] * rows}, page)[1] == []
+def test_as_many_rows_as_expected_are_no_drift(page: int, rows: int):
+    assert parse({"totalCount": "137", "list": [{}] * rows}, page)[1] == []
 
 
-@pytest.mark.parametrize("unknown", [OrderNotFound, PaymentNotFound])
+@pytest.mark.parametrize("not_found", [OrderNotFound, PaymentNotFound])
 @pytest.mark.parametrize(
     "data", [None, {}, [], "", {"orderNo": None, "status": ""}, {"a": [], "b": {}}]
 )
-def test_nothing_in_it_is_not_found(data: Any, unknown: type[OrderNotFound]):
-    with pytest.raises(unknown) as raised:
-        parse_object(envelope(data), "order", unknown, Drift())
+def test_an_empty_object_is_not_found(data: Any, not_found: type[OrderNotFound]):
+    with pytest.raises(not_found) as raised:
+        parse_object(envelope(data), "order", not_found, Drift())
     assert raised.value.request_id == "r-1"
     assert raised.value.status_code == 200
 
 
 @pytest.mark.parametrize("data", ["x", [{"orderNo": "1"}], JsonNumber("0"), True])
-def test_an_answer_about_one_order_that_is_no_object_is_malformed(data: Any):
+def test_data_of_one_order_that_is_not_an_object_is_malformed(data: Any):
     with pytest.raises(UpstreamMalformed):
         parse_object(envelope(data), "order", OrderNotFound, Drift())
 
 
-def test_an_object_with_anything_in_it_is_an_answer():
+def test_an_object_with_any_value_is_returned():
     drift = Drift()
-    whole = envelope({"orderNo": "1", "status": None, "tags": []}, traceId="t-1")
-    answer = parse_object(whole, "order", OrderNotFound, drift)
+    sent = envelope({"orderNo": "1", "status": None, "tags": []}, traceId="t-1")
+    response = parse_object(sent, "order", OrderNotFound, drift)
     assert [str(kind) for kind, _ in drift.counts] == [
         "new field (envelope): traceId (text)",
         "new field (order): tags (list)",
     ]
-    assert answer.data == {"orderNo": "1", "status": None, "tags": []}
-    assert answer.request_id == "r-1"
+    assert response.data == {"orderNo": "1", "status": None, "tags": []}
+    assert response.request_id == "r-1"
 
 
-def test_an_old_deployments_payment_is_read_from_beside_the_status_code():
+def test_a_payment_of_an_old_deployment_is_taken_from_the_envelope_itself():
     flat = Envelope(
         {"statusCode": JsonNumber("200"), "requestId": "r-1", "orderNo": "1", "paidAmount": "7.9"},
         None,
@@ -130,13 +130,13 @@ def test_an_old_deployments_payment_is_read_from_beside_the_status_code():
         sandbox=True,
     )
     drift = Drift()
-    answer = parse_object(flat, "payment", PaymentNotFound, drift)
+    response = parse_object(flat, "payment", PaymentNotFound, drift)
     assert not drift.counts
-    assert answer.data == {"orderNo": "1", "paidAmount": "7.9"}
-    assert answer.sandbox
+    assert response.data == {"orderNo": "1", "paidAmount": "7.9"}
+    assert response.sandbox
 
 
-def test_an_envelope_that_says_more_than_we_know_makes_no_order():
+def test_unknown_members_of_the_envelope_are_no_order():
     with pytest.raises(OrderNotFound):
         parse_object(
             envelope(None, timestamp="2026", success=True), "order", OrderNotFound, Drift()

@@ -1,4 +1,4 @@
-"""The signature is the one that the vendor's own SDK computes."""
+"""The signature equals the one that the vendor's SDK computes."""
 
 import pytest
 
@@ -11,7 +11,7 @@ AUGUST = ("Tue, 09 Aug 2022 03:59:46 GMT", "0123456789abcdef0123456789abcdef")
 
 
 @pytest.mark.parametrize(
-    ("brand", "moment", "sdk", "question", "signature"),
+    ("brand", "date_and_nonce", "sdk", "path_and_params", "signature"),
     [
         (
             "authing",
@@ -44,27 +44,27 @@ AUGUST = ("Tue, 09 Aug 2022 03:59:46 GMT", "0123456789abcdef0123456789abcdef")
     ],
     ids=["V1", "V2", "V3", "V4"],
 )
-def test_a_call_is_signed_as_the_vendors_sdk_signs_it(
+def test_a_call_is_signed_as_by_the_vendor_s_sdk(
     brand: Brand,
-    moment: tuple[str, str],
+    date_and_nonce: tuple[str, str],
     sdk: tuple[str, str],
-    question: tuple[str, dict[str, str]],
+    path_and_params: tuple[str, dict[str, str]],
     signature: str,
 ):
-    headers = headers_to_sign(brand, date=moment[0], nonce=moment[1])
+    headers = headers_to_sign(brand, date=date_and_nonce[0], nonce=date_and_nonce[1])
     headers |= {f"x-{brand}-lang": sdk[0], f"x-{brand}-sdk-version": sdk[1]}
-    text = string_to_sign("GET", *question, headers, brand)
+    text = string_to_sign("GET", *path_and_params, headers, brand)
     assert authorization(KEY_ID, SECRET, text, brand) == signature
 
 
-def test_only_the_date_and_the_brands_own_headers_are_signed():
+def test_only_the_date_and_the_brand_s_own_headers_are_signed():
     headers = headers_to_sign("genauth", date="today", nonce="n")
     signed = string_to_sign("GET", "/", {}, headers, "genauth")
-    more = {"accept": "x", "x-authing-lang": "y"}
-    assert string_to_sign("GET", "/", {}, headers | more, "genauth") == signed
+    others = {"accept": "x", "x-authing-lang": "y"}
+    assert string_to_sign("GET", "/", {}, headers | others, "genauth") == signed
     assert string_to_sign("GET", "/", {}, headers | {"x-genauth-z": "1"}, "genauth") != signed
 
 
-def test_line_breaks_in_a_header_cannot_forge_a_line():
+def test_line_breaks_in_a_header_cannot_add_a_line():
     text = string_to_sign("GET", "/p", {}, {"date": " a\nx:b\t"}, "genauth")
     assert text == "GET\ndate:a x:b\n/p"

@@ -1,44 +1,52 @@
-"""What is known of the other side without asking it."""
+"""The last success and the last failure are known without a call."""
 
 import pytest
 
+from app.upstream.errors import OrderNotFound, UpstreamError, UpstreamFailed
 from app.upstream.status import LastContact, UpstreamStatus
 from tests.support.clock import ManualClock
+from tests.support.upstream import ScriptedUpstream, client_of
 
 
-class FailedError(Exception):
-    """The other side failed."""
-
-
-class OtherError(Exception):
-    """Something else went wrong."""
-
-
-async def call(outcome: str | Exception) -> str:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
-
-
-async def test_the_last_answer_and_the_last_failure_are_remembered_by_their_age() -> None:
+async def test_the_last_success_and_the_last_failure_are_remembered_with_their_age():
     clock = ManualClock()
-    hearing = UpstreamStatus(clock, FailedError, lambda error: f"code of {error}")
-    listened_to = hearing.observe(call)
-    assert hearing.snapshot() == LastContact(None, None, None)
+    status = UpstreamStatus(clock)
+    assert status.snapshot() == LastContact(None, None, None)
 
-    assert await listened_to("answer") == "answer"
+    status.on_success()
     await clock.advance(60)
-    with pytest.raises(FailedError):
-        await listened_to(FailedError("it"))
+    status.on_failure(UpstreamFailed("it failed"))
     await clock.advance(5)
-    assert hearing.snapshot() == LastContact(65, 5, "code of it")
+    last = status.snapshot()
+    assert (last.seconds_since_success, last.seconds_since_failure) == (65, 5)
+    assert str(last.error) == "it failed"
 
-    await listened_to("answer")
-    assert hearing.snapshot() == LastContact(0, 5, None)
+    status.on_success()
+    assert status.snapshot() == LastContact(0, 5, None)
 
 
-async def test_an_error_of_ours_says_nothing_of_the_other_side() -> None:
-    hearing = UpstreamStatus(ManualClock(), FailedError, str)
-    with pytest.raises(OtherError):
-        await hearing.observe(call)(OtherError())
-    assert hearing.snapshot() == LastContact(None, None, None)
+async def test_the_error_is_remembered_without_its_traceback():
+    status = UpstreamStatus(ManualClock())
+    with pytest.raises(UpstreamFailed) as raised:
+        raise UpstreamFailed("x")
+    status.on_failure(raised.value)
+    error = status.snapshot().error
+    assert error
+    assert error.__traceback__ is None
+
+
+async def test_the_client_records_successes_and_failures_and_a_missing_order_as_a_success():
+    clock = ManualClock()
+    upstream = ScriptedUpstream()
+    client = client_of(upstream, clock)
+    assert client.status.snapshot() == LastContact(None, None, None)
+    upstream.fail_next(500)
+    with pytest.raises(UpstreamError):
+        await client.list_orders(1, deadline=clock.monotonic() + 8)
+    assert isinstance(client.status.snapshot().error, UpstreamFailed)
+    with pytest.raises(OrderNotFound):
+        await client.get_order("unknown", deadline=clock.monotonic() + 8)
+    assert client.status.snapshot() == LastContact(0, 0, None)
+    await clock.advance(7)
+    await client.list_orders(1, deadline=clock.monotonic() + 8)
+    assert client.status.snapshot() == LastContact(0, 7, None)
