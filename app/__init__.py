@@ -19,3 +19,5 @@ and beside them:
 
 Imports point downwards only; pyproject.toml's import contracts hold them to it.
 """
+
+__version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m app` is `orders-bff`."""
+"""Runs `orders-bff`, for `python -m app`."""
 
 from app.cli import main
 

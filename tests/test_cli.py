@@ -1,4 +1,4 @@
-"""The commands, as an operator meets them: what they print, how they end, and no traceback."""
+"""The commands: output, exit codes, and no traceback."""
 
 import http.client
 import json
@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from threading import Timer
@@ -19,10 +21,13 @@ import anyio.to_thread
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.cli import _origin, program
+from app import __version__
+from app.cli import program
 from app.clock import SystemClock
+from app.sandbox.faults import KINDS
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
+from app.serve import local_origin
 from app.settings import ApiKeyConfig
 
 REPOSITORY = Path(__file__).parent.parent
@@ -34,9 +39,12 @@ CREDENTIAL = {
 }
 
 
+COMMANDS = (("serve",), ("sandbox",), ("doctor",), ("openapi",), ("keys", "new"))
+
+
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path) -> Iterator[None]:
-    """No developer's `.env` takes part."""
+def empty_directory(tmp_path: Path) -> Iterator[None]:
+    """Run in an empty directory, so that no `.env` is read."""
     with chdir(tmp_path):
         yield
 
@@ -48,7 +56,10 @@ def run(*command: str, **environ: str) -> Result:
 
 @contextmanager
 def running(*command: str, until: str, **environ: str) -> Iterator[list[str]]:
-    """The program as a process of its own, and what it tells up to `until`; then Ctrl-C."""
+    """Run the program in a process; yield its output up to a line that starts with `until`.
+
+    At the end Ctrl-C stops it, and it has to exit with 0 and no further output.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     with subprocess.Popen(
         [sys.executable, "-m", "app", *command],
@@ -61,12 +72,12 @@ def running(*command: str, until: str, **environ: str) -> Iterator[list[str]]:
         watchdog = Timer(30, process.kill)
         watchdog.start()
         try:
-            told = []
+            lines = []
             for line in process.stderr:
-                told.append(line.rstrip("\n"))
+                lines.append(line.rstrip("\n"))
                 if line.strip().startswith(until):
                     break
-            yield told
+            yield lines
             process.send_signal(signal.SIGINT)
             rest = process.stderr.read()
         finally:
@@ -77,88 +88,95 @@ def running(*command: str, until: str, **environ: str) -> Iterator[list[str]]:
 
 
 def fetch(url: str) -> tuple[int, Any]:
+    """Return status and body of a URL; a JSON body is decoded."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
     connection.request("GET", parts.path)
-    answer = connection.getresponse()
-    body = answer.read()
+    response = connection.getresponse()
+    body = response.read()
     connection.close()
-    return answer.status, json.loads(body) if "json" in answer.headers["Content-Type"] else body
+    return response.status, json.loads(body) if "json" in response.headers["Content-Type"] else body
+
+
+@pytest.fixture
+def taken_port() -> Iterator[str]:
+    """A port on which another socket listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield str(listener.getsockname()[1])
 
 
 # serve
 
 
-def test_faults_in_the_settings_end_it_with_2_a_line_each_and_no_traceback() -> None:
+def test_invalid_settings_exit_with_2_and_one_line_each() -> None:
     result = run("serve", ORDERS_CACHE__TTL=CANARY)
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[0] == "The settings cannot be used:"
+    assert result.stderr.splitlines()[0] == "Invalid configuration:"
     assert len(result.stderr.splitlines()) == 5
     assert "ORDERS_CACHE__TTL: must be a number" in result.stderr
     assert CANARY not in result.output
 
 
-def test_a_port_that_is_taken_is_told_in_a_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        result = run("serve", "--port", port, **CREDENTIAL)
-        assert result.exit_code == 1
-        assert result.stderr.startswith("Cannot listen: Address already in use")
-        assert run("sandbox", "--port", port).exit_code == 1
+def test_a_port_in_use_exits_with_1_and_names_the_address(taken_port: str) -> None:
+    result = run("serve", "--port", taken_port, **CREDENTIAL)
+    assert result.exit_code == 1
+    address = f"127.0.0.1:{taken_port}"
+    assert result.stderr.startswith(f"Cannot listen on {address}: Address already in use")
+    assert run("sandbox", "--port", taken_port).exit_code == 1
 
 
-def test_what_does_nothing_yet_is_told_at_the_start() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        result = run("serve", ORDERS_SERVER__PORT=port, ORDERS_CALLERS__RATE="0", **CREDENTIAL)
-    assert "warning: ORDERS_CALLERS__RATE is set but not implemented yet" in result.stderr
+def test_unimplemented_settings_are_warned_about(taken_port: str) -> None:
+    result = run("serve", ORDERS_SERVER__PORT=taken_port, ORDERS_CALLERS__RATE="0", **CREDENTIAL)
+    assert "warning: ORDERS_CALLERS__RATE is set" in result.stderr
 
 
-def test_a_sandbox_needs_no_configuration_and_no_key() -> None:
-    with running("serve", "--sandbox", "--port", "0", until="sandbox") as told:
-        origin = told[0].removeprefix("orders-bff is at ").removesuffix("/")
-        urls = dict(line.split() for line in told[1:])
+def test_serve_with_sandbox_needs_no_configuration_and_no_key() -> None:
+    command = ("serve", "--sandbox", "--port", "0", "--orders", "3", "--fault", "latency=0")
+    with running(*command, until="sandbox") as lines:
+        origin = lines[0].removeprefix("orders-bff is running at ").removesuffix("/")
+        urls = dict(line.split() for line in lines[1:])
         assert urls == {
             "dashboard": f"{origin}/dashboard",
             "docs": f"{origin}/docs",
             "orders": f"{origin}/v1/orders",
-            "ready": f"{origin}/readyz",
+            "readiness": f"{origin}/readyz",
             "sandbox": urls["sandbox"],
         }
         status, body = fetch(urls["orders"])
-        assert (status, body["meta"]["total"]) == (200, 137)
+        assert (status, body["meta"]["total"]) == (200, 3)
         assert len(fetch(f"{origin}/v1/me")[1]["data"]["scopes"]) == 5
         assert fetch(urls["docs"])[0] == 200
         assert fetch(urls["dashboard"])[0] == 200
-        assert fetch(urls["sandbox"]) == (200, {"faults": []})
+        status, body = fetch(urls["sandbox"])
+        assert (status, body["faults"][0]["kind"]) == (200, "latency")
 
 
-def test_a_configured_upstream_is_ignored_by_the_sandbox_and_it_says_so() -> None:
-    with running(
-        "serve",
-        "--sandbox",
-        "--port",
-        "0",
-        until="sandbox",
-        ORDERS_DOCS__ENABLED="no",
-        **CREDENTIAL,
-    ) as told:
-        assert told[:2] == [
-            f"warning: {name} is set, and ignored: --sandbox brings its own upstream"
+def test_serve_with_sandbox_ignores_a_configured_upstream_with_a_warning() -> None:
+    command = ("serve", "--sandbox", "--port", "0")
+    with running(*command, until="sandbox", ORDERS_DOCS__ENABLED="no", **CREDENTIAL) as lines:
+        assert lines[:2] == [
+            f"warning: {name} is ignored: --sandbox uses the embedded upstream"
             for name in ("ORDERS_UPSTREAM__ACCESS_KEY_ID", "ORDERS_UPSTREAM__ACCESS_KEY_SECRET")
         ]
-        assert not any("/docs" in line for line in told)
+        assert not any("/docs" in line for line in lines)
 
 
-def test_a_sandbox_that_others_could_reach_is_refused_without_a_way_in() -> None:
+@pytest.mark.parametrize("option", ["--orders=3", "--seed=8", "--fault=hang"])
+def test_options_of_the_sandbox_require_it(option: str) -> None:
+    result = run("serve", option, **CREDENTIAL)
+    assert result.exit_code == 2
+    assert "--orders, --seed and --fault require --sandbox" in result.stderr
+
+
+def test_serve_with_sandbox_on_a_public_address_requires_an_api_key() -> None:
     result = run("serve", "--sandbox", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
     assert result.exit_code == 2
     assert "no caller could authenticate" in result.stderr
 
 
 @pytest.mark.parametrize("expired", [True, False])
-def test_a_start_that_would_let_nobody_in_is_refused(tmp_path: Path, *, expired: bool) -> None:
+def test_settings_without_a_valid_api_key_are_an_error(tmp_path: Path, *, expired: bool) -> None:
     entry = {
         "name": "dashboard",
         "sha256": "a" * 64,
@@ -170,10 +188,10 @@ def test_a_start_that_would_let_nobody_in_is_refused(tmp_path: Path, *, expired:
     upstream = {name: value for name, value in CREDENTIAL.items() if "UPSTREAM" in name}
     result = run("serve", "--port", "0", ORDERS_CALLERS__API_KEYS_FILE=str(file), **upstream)
     assert result.exit_code == 2
-    told = result.stderr.splitlines()
-    assert told[0] == "The settings cannot be used:"
-    assert told[1].startswith("  ORDERS_CALLERS__API_KEYS: no caller could authenticate")
-    assert len(told) == 2
+    lines = result.stderr.splitlines()
+    assert lines[0] == "Invalid configuration:"
+    assert lines[1].startswith("  ORDERS_CALLERS__API_KEYS: no caller could authenticate")
+    assert len(lines) == 2
     result = run("doctor", ORDERS_CALLERS__API_KEYS_FILE=str(file), **upstream)
     assert result.exit_code == 1
     assert "ORDERS_CALLERS__API_KEYS: no caller could authenticate" in result.stdout
@@ -188,26 +206,30 @@ def test_a_start_that_would_let_nobody_in_is_refused(tmp_path: Path, *, expired:
         ("localhost", "http://localhost:80"),
     ],
 )
-def test_the_url_that_is_told_can_be_opened_on_this_machine(host: str, origin: str) -> None:
-    assert _origin(host, 80) == origin
+def test_the_printed_origin_can_be_opened_on_this_machine(host: str, origin: str) -> None:
+    assert local_origin(host, 80) == origin
 
 
 # sandbox
 
 
-def test_a_sandbox_alone_tells_how_to_use_it() -> None:
+def test_sandbox_prints_the_settings_to_use_it() -> None:
     options = ("--port", "0", "--orders", "3", "--fault", "latency=0")
-    with running("sandbox", *options, until="ORDERS_UPSTREAM__ACCESS_KEY_SECRET") as told:
-        base_url = told[1].strip().removeprefix("ORDERS_UPSTREAM__BASE_URL=")
-        status, faults = fetch(f"{base_url}/sandbox/faults")
-    assert status == 200
-    assert faults["faults"][0]["kind"] == "latency"
-    assert told[2].strip().startswith("ORDERS_UPSTREAM__ACCESS_KEY_ID=")
-    assert told[3].strip().startswith("ORDERS_UPSTREAM__ACCESS_KEY_SECRET=")
+    with running("sandbox", *options, until="ORDERS_UPSTREAM__ACCESS_KEY_SECRET") as lines:
+        origin = lines[0].removeprefix("The sandbox is running at ")
+        status, body = fetch(lines[1].split()[1])
+    assert (status, body["faults"][0]["kind"]) == (200, "latency")
+    assert [line.strip().partition("=")[0] for line in lines[3:]] == [
+        "ORDERS_UPSTREAM__BASE_URL",
+        "ORDERS_UPSTREAM__ACCESS_KEY_ID",
+        "ORDERS_UPSTREAM__ACCESS_KEY_SECRET",
+    ]
+    assert lines[3].endswith(f"={origin}")
 
 
-def test_an_option_of_the_sandbox_that_makes_no_sense_is_told() -> None:
-    result = run("sandbox", "--fault", "no_such_fault")
+@pytest.mark.parametrize("command", ["sandbox", "serve"])
+def test_an_invalid_option_of_the_sandbox_is_a_usage_error(command: str) -> None:
+    result = run(command, "--fault", "no_such_fault")
     assert result.exit_code == 2
     assert "no_such_fault" in result.stderr
 
@@ -215,18 +237,18 @@ def test_an_option_of_the_sandbox_that_makes_no_sense_is_told() -> None:
 # doctor
 
 
-async def examine(*options: str, **environ: str) -> Result:
-    """The doctor runs a loop of its own, so it is given a thread."""
+async def run_doctor(*options: str, **environ: str) -> Result:
+    """Run the command in a thread, because it runs an event loop."""
     return await anyio.to_thread.run_sync(lambda: run("doctor", *options, **environ))
 
 
-async def test_a_healthy_proxy_is_0() -> None:
+async def test_doctor_exits_with_0_if_no_check_found_an_error() -> None:
     async with SandboxServer(Options(), clock=SystemClock()) as upstream:
-        given = CREDENTIAL | {"ORDERS_UPSTREAM__BASE_URL": upstream.base_url}
-        result = await examine(**given, ORDERS_CALLERS__RATE="0")
+        environ = CREDENTIAL | {"ORDERS_UPSTREAM__BASE_URL": upstream.base_url}
+        result = await run_doctor(**environ, ORDERS_CALLERS__RATE="0")
     assert result.exit_code == 0
-    steps = [line.split()[:2] for line in result.stdout.splitlines() if line[0] != " "]
-    assert steps == [
+    checks = [line.split()[:2] for line in result.stdout.splitlines() if line[0] != " "]
+    assert checks == [
         ["warning", "settings"],
         ["ok", "settings"],
         ["ok", "dns"],
@@ -237,19 +259,21 @@ async def test_a_healthy_proxy_is_0() -> None:
     ]
 
 
-async def test_what_is_wrong_is_1_and_can_be_read_by_machines() -> None:
+async def test_doctor_prints_json_and_exits_with_1_on_an_error() -> None:
     faults = ("status=500,path=get-orders",)
     async with SandboxServer(Options(faults=faults), clock=SystemClock()) as upstream:
-        given = CREDENTIAL | {"ORDERS_UPSTREAM__BASE_URL": upstream.base_url}
-        result = await examine("--json", **given)
+        environ = CREDENTIAL | {"ORDERS_UPSTREAM__BASE_URL": upstream.base_url}
+        result = await run_doctor("--json", **environ)
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert told["ok"] is False
-    assert told["checks"][-1]["step"] == "list"
-    assert told["checks"][-1]["fix"]
+    report = json.loads(result.stdout)
+    assert report["ok"] is False
+    assert set(report["checks"][-1]) == {"step", "outcome", "message", "fix"}
+    assert report["checks"][-1]["step"] == "list"
+    assert report["checks"][-1]["outcome"] == "error"
+    assert report["checks"][-1]["fix"]
 
 
-def test_faults_in_the_settings_are_findings_of_the_doctor() -> None:
+def test_doctor_reports_invalid_settings_without_their_values() -> None:
     result = run("doctor", ORDERS_UPSTREAM__ACCESS_KEY_SECRET=CANARY, ORDERS_CACHE__TTL=CANARY)
     assert result.exit_code == 1
     assert "ORDERS_CACHE__TTL: must be a number" in result.stdout
@@ -257,10 +281,10 @@ def test_faults_in_the_settings_are_findings_of_the_doctor() -> None:
     assert CANARY not in result.output
 
 
-def test_a_machine_is_told_of_every_fault_in_the_settings() -> None:
-    told = json.loads(run("doctor", "--json", ORDERS_CACHE__TTL="0").stdout)
-    assert told["ok"] is False
-    assert [finding["message"].partition(":")[0] for finding in told["checks"]] == [
+def test_doctor_reports_every_invalid_setting() -> None:
+    report = json.loads(run("doctor", "--json", ORDERS_CACHE__TTL="0").stdout)
+    assert report["ok"] is False
+    assert [check["message"].partition(":")[0] for check in report["checks"]] == [
         "ORDERS_UPSTREAM__ACCESS_KEY_ID",
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET",
         "ORDERS_CACHE__TTL",
@@ -271,7 +295,7 @@ def test_a_machine_is_told_of_every_fault_in_the_settings() -> None:
 # openapi
 
 
-def test_the_document_needs_no_configuration_and_no_environment_changes_it() -> None:
+def test_the_document_does_not_depend_on_settings() -> None:
     written = run("openapi")
     assert json.loads(written.stdout)["openapi"].startswith("3.1")
     environ = {
@@ -282,7 +306,7 @@ def test_the_document_needs_no_configuration_and_no_environment_changes_it() -> 
     assert run("openapi", **environ).stdout == written.stdout
 
 
-def test_a_written_document_passes_the_check_until_it_drifts(tmp_path: Path) -> None:
+def test_the_check_passes_until_the_file_is_outdated(tmp_path: Path) -> None:
     path = tmp_path / "openapi.json"
     check = ("openapi", "--output", str(path), "--check")
     assert run(*check).exit_code == 1
@@ -292,10 +316,10 @@ def test_a_written_document_passes_the_check_until_it_drifts(tmp_path: Path) -> 
     path.write_text(path.read_text("utf-8").replace("3.1", "3.0"), "utf-8")
     result = run(*check)
     assert result.exit_code == 1
-    assert "is not what the code says" in result.stderr
+    assert "is outdated" in result.stderr
 
 
-def test_a_check_needs_a_file_to_compare_with() -> None:
+def test_the_check_requires_a_file() -> None:
     result = run("openapi", "--check")
     assert result.exit_code == 2
     assert "--output" in result.stderr
@@ -304,27 +328,37 @@ def test_a_check_needs_a_file_to_compare_with() -> None:
 # keys
 
 
-def test_a_new_key_is_shown_once_with_the_entry_that_lets_it_in() -> None:
+def test_a_new_key_is_printed_once_with_its_entry() -> None:
     result = run("keys", "new", "dashboard", "--scope", "orders:read", "--scope", "payments:read")
     assert result.exit_code == 0
     _, key, _, entry = (line.strip() for line in result.stdout.splitlines())
     assert key.startswith("obff_")
-    made = ApiKeyConfig.model_validate_json(entry)
-    assert made.name == "dashboard"
-    assert made.scopes == ("orders:read", "payments:read")
-    assert made.sha256 == sha256(key.encode()).hexdigest()
+    config = ApiKeyConfig.model_validate_json(entry)
+    assert config.name == "dashboard"
+    assert config.scopes == ("orders:read", "payments:read")
+    assert config.expires_at is None
+    assert config.sha256 == sha256(key.encode()).hexdigest()
     assert result.stdout.count(key) == 1
     assert run("keys", "new", "dashboard").stdout.splitlines()[1].strip() != key
 
 
-def test_a_new_key_reads_orders_unless_told_otherwise() -> None:
+def test_a_new_key_has_the_scope_orders_read_by_default() -> None:
     entry = run("keys", "new", "dashboard").stdout.splitlines()[3]
     assert json.loads(entry)["scopes"] == ["orders:read"]
 
 
-@pytest.mark.parametrize("given", [("no spaces",), ("dashboard", "--scope", "orders:write")])
-def test_a_key_without_sense_is_refused(given: tuple[str, ...]) -> None:
-    result = run("keys", "new", *given)
+def test_a_new_key_expires_at_the_start_of_the_given_day_in_utc() -> None:
+    entry = run("keys", "new", "dashboard", "--expires", "2027-01-31").stdout.splitlines()[3]
+    expires_at = ApiKeyConfig.model_validate_json(entry).expires_at
+    assert expires_at == datetime(2027, 1, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("no spaces",), ("name", "--scope", "orders:write"), ("name", "--expires", "tomorrow")],
+)
+def test_an_invalid_key_is_not_created(arguments: tuple[str, ...]) -> None:
+    result = run("keys", "new", *arguments)
     assert result.exit_code == 2
     assert "obff_" not in result.stdout
 
@@ -332,12 +366,44 @@ def test_a_key_without_sense_is_refused(given: tuple[str, ...]) -> None:
 # the program
 
 
-def test_without_a_command_it_tells_the_commands() -> None:
+def test_without_a_command_the_commands_are_listed() -> None:
     result = run()
-    for command in ("serve", "sandbox", "doctor", "openapi", "keys"):
-        assert command in result.output
+    for command in COMMANDS:
+        assert command[0] in result.output
 
 
-def test_a_fault_of_ours_shows_no_local_variable() -> None:
-    """Typer's own tracebacks would; a credential is among them."""
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_help_of_each_command_has_its_exit_codes(command: tuple[str, ...]) -> None:
+    result = run(*command, "-h")
+    assert result.exit_code == 0
+    assert "Exit codes: 0" in result.output
+    assert result.output == run(*command, "--help").output
+
+
+def test_the_help_shows_defaults_and_where_settings_are_documented() -> None:
+    text = " ".join(run("serve", "-h").output.split())
+    for part in (
+        "ORDERS_SERVER__HOST or 127.0.0.1",
+        "ORDERS_SERVER__PORT or 8000",
+        "[default: 137]",
+        ".env.example",
+    ):
+        assert part in text
+
+
+def test_the_help_of_the_sandbox_lists_every_kind_of_fault() -> None:
+    text = run("sandbox", "-h").output
+    for name, kind in KINDS.items():
+        assert name in text
+        assert kind.description in text
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    assert __version__ == project["version"]
+    assert run("--version").stdout == f"orders-bff {__version__}\n"
+
+
+def test_tracebacks_show_no_local_variables() -> None:
+    """Typer's own tracebacks would, and the credential is among them."""
     assert program().pretty_exceptions_enable is False

@@ -204,6 +204,6 @@ async def _read_origin(process: asyncio.subprocess.Process) -> str:
     output = b""
     async for line in process.stderr:
         output += line
-        if b"orders-bff is at " in line:
+        if b"orders-bff is running at " in line:
             return line.rpartition(b" at ")[2].decode().strip().rstrip("/")
     raise RuntimeError(output.decode())

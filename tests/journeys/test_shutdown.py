@@ -1,4 +1,4 @@
-"""A process that is told to leave, by real signals: whom it still answers, and how it ends."""
+"""Graceful shutdown of a process by real signals."""
 
 import json
 import signal
@@ -6,19 +6,19 @@ import signal
 from tests.support.process import read_responses, read_statuses, serving
 
 
-def test_told_to_leave_it_answers_whom_it_accepted_and_ends_well() -> None:
-    """The upstream takes a second for each, so all are under way when the signal comes."""
+def test_sigterm_completes_accepted_requests_and_exits_with_0() -> None:
+    """Every upstream call takes a second, so all requests are in progress at the signal."""
     with serving(ORDERS_SERVER__DRAIN_DELAY="0.5", ORDERS_SERVER__DRAIN_TIMEOUT="10") as process:
         process.inject("latency=1,path=get-orders")
         idle = process.send()
         slow = process.send("/v1/orders")
-        piped = process.send("/v1/orders?page=2", "/v1/orders?page=3", "/livez")
+        pipelined = process.send("/v1/orders?page=2", "/v1/orders?page=3", "/livez")
         process.popen.send_signal(signal.SIGTERM)
-        refused = process.send("/readyz", "/v1/orders/no-digit")  # it still lets callers in
+        rejected = process.send("/readyz", "/v1/orders/no-digit")  # within the drain delay
 
         assert read_statuses(slow) == [(200, "close")]
-        assert read_statuses(piped) == [(200, ""), (200, ""), (200, "close")]
-        (ready, _, body), (last, *_) = read_responses(refused)
+        assert read_statuses(pipelined) == [(200, ""), (200, ""), (200, "close")]
+        (ready, _, body), (last, *_) = read_responses(rejected)
         assert (ready, json.loads(body)["code"], last) == (503, "overloaded", 422)
         assert read_statuses(idle) == []
         assert process.wait() == 0
@@ -27,22 +27,22 @@ def test_told_to_leave_it_answers_whom_it_accepted_and_ends_well() -> None:
     assert process.events() == ["shutdown_started", "shutdown_complete"]
 
 
-def test_whoever_waits_for_an_upstream_that_hangs_is_told_when_the_drain_is_over() -> None:
-    """By Ctrl-C, for a change. The upstream's own deadline would be a 504."""
+def test_a_request_that_waits_for_a_hanging_upstream_gets_503_after_the_drain_timeout() -> None:
+    """By Ctrl-C. The deadline of the upstream call would be a 504."""
     with serving(ORDERS_SERVER__DRAIN_TIMEOUT="0.5") as process:
         process.inject("latency=20,path=get-orders")
         hanging = process.send("/v1/orders")
         process.stop(signal.SIGINT)
-        ((status, ends, body),) = read_responses(hanging)
+        ((status, connection, body),) = read_responses(hanging)
 
-        assert (status, ends, json.loads(body)["code"]) == (503, "close", "overloaded")
+        assert (status, connection, json.loads(body)["code"]) == (503, "close", "overloaded")
         assert process.wait() == 0
 
     assert process.errors == ""
     assert process.log[-1]["aborted_requests"] == 1
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
+def test_a_second_signal_terminates_the_process_immediately() -> None:
     with serving(ORDERS_SERVER__DRAIN_TIMEOUT="20") as process:
         process.inject("latency=20,path=get-orders")
         hanging = process.send("/v1/orders")

@@ -25,12 +25,12 @@ def running_proxy(**environ: str) -> Iterator[str]:
     """Run the proxy in front of a sandbox; yield its origin. It accepts `KEY` only."""
     options = Options()
     with (
-        _running("sandbox", "The sandbox is at ", {}) as upstream,
+        _running("sandbox", "The sandbox is running at ", {}) as upstream,
         _running(
             "serve",
-            "orders-bff is at ",
+            "orders-bff is running at ",
             {
-                "ORDERS_UPSTREAM__BASE_URL": upstream.partition(";")[0],
+                "ORDERS_UPSTREAM__BASE_URL": upstream,
                 "ORDERS_UPSTREAM__ACCESS_KEY_ID": options.access_key_id,
                 "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": options.access_key_secret,
                 "ORDERS_CALLERS__API_KEYS": json.dumps([ENTRY]),

@@ -1,0 +1,184 @@
+"""Runs the proxy or the sandbox: settings, sockets, log setup, messages and exit codes at start."""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import typer
+from uvicorn.loops.auto import auto_loop_factory
+
+from app.clock import SystemClock
+from app.logging import setup
+from app.main import create_app
+from app.sandbox.options import Options
+from app.sandbox.server import SandboxServer
+from app.server.limits import limits_for_fd_limit
+from app.server.server import open_server
+from app.settings import (
+    CredentialFiles,
+    Settings,
+    SettingsError,
+    env_name,
+    load,
+    load_for_sandbox,
+)
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run `coroutine` until it ends, or until Ctrl-C."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner, suppress(KeyboardInterrupt):
+        runner.run(coroutine)
+
+
+async def serve_with_sandbox(options: Options, server: dict[str, Any]) -> None:
+    """Run the proxy with an embedded upstream.
+
+    Args:
+        options: of the embedded upstream.
+        server: values of `ORDERS_SERVER__` settings, with precedence over all other sources.
+    """
+    async with _sandbox_server(options, port=0) as upstream:
+        with _configuration_errors():
+            loaded = load_for_sandbox(
+                {
+                    "base_url": upstream.base_url,
+                    "access_key_id": options.access_key_id,
+                    "access_key_secret": options.access_key_secret,
+                },
+                server=server,
+            )
+        for variable in loaded.ignored:
+            _warn(f"{variable} is ignored: --sandbox uses the embedded upstream")
+        await _serve(loaded.settings, {"sandbox": f"{upstream.base_url}/sandbox/faults"})
+
+
+async def serve_configured(server: dict[str, Any]) -> None:
+    """Run the proxy with the configured upstream; `server` as for `serve_with_sandbox`."""
+    with _configuration_errors():
+        settings = load(server=server)
+        credential_sources = CredentialFiles(server=server)
+    await _serve(settings, {}, credential_sources=credential_sources)
+
+
+async def _serve(
+    settings: Settings,
+    extra_urls: Mapping[str, str],
+    *,
+    credential_sources: CredentialFiles | None = None,
+) -> None:
+    clock = SystemClock()
+    for message in settings.warnings():
+        _warn(message)
+    config = settings.server
+    with _configuration_errors():
+        app = create_app(settings, clock=clock, credential_sources=credential_sources)
+    if credential_sources and sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_credential)
+    with _bind(config.host, config.port) as listener:
+        setup.configure(settings.log.level, settings.log.format, sys.stdout, clock)
+        # With the embedded upstream, both ends of its connections are in this process.
+        other_sockets = 2 * settings.upstream.max_concurrency
+        limits = limits_for_fd_limit(app.limits, other_sockets=other_sockets)
+        if limits != app.limits:
+            variable = env_name("server", "max_connections")
+            _warn(f"{variable} is reduced to {limits.max_connections} by the limit of open files")
+        server = open_server(
+            app,
+            host=config.host,
+            port=config.port,
+            clock=clock,
+            shutdown=app.shutdown,
+            limits=limits,
+            trusted_proxies=config.trusted_proxies,
+        )
+        origin = config.public_url or local_origin(config.host, listener.getsockname()[1])
+        echo_err(f"orders-bff is running at {origin}/")
+        for name, url in (_urls(settings, origin) | dict(extra_urls)).items():
+            echo_err(f"  {name:9} {url}")
+        # Objects that exist now live until exit. Frozen, they are not scanned by each full
+        # collection, which would stall all requests. Later objects are still collected.
+        gc.collect()
+        gc.freeze()
+        await server.serve(sockets=[listener])
+
+
+def _urls(settings: Settings, origin: str) -> dict[str, str]:
+    """Return the URLs worth opening, by name."""
+    paths = {"dashboard": "/dashboard"} if settings.sandbox else {}
+    paths |= {"docs": "/docs"} if settings.docs.enabled else {}
+    paths |= {"orders": "/v1/orders", "readiness": "/readyz"}
+    return {name: f"{origin}{path}" for name, path in paths.items()}
+
+
+async def serve_sandbox(options: Options, port: int) -> None:
+    """Run only the embedded upstream."""
+    async with _sandbox_server(options, port) as server:
+        echo_err(f"The sandbox is running at {server.base_url}")
+        echo_err(f"  faults    {server.base_url}/sandbox/faults")
+        echo_err("To use it as the upstream, set:")
+        echo_err(f"  ORDERS_UPSTREAM__BASE_URL={server.base_url}")
+        echo_err(f"  ORDERS_UPSTREAM__ACCESS_KEY_ID={options.access_key_id}")
+        echo_err(f"  ORDERS_UPSTREAM__ACCESS_KEY_SECRET={options.access_key_secret}")
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def _sandbox_server(options: Options, port: int) -> AsyncIterator[SandboxServer]:
+    server = SandboxServer(options, clock=SystemClock(), port=port)
+    with _bind_errors("127.0.0.1", port):
+        await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@contextmanager
+def _configuration_errors() -> Iterator[None]:
+    """Print the messages of a `SettingsError`, and exit with 2."""
+    try:
+        yield
+    except SettingsError as error:
+        echo_err("Invalid configuration:")
+        for message in error.messages:
+            echo_err(f"  {message}")
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def _bind_errors(host: str, port: int) -> Iterator[None]:
+    """Print an `OSError` raised on binding a socket, and exit with 1."""
+    try:
+        yield
+    except OSError as error:
+        echo_err(f"Cannot listen on {host}:{port}: {error.strerror}")
+        raise typer.Exit(1) from None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    address = host.strip("[]")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with _bind_errors(host, port):
+        return socket.create_server((address, port), family=family)
+
+
+def local_origin(host: str, port: int) -> str:
+    """Return the origin that a browser on this machine can open."""
+    address = host.strip("[]")
+    any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to
+    address = any_address.get(address, address)
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+
+def _warn(message: str) -> None:
+    echo_err(f"warning: {message}")
+
+
+def echo_err(line: str) -> None:
+    """Print to standard error; standard output is for results and log lines."""
+    typer.echo(line, err=True)
