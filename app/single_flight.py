@@ -19,17 +19,11 @@ _current_flight: ContextVar["Flight[Any] | None"] = ContextVar("current_flight",
 
 
 def current_flight() -> "Flight[Any] | None":
-    """Return the flight whose task calls this, or None outside any flight."""
-    return _current_flight.get()
+    """Return the flight whose task calls this, or None outside any flight.
 
-
-def has_waiters() -> bool:
-    """Return whether anybody waits for the flight whose task calls this; True outside any flight.
-
-    Work that nobody waits for gives way to work that somebody does.
+    While a flight has no waiters, its work may be postponed in favor of other work.
     """
-    flight = _current_flight.get()
-    return flight is None or flight.has_waiters()
+    return _current_flight.get()
 
 
 class TooManyWaiters(Exception):

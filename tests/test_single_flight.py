@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.single_flight import SingleFlight, TooManyWaiters, current_flight, has_waiters
+from app.single_flight import SingleFlight, TooManyWaiters, current_flight
 from tests.support.clock import ManualClock, settle
 
 
@@ -175,12 +175,13 @@ async def test_the_work_of_a_flight_can_see_whether_it_has_waiters():
     seen: list[bool] = []
 
     async def watch() -> bool:
-        seen.append(has_waiters())
+        flight = current_flight()
+        assert flight
+        seen.append(flight.has_waiters())
         await work()
-        seen.append(has_waiters())
+        seen.append(flight.has_waiters())
         return True
 
-    assert has_waiters()
     assert current_flight() is None
     flight = flights.launch("a", watch)
     await settle()
