@@ -1,4 +1,4 @@
-"""Two upstreams that make every choice differently give callers the same answers, ETags and all."""
+"""Two upstreams that differ wherever the API allows it lead to the same responses and ETags."""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from tests.support.proxy import problem
 from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream, wire_order
 
 NUMBER = wire_order(100)["orderNo"]
-ANSWERS = (
+RESPONSES = (
     "/v1/orders",
     "/v1/orders?limit=50",
     "/v1/orders?page=2&limit=30",
@@ -37,7 +37,7 @@ def proxy(base_url: str, transport: AsyncBaseTransport | None = None) -> httpx.A
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": KEY_SECRET,
         "ORDERS_CALLERS__ANONYMOUS": "true",
     }
-    # Payments too, without a key to carry along.
+    # `sandbox` grants all scopes to anonymous callers, payments included.
     settings = load(environ, dotenv=Path("/nowhere/.env"), sandbox=True)
     app = create_app(settings, transport=transport)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
@@ -50,59 +50,59 @@ async def another() -> AsyncIterator[AnotherUpstream]:
 
 
 @pytest.fixture
-async def of_another(another: AnotherUpstream) -> AsyncIterator[httpx.AsyncClient]:
-    async with proxy(another.base_url) as caller:
-        yield caller
+async def client(another: AnotherUpstream) -> AsyncIterator[httpx.AsyncClient]:
+    async with proxy(another.base_url) as client:
+        yield client
 
 
-def lasting(response: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """What an answer says but for when and by which call it was got."""
+def stable_parts(response: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Return status, body and headers without what depends on the time and the upstream call."""
     body = json.loads(response.content)
     for name in ("as_of", "upstream_request_ids"):
         body.get("meta", {}).pop(name, None)
     for name in ("instance", "request_id", "upstream"):
         body.pop(name, None)
-    named = ("etag", "link", "x-total-count", "x-freshness", "cache-control", "content-type")
-    return response.status_code, body, {name: response.headers.get(name, "") for name in named}
+    names = ("etag", "link", "x-total-count", "x-freshness", "cache-control", "content-type")
+    return response.status_code, body, {name: response.headers.get(name, "") for name in names}
 
 
-@pytest.mark.parametrize("path", [*ANSWERS, *PROBLEMS])
-async def test_callers_cannot_tell_which_hand_it_is(of_another: httpx.AsyncClient, path: str):
-    async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as of_the_first:
-        assert lasting(await of_another.get(path)) == lasting(await of_the_first.get(path))
+@pytest.mark.parametrize("path", [*RESPONSES, *PROBLEMS])
+async def test_responses_do_not_depend_on_the_upstream(client: httpx.AsyncClient, path: str):
+    async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as scripted:
+        assert stable_parts(await client.get(path)) == stable_parts(await scripted.get(path))
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson&include=rev"])
-async def test_what_is_taken_away_is_the_same_to_the_byte(of_another: httpx.AsyncClient, form: str):
+async def test_exports_do_not_depend_on_the_upstream(client: httpx.AsyncClient, form: str):
     path = f"/v1/orders/export?format={form}"
-    async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as of_the_first:
-        one, other = await of_another.get(path), await of_the_first.get(path)
+    async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as scripted:
+        one, other = await client.get(path), await scripted.get(path)
     assert one.status_code == 200
     assert one.content == other.content
     assert one.headers["etag"] == other.headers["etag"]
 
 
-async def test_an_id_that_stands_in_a_header_alone_is_told_too(of_another: httpx.AsyncClient):
-    response = await of_another.get("/v1/orders?page=2&limit=30")
+async def test_a_request_id_in_a_header_only_is_passed_on(client: httpx.AsyncClient):
+    response = await client.get("/v1/orders?page=2&limit=30")
     ids = response.json()["meta"]["upstream_request_ids"]
     assert len(set(ids)) == 2
     assert response.headers["x-upstream-request-id"] == ", ".join(ids)
 
 
-async def test_a_token_that_is_refused_by_http_alone_is_renewed(
-    another: AnotherUpstream, of_another: httpx.AsyncClient
+async def test_a_token_rejected_by_http_status_only_is_renewed(
+    another: AnotherUpstream, client: httpx.AsyncClient
 ):
-    await of_another.get("/v1/orders")
+    await client.get("/v1/orders")
     another.revoke_tokens()
-    assert (await of_another.get("/v1/orders?page=3&limit=50")).status_code == 200
+    assert (await client.get("/v1/orders?page=3&limit=50")).status_code == 200
     assert another.paths.count("/api/v3/get-management-token") == 2
 
 
-async def test_a_429_that_names_its_seconds_is_told_with_them(
-    another: AnotherUpstream, of_another: httpx.AsyncClient
+async def test_the_retry_after_of_a_429_is_passed_on(
+    another: AnotherUpstream, client: httpx.AsyncClient
 ):
     another.next_errors = [(429, {"Retry-After": "40"})] * 10
-    response = await of_another.get("/v1/orders")
+    response = await client.get("/v1/orders")
     assert problem(response)["code"] == "upstream_throttled"
     assert response.headers["retry-after"] == "40"
     assert problem(response)["upstream"]["request_id"]

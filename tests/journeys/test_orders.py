@@ -1,4 +1,4 @@
-"""What a caller gets, from the door to the upstream and back, as time and the upstream go on."""
+"""Pages, single orders and payments, through the complete proxy and over time."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ def proxy() -> Proxy:
     return Proxy()
 
 
-async def test_a_page_is_fetched_once_and_then_served_from_memory(proxy: Proxy):
+async def test_a_page_is_fetched_once_and_then_served_from_the_cache(proxy: Proxy):
     first = await proxy.get("/v1/orders?page=2&limit=10")
     second = await proxy.get("/v1/orders?page=2&limit=10")
     assert first.status_code == second.status_code == 200
@@ -29,7 +29,7 @@ async def test_a_page_is_fetched_once_and_then_served_from_memory(proxy: Proxy):
     assert (proxy.calls(TOKEN), proxy.calls()) == (1, 1)
 
 
-async def test_age_counts_from_when_the_upstream_was_asked(proxy: Proxy):
+async def test_age_counts_from_the_upstream_request(proxy: Proxy):
     await proxy.get("/v1/orders")
     await proxy.clock.advance(41.5)
     response = await proxy.get("/v1/orders")
@@ -37,10 +37,10 @@ async def test_age_counts_from_when_the_upstream_was_asked(proxy: Proxy):
     assert cache_status(response) == "hit; ttl=18"
 
 
-async def test_an_unchanged_page_is_a_304_with_the_current_headers(proxy: Proxy):
+async def test_an_unchanged_page_is_a_304_with_current_headers(proxy: Proxy):
     first = await proxy.get("/v1/orders")
-    for pause in (0, 60):
-        await proxy.clock.advance(pause)
+    for seconds in (0, 60):
+        await proxy.clock.advance(seconds)
         again = await proxy.get("/v1/orders", If_None_Match=first.headers["etag"])
         assert again.status_code == 304
         assert again.content == b""
@@ -48,7 +48,7 @@ async def test_an_unchanged_page_is_a_304_with_the_current_headers(proxy: Proxy)
             assert name in again.headers
 
 
-async def test_a_stale_page_is_served_at_once_and_refreshed_behind(proxy: Proxy):
+async def test_a_stale_page_is_served_immediately_and_refreshed_in_the_background(proxy: Proxy):
     await proxy.get("/v1/orders")
     await proxy.clock.advance(72)
     response = await proxy.get("/v1/orders")
@@ -58,7 +58,7 @@ async def test_a_stale_page_is_served_at_once_and_refreshed_behind(proxy: Proxy)
     assert (await proxy.get("/v1/orders")).headers["x-freshness"] == "fresh"
 
 
-async def test_a_kept_page_is_served_while_the_upstream_is_down(proxy: Proxy):
+async def test_a_stale_if_error_page_is_served_while_the_upstream_fails(proxy: Proxy):
     await proxy.get("/v1/orders")
     await proxy.clock.advance(960)
     proxy.sandbox.inject("status=500")
@@ -70,39 +70,39 @@ async def test_a_kept_page_is_served_while_the_upstream_is_down(proxy: Proxy):
     assert cache_status(again) == "hit; ttl=-900"
 
 
-async def test_a_thousand_callers_on_a_cold_page_cost_one_call(proxy: Proxy):
+async def test_a_thousand_requests_for_an_uncached_page_cost_one_call(proxy: Proxy):
     responses = await asyncio.gather(*(proxy.get("/v1/orders") for _ in range(1000)))
     assert {response.status_code for response in responses} == {200}
     assert (proxy.calls(TOKEN), proxy.calls()) == (1, 1)
-    said = [cache_status(response) for response in responses]
-    assert said.count("fwd=uri-miss; collapsed") == 999
+    statuses = [cache_status(response) for response in responses]
+    assert statuses.count("fwd=uri-miss; collapsed") == 999
 
 
 async def test_a_caller_waits_no_longer_than_the_deadline(proxy: Proxy):
     proxy.sandbox.inject("latency=20")
-    asking = asyncio.ensure_future(proxy.get("/v1/orders"))
+    request = asyncio.ensure_future(proxy.get("/v1/orders"))
     await proxy.clock.advance(7.9)
-    assert not asking.done()
+    assert not request.done()
     await proxy.clock.advance(0.1)
-    assert problem(await asking)["code"] == "upstream_timeout"
+    assert problem(await request)["code"] == "upstream_timeout"
 
 
-async def test_no_cache_asks_again_and_only_if_cached_never_does(proxy: Proxy):
-    cold = await proxy.get("/v1/orders", Cache_Control="only-if-cached")
-    assert cold.status_code == 504
-    assert problem(cold)["code"] == "not_in_cache"
+async def test_no_cache_fetches_again_and_only_if_cached_never_fetches(proxy: Proxy):
+    uncached = await proxy.get("/v1/orders", Cache_Control="only-if-cached")
+    assert uncached.status_code == 504
+    assert problem(uncached)["code"] == "not_in_cache"
     assert proxy.all_calls == 0
     await proxy.get("/v1/orders")
     await proxy.clock.advance(6)
-    renewed = await proxy.get("/v1/orders", Cache_Control="no-cache")
-    assert cache_status(renewed) == "fwd=request; stored"
+    refetched = await proxy.get("/v1/orders", Cache_Control="no-cache")
+    assert cache_status(refetched) == "fwd=request; stored"
     await proxy.clock.advance(400)
-    held = await proxy.get("/v1/orders", Cache_Control="only-if-cached")
-    assert held.headers["x-freshness"] == "stale-if-error"
+    cached = await proxy.get("/v1/orders", Cache_Control="only-if-cached")
+    assert cached.headers["x-freshness"] == "stale-if-error"
     assert proxy.calls() == 2
 
 
-async def test_a_window_over_two_blocks_names_both_upstream_answers(proxy: Proxy):
+async def test_a_window_over_two_blocks_has_the_ids_of_both_upstream_responses(proxy: Proxy):
     response = await proxy.get("/v1/orders?page=2&limit=30")
     ids = response.json()["meta"]["upstream_request_ids"]
     assert len(ids) == 2
@@ -124,15 +124,15 @@ async def test_an_empty_list_has_no_pages():
         "page", "%ff=1",
     ],
 )  # fmt: skip
-async def test_a_question_that_is_not_valid_costs_no_call(proxy: Proxy, query: str):
+async def test_invalid_parameters_cost_no_call(proxy: Proxy, query: str):
     response = await proxy.get(f"/v1/orders?{query}")
-    told = problem(response)
-    assert (response.status_code, told["code"]) == (422, "invalid_request")
-    assert told["errors"]
+    document = problem(response)
+    assert (response.status_code, document["code"]) == (422, "invalid_request")
+    assert document["errors"]
     assert proxy.all_calls == 0
 
 
-async def test_one_order_comes_from_a_fresh_block_without_a_call(proxy: Proxy):
+async def test_an_order_in_a_fresh_block_costs_no_call(proxy: Proxy):
     page = await proxy.get("/v1/orders")
     order = page.json()["data"][3]
     response = await proxy.get(f"/v1/orders/{order['order_no']}")
@@ -141,7 +141,7 @@ async def test_one_order_comes_from_a_fresh_block_without_a_call(proxy: Proxy):
     assert proxy.calls(DETAIL) == 0
 
 
-async def test_one_order_that_no_block_holds_costs_one_detail_call(proxy: Proxy):
+async def test_an_order_in_no_block_costs_one_detail_call(proxy: Proxy):
     number = (await Proxy().get("/v1/orders")).json()["data"][0]["order_no"]
     first = await proxy.get(f"/v1/orders/{number}")
     second = await proxy.get(f"/v1/orders/{number}", If_None_Match=first.headers["etag"])
@@ -150,7 +150,7 @@ async def test_one_order_that_no_block_holds_costs_one_detail_call(proxy: Proxy)
     assert (proxy.calls(DETAIL), proxy.calls()) == (1, 0)
 
 
-async def test_one_order_is_asked_for_again_on_no_cache(proxy: Proxy):
+async def test_no_cache_fetches_a_single_order_again(proxy: Proxy):
     number = (await proxy.get("/v1/orders")).json()["data"][0]["order_no"]
     await proxy.get(f"/v1/orders/{number}", Cache_Control="no-cache")
     assert proxy.calls(DETAIL) == 0
@@ -160,25 +160,28 @@ async def test_one_order_is_asked_for_again_on_no_cache(proxy: Proxy):
     assert proxy.calls(DETAIL) == 1
 
 
-async def test_one_order_of_an_old_block_is_served_when_the_detail_cannot_be_asked(proxy: Proxy):
+async def test_an_order_of_an_old_block_is_served_if_the_detail_call_fails(proxy: Proxy):
     number = (await proxy.get("/v1/orders")).json()["data"][0]["order_no"]
     await proxy.clock.advance(100)
-    held = await proxy.get(f"/v1/orders/{number}", Cache_Control="only-if-cached")
-    assert held.headers["x-freshness"] == "stale"
+    cached = await proxy.get(f"/v1/orders/{number}", Cache_Control="only-if-cached")
+    assert cached.headers["x-freshness"] == "stale"
     proxy.sandbox.inject("status=500")
     response = await proxy.get(f"/v1/orders/{number}")
     assert response.status_code == 200
     assert cache_status(response) == "fwd=stale; ttl=-40; detail=upstream_failed"
     await proxy.clock.advance(2)
-    wanted = await proxy.get(f"/v1/orders/{number}", Cache_Control="no-cache")
-    assert cache_status(wanted) == "fwd=request; ttl=-42; detail=upstream_failed"
+    again = await proxy.get(f"/v1/orders/{number}", Cache_Control="no-cache")
+    assert cache_status(again) == "fwd=request; ttl=-42; detail=upstream_failed"
     unknown = await proxy.get("/v1/orders/NEVER-1", Cache_Control="only-if-cached")
     assert problem(unknown)["code"] == "not_in_cache"
 
 
-@pytest.mark.parametrize("way", ["null", "empty", "404", "422"])
-async def test_an_order_that_is_not_there_is_a_404_however_the_upstream_says_it(way: UnknownOrder):
-    proxy, key = with_key("orders:read", "payments:read", options=Options(unknown_order=way))
+@pytest.mark.parametrize("response_to_unknown", ["null", "empty", "404", "422"])
+async def test_an_unknown_order_is_a_404_however_the_upstream_reports_it(
+    response_to_unknown: UnknownOrder,
+):
+    options = Options(unknown_order=response_to_unknown)
+    proxy, key = with_key("orders:read", "payments:read", options=options)
     for path, code in (
         ("/v1/orders/NEVER-1", "order_not_found"),
         ("/v1/orders/NEVER-1/payment", "payment_not_found"),
@@ -187,7 +190,7 @@ async def test_an_order_that_is_not_there_is_a_404_however_the_upstream_says_it(
         assert (response.status_code, problem(response)["code"]) == (404, code)
 
 
-async def test_a_number_that_cannot_be_one_costs_no_call(proxy: Proxy):
+async def test_an_invalid_order_number_costs_no_call(proxy: Proxy):
     response = await proxy.get("/v1/orders/not%20a%20number")
     assert problem(response)["errors"][0]["parameter"] == "order_no"
     assert problem(await proxy.get("/v1/orders/A1?x=1"))["errors"][0]["parameter"] == "x"
@@ -204,7 +207,7 @@ def with_key(*scopes: str, options: Options | None = None) -> tuple[Proxy, str]:
     return Proxy(options, {"ORDERS_CALLERS__API_KEYS": json.dumps([entry])}), key
 
 
-async def test_a_payment_is_asked_for_each_time_and_never_stored():
+async def test_a_payment_is_fetched_each_time_and_never_cached():
     proxy, key = with_key("orders:read", "payments:read")
     for order in (await proxy.get("/v1/orders?limit=50", X_API_Key=key)).json()["data"]:
         response = await proxy.get(f"/v1/orders/{order['order_no']}/payment", X_API_Key=key)
@@ -218,24 +221,24 @@ async def test_a_payment_is_asked_for_each_time_and_never_stored():
     assert proxy.calls(PAYMENT) == before + 1
 
 
-async def test_who_may_not_see_payments_is_told_so_before_the_parameters_are_read():
+async def test_a_missing_payment_scope_is_reported_before_invalid_parameters():
     proxy, key = with_key("orders:read")
     response = await proxy.get("/v1/orders/bad%20number/payment?x=1", Authorization=f"Bearer {key}")
     assert (response.status_code, problem(response)["code"]) == (403, "forbidden")
     assert proxy.all_calls == 0
 
 
-async def test_a_hit_is_for_those_alone_who_may_read():
+async def test_a_hit_requires_authentication_and_the_scope():
     proxy, key = with_key("orders:read")
     assert (await proxy.get("/v1/orders", X_API_Key=key)).status_code == 200
-    stranger = await proxy.get("/v1/orders")
-    assert (stranger.status_code, problem(stranger)["code"]) == (401, "unauthenticated")
-    assert stranger.headers["www-authenticate"] == 'Bearer realm="orders-bff"'
+    anonymous = await proxy.get("/v1/orders")
+    assert (anonymous.status_code, problem(anonymous)["code"]) == (401, "unauthenticated")
+    assert anonymous.headers["www-authenticate"] == 'Bearer realm="orders-bff"'
     other, key = with_key("metrics:read")
     assert (await other.get("/v1/orders", X_API_Key=key)).status_code == 403
 
 
-async def test_me_tells_the_caller_who_it_is():
+async def test_me_describes_the_caller():
     proxy, key = with_key("payments:read", "orders:read")
     response = await proxy.get("/v1/me", X_API_Key=key)
     assert response.json()["data"] == {
@@ -246,13 +249,13 @@ async def test_me_tells_the_caller_who_it_is():
     assert (await proxy.get("/v1/me?x=1", X_API_Key=key)).status_code == 422
 
 
-async def test_under_v1_nothing_is_told_to_strangers_not_even_what_is_not_there():
+async def test_under_v1_authentication_precedes_404_and_405():
     proxy, key = with_key("orders:read")
     assert (await proxy.get("/v1/nothing")).status_code == 401
     assert (await proxy.get("/v1/nothing", X_API_Key=key)).status_code == 404
-    wrong = await proxy.get("/v1/orders", method="POST", X_API_Key=key)
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
-    assert problem(wrong)["code"] == "method_not_allowed"
+    post = await proxy.get("/v1/orders", method="POST", X_API_Key=key)
+    assert (post.status_code, post.headers["allow"]) == (405, "GET, HEAD")
+    assert problem(post)["code"] == "method_not_allowed"
     assert (await proxy.get("/v1/orders/", X_API_Key=key)).status_code == 404
 
 
@@ -271,19 +274,23 @@ async def test_under_v1_nothing_is_told_to_strangers_not_even_what_is_not_there(
         ("html=200", 502, "upstream_malformed", False),
     ],
 )
-async def test_each_failure_of_the_upstream_has_its_problem(
+async def test_each_upstream_failure_has_its_problem(
     proxy: Proxy, fault: str, status: int, code: str, retryable: bool
 ):
     proxy.sandbox.inject(f"{fault},path=get-orders")
-    asking = asyncio.ensure_future(proxy.get("/v1/orders"))
-    await proxy.clock.advance(3)  # a throttling is waited out before another try
-    response = await asking
-    told = problem(response)
-    assert (response.status_code, told["code"], told["retryable"]) == (status, code, retryable)
+    request = asyncio.ensure_future(proxy.get("/v1/orders"))
+    await proxy.clock.advance(3)  # a throttled call is retried after a wait
+    response = await request
+    document = problem(response)
+    assert (response.status_code, document["code"], document["retryable"]) == (
+        status,
+        code,
+        retryable,
+    )
     assert ("retry-after" in response.headers) is retryable
 
 
-async def test_ready_once_the_upstream_has_answered_and_from_then_on(proxy: Proxy):
+async def test_readyz_is_200_from_the_first_success_of_the_upstream_on(proxy: Proxy):
     proxy.sandbox.inject("status=500")
     assert (await proxy.get("/readyz")).status_code == 503
     assert (await proxy.get("/livez")).status_code == 200
@@ -294,7 +301,7 @@ async def test_ready_once_the_upstream_has_answered_and_from_then_on(proxy: Prox
     assert (await proxy.get("/readyz")).status_code == 200
 
 
-async def test_a_token_that_ended_is_renewed_without_anyone_noticing():
+async def test_an_expired_token_is_renewed_without_an_error():
     proxy = Proxy(Options(token_lifetime_seconds=100))
     for _ in range(5):
         assert (await proxy.get("/v1/orders", Cache_Control="no-cache")).status_code == 200
@@ -311,34 +318,36 @@ async def test_a_revoked_token_is_renewed_once_and_the_call_repeated(proxy: Prox
     assert proxy.calls(TOKEN) == 2
 
 
-async def test_the_signature_scheme_reads_the_same_orders():
+async def test_the_signature_scheme_needs_no_token():
     for brand in ("authing", "genauth"):
         proxy = Proxy(upstream={"auth": "signature", "brand": brand})
         assert (await proxy.get("/v1/orders")).status_code == 200
         assert proxy.calls(TOKEN) == 0
 
 
-async def test_orders_that_arrive_while_they_are_read_come_once_or_the_answer_says_so(proxy: Proxy):
+async def test_no_page_contains_an_order_twice_while_orders_arrive(proxy: Proxy):
     proxy.sandbox.inject("arrivals=1")
     for page in range(1, 6):
-        answer = (await proxy.get(f"/v1/orders?page={page}&limit=30")).json()
-        numbers = [order["order_no"] for order in answer["data"]]
+        body = (await proxy.get(f"/v1/orders?page={page}&limit=30")).json()
+        numbers = [order["order_no"] for order in body["data"]]
         assert len(set(numbers)) == len(numbers)
 
 
-async def test_odd_rows_are_served_with_warnings(proxy: Proxy):
+async def test_rows_with_unexpected_values_are_served_with_warnings(proxy: Proxy):
     proxy.sandbox.inject("odd_rows")
-    answer = (await proxy.get("/v1/orders?limit=50")).json()
-    assert len(answer["data"]) == 50
-    assert answer["meta"]["warnings"]
+    body = (await proxy.get("/v1/orders?limit=50")).json()
+    assert len(body["data"]) == 50
+    assert body["meta"]["warnings"]
 
 
 async def test_a_list_that_is_an_object_is_a_list_of_one(proxy: Proxy):
     proxy.sandbox.inject("list_object")
-    answer = (await proxy.get("/v1/orders")).json()
-    assert len(answer["data"]) == 1
+    body = (await proxy.get("/v1/orders")).json()
+    assert len(body["data"]) == 1
 
 
-async def test_shutting_down_closes_what_is_open(proxy: Proxy):
+async def test_the_end_of_the_lifespan_closes_the_upstream_transport(proxy: Proxy):
     async with proxy.app.api.router.lifespan_context(proxy.app.api):
         await proxy.get("/v1/orders")
+        assert not proxy.transport.closed
+    assert proxy.transport.closed

@@ -1,4 +1,4 @@
-"""Ten minutes without an upstream, and its return, on a clock that is wound."""
+"""Ten minutes without the upstream, and the recovery."""
 
 import asyncio
 
@@ -20,29 +20,29 @@ PAGES = (
 )
 
 
-async def ask_all(proxy: Proxy, paths: list[str], **headers: str) -> list[httpx.Response]:
-    """The answers to callers who ask all of it at once; time passes while they wait."""
-    asking = asyncio.gather(*(proxy.get(path, **headers) for path in paths))
-    while not asking.done():
+async def get_all(proxy: Proxy, paths: list[str], **headers: str) -> list[httpx.Response]:
+    """Request all paths concurrently, while time passes."""
+    responses = asyncio.gather(*(proxy.get(path, **headers) for path in paths))
+    while not responses.done():
         await proxy.clock.advance(0.1)
-    return await asking
+    return await responses
 
 
-async def everything_held(proxy: Proxy) -> list[str]:
-    """Pages, windows of two blocks, a page past the end, and one order asked for by number."""
+async def fill_cache(proxy: Proxy) -> list[str]:
+    """Request pages, windows of two blocks, a page past the end and one order; return the paths."""
     last = (await Proxy(proxy.options).get("/v1/orders?page=100&limit=10")).json()["data"][0]
     paths = [*PAGES, f"/v1/orders/{last['order_no']}"]
-    assert {answer.status_code for answer in await ask_all(proxy, paths)} == {200}
+    assert {response.status_code for response in await get_all(proxy, paths)} == {200}
     return paths
 
 
-async def fresh_after(proxy: Proxy, paths: list[str]) -> float:
-    """Seconds until every one of `paths` is fresh, asked for again and again."""
+async def seconds_until_fresh(proxy: Proxy, paths: list[str]) -> float:
+    """Request `paths` every second until all responses are fresh; return the seconds."""
     started = proxy.clock.monotonic()
     while (waited := proxy.clock.monotonic() - started) < 2 * TTL:
-        answers = await ask_all(proxy, paths)
-        assert {answer.status_code for answer in answers} == {200}
-        if {answer.headers["x-freshness"] for answer in answers} == {"fresh"}:
+        responses = await get_all(proxy, paths)
+        assert {response.status_code for response in responses} == {200}
+        if {response.headers["x-freshness"] for response in responses} == {"fresh"}:
             break
         await proxy.clock.advance(1)
     return waited
@@ -53,28 +53,28 @@ def proxy() -> Proxy:
     return Proxy(Options(orders=1000))
 
 
-async def test_ten_minutes_of_outage_are_no_error_for_anything_held(proxy: Proxy):
-    paths = await everything_held(proxy)
-    before = [answer.headers["etag"] for answer in await ask_all(proxy, paths)]
+async def test_cached_responses_survive_a_ten_minute_outage_unchanged(proxy: Proxy):
+    paths = await fill_cache(proxy)
+    before = [response.headers["etag"] for response in await get_all(proxy, paths)]
     proxy.transport.connected = False
-    for second in OUTAGE:
-        headers = {"Cache_Control": "no-cache"} if second % 60 == 0 else {}
-        answers = await ask_all(proxy, paths, **headers)
-        assert {answer.status_code for answer in answers} == {200}
-        assert [answer.headers["etag"] for answer in answers] == before
+    for seconds in OUTAGE:
+        headers = {"Cache_Control": "no-cache"} if seconds % 60 == 0 else {}
+        responses = await get_all(proxy, paths, **headers)
+        assert {response.status_code for response in responses} == {200}
+        assert [response.headers["etag"] for response in responses] == before
         await proxy.clock.advance(STEP)
-    assert {answer.headers["x-freshness"] for answer in answers} == {"stale-if-error"}
+    assert {response.headers["x-freshness"] for response in responses} == {"stale-if-error"}
     proxy.transport.connected = True
-    assert await fresh_after(proxy, paths) <= TTL
+    assert await seconds_until_fresh(proxy, paths) <= TTL
 
 
-async def test_whatever_fails_in_turn_what_is_held_is_served(proxy: Proxy):
-    paths = await everything_held(proxy)
+async def test_cached_responses_survive_changing_faults(proxy: Proxy):
+    paths = await fill_cache(proxy)
     faults = ("html=502", "status=500", "throttle=30", "status=403", "revoke_tokens", "html=200")
-    for at, _ in enumerate(OUTAGE):
-        proxy.sandbox.inject(faults[at % len(faults)])
-        answers = await ask_all(proxy, paths)
-        assert {answer.status_code for answer in answers} == {200}
+    for number, _ in enumerate(OUTAGE):
+        proxy.sandbox.inject(faults[number % len(faults)])
+        responses = await get_all(proxy, paths)
+        assert {response.status_code for response in responses} == {200}
         await proxy.clock.advance(STEP)
     proxy.sandbox.inject()
-    assert await fresh_after(proxy, paths) <= TTL
+    assert await seconds_until_fresh(proxy, paths) <= TTL

@@ -1,4 +1,4 @@
-"""A person opens the docs in a browser, says who they are and asks for an order."""
+"""Swagger UI in a browser: authorize, and request the order list."""
 
 import json
 import shutil
@@ -31,11 +31,11 @@ if should_skip():
     pytest.skip(SKIP_REASON, allow_module_level=True)
 
 
-class Docs(MonitoredPage):
-    """Somebody in front of Swagger UI."""
+class SwaggerPage(MonitoredPage):
+    """Page object of Swagger UI."""
 
     async def authorize(self, key: str) -> None:
-        """Say who asks, as the Authorize button lets a person do it."""
+        """Enter an API key with the Authorize button."""
         await self.page.locator(".auth-wrapper button.authorize").click()
         form = self.page.locator(".auth-container", has_text="X-API-Key")
         await form.locator("input").fill(key)
@@ -43,20 +43,20 @@ class Docs(MonitoredPage):
         await self.page.locator(".auth-container button.btn-done").first.click()
 
     async def execute(self) -> tuple[int, str, str]:
-        """Run the open operation: the status, the address and the body that the page shows."""
-        async with self.page.expect_response("**/v1/orders*") as answered:
+        """Execute the open operation; return the status, URL and body that the page shows."""
+        async with self.page.expect_response("**/v1/orders*") as response:
             await self.page.locator("button.execute").click()
-        status = (await answered.value).status
-        shown = self.page.locator(".live-responses-table")
-        await expect(shown.locator(".response-col_status").nth(1)).to_contain_text(str(status))
-        address = await self.page.locator(".request-url pre").inner_text()
-        body = await shown.locator(".highlight-code code").first.inner_text()
-        return status, address, body
+        status = (await response.value).status
+        table = self.page.locator(".live-responses-table")
+        await expect(table.locator(".response-col_status").nth(1)).to_contain_text(str(status))
+        url = await self.page.locator(".request-url pre").inner_text()
+        body = await table.locator(".highlight-code code").first.inner_text()
+        return status, url, body
 
 
 @asynccontextmanager
 async def proxy(prefix: str) -> AsyncIterator[str]:
-    """The proxy in front of a sandbox, as a person behind `prefix` sees it: its address."""
+    """Run the proxy behind a reverse proxy that strips `prefix`; yield its base URL."""
     async with SandboxServer(Options(orders=3), clock=SystemClock()) as upstream:
         entry = {
             "name": "reader",
@@ -77,51 +77,51 @@ async def proxy(prefix: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def browser(profile: Path) -> AsyncIterator[Docs]:
-    """A fresh browser."""
+async def browser(profile: Path) -> AsyncIterator[SwaggerPage]:
+    """Start a browser with a new profile."""
     assert shutil.which(CHROMIUM), SKIP_REASON
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             profile, executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True
         )
         context.set_default_timeout(15_000)
-        visit = Docs(context.pages[0], expected_statuses={401})
-        await visit.start_recording()
-        yield visit
+        swagger = SwaggerPage(context.pages[0], expected_statuses={401})
+        await swagger.start_recording()
+        yield swagger
         await context.close()
 
 
 @pytest.mark.parametrize("prefix", ["", "/shop/orders"])
-async def test_a_person_can_try_out_the_list_in_the_docs(prefix: str, tmp_path: Path) -> None:
-    async with proxy(prefix) as address, browser(tmp_path) as visit:
-        page = visit.page
-        await page.goto(f"{address}/docs")
+async def test_the_order_list_can_be_tried_out_in_swagger_ui(prefix: str, tmp_path: Path) -> None:
+    async with proxy(prefix) as base_url, browser(tmp_path) as swagger:
+        page = swagger.page
+        await page.goto(f"{base_url}/docs")
         await page.locator("#operations-orders-listOrders .opblock-summary-control").click()
 
-        status, _, body = await visit.execute()
+        status, _, body = await swagger.execute()
         assert status == 401
         assert '"unauthenticated"' in body
 
-        await visit.authorize(KEY)
-        status, asked, body = await visit.execute()
+        await swagger.authorize(KEY)
+        status, url, body = await swagger.execute()
         assert status == 200
-        assert asked.startswith(f"{address}/v1/orders?")
+        assert url.startswith(f"{base_url}/v1/orders?")
         assert '"order_no"' in body
         assert json.loads(body)["meta"]["total"] == 3
 
-        await page.goto(f"{address}/docs")
+        await page.goto(f"{base_url}/docs")
         await expect(page.get_by_role("status")).to_have_text("Sandbox: these orders are invented.")
         await page.locator("#operations-orders-listOrders .opblock-summary-control").click()
-        status, _, _ = await visit.execute()
-        assert status == 401, "a key is forgotten with the page"
+        status, _, _ = await swagger.execute()
+        assert status == 401, "the key is kept in memory only"
 
-        assert visit.errors == []
+        assert swagger.errors == []
 
 
-async def test_the_pages_need_nothing_from_elsewhere(tmp_path: Path) -> None:
-    async with proxy("/shop") as address, browser(tmp_path) as visit:
+async def test_the_html_pages_load_nothing_from_other_hosts(tmp_path: Path) -> None:
+    async with proxy("/shop") as base_url, browser(tmp_path) as swagger:
         for path in ("/", "/problems", "/problems/upstream_timeout", "/docs"):
-            await visit.page.goto(f"{address}{path}", wait_until="networkidle")
+            await swagger.page.goto(f"{base_url}{path}", wait_until="networkidle")
 
-        assert all(asked.startswith((f"{address}/", "data:")) for asked in visit.requested_urls)
-        assert visit.errors == []
+        assert all(url.startswith((f"{base_url}/", "data:")) for url in swagger.requested_urls)
+        assert swagger.errors == []

@@ -22,12 +22,17 @@ class SandboxTransport(httpx.ASGITransport):
     """A transport to the sandbox that can be disconnected."""
 
     connected = True
+    closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; raise `ConnectError` while disconnected."""
         if not self.connected:
             raise httpx.ConnectError("disconnected")
         return await super().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Record that the transport was closed."""
+        self.closed = True
 
 
 class Proxy:

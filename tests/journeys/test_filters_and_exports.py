@@ -1,4 +1,4 @@
-"""What a caller gets who asks for more than a page: filters, sums, and what stands behind them."""
+"""Filtered lists, row extras, summaries, exports and changes, through the complete proxy."""
 
 import asyncio
 import hashlib
@@ -24,8 +24,8 @@ def proxy() -> Proxy:
     return Proxy(sandbox=True)
 
 
-async def everything(proxy: Proxy, query: str = "") -> list[dict[str, Any]]:
-    """All orders, page by page."""
+async def get_all_pages(proxy: Proxy, query: str = "") -> list[dict[str, Any]]:
+    """Follow the `next` links; return the rows of all pages."""
     rows: list[dict[str, Any]] = []
     path: str | None = f"/v1/orders?limit=50&{query}"
     while path:
@@ -36,45 +36,45 @@ async def everything(proxy: Proxy, query: str = "") -> list[dict[str, Any]]:
     return rows
 
 
-async def test_a_filtered_list_is_paged_like_the_plain_one(proxy: Proxy):
-    rows = await everything(proxy)
+async def test_a_filtered_list_has_pages(proxy: Proxy):
+    rows = await get_all_pages(proxy)
     calls = proxy.calls()
     first = await proxy.get(f"/v1/orders?status=paid&status=completed&limit=5&q={quote('企业')}")
-    meant = [
+    expected = [
         row
         for row in rows
         if row["status"] in ("paid", "completed") and "企业" in row["package_name"].get("zh", "")
     ]
-    assert first.json()["data"] == meant[:5]
-    assert first.json()["meta"]["total"] == len(meant)
-    assert first.headers["x-total-count"] == str(len(meant))
+    assert first.json()["data"] == expected[:5]
+    assert first.json()["meta"]["total"] == len(expected)
+    assert first.headers["x-total-count"] == str(len(expected))
     assert "status=paid&status=completed&limit=5&q=" in first.headers["link"]
     assert len(first.json()["meta"]["upstream_request_ids"]) == 3
-    assert await everything(proxy, f"status=paid&status=completed&q={quote('企业')}") == meant
+    assert await get_all_pages(proxy, f"status=paid&status=completed&q={quote('企业')}") == expected
     beyond = await proxy.get("/v1/orders?status=paid&page=1000")
     assert (beyond.status_code, beyond.json()["data"]) == (200, [])
     assert proxy.calls() == calls
 
 
 async def test_the_list_can_be_sorted(proxy: Proxy):
-    rows = await everything(proxy)
+    rows = await get_all_pages(proxy)
     known = [row for row in rows if "created_at" in row]
-    newest = await everything(proxy, "sort=-created_at")
+    newest = await get_all_pages(proxy, "sort=-created_at")
     assert newest[: len(known)] == sorted(known, key=lambda row: row["created_at"], reverse=True)
     assert {row["order_no"] for row in newest} == {row["order_no"] for row in rows}
 
 
-async def test_dates_are_those_of_the_zone(proxy: Proxy):
-    rows = await everything(proxy)
+async def test_dates_are_midnights_in_the_time_zone(proxy: Proxy):
+    rows = await get_all_pages(proxy)
     day = next(row["created_at"] for row in rows if row["created_at"] > "2026-06")[:10]
     query = f"created_from={day}&created_to={day}T23:59:59.999999999Z"
-    found = await everything(proxy, query)
+    found = await get_all_pages(proxy, query)
     assert found == [row for row in rows if row["created_at"][:10] == day]
-    elsewhere = await everything(proxy, f"created_from={day}&time_zone=Pacific/Kiritimati")
-    assert len(elsewhere) > len(await everything(proxy, f"created_from={day}"))
+    in_kiribati = await get_all_pages(proxy, f"created_from={day}&time_zone=Pacific/Kiritimati")
+    assert len(in_kiribati) > len(await get_all_pages(proxy, f"created_from={day}"))
 
 
-async def test_a_repeated_question_is_answered_from_memory_and_unchanged_is_a_304(proxy: Proxy):
+async def test_a_repeated_request_is_a_hit_and_an_unchanged_response_a_304(proxy: Proxy):
     for path in ("/v1/orders?status=paid", "/v1/orders/summary?status=paid"):
         first = await proxy.get(path)
         second = await proxy.get(path, If_None_Match=first.headers["etag"])
@@ -91,7 +91,7 @@ async def test_a_repeated_question_is_answered_from_memory_and_unchanged_is_a_30
     assert proxy.calls() == 6
 
 
-async def test_each_row_can_tell_its_origin_fingerprint_and_original(proxy: Proxy):
+async def test_rows_can_include_their_origin_fingerprint_and_upstream_object(proxy: Proxy):
     plain = await proxy.get("/v1/orders?page=2&limit=30&include=origin&include=rev&include=raw")
     assert proxy.calls() == 2
     ids = plain.json()["meta"]["upstream_request_ids"]
@@ -117,15 +117,15 @@ async def test_the_etag_covers_the_origin_of_each_row_if_it_is_included(proxy: P
         await proxy.clock.advance(10)
 
 
-async def test_the_upstream_s_rows_are_for_those_alone_who_have_the_scope():
-    stranger = Proxy()
-    refused = await stranger.get("/v1/orders?include=raw&page=0")
-    assert (refused.status_code, problem(refused)["code"]) == (403, "forbidden")
-    assert stranger.all_calls == 0
-    assert (await stranger.get("/v1/orders?include=rev")).status_code == 200
+async def test_include_raw_requires_its_scope():
+    proxy = Proxy()
+    response = await proxy.get("/v1/orders?include=raw&page=0")
+    assert (response.status_code, problem(response)["code"]) == (403, "forbidden")
+    assert proxy.all_calls == 0
+    assert (await proxy.get("/v1/orders?include=rev")).status_code == 200
 
 
-async def test_the_upstream_s_rows_that_one_caller_got_are_not_sent_to_another():
+async def test_a_cached_response_with_raw_rows_is_not_sent_to_a_caller_without_the_scope():
     keys = {"full": ["orders:read", "orders:raw"], "plain": ["orders:read"]}
     entries = [
         {"name": name, "sha256": hashlib.sha256(_key(name)).hexdigest(), "scopes": scopes}
@@ -144,74 +144,74 @@ def _key(name: str) -> bytes:
     return f"a-key-for-tests-called-{name}".encode()
 
 
-async def test_no_cache_is_not_heard_where_the_whole_list_is_asked_for(proxy: Proxy):
+async def test_no_cache_does_not_apply_to_requests_for_the_complete_list(proxy: Proxy):
     await proxy.get("/v1/orders?status=paid")
     await proxy.clock.advance(30)
     again = await proxy.get("/v1/orders?status=paid", Cache_Control="no-cache")
     assert cache_status(again) == "hit; ttl=30"
     assert proxy.calls() == 3
-    cold = Proxy()
-    missing = await cold.get("/v1/orders/summary", Cache_Control="only-if-cached")
+    uncached = Proxy()
+    missing = await uncached.get("/v1/orders/summary", Cache_Control="only-if-cached")
     assert (missing.status_code, problem(missing)["code"]) == (504, "not_in_cache")
 
 
-async def test_a_summary_adds_up_what_the_filters_let_through(proxy: Proxy):
-    rows = await everything(proxy, "status=paid")
-    told = (await proxy.get("/v1/orders/summary?status=paid")).json()
-    assert told["data"]["count"] == len(rows)
-    assert [one["status"] for one in told["data"]["by_status"]] == ["paid"]
-    assert sum(one["count"] for one in told["data"]["by_month"]) == len(rows)
-    assert told["meta"].keys() == {"as_of", "upstream_request_ids"}
+async def test_a_summary_counts_the_filtered_orders(proxy: Proxy):
+    rows = await get_all_pages(proxy, "status=paid")
+    body = (await proxy.get("/v1/orders/summary?status=paid")).json()
+    assert body["data"]["count"] == len(rows)
+    assert [group["status"] for group in body["data"]["by_status"]] == ["paid"]
+    assert sum(group["count"] for group in body["data"]["by_month"]) == len(rows)
+    assert body["meta"].keys() == {"as_of", "upstream_request_ids"}
     assert problem(await proxy.get("/v1/orders/summary?sort=order_no"))["code"] == "invalid_request"
 
 
-async def test_a_summary_of_amounts_says_what_they_are_in():
+async def test_a_summary_of_amounts_has_the_currency():
     proxy = Proxy(upstream={"currency": "CNY"})
     for query, currency in (("", "CNY"), ("?q=nothing-has-this-name", None)):
-        told = await proxy.get(f"/v1/orders/summary{query}")
-        assert told.json()["meta"].get("currency") == currency
+        response = await proxy.get(f"/v1/orders/summary{query}")
+        assert response.json()["meta"].get("currency") == currency
 
 
-async def test_a_whole_list_that_takes_longer_than_the_deadline_says_how_far_it_is():
+async def test_a_list_that_loads_longer_than_the_deadline_is_a_problem_with_progress():
     proxy = Proxy()
     await proxy.get("/v1/orders")
     proxy.sandbox.inject("latency=5,path=get-orders")
-    asking = asyncio.ensure_future(Proxy.get(proxy, "/v1/orders/summary"))
+    request = asyncio.ensure_future(proxy.get("/v1/orders/summary"))
     await proxy.clock.advance(8)
-    assert (await asking).status_code == 200
+    assert (await request).status_code == 200
 
     slow = Proxy(Options(orders=1000), upstream={"max_concurrency": 1})
     slow.sandbox.inject("latency=1,path=get-orders")
-    asking = asyncio.ensure_future(slow.get("/v1/orders?status=paid"))
+    request = asyncio.ensure_future(slow.get("/v1/orders?status=paid"))
     await slow.clock.advance(8.5)
-    response = await asking
-    told = problem(response)
-    assert (response.status_code, told["code"]) == (503, "list_loading")
-    assert told["progress"] == {"loaded": 350, "total": 1000}
-    assert told["retryable"] is True
+    response = await request
+    document = problem(response)
+    assert (response.status_code, document["code"]) == (503, "list_loading")
+    assert document["progress"] == {"loaded": 350, "total": 1000}
+    assert document["retryable"] is True
     assert response.headers["retry-after"] == "15"
     await slow.clock.advance(15)
     assert (await slow.get("/v1/orders?status=paid")).status_code == 200
 
 
-async def test_a_list_of_more_orders_than_may_be_held_still_has_pages():
+async def test_a_list_above_max_orders_has_pages_but_no_filters():
     proxy = Proxy(cache={"max_orders": 100})
-    refused = await proxy.get("/v1/orders?sort=order_no")
-    assert (refused.status_code, problem(refused)["code"]) == (503, "list_too_large")
+    response = await proxy.get("/v1/orders?sort=order_no")
+    assert (response.status_code, problem(response)["code"]) == (503, "list_too_large")
     assert (await proxy.get("/v1/orders")).status_code == 200
 
 
-async def test_a_list_that_shifts_while_it_is_read_says_so(proxy: Proxy):
+async def test_a_list_that_changes_while_it_loads_is_marked_inconsistent(proxy: Proxy):
     proxy.sandbox.inject("arrivals=1")
     for path in ("/v1/orders?sort=order_no&limit=50", "/v1/orders/summary"):
-        told = (await proxy.get(path)).json()
-        assert told["meta"]["inconsistent"] is True
+        body = (await proxy.get(path)).json()
+        assert body["meta"]["inconsistent"] is True
 
 
-async def test_ten_thousand_orders_are_read_in_as_few_round_trips_as_the_calls_in_flight_allow():
+async def test_ten_thousand_orders_load_in_the_fewest_round_trips_that_max_concurrency_allows():
     upstream = ScriptedUpstream(10_000)
     clock = ManualClock()
-    found = load(
+    settings = load(
         {"ORDERS_CALLERS__ANONYMOUS": "true"},
         upstream={
             "base_url": "https://upstream.example",
@@ -220,35 +220,35 @@ async def test_ten_thousand_orders_are_read_in_as_few_round_trips_as_the_calls_i
             "max_rate": 1000,
         },
     )
-    app = create_app(found, transport=upstream.transport, clock=clock)
+    app = create_app(settings, transport=upstream.transport, clock=clock)
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as caller:
-        asking = asyncio.ensure_future(caller.get("/v1/orders?status=paid"))
-        trips = 0
-        while not asking.done() and trips < 100:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        request = asyncio.ensure_future(client.get("/v1/orders?status=paid"))
+        round_trips = 0
+        while not request.done() and round_trips < 100:
             gate = upstream.hold()
             await clock.advance(0.1)
-            trips += gate.waiting > 0
+            round_trips += gate.waiting > 0
             gate.release()
             await settle()
-        assert (await asking).json()["meta"]["total"] == 2000
+        assert (await request).json()["meta"]["total"] == 2000
         assert len(upstream.requests_to(ORDERS_PATH)) == 200
-        assert trips <= math.ceil(200 / 8) + 1
+        assert round_trips <= math.ceil(200 / 8) + 1
         for path in ("/v1/orders?sort=-created_at", "/v1/orders/summary"):
-            assert (await caller.get(path)).status_code == 200
+            assert (await client.get(path)).status_code == 200
         assert len(upstream.requests_to(ORDERS_PATH)) == 200
-    assert len(json.loads(asking.result().content)["meta"]["upstream_request_ids"]) == 200
+    assert len(json.loads(request.result().content)["meta"]["upstream_request_ids"]) == 200
 
 
-async def test_an_export_is_the_whole_list_whatever_it_is_written_in(proxy: Proxy):
-    rows = await everything(proxy, "sort=order_no")
-    lines = await proxy.get("/v1/orders/export?format=ndjson&sort=order_no")
-    assert [json.loads(line) for line in lines.content.splitlines()] == rows
-    table = await proxy.get("/v1/orders/export?format=csv&sort=order_no")
-    assert table.content.startswith(b"\xef\xbb\xbforder_no,")
-    assert table.content.count(b"\r\n") == len(rows) + 1
-    for response, kind in ((lines, "ndjson"), (table, "csv")):
-        name = f'attachment; filename="orders-20261123T120000Z.{kind}"'
+async def test_an_export_contains_all_orders_in_each_format(proxy: Proxy):
+    rows = await get_all_pages(proxy, "sort=order_no")
+    ndjson = await proxy.get("/v1/orders/export?format=ndjson&sort=order_no")
+    assert [json.loads(line) for line in ndjson.content.splitlines()] == rows
+    csv = await proxy.get("/v1/orders/export?format=csv&sort=order_no")
+    assert csv.content.startswith(b"\xef\xbb\xbforder_no,")
+    assert csv.content.count(b"\r\n") == len(rows) + 1
+    for response, suffix in ((ndjson, "ndjson"), (csv, "csv")):
+        name = f'attachment; filename="orders-20261123T120000Z.{suffix}"'
         assert response.headers["content-disposition"] == name
         assert response.headers["x-total-count"] == str(len(rows))
         assert response.headers["x-freshness"] == "fresh"
@@ -287,12 +287,12 @@ async def test_the_etag_of_an_export_covers_the_origin_of_each_row_if_it_is_incl
     assert (await proxy.get(path, If_None_Match=first.headers["etag"])).status_code == 200
 
 
-async def test_an_export_is_never_half_a_file_nor_one_of_two_states(proxy: Proxy):
+async def test_an_export_that_cannot_be_complete_and_consistent_is_a_problem(proxy: Proxy):
     for query in ("format=csv&include=rev", "", "format=xls", "format=csv&page=1"):
-        refused = await proxy.get(f"/v1/orders/export?{query}")
-        assert problem(refused)["code"] == "invalid_request"
-    stranger = await Proxy().get("/v1/orders/export?format=ndjson&include=raw")
-    assert problem(stranger)["code"] == "forbidden"
+        response = await proxy.get(f"/v1/orders/export?{query}")
+        assert problem(response)["code"] == "invalid_request"
+    response = await Proxy().get("/v1/orders/export?format=ndjson&include=raw")
+    assert problem(response)["code"] == "forbidden"
     proxy.sandbox.inject("arrivals=1")
     for path in ("/v1/orders/export?format=csv", "/v1/orders/changes"):
         inconsistent = await proxy.get(path)
@@ -302,45 +302,45 @@ async def test_an_export_is_never_half_a_file_nor_one_of_two_states(proxy: Proxy
         )
 
 
-async def test_changes_tell_what_became_of_the_list_since_a_cursor(proxy: Proxy):
+async def test_changes_lists_what_changed_since_a_cursor(proxy: Proxy):
     start = await proxy.get("/v1/orders/changes")
     assert start.json()["data"] == []
     assert start.json()["meta"]["poll_after"] == 60
     cursor = start.json()["meta"]["cursor"]
     await proxy.clock.advance(10)
-    nothing = await proxy.get(f"/v1/orders/changes?since={cursor}")
-    assert (nothing.json()["data"], nothing.json()["meta"]["poll_after"]) == ([], 50)
+    unchanged = await proxy.get(f"/v1/orders/changes?since={cursor}")
+    assert (unchanged.json()["data"], unchanged.json()["meta"]["poll_after"]) == ([], 50)
     proxy.sandbox.inject("arrivals=1,times=1")
     await proxy.clock.advance(50)
-    behind = await proxy.get(f"/v1/orders/changes?since={cursor}")
-    assert (behind.json()["data"], behind.json()["meta"]["poll_after"]) == ([], 2)
+    stale = await proxy.get(f"/v1/orders/changes?since={cursor}")
+    assert (stale.json()["data"], stale.json()["meta"]["poll_after"]) == ([], 2)
     await settle()
-    told = (await proxy.get(f"/v1/orders/changes?since={cursor}")).json()
-    (change,) = told["data"]
+    body = (await proxy.get(f"/v1/orders/changes?since={cursor}")).json()
+    (change,) = body["data"]
     newest = (await proxy.get("/v1/orders?limit=1")).json()["data"][0]
     assert change == {"change": "created", "order_no": newest["order_no"], "order": newest}
-    assert told["meta"]["cursor"] != cursor
+    assert body["meta"]["cursor"] != cursor
     calls = proxy.calls()
-    gone = await proxy.get(f"/v1/orders/changes?since={'0' * 32}")
-    assert (gone.status_code, problem(gone)["code"]) == (410, "cursor_expired")
+    expired = await proxy.get(f"/v1/orders/changes?since={'0' * 32}")
+    assert (expired.status_code, problem(expired)["code"]) == (410, "cursor_expired")
     assert problem(await proxy.get("/v1/orders/changes?since=x"))["code"] == "invalid_request"
     assert proxy.calls() == calls
 
 
-async def test_another_replica_that_saw_the_state_knows_its_cursor():
+async def test_a_replica_that_loaded_the_same_list_accepts_the_cursor():
     one, other = Proxy(sandbox=True), Proxy(sandbox=True)
     cursor = (await one.get("/v1/orders/changes")).json()["meta"]["cursor"]
     await other.get("/v1/orders/summary")
-    told = await other.get(f"/v1/orders/changes?since={cursor}")
-    assert (told.status_code, told.json()["data"]) == (200, [])
+    response = await other.get(f"/v1/orders/changes?since={cursor}")
+    assert (response.status_code, response.json()["data"]) == (200, [])
 
 
-async def test_a_state_that_was_read_for_another_question_was_seen(proxy: Proxy):
+async def test_a_cursor_of_a_list_loaded_by_another_request_is_accepted(proxy: Proxy):
     cursor = (await Proxy(sandbox=True).get("/v1/orders/changes")).json()["meta"]["cursor"]
     await proxy.get("/v1/orders/summary")
     proxy.sandbox.inject("arrivals=1,times=1")
     await proxy.clock.advance(400)
     await proxy.get("/v1/orders/summary")
     await settle()
-    told = await proxy.get(f"/v1/orders/changes?since={cursor}")
-    assert [one["change"] for one in told.json()["data"]] == ["created"]
+    response = await proxy.get(f"/v1/orders/changes?since={cursor}")
+    assert [change["change"] for change in response.json()["data"]] == ["created"]

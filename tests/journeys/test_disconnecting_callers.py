@@ -1,4 +1,4 @@
-"""Callers who hang up at every stage, by the thousand: nothing of them may stay."""
+"""Thousands of callers that disconnect at every stage: nothing of them may remain."""
 
 import asyncio
 import gc
@@ -22,55 +22,55 @@ from app.server.server import Server, open_server
 from app.settings import load
 
 CALLERS = 700
-AT_ONCE = 50
+CONCURRENCY = 50
 OPEN_FILES = Path("/proc/self/fd")
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """On the loop that serves."""
+    """Run on uvloop, as the server does."""
     return "asyncio", {"use_uvloop": True}
 
 
 @dataclass
-class Served:
-    """A proxy on a socket, and what it holds at a quiet moment."""
+class RunningProxy:
+    """A proxy on a socket."""
 
     server: Server
     upstream: SandboxServer
     port: int
 
-    async def call(self, path: str) -> int:
-        """One well-behaved call on a connection of its own: the status."""
+    async def get(self, path: str) -> int:
+        """Send one request on its own connection; return the status."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(question(path, "Connection: close\r\n"))
-        heard = await reader.read()
+        writer.write(request_bytes(path, "Connection: close\r\n"))
+        response = await reader.read()
         writer.close()
         await writer.wait_closed()
-        return int(heard.split(b" ", 2)[1])
+        return int(response.split(b" ", 2)[1])
 
-    async def is_quiet(self) -> bool:
-        """Whether nobody is served any more, after calls that give those who left time to go."""
+    async def becomes_idle(self) -> bool:
+        """Return whether all connections and tasks end, while other requests are served."""
         state = self.server.server_state
         for _ in range(2000):
             if not state.connections and not state.tasks:
                 return True
-            await self.call("/livez")
+            await self.get("/livez")
         return False
 
     def tasks(self) -> int:
         return len(asyncio.all_tasks())
 
     def files(self) -> int:
-        return len(os.listdir(OPEN_FILES))  # noqa: PTH208  in the loop, but of memory
+        return len(os.listdir(OPEN_FILES))  # noqa: PTH208  procfs does not block
 
 
-def question(path: str, more: str = "") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n".encode()
+def request_bytes(path: str, headers: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode()
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[Served]:
+async def running_proxy() -> AsyncIterator[RunningProxy]:
     clock = SystemClock()
     async with SandboxServer(Options(orders=500, max_calls_per_second=0), clock=clock) as upstream:
         settings = load(
@@ -96,30 +96,31 @@ async def served() -> AsyncIterator[Served]:
         await server.on_tick(0)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            yield Served(server, upstream, port)
+            yield RunningProxy(server, upstream, port)
         finally:
             await server.shutdown()
 
 
-async def hang_up(port: int, at: int) -> None:
-    """Be the caller number `at`: one of eight ways to leave, with a question of one's own."""
+async def disconnect(port: int, number: int) -> None:
+    """Send the request of caller `number` and disconnect in one of eight ways."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    # Of what is asked a part is held, a part is asked upstream, and a part is asked there anew.
-    paths = (f"/v1/orders?page={at % 10 + 1}&limit=50", f"/v1/orders/20220925{at % 50:07d}")
-    asked = question(paths[at % 2], "Cache-Control: no-cache\r\n" if at % 5 == 0 else "")
-    way = at % 8
-    said = (
+    # Some of the responses are cached, some are fetched, some are fetched again.
+    paths = (f"/v1/orders?page={number % 10 + 1}&limit=50", f"/v1/orders/20220925{number % 50:07d}")
+    headers = "Cache-Control: no-cache\r\n" if number % 5 == 0 else ""
+    request = request_bytes(paths[number % 2], headers)
+    way = number % 8
+    data = (
         b"",
-        asked[:20],
-        asked,
-        asked,
-        asked,
-        asked,
-        asked * 5,
-        asked.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\nhalf"),
+        request[:20],
+        request,
+        request,
+        request,
+        request,
+        request * 5,
+        request.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\nhalf"),
     )[way]
     with suppress(ConnectionError):
-        writer.write(said)
+        writer.write(data)
         if way == 4:
             await reader.read(100)
         if way == 5:
@@ -132,35 +133,37 @@ async def hang_up(port: int, at: int) -> None:
         await writer.wait_closed()
 
 
-async def churn(port: int) -> None:
-    async def some(first: int) -> None:
-        for at in range(first, CALLERS, AT_ONCE):
-            await hang_up(port, at)
+async def disconnect_all(port: int) -> None:
+    async def disconnect_some(first: int) -> None:
+        for number in range(first, CALLERS, CONCURRENCY):
+            await disconnect(port, number)
 
-    await asyncio.gather(*(some(first) for first in range(AT_ONCE)))
+    await asyncio.gather(*(disconnect_some(first) for first in range(CONCURRENCY)))
 
 
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="open files are counted in /proc")
-async def test_callers_who_hang_up_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, "orders_bff")  # pytest would keep each line
-    async with served() as proxy:
-        await churn(proxy.port)  # what is held may grow until all of it has been asked for
-        assert await proxy.is_quiet()
+async def test_disconnected_callers_leave_no_resources(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "orders_bff")  # pytest keeps every log record
+    async with running_proxy() as proxy:
+        await disconnect_all(proxy.port)  # fills the cache
+        assert await proxy.becomes_idle()
         tasks, files = proxy.tasks(), proxy.files()
         gc.collect()
         blocks = sys.getallocatedblocks()
 
         for _ in range(2):
-            await churn(proxy.port)
-        assert await proxy.is_quiet()
+            await disconnect_all(proxy.port)
+        assert await proxy.becomes_idle()
         gc.collect()
-        assert sys.getallocatedblocks() - blocks < 2 * CALLERS  # one a caller would be a leak
+        assert sys.getallocatedblocks() - blocks < 2 * CALLERS  # a leak is at least one per caller
         assert proxy.tasks() <= tasks
         assert proxy.files() <= files
 
-        # Every slot to the upstream is back: each of these calls needs one of its own.
+        # No slot of the limiter or connection of the pool is lost: these calls need all of them.
         proxy.upstream.sandbox.inject("latency=0.01")
-        numbers = [f"/v1/orders/20990101{at:07d}" for at in range(100)]
-        assert set(await asyncio.gather(*map(proxy.call, numbers))) == {404}
-        pages = [f"/v1/orders?page={at % 10 + 1}&limit=50" for at in range(100)]
-        assert set(await asyncio.gather(*map(proxy.call, pages))) == {200}
+        numbers = [f"/v1/orders/20990101{number:07d}" for number in range(100)]
+        assert set(await asyncio.gather(*map(proxy.get, numbers))) == {404}
+        pages = [f"/v1/orders?page={number % 10 + 1}&limit=50" for number in range(100)]
+        assert set(await asyncio.gather(*map(proxy.get, pages))) == {200}
