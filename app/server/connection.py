@@ -81,7 +81,7 @@ class HttpConnection(HttpToolsProtocol):
         self._incomplete_bytes = 0  # parsed since the last head, body part or request
         self._header_bytes = 0
         self._body_bytes = 0
-        self._waiting_since = clock.monotonic()  # for the client
+        self._waiting_since = clock.monotonic()  # when it began to wait for the client
         self._unsent_bytes = 0
         self._write_stalled_since = 0.0
 
@@ -148,7 +148,7 @@ class HttpConnection(HttpToolsProtocol):
             self._running = self.cycle
 
     def on_body(self, body: bytes) -> None:
-        """Add a part of the body, within the limit for the whole."""
+        """Add a part of the body, within the limit of its total size."""
         self._incomplete_bytes = 0
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.max_body_bytes:

@@ -243,8 +243,8 @@ async def test_an_error_response_to_head_has_no_body() -> None:
 
 async def test_an_absolute_form_target_gives_path_query_and_host() -> None:
     async with running() as server:
-        requests = target(b"http://LOCALHOST:1/a?b=c", b"Host: x.example\r\n")
-        assert (await (await server.connect()).request(requests)).status == 200
+        request = target(b"http://LOCALHOST:1/a?b=c", b"Host: x.example\r\n")
+        assert (await (await server.connect()).request(request)).status == 200
         (scope,) = server.app.scopes
 
     assert (scope["path"], scope["query_string"]) == ("/a", b"b=c")
@@ -375,16 +375,16 @@ async def test_only_one_chunk_of_pipelined_requests_is_parsed_ahead() -> None:
 
 
 async def test_pipelined_requests_are_not_all_read_ahead() -> None:
-    asked = 40_000
+    count = 40_000
     async with running() as server:
         client = await server.connect()
-        client.send(SLOW_START + GET * asked)
+        client.send(SLOW_START + GET * count)
         await server.app.called.wait()
         server.app.gate.set()
         (connection,) = server.server.server_state.connections
         while len(server.app.scopes) < 2000:
             await settle()
-            assert len(connection._buffer) < asked * len(GET) / 2  # type: ignore[union-attr]
+            assert len(connection._buffer) < count * len(GET) / 2  # type: ignore[union-attr]
 
 
 # Time
@@ -449,11 +449,11 @@ async def test_a_slow_application_causes_no_timeout_of_a_queued_request() -> Non
             assert (await client.receive()).status == 200
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [(False, 10), (True, 20)])
-async def test_an_idle_connection_is_closed_without_a_response(asked: bool, seconds: int) -> None:
+@pytest.mark.parametrize(("served", "seconds"), [(False, 10), (True, 20)])
+async def test_an_idle_connection_is_closed_without_a_response(served: bool, seconds: int) -> None:
     async with running(default_limits(request_timeout=10, keep_alive_timeout=20)) as server:
         client = await server.connect()
-        if asked:
+        if served:
             assert (await client.request(GET)).status == 200
         await server.advance(seconds - 1)
         assert not await is_at_eof(client)
