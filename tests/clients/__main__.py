@@ -1,4 +1,4 @@
-"""Use both generated clients against a running proxy. Run by `make clients`, which made them."""
+"""Runs both generated clients against a running proxy. Part of `make clients`."""
 
 import os
 import subprocess
@@ -10,14 +10,19 @@ from tests.support.running_proxy import KEY, running_proxy
 FOLDER = Path(__file__).parent
 
 
-def main(python: str, made: str) -> None:
-    """Each client asks for itself; one that finds what it did not expect fails."""
+def main(python: str, clients: str) -> None:
+    """Run the check of each client; raise if one fails.
+
+    Args:
+        python: the interpreter in whose environment the Python client works.
+        clients: the folder of the generated clients.
+    """
     with running_proxy() as origin:
         environ = {
             **os.environ,
             "API_KEY": KEY,
             "ORIGIN": origin,
-            "PYTHONPATH": made,
+            "PYTHONPATH": clients,
         }
         for command in (
             [python, str(FOLDER / "python" / "live.py")],

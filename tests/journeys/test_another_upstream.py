@@ -72,9 +72,9 @@ async def test_responses_do_not_depend_on_the_upstream(client: httpx.AsyncClient
         assert stable_parts(await client.get(path)) == stable_parts(await scripted.get(path))
 
 
-@pytest.mark.parametrize("form", ["csv", "ndjson&include=rev"])
-async def test_exports_do_not_depend_on_the_upstream(client: httpx.AsyncClient, form: str):
-    path = f"/v1/orders/export?format={form}"
+@pytest.mark.parametrize("query", ["csv", "ndjson&include=rev"])
+async def test_exports_do_not_depend_on_the_upstream(client: httpx.AsyncClient, query: str):
+    path = f"/v1/orders/export?format={query}"
     async with proxy("http://127.0.0.1:9", ScriptedUpstream().transport) as scripted:
         one, other = await client.get(path), await scripted.get(path)
     assert one.status_code == 200

@@ -99,13 +99,13 @@ async def test_rows_can_include_their_origin_fingerprint_and_upstream_object(pro
     assert [row["origin"]["upstream_request_id"] for row in rows] == [ids[0]] * 20 + [ids[1]] * 10
     assert rows[0]["origin"]["fetched_at"] == plain.json()["meta"]["as_of"]
     assert rows[0]["raw"]["orderNo"] == rows[0]["order_no"]
-    filtered = await proxy.get(
-        "/v1/orders?sort=order_no&limit=50&include=origin&include=rev&include=raw"
-    )
-    by_order_no = {row["order_no"]: row for row in filtered.json()["data"]}
-    for row in rows:
-        if row["order_no"] in by_order_no:
-            assert by_order_no[row["order_no"]] == row
+    sorted_rows = (
+        await proxy.get("/v1/orders?sort=-order_no&limit=50&include=origin&include=rev&include=raw")
+    ).json()["data"]
+    by_order_no = {row["order_no"]: row for row in sorted_rows}
+    common = [row for row in rows if row["order_no"] in by_order_no]
+    assert common
+    assert [by_order_no[row["order_no"]] for row in common] == common
 
 
 async def test_the_etag_covers_the_origin_of_each_row_if_it_is_included(proxy: Proxy):

@@ -1,4 +1,4 @@
-// A service in TypeScript asks with the types that were generated for it.
+// Calls the proxy with the types generated for TypeScript.
 
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";

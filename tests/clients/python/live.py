@@ -1,4 +1,4 @@
-"""A service in Python asks with the client that was generated for it."""
+"""Calls the proxy with the generated Python client."""
 
 import os
 
@@ -22,8 +22,8 @@ order = get_order.sync(page.data[0].order_no, client=client)
 assert isinstance(order, SingleOrder), order
 assert order.data.to_dict() == page.data[0].to_dict()
 
-refused = list_orders.sync(client=client, limit=51)
-assert isinstance(refused, Problem), refused
-assert (refused.status, refused.code, refused.retryable) == (422, "invalid_request", False)
+rejected = list_orders.sync(client=client, limit=51)
+assert isinstance(rejected, Problem), rejected
+assert (rejected.status, rejected.code, rejected.retryable) == (422, "invalid_request", False)
 
 print(f"python: {page.meta.total} orders, the first {order.data.status}")
