@@ -87,7 +87,7 @@ class UpstreamClient:
         """Return the `BLOCK_SIZE` rows of `page`, from 1, and the total.
 
         Raises:
-            UpstreamError: its subclass tells why.
+            UpstreamError: the request failed; the subclass is the cause.
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         with self._observed(ORDERS_PATH):
@@ -99,7 +99,7 @@ class UpstreamClient:
 
         Raises:
             OrderNotFound: it does not exist.
-            UpstreamError: its other subclasses tell why.
+            UpstreamError: the request failed; the subclass is the cause.
         """
         query = _Query(ORDER_PATH, {"orderNo": order_no}, deadline, OrderNotFound)
         with self._observed(ORDER_PATH):
@@ -110,7 +110,7 @@ class UpstreamClient:
 
         Raises:
             PaymentNotFound: it does not exist.
-            UpstreamError: its other subclasses tell why.
+            UpstreamError: the request failed; the subclass is the cause.
         """
         query = _Query(PAYMENT_PATH, {"orderNo": order_no}, deadline, PaymentNotFound)
         with self._observed(PAYMENT_PATH):
@@ -157,7 +157,7 @@ class UpstreamClient:
         await self._transport.aclose()
 
     async def _request(self, query: _Query) -> Envelope:
-        """Request with the current credential; start over if that was switched meanwhile."""
+        """Use the current credential; start over if it is rejected and was switched meanwhile."""
         retries = self._transport.new_retries(query.deadline)
         while True:
             credential = self._credential
@@ -170,7 +170,7 @@ class UpstreamClient:
     async def _request_as(
         self, credential: Credential, query: _Query, retries: Retries
     ) -> Envelope:
-        """Request with retries; if the token is rejected, renew it once and try again."""
+        """Make the calls of one request; if its token is rejected, renew it once and continue."""
         auth = await credential.authorize(deadline=query.deadline)
         try:
             return await retries.run(partial(self._send, query, auth))
@@ -203,28 +203,19 @@ class UpstreamClient:
             raise
         except UpstreamError as error:
             self.status.on_failure(error)
-            log_failed_call(path, error)
+            _log_failed_call(path, error)
             raise
         self.status.on_success()
 
 
-def log_failed_call(path: str, error: UpstreamError) -> None:
-    """Log that a request failed after all retries; nothing of it is a value of the caller's.
+def _log_failed_call(path: str, error: UpstreamError) -> None:
+    """Log that a request failed after all retries, without any value that a caller chose.
 
-    Requests for which no call was made are not logged: their cause (the open circuit) is.
+    Requests for which no call was made are not logged: the opening of the circuit was.
     """
-    if isinstance(error, UpstreamUnavailable):
-        return
-    fields = {
-        "operation": path.rpartition("/")[2],
-        "error": type(error).__name__,
-        "message": str(error),
-        "status_code": error.status_code,
-        "api_code": error.api_code,
-        "upstream_request_id": error.request_id,
-    }
-    present = {name: value for name, value in fields.items() if value is not None}
-    _logger.warning("upstream_call_failed", extra={"fields": present})
+    if not isinstance(error, UpstreamUnavailable):
+        fields = {"operation": path.rpartition("/")[2], **error.log_fields()}
+        _logger.warning("upstream_call_failed", extra={"fields": fields})
 
 
 def create_upstream_client(

@@ -137,15 +137,7 @@ class CredentialRotation:
 
     def _retry_later(self, event: str, error: UpstreamError, seconds: float) -> None:
         self._retry_at = self._clock.monotonic() + seconds
-        fields = {
-            "error": type(error).__name__,
-            "message": str(error),
-            "status_code": error.status_code,
-            "api_code": error.api_code,
-            "upstream_request_id": error.request_id,
-        }
-        present = {name: value for name, value in fields.items() if value is not None}
-        self._log_once(logging.ERROR, event, **present)
+        self._log_once(logging.ERROR, event, **error.log_fields())
 
     def _log_once(self, level: int, event: str, **fields: object) -> None:
         """Log once per change: a retry that ends the same way is not logged again."""

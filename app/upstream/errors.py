@@ -53,6 +53,17 @@ class UpstreamError(Exception):
         self.retry_after = retry_after
         self.message = message
 
+    def log_fields(self) -> dict[str, object]:
+        """Return what may be logged: neither the upstream's text nor a value of a caller."""
+        fields = {
+            "error": type(self).__name__,
+            "message": str(self),
+            "status_code": self.status_code,
+            "api_code": self.api_code,
+            "upstream_request_id": self.request_id,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
     def aged(self, elapsed: float, left: float) -> Self:
         """Return a copy, raised `elapsed` seconds later, with at least `left` seconds to retry.
 

@@ -114,7 +114,7 @@ class Transport:
             not_found: the error to raise if the requested object does not exist.
 
         Raises:
-            UpstreamError: its subclass tells why.
+            UpstreamError: the call failed; the subclass is the cause.
         """
         async with self._admission.slot(deadline) as start:
             response = await self._exchange(request, start, deadline)

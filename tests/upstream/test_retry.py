@@ -9,7 +9,7 @@ import pytest
 from app.upstream import errors
 from app.upstream.client import ORDERS_PATH
 from app.upstream.credentials import TOKEN_PATH
-from app.upstream.retry import RetryBudget, backoff
+from app.upstream.retry import RetryBudget, backoff, upstream_backoff
 from app.upstream.wire import OrderListResponse
 from tests.support.clock import ManualClock, settle
 from tests.support.upstream import ScriptedUpstream, client_of
@@ -67,6 +67,16 @@ def test_a_retry_after_is_waited_for_in_full_and_a_stale_connection_not_at_all()
     throttled = errors.UpstreamThrottled("x", retry_after=3)
     assert backoff(throttled, 1, 0.5) == 3.1
     assert backoff(errors.StaleConnection("x"), 1, 0.9) == 0
+
+
+def test_after_all_retries_failed_the_backoff_grows_to_five_seconds_or_to_the_retry_after():
+    failed = errors.UpstreamFailed("x")
+    assert [upstream_backoff(failed, failures) for failures in range(1, 6)] == [1, 2, 4, 5, 5]
+    assert upstream_backoff(errors.UpstreamThrottled("x", retry_after=7), 1) == 7
+    assert upstream_backoff(errors.UpstreamThrottled("x", retry_after=3600), 1) == 60
+    assert upstream_backoff(errors.UpstreamCredentialRejected("x"), 1) == 10
+    assert upstream_backoff(errors.UpstreamUnavailable("x", retry_after=3), 9) == 3
+    assert upstream_backoff(errors.UpstreamUnavailable("x"), 9) == 1
 
 
 def test_a_fifth_of_the_calls_may_be_retried():
