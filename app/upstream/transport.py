@@ -129,7 +129,8 @@ class Transport:
         """Close all connections."""
         for closing in self._closing:
             closing.cancel()
-        await asyncio.gather(self._client.aclose(), *self._closing, return_exceptions=True)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._client.aclose()
 
     async def _exchange(
         self, request: UpstreamRequest, start: CallStart, deadline: float
@@ -182,7 +183,7 @@ class Transport:
         return UpstreamTimeout("the upstream did not respond in time")
 
     def _replace_client(self, client: AsyncClient, reason: str) -> None:
-        """Use a new client from now on; close this one once its other calls must have ended.
+        """Use a new client from now on; close this one when its other calls must have ended.
 
         A client has as many connections as calls may be in flight. One that has none free, or
         whose call does not return (headers that arrive one byte at a time evade every timeout),
@@ -192,7 +193,7 @@ class Transport:
             return
         _logger.warning("http_client_replaced", extra={"fields": {"reason": reason}})
         self._client = self._open_client()
-        closing = asyncio.ensure_future(self._close_later(client))
+        closing = asyncio.create_task(self._close_later(client))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
