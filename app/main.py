@@ -26,7 +26,7 @@ from app.edge.host_check import HostCheck
 from app.edge.me import me_router
 from app.edge.openapi import build_openapi
 from app.edge.pages import pages_router
-from app.file_watcher import file_states
+from app.file_watcher import FileWatcher
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -147,7 +147,10 @@ def create_app(
     clock = clock or SystemClock()
     chance = chance or Random().random  # noqa: S311  jitter is no secret
     client = _client(settings, transport, clock, chance)
+    watcher = FileWatcher(clock)
     rotation = _rotation(settings, client, clock, credential_sources)
+    if credential_sources:
+        watcher.watch(credential_sources.paths, lambda: rotation.reload(requested=False))
     fetch = OrderSource(
         client,
         clock,
@@ -172,9 +175,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        looking = asyncio.create_task(rotation.run())
+        watching = asyncio.create_task(watcher.run())
         yield
-        looking.cancel()
+        watching.cancel()
         await rotation.close(shutdown.seconds_left())
         await workings.close(shutdown.seconds_left())
         await collection.close(shutdown.seconds_left())
@@ -278,7 +281,6 @@ def _rotation(
         client,
         clock,
         current=in_use,
-        fingerprint=lambda: file_states(sources.paths if sources else ()),
         read=read,
         deadline=settings.upstream.deadline,
     )

@@ -30,7 +30,7 @@ from app.upstream.retry import upstream_backoff
 from app.upstream.wire import OrderListResponse
 from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
 from tests.simulation.oracle import BETWEEN_LOOKS, Answer, Oracle, Violation, Visit
-from tests.simulation.plan import ALL, Caller, Plan, Seam
+from tests.simulation.plan import ALL, Caller, Exchange, Plan, Seam
 from tests.simulation.upstream import (
     BLOCK,
     FIRST_KEY,
@@ -153,10 +153,14 @@ class _World:
             client,
             self._clock,
             current=_key(FIRST_KEY),
-            fingerprint=lambda: self._upstream.configured,
             read=lambda: _key(self._upstream.configured),
             deadline=self._plan.config.deadline,
         )
+
+    def _rotate_to(self, rotation: CredentialRotation, context: Exchange) -> None:
+        """Another credential is configured, and the change is noticed."""
+        self._upstream.context(context)
+        rotation.reload(requested=False)
 
     def _make_cache(self, parts: Parts) -> GraceCache[int, Block]:
         config = self._plan.config
@@ -205,9 +209,10 @@ class _World:
         if plan.seam is Seam.TRANSPORT:
             for at in plan.revoked:
                 self._loop.call_at(START + at, self._upstream.revoke)
-        looking = self._loop.create_task(self._rotation.run()) if self._rotation else None
         if plan.context and self._rotation:
-            self._loop.call_at(START + plan.context.at, self._upstream.context, plan.context)
+            self._loop.call_at(
+                START + plan.context.at, self._rotate_to, self._rotation, plan.context
+            )
             if plan.context.old_ends_after is not None:
                 ends = plan.context.at + plan.context.old_ends_after
                 self._loop.call_at(START + ends, self._upstream.end_old_key)
@@ -220,8 +225,6 @@ class _World:
             for judged in (False, False, True):
                 await self._heal(judged=judged)
                 await self._clock.sleep(BETWEEN_LOOKS if plan.config.tight else 0.5)
-        if looking:
-            looking.cancel()
         await self._close()
         await self._clock.sleep(0.5)  # what was ended has its last turn
         self._oracle.over()
