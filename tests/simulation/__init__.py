@@ -1,9 +1,13 @@
-"""Deterministic simulation: the real rooms in small worlds, each drawn whole from one seed.
+"""Deterministic simulation: the real components in small worlds, each drawn from one seed.
 
-loop.py      time that jumps, and a scheduler that a seed decides
-plan.py      what happens in one world: settings, callers, shifts, faults; plain data
-upstream.py  the upstream as it is: a list with a history, and answers that take their time
-world.py     one world: the real book, cache, flights and client between callers and upstream
-oracle.py    what has to hold, in plain Python, whatever happened
-planted.py   bugs on purpose: each has to be found, or the oracle is blind to it
+loop.py       an event loop whose time jumps, and whose order of events a seed decides
+plan.py       what happens in one world: settings, callers, changes, faults
+draw.py       draws a plan from a seed
+upstream.py   the simulated upstream
+world.py      runs one world
+rules.py      the rules that hold in every world
+history.py    what has happened in a world
+*_oracle.py   check fetches, calls and answers against the rules
+mutants/      components with a deliberate bug, each of which has to break its rule
+batch.py      runs many worlds
 """

@@ -1,4 +1,4 @@
-"""Run many worlds, or one of them to read: `python -m tests.simulation --help`."""
+"""Run many simulated worlds, or replay one of them."""
 
 import argparse
 import gc
@@ -7,68 +7,78 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import reduce
 
-from tests.simulation.batch import Tally, hunt, silence_logs, simulate
-from tests.simulation.mutants import PLANTED
-from tests.simulation.plan import SMALL, draw
-from tests.simulation.world import Told, run
+from tests.simulation.batch import Totals, find_mutant, silence_logs, simulate
+from tests.simulation.draw import FIRST_SMALL_SEED, draw_plan
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.world import run_world
 
-AT_ONCE = 500
-
-
-def replay(seed: int, *, verbose: bool) -> Told:
-    """Run one world again, and print what happened in it: if asked for, or if it broke a rule."""
-    silence_logs()
-    told = run(draw(seed), trace=True)
-    if verbose or told.violations:
-        print(told.plan, *told.trace, sep="\n")
-    for violation in told.violations:
-        print(f"seed {seed}: {violation}")
-    return told
+CHUNK_SIZE = 500
 
 
 def main() -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--worlds", type=int, default=10_000, help="how many (10000)")
-    parser.add_argument("--small", type=int, default=0, help="so many small ones beside them (0)")
-    parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="one a core")
-    parser.add_argument("--seed", type=int, help="only this one, replayed exactly")
-    parser.add_argument("--planted", action="store_true", help="look for the bugs on purpose")
-    parser.add_argument("--verbose", action="store_true", help="tell all that happens in it")
-    given = parser.parse_args()
-    if given.seed is not None:
-        told = replay(given.seed, verbose=given.verbose)
-        print(f"seed {given.seed}: {'BROKEN' if told.violations else 'every rule held'}")
-        return 1 if told.violations else 0
-    if given.planted:
-        with _pool(given.processes) as pool:
-            found = list(pool.map(hunt, range(len(PLANTED))))
-        print(*found, sep="\n")
-        return int(any("NOT FOUND" in one for one in found))
-    chunks = [*_chunks(given.first, given.worlds), *_chunks(SMALL + given.first, given.small)]
-    with _pool(given.processes) as pool:
-        total = reduce(Tally.__add__, pool.map(simulate, chunks), Tally())
-    print(
-        f"{total.worlds:,} worlds ({given.small:,} small, {total.whole:,} with the whole way to the"
-        f" upstream), each with an order of events of its own: {total.callers:,} callers,"
-        f" {total.fetches:,} fetches, {total.steps:,} steps in {total.cpu:.1f} s of CPU"
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    if total.failed is None:
-        print("every rule held")
+    parser.add_argument("--worlds", type=int, default=10_000, help="number of worlds")
+    parser.add_argument("--small", type=int, default=0, help="number of small worlds besides")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="worker processes")
+    parser.add_argument("--seed", type=int, help="replay the world of this seed")
+    parser.add_argument("--verbose", action="store_true", help="with --seed: print every event")
+    parser.add_argument("--mutants", action="store_true", help="search for each mutant's bug")
+    args = parser.parse_args()
+    if args.seed is not None:
+        broken = replay(args.seed, verbose=args.verbose)
+        print(f"seed {args.seed}: {'BROKEN' if broken else 'no rule was broken'}")
+        return int(broken)
+    if args.mutants:
+        with _pool(args.processes) as pool:
+            lines = list(pool.map(find_mutant, range(len(MUTANTS))))
+        print(*lines, sep="\n")
+        return int(any("NOT FOUND" in line for line in lines))
+    chunks = [
+        *_chunks(args.first, args.worlds),
+        *_chunks(FIRST_SMALL_SEED + args.first, args.small),
+    ]
+    with _pool(args.processes) as pool:
+        totals = reduce(Totals.__add__, pool.map(simulate, chunks), Totals())
+    print(
+        f"{totals.worlds:,} worlds ({args.small:,} small, {totals.with_client:,} with the upstream"
+        f" client): {totals.callers:,} callers, {totals.fetches:,} fetches,"
+        f" {totals.steps:,} steps in {totals.cpu_seconds:.1f} s of CPU time"
+    )
+    if totals.failed_seed is None:
+        print("no rule was broken")
         return 0
-    replay(total.failed, verbose=True)
-    print(f"BROKEN: replay it by `make simulate SEED={total.failed}`")
+    replay(totals.failed_seed, verbose=True)
+    print(f"BROKEN: replay it with `make simulate SEED={totals.failed_seed}`")
     return 1
 
 
+def replay(seed: int, *, verbose: bool) -> bool:
+    """Run the world of a seed again, and return whether a rule was broken.
+
+    Its events are printed if `verbose`, or if a rule was broken.
+    """
+    silence_logs()
+    result = run_world(draw_plan(seed), trace=True)
+    if verbose or result.violations:
+        print(result.plan, *result.trace, sep="\n")
+    for violation in result.violations:
+        print(f"seed {seed}: {violation}")
+    return bool(result.violations)
+
+
 def _chunks(first: int, worlds: int) -> list[range]:
-    last = first + worlds
-    return [range(at, min(at + AT_ONCE, last)) for at in range(first, last, AT_ONCE)]
+    end = first + worlds
+    return [range(start, min(start + CHUNK_SIZE, end)) for start in range(first, end, CHUNK_SIZE)]
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    """Processes that do not search for garbage in what was imported, over and over."""
+    """Return a pool whose garbage collections skip the imported modules."""
     return ProcessPoolExecutor(processes, initializer=gc.freeze)
 
 

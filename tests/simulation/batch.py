@@ -1,4 +1,4 @@
-"""What each process of the pool runs.
+"""Runs many worlds, in one process of a pool.
 
 It is a module of its own because a worker that was not forked imports its function by name, and
 multiprocessing cannot import `tests.simulation.__main__`. Python 3.14 no longer forks by default.
@@ -10,72 +10,78 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 
-from tests.simulation.mutants import PLANTED, WITHIN
-from tests.simulation.plan import Seam, draw, seam_of
-from tests.simulation.world import run
+from tests.simulation.draw import draw_plan, seam_of
+from tests.simulation.mutants import MAX_WORLDS, MUTANTS
+from tests.simulation.plan import Seam
+from tests.simulation.world import run_world
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What some worlds amounted to; `failed` is the first seed that broke a rule."""
+class Totals:
+    """Sums over worlds.
+
+    Attributes:
+        with_client: worlds that include the upstream client.
+        failed_seed: the first seed that broke a rule.
+    """
 
     worlds: int = 0
-    whole: int = 0
+    with_client: int = 0
     callers: int = 0
     fetches: int = 0
     steps: int = 0
-    cpu: float = 0.0
-    failed: int | None = None
+    cpu_seconds: float = 0.0
+    failed_seed: int | None = None
 
-    def __add__(self, other: "Tally") -> "Tally":
-        failed = [seed for seed in (self.failed, other.failed) if seed is not None]
-        return Tally(
+    def __add__(self, other: "Totals") -> "Totals":
+        failed_seeds = [seed for seed in (self.failed_seed, other.failed_seed) if seed is not None]
+        return Totals(
             self.worlds + other.worlds,
-            self.whole + other.whole,
+            self.with_client + other.with_client,
             self.callers + other.callers,
             self.fetches + other.fetches,
             self.steps + other.steps,
-            self.cpu + other.cpu,
-            min(failed, default=None),
+            self.cpu_seconds + other.cpu_seconds,
+            min(failed_seeds, default=None),
         )
 
 
-def simulate(seeds: Iterable[int]) -> Tally:
-    """Run the worlds of `seeds`, until one breaks a rule."""
+def simulate(seeds: Iterable[int]) -> Totals:
+    """Run the worlds of `seeds` until one breaks a rule."""
     silence_logs()
-    began = time.process_time()
-    total = Tally()
+    started_at = time.process_time()
+    totals = Totals()
     for seed in seeds:
-        told = run(draw(seed))
-        total += Tally(
+        result = run_world(draw_plan(seed))
+        totals += Totals(
             worlds=1,
-            whole=told.plan.seam is Seam.TRANSPORT,
-            callers=len(told.plan.callers),
-            fetches=told.fetches,
-            steps=told.steps,
-            failed=seed if told.violations else None,
+            with_client=result.plan.seam is Seam.TRANSPORT,
+            callers=len(result.plan.callers),
+            fetches=result.fetches,
+            steps=result.steps,
+            failed_seed=seed if result.violations else None,
         )
-        if told.violations:
+        if result.violations:
             break
-    return total + Tally(cpu=time.process_time() - began)
+    return totals + Totals(cpu_seconds=time.process_time() - started_at)
 
 
-def hunt(which: int) -> str:
-    """Look for one of the bugs on purpose; says in how many worlds it was found."""
+def find_mutant(number: int) -> str:
+    """Run worlds with a mutant until its rule is broken; return a line about it."""
     silence_logs()
-    planted = PLANTED[which]
-    tried = 0
-    for seed in count(planted.near):
-        if seam_of(seed) is planted.seam:
-            tried += 1
-            broken = {one.rule for one in run(draw(seed), planted.parts).violations}
-            if broken & planted.rules:
-                return f"{planted.what}: found in {tried} worlds, by seed {seed}"
-        if tried == WITHIN:
+    mutant = MUTANTS[number]
+    worlds = 0
+    for seed in count(mutant.first_seed):
+        if seam_of(seed) is mutant.seam:
+            worlds += 1
+            violations = run_world(draw_plan(seed), mutant.components).violations
+            if any(violation.rule in mutant.rules for violation in violations):
+                return f"{mutant.description}: found in {worlds} worlds, with seed {seed}"
+        if worlds == MAX_WORLDS:
             break
-    return f"{planted.what}: NOT FOUND in {tried} worlds"
+    return f"{mutant.description}: NOT FOUND in {worlds} worlds"
 
 
 def silence_logs() -> None:
-    """Turn off the logs of the simulated proxies."""
+    """Turn off the log of the simulated proxies."""
     logging.getLogger("orders_bff").setLevel(logging.CRITICAL + 1)

@@ -1,12 +1,11 @@
-"""An event loop without a machine below: time jumps, and a seed decides what may be in any order.
+"""A deterministic event loop: time jumps to the next timer, and a seed decides the order of events.
 
-No selector, no thread, no socket: all there is are callbacks that are ready and timers that are
-not yet due. When nothing is ready, time jumps to the next timer. Freedoms that a real loop has are
-drawn from the seed:
+It has no selector, threads or sockets, only ready callbacks and timers. When no callback is ready,
+time jumps to the next timer. The order of events is drawn where it is not defined:
 
-- timers of one moment go off in any order, together or one after the other;
-- in an *unfair* loop even what is ready runs in any order. asyncio promises first come first
-  served there, so an unfair loop is harsher than any real one.
+- Timers of the same time fire in any order, in the same iteration of the loop or in later ones.
+- In an *unfair* loop ready callbacks run in any order, too. asyncio promises first in, first out
+  there, so an unfair loop is harsher than any real one.
 """
 
 import asyncio
@@ -25,23 +24,27 @@ Ts = TypeVarTuple("Ts")
 
 START = 1000.0
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-MOST_STEPS = 200_000
+MAX_STEPS = 200_000
 
 
-class Stuck(Exception):
-    """Nothing is ready and nothing will be due: somebody waits for ever."""
+class Deadlock(Exception):
+    """The main coroutine has not ended, no callback is ready and no timer is pending."""
 
 
-class Endless(Exception):
-    """The world does not come to an end."""
+class TooManySteps(Exception):
+    """The main coroutine has not ended after `MAX_STEPS` callbacks."""
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
-    """A loop for one world.
+    """The event loop of one world.
 
     Args:
-        rng: decides every order that is free.
-        unfair: whether what is ready runs in any order.
+        rng: decides the order of events where it is not defined.
+        unfair: whether ready callbacks run in any order.
+
+    Attributes:
+        errors: what asyncio would have logged.
+        steps: how many callbacks have run.
     """
 
     def __init__(self, rng: Random, *, unfair: bool) -> None:
@@ -51,7 +54,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, float, asyncio.TimerHandle]] = []
         self._tasks: list[asyncio.Task[Any]] = []
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.steps = 0
 
     def time(self) -> float:
@@ -112,73 +115,72 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer stays where it is until its time has come."""
+        """Do nothing: `_advance` skips cancelled timers."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """What asyncio would only log is a fault here."""
-        error = context.get("exception")
-        self.complaints.append(f"{context.get('message')}: {error!r}")
+        """Record what asyncio would only log."""
+        self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
 
-    def live(self, world: Coroutine[Any, Any, None]) -> None:
-        """Run `world` to its end.
+    def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run the main coroutine to its end.
 
         Raises:
-            Stuck: it waits for what never comes.
-            Endless: it never ends.
+            Deadlock: it waits for something that never happens.
+            TooManySteps: it does not end.
         """
         asyncio._set_running_loop(self)
         try:
-            main = self.create_task(world)
-            self._run(main)
+            main = self.create_task(coroutine)
+            self._run_until_done(main)
         finally:
             asyncio._set_running_loop(None)
         main.result()
 
-    def _run(self, main: "asyncio.Future[Any]") -> None:
-        ready, unfair, rng = self._ready, self._unfair, self._rng
-        while not main.done():
-            if not ready:
-                self._jump()
-            if unfair and len(ready) > 1:
-                ready.rotate(rng.randrange(len(ready)))
-            handle = ready.popleft()
-            self.steps += 1
-            if not handle._cancelled:
-                handle._run()
-            if self.steps > MOST_STEPS:
-                raise Endless
+    def pending_tasks(self) -> list["asyncio.Task[Any]"]:
+        """Return the tasks that have not ended."""
+        return [task for task in self._tasks if not task.done()]
 
-    def _jump(self) -> None:
-        """To the next moment at which a timer is due."""
-        timers, rng = self._timers, self._rng
-        while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)
-        if not timers:
-            raise Stuck
-        self._now = max(self._now, timers[0][0])
-        self._ready.append(heapq.heappop(timers)[2])
-        # Of the same moment, some go off in the same turn of the loop, the rest in the next.
-        while timers and timers[0][0] <= self._now and rng.random() < 0.5:
-            self._ready.append(heapq.heappop(timers)[2])
-
-    def bury(self) -> None:
-        """End what has not ended, so that nothing of this world shows in the next."""
+    def cancel_pending_tasks(self) -> None:
+        """End the tasks that have not ended, so that they do not affect the next world."""
         asyncio._set_running_loop(self)
         try:
-            for task in self.left_over():
+            for task in self.pending_tasks():
                 task.cancel()
             while self._ready:
                 self._ready.popleft()._run()
         finally:
             asyncio._set_running_loop(None)
 
-    def left_over(self) -> list["asyncio.Task[Any]"]:
-        """The tasks that have not ended."""
-        return [task for task in self._tasks if not task.done()]
+    def _run_until_done(self, main: "asyncio.Future[Any]") -> None:
+        ready, unfair, rng = self._ready, self._unfair, self._rng
+        while not main.done():
+            if not ready:
+                self._advance()
+            if unfair and len(ready) > 1:
+                ready.rotate(rng.randrange(len(ready)))
+            handle = ready.popleft()
+            self.steps += 1
+            if not handle._cancelled:
+                handle._run()
+            if self.steps > MAX_STEPS:
+                raise TooManySteps
+
+    def _advance(self) -> None:
+        """Jump to the time of the next timer, and make it ready."""
+        timers, rng = self._timers, self._rng
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        if not timers:
+            raise Deadlock
+        self._now = max(self._now, timers[0][0])
+        self._ready.append(heapq.heappop(timers)[2])
+        # Of the timers of the same time, some fire in this iteration, the others in later ones.
+        while timers and timers[0][0] <= self._now and rng.random() < 0.5:
+            self._ready.append(heapq.heappop(timers)[2])
 
 
 class SimulatedClock(Clock):
-    """`Clock` of one world: the time of its loop."""
+    """The time of a simulated loop."""
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop

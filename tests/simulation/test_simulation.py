@@ -1,5 +1,6 @@
-"""Tens of thousands of worlds in which every rule holds, and bugs on purpose, each found."""
+"""No rule is broken in tens of thousands of worlds, and each mutant is found."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -7,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.mutants import PLANTED
-from tests.simulation.plan import SMALL, draw
-from tests.simulation.world import run
+from tests.simulation.draw import FIRST_SMALL_SEED, draw_plan
+from tests.simulation.mutants import MUTANTS, Mutant, cache, orders, upstream
+from tests.simulation.world import run_world
 
-ROOT = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]
 WORLDS, SMALL_WORLDS = 6_000, 16_000
 
 
-def simulate(*options: str, hash_seed: str = "random") -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, which nobody measures: that would double its time."""
+def run_command(*options: str, hash_seed: str = "random") -> subprocess.CompletedProcess[str]:
+    """Run the command in its own process, without coverage, which would double the time."""
     environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     return subprocess.run(
         [sys.executable, "-m", "tests.simulation", *options],
-        cwd=ROOT,
+        cwd=REPOSITORY,
         env=environ | {"PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
@@ -28,45 +29,77 @@ def simulate(*options: str, hash_seed: str = "random") -> subprocess.CompletedPr
     )
 
 
-def test_every_rule_holds_in_tens_of_thousands_of_worlds_whatever_comes_first():
-    told = simulate("--worlds", str(WORLDS), "--small", str(SMALL_WORLDS))
-    assert told.returncode == 0, told.stdout[-10_000:] + told.stderr
-    assert told.stdout.startswith(f"{WORLDS + SMALL_WORLDS:,} worlds")
+def mutant_named(description: str) -> Mutant:
+    return next(mutant for mutant in MUTANTS if mutant.description == description)
+
+
+def test_no_rule_is_broken_in_tens_of_thousands_of_worlds():
+    result = run_command("--worlds", str(WORLDS), "--small", str(SMALL_WORLDS))
+    assert result.returncode == 0, result.stdout[-10_000:] + result.stderr
+    assert result.stdout.startswith(f"{WORLDS + SMALL_WORLDS:,} worlds")
 
 
 @pytest.fixture(scope="module")
-def found() -> list[str]:
-    """What became of each bug on purpose."""
-    told = simulate("--planted")
-    assert not told.stderr
-    return told.stdout.splitlines()
+def search_results() -> list[str]:
+    """One line for each mutant."""
+    result = run_command("--mutants")
+    assert not result.stderr
+    return result.stdout.splitlines()
 
 
-@pytest.mark.parametrize("what", [planted.what for planted in PLANTED])
-def test_a_planted_bug_is_found(found: list[str], what: str):
-    assert any(line.startswith(f"{what}: found in ") for line in found), found
+@pytest.mark.parametrize("description", [mutant.description for mutant in MUTANTS])
+def test_a_mutant_is_found(search_results: list[str], description: str):
+    found = f"{description}: found in "
+    assert any(line.startswith(found) for line in search_results), search_results
 
 
-@pytest.mark.parametrize("seed", [20, 21, 22, SMALL + 3])
+@pytest.mark.parametrize(
+    "description",
+    ["each caller starts its own fetch", "a caller that disconnects cancels the fetch"],
+)
+def test_a_mutant_is_found_in_a_small_world_too(description: str):
+    mutant = mutant_named(description)
+    plans = (draw_plan(FIRST_SMALL_SEED + number) for number in range(100))
+    results = (run_world(plan, mutant.components) for plan in plans)
+    assert any(
+        violation.rule in mutant.rules for result in results for violation in result.violations
+    )
+
+
+@pytest.mark.parametrize(
+    "mutated",
+    [
+        member
+        for module in (cache, orders, upstream)
+        for member in vars(module).values()
+        if inspect.isclass(member) and member.__module__ == module.__name__
+    ],
+)
+def test_a_mutant_overrides_only_what_its_base_class_defines(mutated: type):
+    (base,) = mutated.__bases__
+    overridden = {
+        name
+        for name, member in vars(mutated).items()
+        if inspect.isfunction(member) or isinstance(member, staticmethod)
+    }
+    assert overridden
+    assert overridden <= set(dir(base)), f"{base.__name__} lacks some of {overridden}"
+
+
+@pytest.mark.parametrize("seed", [20, 21, 22, FIRST_SMALL_SEED + 3])
 def test_a_seed_replays_exactly(seed: int):
-    first, again = (run(draw(seed), trace=True) for _ in range(2))
-    assert first.trace == again.trace
-    assert first.steps == again.steps
-    told = simulate("--seed", str(seed), "--verbose", hash_seed="7")
-    assert list(first.trace) == told.stdout.splitlines()[1:-1]
+    first, second = (run_world(draw_plan(seed), trace=True) for _ in range(2))
+    assert first.trace == second.trace
+    assert first.steps == second.steps
+    result = run_command("--seed", str(seed), "--verbose", hash_seed="7")
+    assert list(first.trace) == result.stdout.splitlines()[1:-1]
 
 
-@pytest.mark.parametrize("what", ["nobody joins", "a leaver ends the flight"])
-def test_a_planted_bug_is_found_in_a_small_world_too(what: str):
-    planted = next(one for one in PLANTED if one.what == what)
-    worlds = (run(draw(SMALL + at), planted.parts) for at in range(100))
-    assert any({one.rule for one in world.violations} & planted.rules for world in worlds)
-
-
-def test_a_broken_rule_is_told_with_what_led_to_it():
-    planted = next(one for one in PLANTED if one.what == "errors forget")
-    worlds = (run(draw(seed), planted.parts, trace=True) for seed in range(1000))
-    told = next(world for world in worlds if world.violations)
-    at = next(at for at, line in enumerate(told.trace) if "VIOLATION" in line)
-    assert told.violations[0].rule in told.trace[at]
-    assert any("failed" in line for line in told.trace[:at])
+def test_a_broken_rule_is_reported_after_the_events_that_led_to_it():
+    mutant = mutant_named("a failed fetch removes the entry")
+    plans = map(draw_plan, range(1000))
+    results = (run_world(plan, mutant.components, trace=True) for plan in plans)
+    result = next(result for result in results if result.violations)
+    position = next(number for number, line in enumerate(result.trace) if "VIOLATION" in line)
+    assert result.violations[0].rule.value in result.trace[position]
+    assert any("failed" in line for line in result.trace[:position])

@@ -1,13 +1,11 @@
-"""The upstream as it is: a list with a history, tokens that end, and answers that take their time.
+"""The simulated upstream: a list that changes, tokens that expire, latencies and faults.
 
-It speaks at either seam: as the function that fetches a block, or as the network below the client.
-What it does wrong, it does by plan.
+It replaces either the function that fetches a block, or the network below the HTTP client.
 """
 
 import json
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
 from random import Random
@@ -28,44 +26,32 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from tests.simulation.call_oracle import TOKEN, CallOracle
+from tests.simulation.history import Call, CallResult, Fetch, ListState
 from tests.simulation.loop import START
-from tests.simulation.oracle import TOKEN, Call, Fetch, Health, Oracle
-from tests.simulation.plan import Change, Exchange, Plan, Shift, Trouble
+from tests.simulation.plan import ChangeKind, Fault, KeyRotation, ListChange, Plan
 
-BLOCK = 50
 FIRST_KEY = "first"
-LONGEST_PATIENCE = 5.0
-"""Seconds, or the deadline: who waited less than half of it learns nothing from no answer."""
+SECOND_KEY = "second"
+READ_TIMEOUT = 5.0
 
-fetching: ContextVar[Fetch | None] = ContextVar("fetching", default=None)
-"""For which flight a call goes out."""
+current_fetch: ContextVar[Fetch | None] = ContextVar("current_fetch", default=None)
+"""The fetch that makes a call."""
 
-ERRORS: dict[Trouble, type[UpstreamError]] = {
-    Trouble.FAILS: UpstreamFailed,
-    Trouble.HANGS: UpstreamTimeout,
-    Trouble.BREAKS: UpstreamUnreachable,
-    Trouble.THROTTLES: UpstreamThrottled,
-    Trouble.GARBLES: UpstreamMalformed,
-    Trouble.REFUSES: UpstreamCredentialRejected,
+ERRORS: dict[Fault, type[UpstreamError]] = {
+    Fault.SERVER_ERROR: UpstreamFailed,
+    Fault.TIMEOUT: UpstreamTimeout,
+    Fault.CONNECTION_ERROR: UpstreamUnreachable,
+    Fault.THROTTLED: UpstreamThrottled,
+    Fault.MALFORMED: UpstreamMalformed,
+    Fault.CREDENTIAL_REJECTED: UpstreamCredentialRejected,
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class State:
-    """The list between two changes."""
-
-    version: int
-    orders: tuple[Row, ...]
-
-    def block(self, index: int) -> tuple[Row, ...]:
-        """Its rows from position `index * 50` on."""
-        return self.orders[index * BLOCK : (index + 1) * BLOCK]
-
-
 @lru_cache(maxsize=4096)
-def order(number: str, edits: int = 0) -> Row:
-    """An order, told by its number and how often it was edited."""
-    return Row(number, f"{number}.{edits}".encode(), (), has_amount=False)
+def make_row(order_no: str, edits: int = 0) -> Row:
+    """Return the row of an order that was edited so many times."""
+    return Row(order_no, f"{order_no}.{edits}".encode(), (), has_amount=False)
 
 
 class SimulatedUpstream:
@@ -74,214 +60,219 @@ class SimulatedUpstream:
     Args:
         plan: what happens.
         clock: the world's time.
-        rng: latencies, and which calls meet trouble.
-        oracle: is told what is asked.
+        rng: draws latencies, and which calls fail.
+        oracle: checks the calls.
+
+    Attributes:
+        configured_key: the access key that the operator has configured.
+        states: of the list, the current one last.
     """
 
-    def __init__(self, plan: Plan, clock: Clock, rng: Random, oracle: Oracle) -> None:
+    def __init__(self, plan: Plan, clock: Clock, rng: Random, oracle: CallOracle) -> None:
         self._plan = plan
         self._clock = clock
         self._rng = rng
         self._oracle = oracle
-        self._well = False
-        self._serials = count(1)
-        self._numbers = plan.size
-        self._fair = min(LONGEST_PATIENCE, plan.config.deadline) / 2
+        self._log = oracle.history.log
+        self._is_healthy = False
+        self._order_count = plan.size
+        self._valid_keys = {FIRST_KEY}
         self._tokens: dict[str, tuple[str, float]] = {}
-        self._keys = {FIRST_KEY}
-        self.configured = FIRST_KEY
-        orders = tuple(order(f"n{at}") for at in range(plan.size))
-        self.states = [State(0, orders)]
+        self._token_numbers = count(1)
+        # A shorter read timeout, because a deadline is near, says nothing about the upstream.
+        self._min_read_timeout = min(READ_TIMEOUT, plan.settings.deadline) / 2
+        self.configured_key = FIRST_KEY
+        orders = tuple(make_row(f"n{number}") for number in range(plan.size))
+        self.states = [ListState(0, orders)]
 
     @property
-    def now(self) -> State:
-        """The list as it is."""
-        return self.states[-1]
+    def orders(self) -> tuple[Row, ...]:
+        """The current list."""
+        return self.states[-1].orders
 
-    def shift(self, shift: Shift) -> None:
+    def change_list(self, change: ListChange) -> None:
         """Change the list."""
-        orders = list(self.now.orders)
-        at = min(shift.position, len(orders) - 1)
-        if shift.change in (Change.GOES, Change.SWAPS) and orders:
-            del orders[at]
-        if shift.change is Change.EDITED and orders:
-            orders[at] = order(orders[at].order_no, _edits(orders[at]) + 1)
-        if shift.change in (Change.COMES, Change.SWAPS):
-            orders.insert(0, order(f"n{self._numbers}"))
-            self._numbers += 1
-        self.states.append(State(len(self.states), tuple(orders)))
-        self._oracle.say("list", f"{shift.change.value} at {at}: {len(orders)} orders")
+        orders = list(self.orders)
+        position = min(change.position, len(orders) - 1)
+        if change.kind in (ChangeKind.REMOVED, ChangeKind.REPLACED) and orders:
+            del orders[position]
+        if change.kind is ChangeKind.EDITED and orders:
+            row = orders[position]
+            orders[position] = make_row(row.order_no, _edits(row) + 1)
+        if change.kind in (ChangeKind.ADDED, ChangeKind.REPLACED):
+            orders.insert(0, make_row(f"n{self._order_count}"))
+            self._order_count += 1
+        self.states.append(ListState(len(self.states), tuple(orders)))
+        self._log("list", f"{change.kind.value} at {position}: {len(orders)} orders")
 
-    def heal(self) -> None:
-        """No trouble from now on, and no waiting."""
-        self._well = True
-        self._oracle.say("upstream", "well again")
+    def recover(self) -> None:
+        """Answer every call correctly and at once from now on."""
+        self._is_healthy = True
+        self._log("upstream", "has recovered")
 
-    def context(self, context: Exchange) -> None:
-        """Another credential is set; a good one is known here."""
-        self.configured = "second"
-        if context.good:
-            self._keys.add(self.configured)
-        self._oracle.say("operator", f"sets a {'good' if context.good else 'bad'} credential")
+    def rotate_key(self, rotation: KeyRotation) -> None:
+        """Configure the second key; a valid one is known here, too."""
+        self.configured_key = SECOND_KEY
+        if rotation.valid:
+            self._valid_keys.add(SECOND_KEY)
+        self._log("operator", f"configures {'a valid' if rotation.valid else 'an invalid'} key")
 
-    def end_old_key(self) -> None:
-        """The first credential is good no longer, nor is what it was given."""
-        self._keys.discard(FIRST_KEY)
-        self._tokens = {t: held for t, held in self._tokens.items() if held[0] != FIRST_KEY}
-        self._oracle.say("operator", "ends the first credential")
+    def delete_old_key(self) -> None:
+        """Reject the first key and its tokens from now on."""
+        self._valid_keys.discard(FIRST_KEY)
+        self._tokens = {
+            token: (key, expiry)
+            for token, (key, expiry) in self._tokens.items()
+            if key != FIRST_KEY
+        }
+        self._log("operator", "deletes the first key")
 
-    def revoke(self) -> None:
-        """Refuse every token given until now."""
+    def revoke_tokens(self) -> None:
+        """Reject every token issued so far."""
         self._tokens.clear()
-        self._oracle.say("upstream", "tokens revoked")
+        self._log("upstream", "revokes all tokens")
 
-    # At the seam of the book.
+    async def fetch_block(self) -> ListState:
+        """Return the state of the list that answers a fetch of a block, or raise an error."""
+        fault = self._draw_fault()
+        before, after = self._draw_latency(), self._draw_latency()
+        await self._sleep(before)
+        state = self.states[-1]
+        await self._sleep(after)
+        if fault:
+            raise ERRORS[fault](fault.value)
+        return state
 
-    async def block(self, index: int) -> tuple[State, str]:
-        """The state that the answer is cut from; or the error of the plan."""
-        del index
-        trouble = self._trouble()
-        before, after = self._latency(), self._latency()
-        await self._pass(before)
-        state = self.now
-        await self._pass(after)
-        if trouble:
-            raise ERRORS[trouble](trouble.value)
-        return state, f"s{state.version}"
-
-    # At the seam of the network.
-
-    async def reply(self, request: httpx.Request, call: Call) -> httpx.Response:
-        """What the network brings for one call."""
-        patience = request.extensions["timeout"]
-        trouble = self._trouble()
-        before, after = self._latency(), self._latency()
-        if trouble is Trouble.BREAKS:
-            await self._pass(before)
-            call.health = Health.ILL
+    async def respond(self, request: httpx.Request, call: Call) -> httpx.Response:
+        """Return the response to one call, or raise an error of the network."""
+        timeout = request.extensions["timeout"]
+        fault = self._draw_fault()
+        before, after = self._draw_latency(), self._draw_latency()
+        if fault is Fault.CONNECTION_ERROR:
+            await self._sleep(before)
+            call.result = CallResult.FAILURE
             raise self._rng.choice((httpx.ConnectError, httpx.RemoteProtocolError))("broken")
-        silence = 3600.0 if trouble is Trouble.HANGS else before
-        await self._listen(silence, patience["read"], call)
-        status, body, headers = self._answer(request, trouble)
-        call.health = Health.ILL if trouble is Trouble.FAILS else Health.WELL
+        await self._wait_for_bytes(3600.0 if fault is Fault.TIMEOUT else before, timeout, call)
+        body, headers = self._respond_with(request, fault)
+        failed = fault is Fault.SERVER_ERROR
+        call.result = CallResult.FAILURE if failed else CallResult.SUCCESS
         call.retry_after = float(headers.get("retry-after", 0))
-        pieces = self._pieces(body, after, patience, call)
-        return httpx.Response(
-            status, headers=headers, stream=_Body(pieces, partial(self._oracle.call_ended, call))
+        stream = _Stream(
+            self._body_chunks(body, after, timeout, call), partial(self._oracle.call_ended, call)
         )
+        return httpx.Response(200, headers=headers, stream=stream)
 
-    async def _listen(self, silence: float, patience: float, call: Call) -> None:
-        """Wait for something; too long a silence ends the call, and tells of illness if fair."""
-        await self._pass(min(silence, patience))
-        if silence >= patience:
-            call.health = Health.ILL if patience >= self._fair else Health.UNTOLD
-            raise httpx.ReadTimeout("silent")
+    async def _wait_for_bytes(self, seconds: float, timeout: dict[str, float], call: Call) -> None:
+        await self._sleep(min(seconds, timeout["read"]))
+        if seconds >= timeout["read"]:
+            call.result = self._result_of_timeout(timeout)
+            raise httpx.ReadTimeout("timed out")
 
-    def _answer(
-        self, request: httpx.Request, trouble: Trouble | None
-    ) -> tuple[int, bytes, dict[str, str]]:
+    def _result_of_timeout(self, timeout: dict[str, float]) -> CallResult:
+        is_long_enough = timeout["read"] >= self._min_read_timeout
+        return CallResult.FAILURE if is_long_enough else CallResult.IGNORED
+
+    async def _body_chunks(
+        self, body: bytes, latency: float, timeout: dict[str, float], call: Call
+    ) -> AsyncIterator[bytes]:
+        yield body[:10]
+        await self._wait_for_bytes(latency, timeout, call)
+        if self._clock.monotonic() >= call.started_at + timeout["pool"]:
+            # The pool timeout is what was left until the deadline, which has passed now.
+            call.result = self._result_of_timeout(timeout)
+        yield body[10:]
+
+    def _respond_with(
+        self, request: httpx.Request, fault: Fault | None
+    ) -> tuple[bytes, dict[str, str]]:
         headers = {"content-type": "application/json"}
-        match trouble:
-            case Trouble.FAILS:
-                return 200, _envelope(500), headers
-            case Trouble.GARBLES:
-                return 200, b"<html>", headers
-            case Trouble.THROTTLES:
-                later = {"retry-after": self._rng.choice(("1", "3"))}
-                return 200, _envelope(429), headers | later
+        match fault:
+            case Fault.SERVER_ERROR:
+                return _envelope(500), headers
+            case Fault.MALFORMED:
+                return b"<html>", headers
+            case Fault.THROTTLED:
+                retry_after = {"retry-after": self._rng.choice(("1", "3"))}
+                return _envelope(429), headers | retry_after
             case _:
-                refuses = trouble is Trouble.REFUSES
-                asks = self._token if request.url.path == TOKEN_PATH else self._list
-                return 200, asks(request, refuses=refuses), headers
+                respond = self._issue_token if request.url.path == TOKEN_PATH else self._send_page
+                return respond(request, rejects=fault is Fault.CREDENTIAL_REJECTED), headers
 
-    def _token(self, request: httpx.Request, *, refuses: bool) -> bytes:
-        key = key_of(request)
-        if refuses or key not in self._keys:
+    def _issue_token(self, request: httpx.Request, *, rejects: bool) -> bytes:
+        key = _access_key_id(request)
+        if rejects or key not in self._valid_keys:
             return _envelope(403, apiCode=2333)
-        return self._grant(key)
+        lifetime = self._plan.token_lifetime
+        token = f"{key}-{next(self._token_numbers)}"
+        self._tokens[token] = (key, self._clock.monotonic() + lifetime)
+        self._oracle.token_issued(token, lifetime)
+        return _envelope(200, data={"access_token": token, "expires_in": lifetime})
 
-    def _list(self, request: httpx.Request, *, refuses: bool) -> bytes:
-        token = _token_of(request)
-        _, ends = self._tokens.get(token, ("", 0.0))
-        if refuses or self._clock.monotonic() >= ends:
-            self._oracle.refused(token, fetching.get())
+    def _send_page(self, request: httpx.Request, *, rejects: bool) -> bytes:
+        token = _token(request)
+        _, expiry = self._tokens.get(token, ("", 0.0))
+        if rejects or self._clock.monotonic() >= expiry:
+            self._oracle.token_rejected(token, current_fetch.get())
             return _envelope(401, apiCode=2020)
         assert request.url.path == ORDERS_PATH
-        return _page(self.now, int(request.url.params["page"]))
+        return _page(self.states[-1], int(request.url.params["page"]))
 
-    def _grant(self, key: str) -> bytes:
-        life = self._plan.token_life
-        token = f"{key}-{next(self._serials)}"
-        self._tokens[token] = (key, self._clock.monotonic() + life)
-        self._oracle.granted(token, life)
-        data = {"access_token": token, "expires_in": life}
-        return _envelope(200, data=data)
-
-    def _trouble(self) -> Trouble | None:
-        if self._well:
+    def _draw_fault(self) -> Fault | None:
+        if self._is_healthy:
             return None
         now = self._clock.monotonic() - START
-        for spell in self._plan.spells:
-            if spell.at <= now < spell.at + spell.lasts and self._rng.random() < spell.share:
-                return spell.trouble
+        for period in self._plan.faults:
+            is_active = period.at <= now < period.at + period.duration
+            if is_active and self._rng.random() < period.probability:
+                return period.fault
         return None
 
-    def _latency(self) -> float:
-        return 0.0 if self._well else self._rng.choice(self._plan.latencies) / 2
+    def _draw_latency(self) -> float:
+        return 0.0 if self._is_healthy else self._rng.choice(self._plan.latencies) / 2
 
-    async def _pass(self, seconds: float) -> None:
-        """Let time pass; at times none at all, not even a turn of the loop."""
+    async def _sleep(self, seconds: float) -> None:
+        # Without a latency not even one iteration of the event loop passes.
         if seconds:
             await self._clock.sleep(seconds)
 
-    async def _pieces(
-        self, body: bytes, after: float, patience: dict[str, float], call: Call
-    ) -> AsyncIterator[bytes]:
-        """The body in two pieces, some time between them."""
-        yield body[:10]
-        await self._listen(after, patience["read"], call)
-        if self._clock.monotonic() >= call.began + patience["pool"]:
-            # The deadline: what comes now comes too late for who asked.
-            call.health = Health.ILL if patience["read"] >= self._fair else Health.UNTOLD
-        yield body[10:]
 
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, pieces: AsyncIterator[bytes], ended: Callable[[], None]) -> None:
-        self._pieces = pieces
-        self._ended = ended
+class _Stream(httpx.AsyncByteStream):
+    def __init__(self, chunks: AsyncIterator[bytes], on_close: Callable[[], None]) -> None:
+        self._chunks = chunks
+        self._on_close = on_close
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
+        return self._chunks
 
     async def aclose(self) -> None:
-        self._ended()
+        self._on_close()
 
 
 class SimulatedNetwork(httpx.AsyncBaseTransport):
-    """The network between the client and the upstream: tells the oracle of every call."""
+    """The network between the client and the upstream, which has every call checked."""
 
-    def __init__(self, upstream: SimulatedUpstream, oracle: Oracle) -> None:
+    def __init__(self, upstream: SimulatedUpstream, oracle: CallOracle) -> None:
         self._upstream = upstream
         self._oracle = oracle
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        by = key_of(request) if request.url.path == TOKEN_PATH else _token_of(request)
-        what = TOKEN if request.url.path == TOKEN_PATH else f"page {request.url.params['page']}"
-        call = self._oracle.call_began(what, by, fetching.get())
+        if request.url.path == TOKEN_PATH:
+            target, credential = TOKEN, _access_key_id(request)
+        else:
+            target, credential = f"page {request.url.params['page']}", _token(request)
+        call = self._oracle.call_started(target, credential, current_fetch.get())
         try:
-            return await self._upstream.reply(request, call)
+            return await self._upstream.respond(request, call)
         except BaseException:
             self._oracle.call_ended(call)
             raise
 
 
-def key_of(request: httpx.Request) -> str:
-    """With which access key a token is asked for."""
+def _access_key_id(request: httpx.Request) -> str:
     return str(json.loads(request.content)["accessKeyId"])
 
 
-def _token_of(request: httpx.Request) -> str:
+def _token(request: httpx.Request) -> str:
     return str(request.headers.get("authorization", "")).removeprefix("Bearer ")
 
 
@@ -290,7 +281,7 @@ def _envelope(status_code: int, **more: Any) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _page(state: State, page: int) -> bytes:
+def _page(state: ListState, page: int) -> bytes:
     rows = [{"orderNo": row.order_no, "quantity": _edits(row)} for row in state.block(page - 1)]
     data = {"totalCount": len(state.orders), "list": rows}
     return _envelope(200, requestId=f"s{state.version}", data=data)

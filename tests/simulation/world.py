@@ -1,65 +1,43 @@
-"""One world: the real rooms between simulated callers and a simulated upstream, and the oracle.
-
-Bugs are planted by giving other `Parts`; nothing is patched.
-"""
+"""Runs one world: the real components between simulated callers and a simulated upstream."""
 
 import asyncio
-from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from pydantic import SecretStr
-
-from app.backoff import BackoffPolicy
-from app.cache.freshness import Freshness, Lifetime
-from app.cache.grace_cache import GraceCache, Outcome
+from app.cache.freshness import Freshness
+from app.cache.grace_cache import Outcome
 from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
-from app.orders.book import OrderBook
 from app.orders.mapping import Row
-from app.orders.snapshot_cache import SnapshotCache
-from app.orders.snapshot_loader import LoadLimits, SnapshotLoader
 from app.single_flight import current_flight
-from app.upstream.client import UpstreamClient, create_upstream_client
+from app.upstream.client import UpstreamClient
 from app.upstream.credential_rotation import CredentialRotation
-from app.upstream.credentials import AccessKey
-from app.upstream.errors import UpstreamNotFound
-from app.upstream.retry import upstream_backoff
 from app.upstream.wire import OrderListResponse
-from tests.simulation.loop import START, Endless, SimulatedClock, SimulatedLoop, Stuck
-from tests.simulation.oracle import BETWEEN_LOOKS, Answer, Oracle, Violation, Visit
-from tests.simulation.plan import ALL, Caller, Exchange, Plan, Seam
+from tests.simulation.answer_oracle import CHECK_INTERVAL, AnswerOracle
+from tests.simulation.call_oracle import CallOracle
+from tests.simulation.components import ORIGINALS, Components, access_key
+from tests.simulation.fetch_oracle import FetchOracle
+from tests.simulation.history import Answer, CallerRequest, Fetch, History, Violation
+from tests.simulation.loop import START, Deadlock, SimulatedClock, SimulatedLoop, TooManySteps
+from tests.simulation.plan import ALL_ORDERS, BLOCK_SIZE, Caller, KeyRotation, Plan, Seam
+from tests.simulation.rules import Rule
 from tests.simulation.upstream import (
-    BLOCK,
     FIRST_KEY,
     SimulatedNetwork,
     SimulatedUpstream,
-    fetching,
-    order,
+    current_fetch,
+    make_row,
 )
 
-HEALING = 20.0
-"""Seconds in which every flight runs out and every pause ends."""
+RECOVERY_SECONDS = 20.0
+"""Seconds in which every fetch ends and every backoff passes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a world is made of."""
-
-    lifetime: Callable[[float, float, float], Lifetime] = Lifetime
-    cache: Callable[..., GraceCache[int, Block]] = GraceCache
-    book: Callable[..., OrderBook] = OrderBook
-    collection: Callable[..., SnapshotCache] = SnapshotCache
-    reading: Callable[..., SnapshotLoader] = SnapshotLoader
-    client: Callable[..., UpstreamClient] = create_upstream_client
-    backoff: BackoffPolicy = upstream_backoff
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """How a world went."""
+class Result:
+    """What happened in a world."""
 
     plan: Plan
     violations: tuple[Violation, ...]
@@ -68,257 +46,224 @@ class Told:
     steps: int
 
 
-SOUND = Parts()
-
-_visiting: ContextVar[Visit | None] = ContextVar("_visiting", default=None)
-"""On whose behalf something runs: a flight has the context of the caller who launched it."""
+_current_request: ContextVar[CallerRequest | None] = ContextVar("_current_request", default=None)
+"""The request that caused something: a fetch runs in the context of the caller that started it."""
 
 
-def run(plan: Plan, parts: Parts = SOUND, *, trace: bool = False) -> Told:
-    """Run one world from its beginning to its end."""
-    rng = Random(plan.seed)  # noqa: S311  a world, not a secret
+def run_world(plan: Plan, components: Components = ORIGINALS, *, trace: bool = False) -> Result:
+    """Run a world from its beginning to its end, and return what happened."""
+    rng = Random(plan.seed)  # noqa: S311  not a secret
     loop = SimulatedLoop(rng, unfair=plan.unfair)  # type: ignore[abstract]  # no sockets here
-    oracle = Oracle(plan, loop.time, [] if trace else None)
-    world = _World(plan, parts, loop, oracle, rng)
+    history = History(plan, loop.time, [] if trace else None)
+    world = _World(history, components, loop, rng)
     try:
-        loop.live(world.live())
-    except (Stuck, Endless) as end:
-        oracle.broken("a world ends", type(end).__name__)
-    for complaint in loop.complaints:
-        oracle.broken("asyncio has nothing to complain of", complaint)
-    left_over = loop.left_over()
-    if left_over:
-        oracle.broken("nothing is left behind", f"{len(left_over)} tasks")
-    loop.bury()
-    return Told(
-        plan,
-        tuple(oracle.violations),
-        tuple(oracle.trace or ()),
-        len(oracle.fetches),
-        loop.steps,
-    )
+        loop.run(world.run())
+    except (Deadlock, TooManySteps) as error:
+        history.report(Rule.TERMINATION, type(error).__name__)
+    for error_text in loop.errors:
+        history.report(Rule.NO_ASYNCIO_ERROR, error_text)
+    pending = loop.pending_tasks()
+    if pending:
+        history.report(Rule.NOTHING_LEFT, f"{len(pending)} tasks")
+    loop.cancel_pending_tasks()
+    violations, trace_lines = tuple(history.violations), tuple(history.trace or ())
+    return Result(plan, violations, trace_lines, len(history.fetches), loop.steps)
 
 
 class _World:
     def __init__(
-        self, plan: Plan, parts: Parts, loop: SimulatedLoop, oracle: Oracle, rng: Random
+        self, history: History, components: Components, loop: SimulatedLoop, rng: Random
     ) -> None:
+        plan = history.plan
+        self._history = history
         self._plan = plan
         self._loop = loop
-        self._oracle = oracle
         self._clock = SimulatedClock(loop)
-        self._upstream = SimulatedUpstream(plan, self._clock, rng, oracle)
-        self._client = self._open(parts, rng) if plan.seam is Seam.TRANSPORT else None
-        self._rotation = self._rotate(self._client) if self._client and plan.context else None
-        self._cache = self._make_cache(parts)
-        self._book = parts.book(
-            self._cache, self._fetch, self._clock, deadline=plan.config.deadline
+        self._answers = AnswerOracle(history)
+        self._fetches = FetchOracle(history)
+        calls = CallOracle(history)
+        self._upstream = SimulatedUpstream(plan, self._clock, rng, calls)
+        self._client = None
+        self._rotation = None
+        if plan.seam is Seam.TRANSPORT:
+            network = SimulatedNetwork(self._upstream, calls)
+            self._client = components.make_client(
+                plan.settings, self._clock, rng.random, access_key(FIRST_KEY), network
+            )
+            self._rotation = self._make_rotation(self._client) if plan.rotation else None
+        self._block_cache = components.make_block_cache(plan.settings, self._clock)
+        self._book = components.book(
+            self._block_cache, self._fetch_block, self._clock, deadline=plan.settings.deadline
         )
-        self._collection = parts.collection(
-            self._book,
-            self._clock,
-            LoadLimits(concurrency=2, max_orders=100_000, max_bytes=10**9),
-            deadline=plan.config.deadline,
-            max_stale_wait=plan.config.wait,
-            backoff=parts.backoff,
-            make_loader=parts.reading,
+        self._snapshot_cache = components.make_snapshot_cache(
+            plan.settings, self._clock, self._book
         )
-        self._callers: list[asyncio.Task[None]] = []
-        self._prepared: dict[tuple[int, int], Answer] = {}
+        self._requests: list[asyncio.Task[None]] = []
+        self._responses: dict[tuple[int, int], Answer] = {}
 
-    def _open(self, parts: Parts, rng: Random) -> UpstreamClient:
-        config = self._plan.config
-        return parts.client(
-            base_url="https://upstream.example",
-            access_key_id=_key(FIRST_KEY).id,
-            access_key_secret=_key(FIRST_KEY).secret,
-            scheme="token",
-            brand="genauth",
-            pool_id="pool",
-            ca_file=None,
-            proxy=None,
-            connect_timeout=2.0,
-            read_timeout=5.0,
-            deadline=config.deadline,
-            max_concurrency=config.max_concurrency,
-            max_rate=config.max_rate,
-            breaker_open_seconds=config.breaker_pause,
-            clock=self._clock,
-            random=rng.random,
-            transport=SimulatedNetwork(self._upstream, self._oracle),
-        )
-
-    def _rotate(self, client: UpstreamClient) -> CredentialRotation:
+    def _make_rotation(self, client: UpstreamClient) -> CredentialRotation:
         return CredentialRotation(
             client,
             self._clock,
-            current=_key(FIRST_KEY),
-            read=lambda: _key(self._upstream.configured),
-            deadline=self._plan.config.deadline,
+            current=access_key(FIRST_KEY),
+            read=lambda: access_key(self._upstream.configured_key),
+            deadline=self._plan.settings.deadline,
         )
 
-    def _rotate_to(self, rotation: CredentialRotation, context: Exchange) -> None:
-        """Another credential is configured, and the change is noticed."""
-        self._upstream.context(context)
-        rotation.reload(requested=False)
-
-    def _make_cache(self, parts: Parts) -> GraceCache[int, Block]:
-        config = self._plan.config
-        return parts.cache(
-            parts.lifetime(config.ttl, config.grace, config.grace + config.keep),
-            self._clock,
-            min_age=config.min_age,
-            max_stale_wait=config.wait,
-            max_entries=config.max_blocks,
-            max_bytes=10**9,
-            size_of=lambda block: len(block.rows),
-            backoff=parts.backoff,
-            negative_errors=(UpstreamNotFound,),
-        )
-
-    async def _fetch(self, index: int) -> Block:
-        """What the book asks: told to the oracle, then asked at the seam."""
+    async def _fetch_block(self, index: int) -> Block:
+        """Fetch a block for the order book, and have the fetch checked."""
+        number, request = len(self._history.fetches), _current_request.get()
+        fetch = Fetch(number, index, self._clock.monotonic(), request)
         flight = current_flight()
-        has_waiters = flight.has_waiters if flight else lambda: True
-        fetch = self._oracle.asked(index, _visiting.get(), has_waiters)
-        fetching.set(fetch)
+        if flight:
+            fetch.has_waiters = flight.has_waiters
+        self._fetches.fetch_started(fetch)
+        current_fetch.set(fetch)
         try:
             if self._client is None:
-                state, _ = await self._upstream.block(index)
-                orders = state.block(index)
-                total = len(state.orders)
+                state = await self._upstream.fetch_block()
+                rows, total = state.block(index), len(state.orders)
             else:
-                deadline = self._clock.monotonic() + self._plan.config.deadline
-                answer = await self._client.list_orders(index + 1, deadline=deadline)
-                state = self._upstream.states[int((answer.request_id or "").removeprefix("s"))]
-                orders, total = _orders(answer), answer.total
+                deadline = self._clock.monotonic() + self._plan.settings.deadline
+                response = await self._client.list_orders(index + 1, deadline=deadline)
+                state = self._upstream.states[int((response.request_id or "").removeprefix("s"))]
+                rows, total = _rows(response), response.total
         except asyncio.CancelledError:
-            self._oracle.called_off(fetch)
+            self._fetches.fetch_cancelled(fetch)
             raise
         except Exception as error:
-            self._oracle.crashed(fetch, error)
+            self._fetches.fetch_failed(fetch, error)
             raise
-        self._oracle.landed(fetch, state)
-        return Block(index, orders, total, str(fetch.serial), None, sandbox=False)
+        self._fetches.fetch_completed(fetch, state)
+        return Block(index, rows, total, str(fetch.number), None, sandbox=False)
 
-    async def live(self) -> None:
-        """All that is planned; then the upstream is well and still, and what is held heals."""
+    async def run(self) -> None:
+        """Do all that is planned; then let the upstream recover, and check the answers again."""
         plan = self._plan
-        for shift in plan.shifts:
-            self._loop.call_at(START + shift.at, self._upstream.shift, shift)
+        for change in plan.changes:
+            self._loop.call_at(START + change.at, self._upstream.change_list, change)
         if plan.seam is Seam.TRANSPORT:
-            for at in plan.revoked:
-                self._loop.call_at(START + at, self._upstream.revoke)
-        if plan.context and self._rotation:
-            self._loop.call_at(
-                START + plan.context.at, self._rotate_to, self._rotation, plan.context
-            )
-            if plan.context.old_ends_after is not None:
-                ends = plan.context.at + plan.context.old_ends_after
-                self._loop.call_at(START + ends, self._upstream.end_old_key)
+            for at in plan.revocations:
+                self._loop.call_at(START + at, self._upstream.revoke_tokens)
+        self._schedule_rotation()
         for number, caller in enumerate(plan.callers):
-            self._loop.call_at(START + caller.at, self._comes, number, caller)
-        await self._clock.sleep(plan.ends)
-        self._upstream.heal()
-        await self._clock.sleep(HEALING)
-        if plan.heals:
-            for judged in (False, False, True):
-                await self._heal(judged=judged)
-                await self._clock.sleep(BETWEEN_LOOKS if plan.config.tight else 0.5)
+            self._loop.call_at(START + caller.at, self._start_request, number, caller)
+        await self._clock.sleep(plan.ends_at)
+        self._upstream.recover()
+        await self._clock.sleep(RECOVERY_SECONDS)
+        if plan.checks_recovery:
+            # The first two rounds start refreshes of what is stale.
+            for check in (False, False, True):
+                await self._request_everything(check=check)
+                await self._clock.sleep(CHECK_INTERVAL if plan.settings.has_low_limits else 0.5)
         await self._close()
-        await self._clock.sleep(0.5)  # what was ended has its last turn
-        self._oracle.over()
+        await self._clock.sleep(0.5)  # cancelled tasks run once more
+        self._fetches.check_fetch_count()
 
-    def _comes(self, number: int, caller: Caller) -> None:
-        task = self._loop.create_task(self._visit(Visit(number, caller, self._loop.time())))
-        self._callers.append(task)
-        if caller.leaves_after is not None:
-            self._loop.call_later(caller.leaves_after, task.cancel)
+    def _schedule_rotation(self) -> None:
+        rotation = self._plan.rotation
+        if rotation is None or self._rotation is None:
+            return
+        self._loop.call_at(START + rotation.at, self._rotate_key, self._rotation, rotation)
+        if rotation.old_deleted_after is not None:
+            deleted_at = rotation.at + rotation.old_deleted_after
+            self._loop.call_at(START + deleted_at, self._upstream.delete_old_key)
 
-    async def _visit(self, visit: Visit) -> None:
-        _visiting.set(visit)
-        oracle, caller = self._oracle, visit.caller
-        oracle.came(visit, self._book.total)
+    def _rotate_key(self, credential_rotation: CredentialRotation, rotation: KeyRotation) -> None:
+        self._upstream.rotate_key(rotation)
+        credential_rotation.reload(requested=False)
+
+    def _start_request(self, number: int, caller: Caller) -> None:
+        request = CallerRequest(number, caller, self._clock.monotonic())
+        task = self._loop.create_task(self._run_request(request))
+        self._requests.append(task)
+        if caller.disconnects_after is not None:
+            self._loop.call_later(caller.disconnects_after, task.cancel)
+
+    async def _run_request(self, request: CallerRequest) -> None:
+        _current_request.set(request)
+        self._answers.request_started(request, self._book.total)
         try:
-            answer = await (self._whole(caller.ask) if caller.all else self._page(caller))
+            answer = await self._answer(request.caller)
         except asyncio.CancelledError:
-            oracle.left(visit)
-        except Exception as error:  # noqa: BLE001  whatever it is, the oracle judges it
-            oracle.refused_caller(visit, error)
+            self._answers.request_cancelled(request)
+        except Exception as error:  # noqa: BLE001  the oracle checks it
+            self._answers.request_failed(request, error)
         else:
-            oracle.answered(visit, answer)
+            self._answers.request_answered(request, answer)
 
-    async def _page(self, caller: Caller) -> Answer:
-        """A window; sent again as it was composed before, as long as that is good."""
-        asked = (caller.start, caller.stop)
-        prepared = self._prepared.get(asked)
-        plain = caller.ask is CacheDirective.DEFAULT
-        if plain and prepared and self._book.is_current(prepared.entries, prepared.total):
-            return replace(prepared, claims=(Freshness.FRESH,) * len(prepared.entries))
-        window = await self._book.window(*asked, caller.ask)
+    async def _answer(self, caller: Caller) -> Answer:
+        if caller.requests_all:
+            return await self._answer_all(caller.directive)
+        range_ = caller.start, caller.stop
+        # An answer is sent again while it is current, as the response cache does.
+        cached = self._responses.get(range_)
+        is_plain = caller.directive is CacheDirective.DEFAULT
+        if is_plain and cached and self._book.is_current(cached.entries, cached.total):
+            return replace(cached, freshness=(Freshness.FRESH,) * len(cached.entries))
+        window = await self._book.window(*range_, caller.directive)
         answer = Answer(
             window.rows,
             window.total,
             window.inconsistent,
-            tuple(served.entry for served in window.lookups),
-            tuple(served.freshness for served in window.lookups),
-            any(served.outcome is Outcome.STALE_IF_ERROR for served in window.lookups),
+            entries=tuple(lookup.entry for lookup in window.lookups),
+            freshness=tuple(lookup.freshness for lookup in window.lookups),
+            is_fallback=any(lookup.outcome is Outcome.STALE_IF_ERROR for lookup in window.lookups),
         )
         if not answer.inconsistent:
-            self._prepared[asked] = answer
+            self._responses[range_] = answer
         return answer
 
-    async def _whole(self, ask: CacheDirective) -> Answer:
-        """The whole list, which is as good as its oldest block."""
-        whole, served = await self._collection.get(ask)
-        total = max(whole.blocks, key=lambda entry: entry.sequence).value.total
-        claims = (served.freshness,) * len(whole.blocks)
-        return Answer(whole.content.rows, total, whole.inconsistent, whole.blocks, claims)
+    async def _answer_all(self, directive: CacheDirective) -> Answer:
+        snapshot, lookup = await self._snapshot_cache.get(directive)
+        return Answer(
+            snapshot.content.rows,
+            max(snapshot.blocks, key=lambda entry: entry.sequence).value.total,
+            snapshot.inconsistent,
+            entries=snapshot.blocks,
+            freshness=(lookup.freshness,) * len(snapshot.blocks),
+        )
 
-    async def _heal(self, *, judged: bool) -> None:
-        truth = self._upstream.now.orders
-        starts = range(0, len(truth) + 1, BLOCK)
-        windows = [(start, start + BLOCK) for start in starts]
-        if any(caller.all for caller in self._plan.callers):
-            windows.append(ALL)
-        looks = (Caller(0.0, *window) for window in windows)
-        await asyncio.gather(*(self._look(caller, truth, judged=judged) for caller in looks))
+    async def _request_everything(self, *, check: bool) -> None:
+        """Request each block, and the snapshot if some caller did; check the answers if told to."""
+        orders = self._upstream.orders
+        ranges = [(start, start + BLOCK_SIZE) for start in range(0, len(orders) + 1, BLOCK_SIZE)]
+        if any(caller.requests_all for caller in self._plan.callers):
+            ranges.append(ALL_ORDERS)
+        callers = (Caller(0.0, start, stop) for start, stop in ranges)
+        await asyncio.gather(*(self._request_again(each, orders, check=check) for each in callers))
 
-    async def _look(self, caller: Caller, truth: tuple[Row, ...], *, judged: bool) -> None:
-        visit = Visit(900 + caller.start, caller, self._loop.time())
-        self._oracle.came(visit, self._book.total)
+    async def _request_again(self, caller: Caller, orders: tuple[Row, ...], *, check: bool) -> None:
+        request = CallerRequest(900 + caller.start, caller, self._clock.monotonic())
+        self._answers.request_started(request, self._book.total)
         try:
-            answer = await (self._whole(caller.ask) if caller.all else self._page(caller))
-        except Exception as error:  # noqa: BLE001  whatever it is, it should not be
-            self._oracle.broken("it heals", repr(error))
+            answer = await self._answer(caller)
+        except Exception as error:  # noqa: BLE001  no error is expected
+            self._history.report(Rule.RECOVERY, repr(error))
             return
-        self._oracle.answered(visit, answer)
-        if judged:
-            self._oracle.converged(visit, answer, truth)
+        self._answers.request_answered(request, answer)
+        if check:
+            self._answers.check_recovery(request, answer, orders)
 
     async def _close(self) -> None:
-        """Leave, and look whether anything stays."""
-        self._oracle.calling_off = True
-        await self._collection.close(5.0)
+        """Close the components, and check that nothing is left in progress."""
+        self._fetches.is_closing = True
+        await self._snapshot_cache.close(5.0)
         await self._book.close(5.0)
-        if len(self._cache._flights):
-            self._oracle.broken("nothing is left behind", "a flight")
+        if len(self._block_cache._flights):
+            self._history.report(Rule.NOTHING_LEFT, "a flight")
         if self._rotation:
             await self._rotation.close(5.0)
         if self._client is not None:
             limiter = self._client._transport._admission._limiter
             if limiter._queue or limiter._in_flight:
-                self._oracle.broken("nothing is left behind", "a slot of the limiter")
+                self._history.report(Rule.NOTHING_LEFT, "a slot of the limiter")
             await self._client.aclose(5.0)
-        for task in self._callers:
+        for task in self._requests:
             if not task.done():
-                self._oracle.broken("no one waits for ever", "a caller")
+                self._history.report(Rule.EVERY_CALLER, "a caller still waits")
 
 
-def _key(name: str) -> AccessKey:
-    return AccessKey(SecretStr(name), SecretStr("secret"))
-
-
-def _orders(answer: OrderListResponse) -> tuple[Row, ...]:
-    sent: list[Any] = list(answer.rows)
-    return tuple(order(str(row["orderNo"]), int(row["quantity"])) for row in sent)
+def _rows(response: OrderListResponse) -> tuple[Row, ...]:
+    wire_rows: list[Any] = list(response.rows)
+    return tuple(make_row(str(row["orderNo"]), int(row["quantity"])) for row in wire_rows)
