@@ -221,7 +221,7 @@ class AnswerOracle:
         return {fetch.total for fetch in completed if fetch.started_at == latest}
 
     def _has_all_cached(self, request: CallerRequest) -> bool:
-        """Return whether all that is requested was cached during the whole request.
+        """Return whether all that is requested was cached from the start to the end of the request.
 
         While totals differ, it has to be cached by each of them.
         """

@@ -225,7 +225,7 @@ class _World:
         )
 
     async def _request_everything(self, *, check: bool) -> None:
-        """Request each block, and the snapshot if some caller did; check the answers if told to."""
+        """Request each block, and the snapshot if some caller did; with `check`, check answers."""
         orders = self._upstream.orders
         ranges = [(start, start + BLOCK_SIZE) for start in range(0, len(orders) + 1, BLOCK_SIZE)]
         if any(caller.requests_all for caller in self._plan.callers):
