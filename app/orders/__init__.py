@@ -1,1 +1,1 @@
-"""The resource: what callers may ask, and what they are promised."""
+"""The orders: routes, queries, the cached list and what is computed and rendered from it."""

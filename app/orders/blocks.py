@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from app.cache.grace_cache import Entry
+from app.cache.grace_cache import Entry, Lookup
 from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
@@ -74,6 +74,16 @@ class Block:
         return ROW_OVERHEAD + sum(row.size + ROW_OVERHEAD for row in self.rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of the list, and the lookups that it is based on, in block order."""
+
+    rows: tuple[Row, ...]
+    total: int
+    inconsistent: bool
+    lookups: tuple[Lookup[Block], ...]
+
+
 def blocks_for_range(start: int, stop: int, total: int) -> range:
     """Return the blocks with positions `start` to `stop` of a list of `total` orders."""
     if start >= min(stop, total):
@@ -106,6 +116,23 @@ def iter_outdated(entries: Sequence[Entry[Block]]) -> Iterator[int | None]:
         agrees = entry.value.total == total and numbers.isdisjoint(later)
         later |= numbers
         yield None if agrees else entry.value.index
+
+
+def outdated_in_range(
+    start: int, stop: int, entries: Sequence[Entry[Block]], total: int
+) -> list[int]:
+    """Return the blocks of a range that disagree with a later one, or with the current total.
+
+    The current total may come from a block outside the range. If it is greater than that of the
+    last block, the range may go on after that; if it is smaller, the last block promises orders in
+    blocks that are not among `entries`.
+    """
+    outdated = outdated_blocks(entries)
+    last = entries[-1].value
+    beyond = any(index > last.index for index in blocks_for_range(start, stop, last.total))
+    if not outdated and (beyond or last.total < min(stop, total)):
+        return [last.index]
+    return outdated
 
 
 def slice_rows(start: int, stop: int, blocks: Sequence[Block]) -> Iterator[Row]:

@@ -21,7 +21,7 @@ next refresh corrects it, within the TTL.
 import asyncio
 import math
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from sys import maxsize
 from typing import Any
 
@@ -29,7 +29,14 @@ from app.cache.freshness import Freshness
 from app.cache.grace_cache import Entry, GraceCache, Lookup
 from app.cache.policy import CacheDirective
 from app.clock import Clock
-from app.orders.blocks import Block, blocks_for_range, latest, outdated_blocks, slice_rows
+from app.orders.blocks import (
+    Block,
+    Window,
+    blocks_for_range,
+    latest,
+    outdated_in_range,
+    slice_rows,
+)
 from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
@@ -37,16 +44,6 @@ PROBE_BLOCK = 0
 """The block that is fetched first while no total is known."""
 
 _USABLE = frozenset(Freshness) - {Freshness.EXPIRED}
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A range of the list, and the lookups that it is based on, in block order."""
-
-    rows: tuple[Row, ...]
-    total: int
-    inconsistent: bool
-    lookups: tuple[Lookup[Block], ...]
 
 
 class OrderBook:
@@ -239,20 +236,8 @@ class OrderBook:
     def _outdated(
         lookups: Sequence[Lookup[Block]], start: int, stop: int, total_entry: Entry[Block] | None
     ) -> list[int]:
-        """Return the blocks that disagree with a later one, or with the current total.
-
-        The current total may come from a block outside the window. If it is greater than that of
-        the last block, the window may go on after it; if it is smaller, the last block promises
-        orders in blocks that have not been looked up.
-        """
         entries = [lookup.entry for lookup in lookups]
-        outdated = outdated_blocks(entries)
-        last = entries[-1].value
-        total = total_entry.value.total if total_entry else last.total
-        beyond = any(index > last.index for index in blocks_for_range(start, stop, last.total))
-        if not outdated and (beyond or last.total < min(stop, total)):
-            return [last.index]
-        return outdated
+        return outdated_in_range(start, stop, entries, (total_entry or entries[-1]).value.total)
 
     async def _lookup_blocks(
         self,
@@ -284,17 +269,12 @@ class OrderBook:
     ) -> bool:
         """Fetch the outdated blocks again and update `lookups`; return whether any is newer."""
         entries = [lookups[index].entry for index in outdated]
-        refetched = await asyncio.gather(
-            *(
-                self.refetch_block(entry, deadline=deadline, wait_started=wait_started)
-                for entry in entries
-            )
-        )
-        lookups.update(zip(outdated, refetched, strict=True))
-        return any(
-            lookup.entry.sequence > entry.sequence
-            for lookup, entry in zip(refetched, entries, strict=True)
-        )
+        refetches = [
+            self.refetch_block(entry, deadline=deadline, wait_started=wait_started)
+            for entry in entries
+        ]
+        lookups.update(zip(outdated, await asyncio.gather(*refetches), strict=True))
+        return any(lookups[entry.value.index].entry.sequence > entry.sequence for entry in entries)
 
     def _make_window(
         self,

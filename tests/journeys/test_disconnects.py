@@ -9,8 +9,8 @@ import httpx
 
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
-from app.orders.blocks import Block
-from app.orders.book import OrderBook, Window
+from app.orders.blocks import Block, Window
+from app.orders.book import OrderBook
 from app.orders.source import OrderSource
 from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of

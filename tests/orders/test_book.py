@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from app.cache.freshness import Freshness, Lifetime
 from app.cache.grace_cache import NotInCache, Outcome
 from app.cache.policy import CacheDirective
-from app.orders.blocks import Block
-from app.orders.book import Window
+from app.orders.blocks import Block, Window
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import TTL, BookHarness, row
 from tests.support.clock import settle
