@@ -7,7 +7,7 @@ a time; concurrent requests for the same result share it.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable, Sequence
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from app.cache.lru import LruStore
 from app.clock import Clock
@@ -26,41 +26,27 @@ MAX_RESULTS = 32
 
 
 async def cooperative_chunks(
-    items: Sequence[T], size: int = CHUNK_SIZE
-) -> AsyncIterator[Sequence[T]]:
-    """Yield `items` in slices of `size`, with a turn of the event loop after each."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-        await asyncio.sleep(0)
-
-
-async def cooperative_batches(
     items: Iterable[T], size: int = CHUNK_SIZE
 ) -> AsyncIterator[Sequence[T]]:
-    """Yield the items of an iterator in batches, with a turn of the event loop after each."""
+    """Yield `items`, `size` at a time, with a turn of the event loop after each chunk."""
     iterator = iter(items)
-    while batch := tuple(islice(iterator, size)):
-        yield batch
+    while chunk := tuple(islice(iterator, size)):
+        yield chunk
         await asyncio.sleep(0)
+
+
+cooperative_batches = cooperative_chunks
 
 
 class ComputeQueueFull(Exception):
     """Too many computations are queued, or this one was not done in time."""
 
 
-class ResultCache:
+class ResultCache(LruStore[Hashable, Any]):
     """The results computed from one list. It is dropped together with the list."""
 
     def __init__(self) -> None:
-        self._results: LruStore[Hashable, object] = LruStore(max_entries=MAX_RESULTS)
-
-    def get(self, key: Hashable) -> object | None:
-        """Return the result cached for `key`."""
-        return self._results.get(key)
-
-    def put(self, key: Hashable, result: object) -> None:
-        """Cache `result`."""
-        self._results.put(key, result)
+        super().__init__(max_entries=MAX_RESULTS)
 
 
 class ComputeQueue:
@@ -69,7 +55,7 @@ class ComputeQueue:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._flights: SingleFlight[tuple[int, Hashable], object] = SingleFlight(clock)
+        self._flights: SingleFlight[tuple[int, Hashable], Any] = SingleFlight(clock)
 
     async def get_or_compute(
         self,
@@ -81,37 +67,31 @@ class ComputeQueue:
     ) -> T:
         """Return the result cached in `results` for `key`, or compute and cache it.
 
-        Args:
-            results: the cache of the list that the result belongs to.
-            key: what is computed.
-            compute: computes it.
-            deadline: monotonic time until which to wait.
-
         Raises:
-            ComputeQueueFull: the queue is full or the deadline has passed. A computation that has
-                begun is completed.
+            ComputeQueueFull: the queue is full, or `deadline`, on the monotonic clock, has passed.
+                A computation that has begun is completed.
         """
-        cached = results.get(key)
+
+        async def compute_and_cache() -> T:
+            async with self._lock:
+                result = await compute()
+            results.put(key, result)
+            return result
+
+        cached: T | None = results.get(key)
         if cached is not None:
-            return cast("T", cached)
+            return cached
         flight_key = (id(results), key)
         flight = self._flights.get(flight_key)
         if flight is None:
             if len(self._flights) >= MAX_QUEUED:
                 raise ComputeQueueFull
-            flight = self._flights.launch(flight_key, lambda: self._run(results, key, compute))
+            flight = self._flights.launch(flight_key, compute_and_cache)
         if not await flight.wait(deadline - self._clock.monotonic()):
             raise ComputeQueueFull
-        return cast("T", flight.result())
+        result: T = flight.result()
+        return result
 
     async def close(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for running computations, then cancel them."""
         await self._flights.close(timeout)
-
-    async def _run(
-        self, results: ResultCache, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]
-    ) -> T:
-        async with self._lock:
-            result = await compute()
-        results.put(key, result)
-        return result

@@ -60,9 +60,8 @@ async def find_outdated(entries: Sequence[Entry[Block]], previous: Snapshot | No
     if previous and not previous.inconsistent and _same_rows(entries, previous):
         return []
     outdated: list[int] = []
-    verdicts = iter_outdated(entries)
-    async for chunk in cooperative_chunks(range(len(entries)), BLOCKS_PER_CHUNK):
-        outdated += [index for _ in chunk if (index := next(verdicts)) is not None]
+    async for chunk in cooperative_chunks(iter_outdated(entries), BLOCKS_PER_CHUNK):
+        outdated += [index for index in chunk if index is not None]
     return outdated
 
 
