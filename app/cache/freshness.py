@@ -7,7 +7,7 @@ requested        TTL          TTL + STALE_WHILE_REVALIDATE        TTL + STALE_IF
                                              or takes longer, serve it
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -33,10 +33,6 @@ class Lifetime:
     ttl: float
     stale_while_revalidate: float
     stale_if_error: float
-
-    def with_min_ttl(self, ttl: float) -> "Lifetime":
-        """Return the same lifetime with a TTL of at least `ttl` seconds."""
-        return replace(self, ttl=max(self.ttl, ttl))
 
     def freshness(self, age: float) -> Freshness:
         """Return the freshness of an entry that was requested `age` seconds ago."""

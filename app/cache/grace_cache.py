@@ -94,7 +94,7 @@ class GraceCache(Generic[K, V]):
 
     Args:
         lifetime: how long entries are fresh and usable.
-        clock: the only source of time.
+        clock: the source of time.
         min_age: seconds; an entry younger than that satisfies `no-cache`.
         max_stale_wait: seconds that a caller waits at most if there is an entry to serve.
         max_entries: the number of entries.
@@ -139,7 +139,8 @@ class GraceCache(Generic[K, V]):
 
     def set_min_ttl(self, seconds: float) -> None:
         """Set the TTL to the configured one, or to `seconds` if that is longer."""
-        self._lifetime = self._configured_lifetime.with_min_ttl(seconds)
+        ttl = max(self._configured_lifetime.ttl, seconds)
+        self._lifetime = replace(self._configured_lifetime, ttl=ttl)
 
     def add_listener(self, on_stored: Callable[[K, Entry[V]], None]) -> None:
         """Call `on_stored` with each entry that is fetched or marked as outdated.
@@ -197,7 +198,7 @@ class GraceCache(Generic[K, V]):
         if outdated:
             entry = self._mark_outdated(key, outdated)
             if entry.sequence > outdated.sequence:
-                return self._lookup(entry, self.freshness(entry), Outcome.COLLAPSED, "stale")
+                return Lookup(entry, self.freshness(entry), Outcome.COLLAPSED, self.ttl, "stale")
         freshness = self.freshness(entry) if entry else Freshness.EXPIRED
         failure = self._failures.get(key)
         backing_off = failure is not None and failure.is_backing_off(now)
@@ -211,7 +212,7 @@ class GraceCache(Generic[K, V]):
             return await self._fetch(key, fetch, deadline, "stale" if entry else "uri-miss")
         if action is Action.FETCH_OR_STALE:
             reason = "request" if directive is CacheDirective.NO_CACHE else "stale"
-            stale = self._lookup(entry, freshness, Outcome.STALE_IF_ERROR, reason)
+            stale = Lookup(entry, freshness, Outcome.STALE_IF_ERROR, self.ttl, reason)
             wait_until = (now if wait_started is None else wait_started) + self._max_stale_wait
             if deadline is not None:
                 wait_until = min(wait_until, deadline)
@@ -219,7 +220,7 @@ class GraceCache(Generic[K, V]):
         if action is Action.REFRESH:
             self._join_or_launch(key, fetch)
         hit = Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
-        return self._lookup(entry, freshness, hit)
+        return Lookup(entry, freshness, hit, self.ttl)
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
@@ -253,7 +254,7 @@ class GraceCache(Generic[K, V]):
         failure = self._failures.get(key)
         if failure and flight.exception():
             raise failure.error_at(self._clock.monotonic())
-        return self._lookup(flight.result(), Freshness.FRESH, outcome, reason)
+        return Lookup(flight.result(), Freshness.FRESH, outcome, self.ttl, reason)
 
     async def _fetch_or_stale(
         self, key: K, fetch: Fetch[K, V], deadline: float, stale: Lookup[V]
@@ -310,8 +311,3 @@ class GraceCache(Generic[K, V]):
         for on_stored in self._listeners:
             on_stored(key, entry)
         return entry
-
-    def _lookup(
-        self, entry: Entry[V], freshness: Freshness, outcome: Outcome, reason: str = ""
-    ) -> Lookup[V]:
-        return Lookup(entry, freshness, outcome, self.ttl, reason)

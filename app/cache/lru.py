@@ -15,7 +15,7 @@ class LruStore(Generic[K, V]):
 
     Args:
         max_entries: the number of values.
-        max_bytes: their total size. A value that is larger than that is not stored.
+        max_bytes: their total size. A larger value is not stored.
         size_of: returns the size of a value in bytes. Without it only the number is bounded.
     """
 
@@ -28,9 +28,6 @@ class LruStore(Generic[K, V]):
     ) -> None:
         self._max_entries = max_entries
         self._values: LRUCache[K, V] = LRUCache(max_bytes, getsizeof=size_of)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
     def get(self, key: K) -> V | None:
         """Return the value, which counts as a use of it, or None."""

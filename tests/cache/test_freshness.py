@@ -23,10 +23,3 @@ def test_an_entry_is_fresh_then_stale_then_stale_if_error_then_expired(
     age: float, freshness: Freshness
 ):
     assert LIFETIME.freshness(age) is freshness
-
-
-def test_a_minimum_ttl_can_lengthen_the_ttl_but_not_shorten_it():
-    assert LIFETIME.with_min_ttl(400) == Lifetime(
-        ttl=400, stale_while_revalidate=300, stale_if_error=1300
-    )
-    assert LIFETIME.with_min_ttl(5) == LIFETIME

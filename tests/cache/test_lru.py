@@ -32,7 +32,7 @@ def test_a_large_value_evicts_others():
     store.put("a", "12345")
     store.put("b", "1234567")
     assert store.get("a") is None
-    assert len(store) == 1
+    assert store.items() == [("b", "1234567")]
 
 
 def test_a_value_larger_than_the_store_is_not_stored_and_its_predecessor_is_removed():
