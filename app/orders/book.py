@@ -20,7 +20,7 @@ next refresh corrects it, within the TTL.
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from sys import maxsize
 from typing import Any
@@ -42,8 +42,6 @@ from app.upstream.wire import BLOCK_SIZE
 
 PROBE_BLOCK = 0
 """The block that is fetched first while no total is known."""
-
-_USABLE = frozenset(Freshness) - {Freshness.EXPIRED}
 
 
 class OrderBook:
@@ -86,7 +84,7 @@ class OrderBook:
     def total(self) -> int | None:
         """The total that the block requested last states, unless that block has expired."""
         entry = self._total_entry
-        return entry.value.total if entry and self.freshness(entry) in _USABLE else None
+        return entry.value.total if entry and not self._has_expired(entry) else None
 
     @property
     def ttl(self) -> float:
@@ -131,23 +129,23 @@ class OrderBook:
         used = [lookups[index] for index in needed if index in lookups]
         return self._make_window(start, stop, used or list(lookups.values()), inconsistent=True)
 
-    def block_indexes(self, collected: Collection[Entry[Block]] = ()) -> list[int]:
+    def block_indexes(self, collected: Iterable[Entry[Block]]) -> list[int]:
         """Return the blocks of the whole list, given the blocks that the caller has collected."""
         return self._needed_blocks(0, maxsize, self.total_entry_for(collected))
 
-    def total_entry_for(self, collected: Collection[Entry[Block]]) -> Entry[Block] | None:
+    def total_entry_for(self, collected: Iterable[Entry[Block]]) -> Entry[Block] | None:
         """Return the block that states the total for a caller who has collected these blocks.
 
         If that block has expired meanwhile, the collected ones still count for this caller.
         """
         if self.total is not None:
             return self._total_entry
-        return latest(tuple(collected)) if collected else None
+        return max(collected, key=lambda entry: entry.sequence, default=None)
 
     def cached_block(self, index: int) -> Entry[Block] | None:
         """Return the cached block unless it has expired."""
         entry = self._blocks.get(index)
-        return entry if entry and self.freshness(entry) in _USABLE else None
+        return None if entry is None or self._has_expired(entry) else entry
 
     async def fresh_block(self, index: int) -> Lookup[Block]:
         """Return a fresh block, however long the fetch takes.
@@ -177,13 +175,14 @@ class OrderBook:
             outdated=outdated,
         )
 
-    def find_fresh(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
-        """Return the order and its block from the fresh blocks, the latest if several have it."""
-        return self._find(order_no, {Freshness.FRESH})
-
-    def find_cached(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
-        """Return the order and its block from the blocks that have not expired."""
-        return self._find(order_no, _USABLE)
+    def find(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
+        """Return the order and its block, the latest block that has it and has not expired."""
+        found = [
+            (row, entry)
+            for _, entry in self._blocks.items()
+            if (row := entry.value.by_order_no.get(order_no)) and not self._has_expired(entry)
+        ]
+        return max(found, key=lambda row_and_entry: row_and_entry[1].sequence, default=None)
 
     def freshness(self, entry: Entry[Block]) -> Freshness:
         """Return the freshness that a block has now."""
@@ -206,6 +205,9 @@ class OrderBook:
         """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
         await self._blocks.close(timeout)
 
+    def _has_expired(self, entry: Entry[Block]) -> bool:
+        return self.freshness(entry) is Freshness.EXPIRED
+
     async def _fetch_block(self, index: int) -> Block:
         """Fetch a block. If its rows have not changed they stay the same objects."""
         block = await self._fetch_from_upstream(index)
@@ -222,7 +224,7 @@ class OrderBook:
             self._blocks.set_min_ttl(blocks / self._refresh_rate)
 
     def _total_entry_of(self, lookups: dict[int, Lookup[Block]]) -> Entry[Block] | None:
-        return self.total_entry_for([lookup.entry for lookup in lookups.values()])
+        return self.total_entry_for(lookup.entry for lookup in lookups.values())
 
     @staticmethod
     def _needed_blocks(start: int, stop: int, total_entry: Entry[Block] | None) -> list[int]:
@@ -287,13 +289,3 @@ class OrderBook:
         entries = [lookup.entry for lookup in lookups]
         rows = tuple(slice_rows(start, stop, [entry.value for entry in entries]))
         return Window(rows, latest(entries).value.total, inconsistent, tuple(lookups))
-
-    def _find(
-        self, order_no: str, accepted: Collection[Freshness]
-    ) -> tuple[Row, Entry[Block]] | None:
-        found = [
-            (row, entry)
-            for _, entry in self._blocks.items()
-            if (row := entry.value.by_order_no.get(order_no)) and self.freshness(entry) in accepted
-        ]
-        return max(found, key=lambda row_and_entry: row_and_entry[1].sequence, default=None)

@@ -33,7 +33,7 @@ class OrderLookup:
         book: may have an order in a block.
         order_cache: caches the orders that were fetched by number.
         source: fetches orders and payments.
-        clock: the only source of time.
+        clock: the source of time.
         deadline: seconds that a caller waits at most.
         max_stale_wait: seconds that a caller waits at most if there is an order to serve.
         min_age: seconds; an order younger than that satisfies `NO_CACHE`.
@@ -67,12 +67,11 @@ class OrderLookup:
             NotInCache, WaitTimeout, TooManyWaiters, UpstreamError: as in `GraceCache`.
         """
         now = self._clock.monotonic()
-        fresh = self._book.find_fresh(order_no)
-        if fresh and (
-            directive is not CacheDirective.NO_CACHE or now - fresh[1].fetched_at < self._min_age
-        ):
-            return self._from_block(*fresh, Outcome.HIT)
-        cached = self._book.find_cached(order_no)
+        cached = self._book.find(order_no)
+        if cached and self._book.freshness(cached[1]) is Freshness.FRESH:
+            age = now - cached[1].fetched_at
+            if directive is not CacheDirective.NO_CACHE or age < self._min_age:
+                return self._from_block(*cached, Outcome.HIT)
         timeout = self._max_stale_wait if cached else self._deadline
         try:
             lookup = await self._order_cache.get_or_fetch(

@@ -12,7 +12,7 @@ from app.cache.grace_cache import NotInCache, Outcome
 from app.cache.policy import CacheDirective
 from app.orders.blocks import Block, Window
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import TTL, BookHarness, row
+from tests.support.book import LIFETIME, TTL, BookHarness, row
 from tests.support.clock import settle
 
 pages = st.tuples(st.integers(1, 60), st.integers(1, 50))
@@ -223,16 +223,17 @@ async def test_with_only_if_cached_nothing_is_fetched():
     assert harness.list.calls == [0]
 
 
-async def test_an_order_is_found_in_a_fresh_block_or_in_one_that_has_not_expired():
+async def test_an_order_is_found_in_a_block_that_has_not_expired():
     harness = BookHarness(100)
     await harness.book.window(0, 100)
-    assert harness.book.find_fresh("n70") is not None
-    assert harness.book.find_fresh("n170") is None
     await harness.clock.advance(TTL)
-    assert harness.book.find_fresh("n70") is None
-    cached = harness.book.find_cached("n70")
-    assert cached is not None
-    assert harness.book.freshness(cached[1]) is Freshness.STALE
+    found = harness.book.find("n70")
+    assert found is not None
+    assert found[0].order_no == "n70"
+    assert harness.book.freshness(found[1]) is Freshness.STALE
+    assert harness.book.find("n170") is None
+    await harness.clock.advance(LIFETIME.stale_if_error)
+    assert harness.book.find("n70") is None
 
 
 async def test_a_failed_fetch_is_raised_if_nothing_is_cached():
