@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from pydantic_core import to_json
 
 from app.orders.fingerprint import compact_json, fingerprint
-from app.orders.schema import Order, PackageName, Payment
 from app.orders.timestamps import parse_timestamp_ns
 from app.upstream.drift import DriftKind
 from app.upstream.wire import WireObject
@@ -61,7 +60,6 @@ SOURCE = {
     "cdkey": "redemption_code",
 }
 _ENUM_FIELDS = frozenset({"status", "type", "source"})
-_ORDER_FIELDS = tuple(Order.__annotations__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,32 +113,37 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
     Times that carry no zone are in `zone`.
     """
     reader = _WireReader(wire, zone)
-    order = Order(
-        order_no=reader.order_no("orderNo", "order_no"),
-        status=reader.enum("status", "status", STATUS),
-        type=reader.enum("orderType", "type", TYPE),
-        source=reader.enum("source", "source", SOURCE),
+    order_no = reader.order_no()
+    status = reader.enum("status", "status", STATUS)
+    type_ = reader.enum("orderType", "type", TYPE)
+    source = reader.enum("source", "source", SOURCE)
+    name_en = reader.value("goodsNameEn", "package_name/en", str)
+    name_zh = reader.value("goodsName", "package_name/zh", str)
+    unit_price = reader.value("goodsUnitPrice", "unit_price", _decimal)
+    quantity = reader.value("quantity", "quantity", _integer)
+    amount = reader.value("actualAmount", "actual_amount", _decimal)
+    created_at = reader.timestamp("createTime", "created_at")
+    order = _known(
+        order_no=order_no,
+        package_name=_known(en=name_en, zh=name_zh) or None,
+        unit_price=unit_price,
+        quantity=quantity,
+        actual_amount=amount,
+        status=status,
+        type=type_,
+        source=source,
+        created_at=created_at,
     )
-    name = PackageName()
-    _set_if_known(name, "en", reader.value("goodsNameEn", "package_name/en", _text))
-    _set_if_known(name, "zh", reader.value("goodsName", "package_name/zh", _text))
-    _set_if_known(order, "package_name", name or None)
-    _set_if_known(order, "unit_price", reader.value("goodsUnitPrice", "unit_price", _decimal))
-    _set_if_known(order, "quantity", reader.value("quantity", "quantity", _integer))
-    _set_if_known(order, "actual_amount", reader.value("actualAmount", "actual_amount", _decimal))
-    _set_if_known(order, "created_at", reader.timestamp("createTime", "created_at"))
-    fields = cast("dict[str, Any]", order)
-    created_at = order.get("created_at")
     return Row(
-        order["order_no"],
-        to_json({field: fields[field] for field in _ORDER_FIELDS if field in fields}),
+        order_no,
+        to_json(order),
         tuple(reader.unparsed),
-        has_amount="unit_price" in order or "actual_amount" in order,
-        status=order["status"],
-        type=order["type"],
-        source=order["source"],
-        search_names=_folded_names(name.get("en"), name.get("zh")),
-        amount=_amount(order.get("actual_amount")),
+        has_amount=unit_price is not None or amount is not None,
+        status=status,
+        type=type_,
+        source=source,
+        search_names=_folded_names(name_en, name_zh),
+        amount=None if amount is None else _amount(amount),
         created_ns=None if created_at is None else parse_timestamp_ns(created_at),
         raw=compact_json(wire),
         rev=fingerprint(wire),
@@ -150,18 +153,19 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
 def map_payment(wire: WireObject, zone: ZoneInfo) -> Row:
     """Return the row of a payment. Times that carry no zone are in `zone`."""
     reader = _WireReader(wire, zone)
-    payment = Payment(order_no=reader.order_no("orderNo", "order_no"))
-    channel_order_no = reader.value("channelOrderNo", "channel_order_no", _text)
-    _set_if_known(payment, "channel_order_no", channel_order_no)
-    _set_if_known(payment, "paid_amount", reader.value("paidAmount", "paid_amount", _decimal))
-    _set_if_known(payment, "paid_at", reader.timestamp("paidTime", "paid_at"))
-    account = reader.value("paidAccountNo", "paid_account", _text, secret=True)
-    _set_if_known(payment, "paid_account", account and mask_account(account))
-    _set_if_known(payment, "status_code", reader.value("payStatus", "status_code", _text))
-    _set_if_known(payment, "method", reader.value("payType", "method", _text))
-    _set_if_known(payment, "created_at", reader.timestamp("createTime", "created_at"))
+    order_no = reader.order_no()
+    payment = _known(
+        order_no=order_no,
+        channel_order_no=reader.value("channelOrderNo", "channel_order_no", str),
+        paid_amount=reader.value("paidAmount", "paid_amount", _decimal),
+        paid_at=reader.timestamp("paidTime", "paid_at"),
+        paid_account=reader.value("paidAccountNo", "paid_account", mask_account, secret=True),
+        status_code=reader.value("payStatus", "status_code", str),
+        method=reader.value("payType", "method", str),
+        created_at=reader.timestamp("createTime", "created_at"),
+    )
     return Row(
-        payment["order_no"],
+        order_no,
         to_json(payment),
         tuple(reader.unparsed),
         has_amount="paid_amount" in payment,
@@ -211,26 +215,19 @@ def _folded_names(*names: str | None) -> tuple[str, ...]:
     return tuple(name.casefold() for name in names if name)
 
 
-@lru_cache(CACHED_VALUES)
-def _amount(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
+_amount = lru_cache(CACHED_VALUES)(Decimal)
 
 
-def _set_if_known(target: Order | Payment | PackageName, field: str, value: object) -> None:
-    if value is not None:
-        cast("dict[str, Any]", target)[field] = value
+def _known(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, str) else None
+def _decimal(text: str) -> str | None:
+    return text if _DECIMAL.fullmatch(text) else None
 
 
-def _decimal(value: object) -> str | None:
-    return str(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
-
-
-def _integer(value: object) -> int | None:
-    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+def _integer(text: str) -> int | None:
+    return int(text) if _INTEGER.fullmatch(text) else None
 
 
 class _WireReader:
@@ -243,39 +240,34 @@ class _WireReader:
         self._non_object = None if isinstance(wire, dict) else _raw(wire)
 
     def value(
-        self, key: str, field: str, parse: Callable[[object], T | None], *, secret: bool = False
+        self, key: str, field: str, parse: Callable[[str], T | None], *, secret: bool = False
     ) -> T | None:
         """Return the parsed value of `key`, which becomes our `field`, or None."""
         wire_value = self._object.get(key)
         if wire_value is None:
             return None
-        value = parse(wire_value)
+        # A number is a `JsonNumber`, which is a str too.
+        value = parse(str(wire_value)) if isinstance(wire_value, str) else None
         if value is None:
             self.unparsed.append(UnparsedField(field, None if secret else _raw(wire_value)))
         return value
 
-    def order_no(self, key: str, field: str) -> str:
+    def order_no(self) -> str:
         """Return the order number; without one, an empty text and a warning."""
-        wire_value = self._object.get(key)
+        wire_value = self._object.get("orderNo")
         if isinstance(wire_value, str) and wire_value:
             return str(wire_value)
         raw = self._non_object if wire_value is None else _raw(wire_value)
-        self.unparsed.append(UnparsedField(field, raw))
+        self.unparsed.append(UnparsedField("order_no", raw))
         return ""
 
     def enum(self, key: str, field: str, values: dict[str, str]) -> str:
         """Return our value for the upstream's, in any case, or `unknown`."""
-        return self.value(key, field, lambda value: values.get(_folded(value))) or "unknown"
+        return self.value(key, field, lambda text: values.get(text.casefold())) or "unknown"
 
     def timestamp(self, key: str, field: str) -> str | None:
         """Return the time in UTC."""
-        return self.value(
-            key, field, lambda value: to_utc(value, self._zone) if isinstance(value, str) else None
-        )
-
-
-def _folded(value: object) -> str:
-    return value.casefold() if isinstance(value, str) else ""
+        return self.value(key, field, lambda text: to_utc(text, self._zone))
 
 
 def _raw(value: object) -> str:
