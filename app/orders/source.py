@@ -4,7 +4,6 @@ What is cached is what is sent, so a response is not mapped more than once.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from app.clock import Clock
@@ -41,7 +40,7 @@ class OrderSource:
 
     Args:
         client: the upstream client.
-        clock: the only source of time.
+        clock: the source of time.
         zone: the zone of upstream times that carry none.
         deadline: seconds that one fetch may take.
     """
@@ -76,12 +75,9 @@ class OrderSource:
 
     def _start(self) -> tuple[str, float]:
         """Return the time as RFC 3339 text, and the deadline of a fetch that starts now."""
-        return _rfc_3339(self._clock.now()), self._clock.monotonic() + self._deadline
+        as_of = self._clock.now().replace(tzinfo=None).isoformat(timespec="milliseconds")
+        return f"{as_of}Z", self._clock.monotonic() + self._deadline
 
     def _fetched(self, schema: str, row: Row, as_of: str, response: ObjectResponse) -> FetchedOrder:
         self._client.report_drift(row_drift(schema, [row]))
         return FetchedOrder(row, as_of, response.request_id, response.sandbox)
-
-
-def _rfc_3339(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
