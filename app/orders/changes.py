@@ -40,14 +40,6 @@ class CursorExpired(Exception):
     """The cursor is unknown, or too much has changed since."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """The state named `cursor`, and what the next state replaced of it."""
-
-    cursor: str
-    replaced: Replaced
-
-
 class History:
     """The states of the list that this process has seen, bounded in number and size.
 
@@ -59,7 +51,8 @@ class History:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._rows: dict[str, Row] = {}
-        self._steps: deque[_Step] = deque()
+        # The cursor of each earlier state, and what the next state replaced of it.
+        self._steps: deque[tuple[str, Replaced]] = deque()
         self._replaced = 0
         self.cursor = ""
         self.latest: Snapshot | None = None
@@ -89,14 +82,13 @@ class History:
         if cursor == self.cursor:
             return ()
         previous: Replaced = {}
-        for step in reversed(self._steps):
+        for step_cursor, replaced in reversed(self._steps):
             # The oldest step wins: it has the fingerprint that the order had in that state.
-            previous.update(step.replaced)
-            if step.cursor == cursor:
-                return self._changes(previous)
-        raise CursorExpired
-
-    def _changes(self, previous: Replaced) -> Sequence[Change]:
+            previous.update(replaced)
+            if step_cursor == cursor:
+                break
+        else:
+            raise CursorExpired
         changes = [
             change
             for order_no, rev in previous.items()
@@ -107,10 +99,10 @@ class History:
         return changes
 
     def _add_step(self, replaced: Replaced) -> None:
-        self._steps.append(_Step(self.cursor, replaced))
+        self._steps.append((self.cursor, replaced))
         self._replaced += len(replaced)
         while len(self._steps) > MAX_STEPS or self._replaced > MAX_REPLACED:
-            self._replaced -= len(self._steps.popleft().replaced)
+            self._replaced -= len(self._steps.popleft()[1])
 
 
 def _change(order_no: str, rev: str | None, row: Row | None) -> Change | None:
