@@ -1,6 +1,6 @@
 """Exact totals of orders by status, type, source and month."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from pydantic_core import to_json
 from app.orders.compute import cooperative_chunks
 from app.orders.mapping import Row
 from app.orders.queries import Filter
-from app.orders.schema import MonthTotal, SourceTotal, StatusTotal, Totals, TypeTotal
 from app.orders.timestamps import month_of
 
 UNKNOWN = "unknown"
@@ -38,9 +37,8 @@ class _Accumulator:
         if amount is not None:
             self.amount = _EXACT.add(self.amount, amount)
 
-    @property
-    def text(self) -> str:
-        return format(self.amount, "f")
+    def totals(self) -> dict[str, object]:
+        return {"count": self.count, "actual_amount": format(self.amount, "f")}
 
 
 _Groups = dict[_GroupKey, _Accumulator]
@@ -65,27 +63,14 @@ async def summarize(rows: Sequence[Row], row_filter: Filter, zone: ZoneInfo) -> 
     overall = _Accumulator()
     for group in groups.values():
         overall.add(group.count, group.amount, group.unknown)
-    totals = Totals(
-        count=overall.count,
-        actual_amount=overall.text,
-        amounts_unknown=overall.unknown,
-        by_status=[
-            StatusTotal(status=status, count=total.count, actual_amount=total.text)
-            for (status,), total in _group_by(groups, lambda key: (key.status,))
-        ],
-        by_type=[
-            TypeTotal(type=type_, count=total.count, actual_amount=total.text)
-            for (type_,), total in _group_by(groups, lambda key: (key.type,))
-        ],
-        by_source=[
-            SourceTotal(source=source, count=total.count, actual_amount=total.text)
-            for (source,), total in _group_by(groups, lambda key: (key.source,))
-        ],
-        by_month=[
-            MonthTotal(month=month, status=status, count=total.count, actual_amount=total.text)
-            for (month, status), total in _group_by(groups, lambda key: (key.month, key.status))
-        ],
-    )
+    totals = {
+        **overall.totals(),
+        "amounts_unknown": overall.unknown,
+        "by_status": _group_by(groups, "status"),
+        "by_type": _group_by(groups, "type"),
+        "by_source": _group_by(groups, "source"),
+        "by_month": _group_by(groups, "month", "status"),
+    }
     return SummaryResult(to_json(totals), has_amount=overall.count > overall.unknown)
 
 
@@ -93,11 +78,11 @@ def _month(row: Row, zone: ZoneInfo) -> str:
     return (None if row.created_ns is None else month_of(row.created_ns, zone)) or UNKNOWN
 
 
-def _group_by(
-    groups: _Groups, parts: Callable[[_GroupKey], tuple[str, ...]]
-) -> list[tuple[tuple[str, ...], _Accumulator]]:
+def _group_by(groups: _Groups, *parts: str) -> list[dict[str, object]]:
     """Return the totals by these parts of the key, sorted by name with `unknown` last."""
     totals: dict[tuple[str, ...], _Accumulator] = {}
     for key, group in groups.items():
-        totals.setdefault(parts(key), _Accumulator()).add(group.count, group.amount, group.unknown)
-    return sorted(totals.items(), key=lambda item: [(name == UNKNOWN, name) for name in item[0]])
+        names = tuple(getattr(key, part) for part in parts)
+        totals.setdefault(names, _Accumulator()).add(group.count, group.amount, group.unknown)
+    in_order = sorted(totals, key=lambda names: [(name == UNKNOWN, name) for name in names])
+    return [dict(zip(parts, names, strict=True)) | totals[names].totals() for names in in_order]
