@@ -16,8 +16,8 @@ from app.clock import SystemClock
 from app.doctor import Check, Diagnostics
 from app.edge.auth import digest_of, generate_key
 from app.main import create_app, key_ring
-from app.sandbox.faults import KINDS
-from app.sandbox.options import Options, UnknownOrder
+from app.sandbox.faults import KINDS, Fault
+from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder
 from app.serve import echo_err, run, serve_configured, serve_sandbox, serve_with_sandbox
 from app.settings import SCOPES, ApiKeyConfig, Settings, SettingsError, load
 
@@ -34,11 +34,22 @@ _DOCTOR_NOTES = f"""Exit codes: 0 if no check found an error (warnings are possi
 _OPENAPI_NOTES = "Exit codes: 0 if written or up to date, 1 if outdated, 2 for invalid options."
 _KEYS_NOTES = "Exit codes: 0 if created, 2 for invalid options."
 
-_Orders = Annotated[int, typer.Option(help="Number of orders, at most 100000.")]
+
+def _parse_fault(text: str) -> Fault:
+    try:
+        return Fault.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+_Orders = Annotated[int, typer.Option(min=0, max=MAX_ORDERS, help="Number of orders.")]
 _Seed = Annotated[int, typer.Option(help="Random seed of the orders.")]
 _Faults = Annotated[
-    list[str] | None,
+    list[Fault] | None,
     typer.Option(
+        "--fault",
+        parser=_parse_fault,
+        metavar="FAULT",
         help="Fault to inject, as KIND[=VALUE][,times=N][,path=PATH]: latency=2, or"
         " status=500,times=3,path=get-orders. Repeatable. `sandbox --help` lists the kinds.",
         show_default="none",
@@ -116,12 +127,12 @@ def serve(
     ] = False,
     orders: _Orders = _DEFAULTS.orders,
     seed: _Seed = _DEFAULTS.seed,
-    fault: _Faults = None,
+    faults: _Faults = None,
 ) -> None:
     """Run the proxy. --orders, --seed and --fault require --sandbox."""
     overrides = {"host": host, "port": port}
     server = {name: value for name, value in overrides.items() if value is not None}
-    options = _sandbox_options(orders=orders, seed=seed, faults=tuple(fault or ()))
+    options = Options(orders=orders, seed=seed, faults=tuple(faults or ()))
     if with_sandbox:
         run(serve_with_sandbox(options, server))
     elif options != _DEFAULTS:
@@ -138,24 +149,24 @@ def sandbox(
     orders: _Orders = _DEFAULTS.orders,
     seed: _Seed = _DEFAULTS.seed,
     token_lifetime: Annotated[
-        int, typer.Option(help="Lifetime of a token in seconds.")
+        int, typer.Option(min=1, help="Lifetime of a token in seconds.")
     ] = _DEFAULTS.token_lifetime_seconds,
     max_calls_per_second: Annotated[
-        int, typer.Option(help="Respond with HTTP 429 above this rate; 0 for no limit.")
+        int, typer.Option(min=0, help="Respond with HTTP 429 above this rate; 0 for no limit.")
     ] = _DEFAULTS.max_calls_per_second,
     unknown_order: Annotated[
         UnknownOrder, typer.Option(help="Response for an order that does not exist.")
     ] = _DEFAULTS.unknown_order,
-    fault: _Faults = None,
+    faults: _Faults = None,
 ) -> None:
     """Run only the embedded upstream, on 127.0.0.1."""
-    options = _sandbox_options(
+    options = Options(
         orders=orders,
         seed=seed,
         token_lifetime_seconds=token_lifetime,
         max_calls_per_second=max_calls_per_second,
         unknown_order=unknown_order,
-        faults=tuple(fault or ()),
+        faults=tuple(faults or ()),
     )
     run(serve_sandbox(options, port))
 
@@ -259,10 +270,3 @@ async def _checks() -> AsyncIterator[Check]:
     yield Check("settings", "ok", "valid")
     async for check in Diagnostics(settings, clock).run():
         yield check
-
-
-def _sandbox_options(**values: Any) -> Options:
-    try:
-        return Options(**values)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None

@@ -5,6 +5,7 @@ import statistics
 import time
 
 from app.clock import SystemClock
+from app.sandbox.faults import Fault
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.single_flight import SingleFlight
@@ -35,7 +36,8 @@ class GatedClock(SystemClock):
 async def measure_cold_page() -> None:
     """Send `REQUESTS` requests for an uncached page over connections that are already open."""
     clock = GatedClock()
-    options = Options(max_calls_per_second=0, faults=("latency=1,times=1,path=get-orders",))
+    fault = Fault(kind="latency", value=1, times=1, path="get-orders")
+    options = Options(max_calls_per_second=0, faults=(fault,))
     async with SandboxServer(options, clock=clock) as upstream:
         with start_server(*proxy_command(upstream.base_url, options, 8704)) as server:
             connections = await open_connections(8704, REQUESTS)

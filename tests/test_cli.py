@@ -260,8 +260,8 @@ async def test_doctor_exits_with_0_if_no_check_found_an_error() -> None:
 
 
 async def test_doctor_prints_json_and_exits_with_1_on_an_error() -> None:
-    faults = ("status=500,path=get-orders",)
-    async with SandboxServer(Options(faults=faults), clock=SystemClock()) as upstream:
+    async with SandboxServer(Options(), clock=SystemClock()) as upstream:
+        upstream.sandbox.inject("status=500,path=get-orders")
         environ = CREDENTIAL | {"ORDERS_UPSTREAM__BASE_URL": upstream.base_url}
         result = await run_doctor("--json", **environ)
     assert result.exit_code == 1
@@ -385,7 +385,7 @@ def test_the_help_shows_defaults_and_where_settings_are_documented() -> None:
     for part in (
         "ORDERS_SERVER__HOST or 127.0.0.1",
         "ORDERS_SERVER__PORT or 8000",
-        "[default: 137]",
+        "[default: 137",
         ".env.example",
     ):
         assert part in text

@@ -47,8 +47,9 @@ async def diagnose(
 
 @asynccontextmanager
 async def sandbox(*faults: str) -> AsyncIterator[SandboxServer]:
-    options = Options(access_key_id=KEY_ID, access_key_secret=KEY_TEXT, faults=faults)
+    options = Options(access_key_id=KEY_ID, access_key_secret=KEY_TEXT)
     async with SandboxServer(options, clock=CLOCK) as server:
+        server.sandbox.inject(*faults)
         yield server
 
 

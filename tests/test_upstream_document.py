@@ -10,9 +10,8 @@ from openapi_spec_validator import validate
 from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
-from app.sandbox import Options
 from app.sandbox.faults import ALL_PATHS, DETAIL, ORDERS, PAYMENT, TOKEN
-from app.sandbox.options import UnknownOrder
+from app.sandbox.options import Options, UnknownOrder
 from tests.sandbox.client import SandboxClient
 from tests.support.clock import ManualClock
 

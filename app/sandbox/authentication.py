@@ -1,11 +1,13 @@
 """The vendor's two authentication schemes: management tokens and signed requests."""
 
-import hmac
 import re
 import secrets
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 
 from app.clock import Clock
 from app.sandbox import envelope, signing
@@ -19,6 +21,13 @@ _PREFIXES: Final = {"authing": "x-authing-", "GenAuth": "x-genauth-"}
 _UNIX_MS: Final = re.compile(r"[0-9]{12,14}")
 
 
+class _Credential(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    access_key_id: str
+    access_key_secret: str
+
+
 class Authenticator:
     """Issues management tokens, and authenticates calls by token or by signature."""
 
@@ -28,32 +37,30 @@ class Authenticator:
         self._key = secrets.token_bytes(32)
         self._nonces: dict[str, float] = {}
 
-    def issue_token(self, body: object) -> dict[str, object]:
+    def issue_token(self, body: bytes) -> dict[str, object]:
         """Return a token for the `accessKeyId` and `accessKeySecret` of the body.
 
         Raises:
             VendorError: they are missing or wrong.
         """
-        fields = body if isinstance(body, Mapping) else {}
-        key_id, key_text = fields.get("accessKeyId"), fields.get("accessKeySecret")
-        if not isinstance(key_id, str) or not isinstance(key_text, str):
-            raise VendorError(
-                envelope.bad_request(
-                    "accessKeyId 和 accessKeySecret 必填",
-                    "accessKeyId and accessKeySecret are required",
-                )
-            )
+        try:
+            credential = _Credential.model_validate_json(body)
+        except ValidationError:
+            raise envelope.bad_request(
+                "accessKeyId 和 accessKeySecret 必填",
+                "accessKeyId and accessKeySecret are required",
+            ) from None
         options = self._options
-        if key_id != options.access_key_id:
+        if credential.access_key_id != options.access_key_id:
             raise VendorError(envelope.UNKNOWN_POOL)
-        if not hmac.compare_digest(key_text.encode(), options.access_key_secret.encode()):
+        if credential.access_key_secret != options.access_key_secret:
             raise VendorError(envelope.WRONG_SECRET)
         now = int(self._unix_time())
         claims = {
             "token_type": "management_token",
             "scoped_userpool_id": options.pool_id,
             "access_key_type": "userpool",
-            "access_key_id": key_id,
+            "access_key_id": options.access_key_id,
             "iat": now,
             "exp": now + options.token_lifetime_seconds,
         }
@@ -111,13 +118,9 @@ class Authenticator:
         now = self._unix_time()
         if abs(_parse_date(date) - now) > MAX_SKEW_SECONDS:
             raise VendorError(envelope.CLOCK_SKEW)
-        expected = signing.sign(text, self._options.access_key_secret)
         nonce = headers.get(f"{prefix}signature-nonce")
-        if not nonce or not hmac.compare_digest(signature.encode(), expected.encode()):
+        if not nonce or signature != signing.sign(text, self._options.access_key_secret):
             raise VendorError(envelope.INVALID_SIGNATURE)
-        self._consume_nonce(nonce, now)
-
-    def _consume_nonce(self, nonce: str, now: float) -> None:
         if self._nonces.get(nonce, now) > now:
             raise VendorError(envelope.NONCE_REUSED)
         # All nonces have the same lifetime: the first ones inserted expire first.

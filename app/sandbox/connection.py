@@ -3,21 +3,21 @@
 import asyncio
 import socket
 import struct
-from typing import Final
+from typing import Final, cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-EXTENSION: Final = "sandbox.connection"
+_TRANSPORT: Final = "sandbox.transport"
 
 
 class SandboxProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with the transport available to the application as a scope extension."""
+    """uvicorn's protocol, with the transport available to the application in the scope."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: {"transport": self.transport}}
+        cast("Scope", self.scope)[_TRANSPORT] = self.transport
 
 
 async def wait_disconnected(receive: Receive) -> None:
@@ -29,15 +29,10 @@ async def wait_disconnected(receive: Receive) -> None:
 async def send_half(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     """Send the headers with the full Content-Length and half of the body, then close."""
     transport = _transport(scope)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status_code,
-            "headers": response.raw_headers,
-        }
-    )
-    body = bytes(response.body)
-    await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    start = {"status": response.status_code, "headers": response.raw_headers}
+    await send({"type": "http.response.start", **start})
+    half = bytes(response.body[: len(response.body) // 2])
+    await send({"type": "http.response.body", "body": half, "more_body": True})
     transport.close()
     await wait_disconnected(receive)
 
@@ -53,8 +48,6 @@ async def send_reset(scope: Scope, receive: Receive) -> None:
 
 
 def _transport(scope: Scope) -> asyncio.Transport:
-    extension = scope.get("extensions", {}).get(EXTENSION)
-    if extension is None:
+    if _TRANSPORT not in scope:
         raise RuntimeError("connection faults require a SandboxServer")
-    transport: asyncio.Transport = extension["transport"]
-    return transport
+    return cast("asyncio.Transport", scope[_TRANSPORT])

@@ -1,11 +1,11 @@
 """The vendor's responses: its envelope, its errors in Chinese and English, and gateway pages."""
 
-import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,52 +46,42 @@ UNKNOWN_API: Final = ErrorReply(404, None, "接口不存在", "No such API")
 ORDER_NOT_FOUND: Final = ErrorReply(404, None, "订单不存在", "The order does not exist")
 ORDER_INVALID: Final = ErrorReply(422, 4004, "订单不存在", "The order does not exist")
 
-THROTTLED_ZH: Final = "您的请求已超过最大数量限制\N{FULLWIDTH COMMA}请稍后重试"
+_THROTTLED: Final = "您的请求已超过最大数量限制\N{FULLWIDTH COMMA}请稍后重试"
+_JSON: Final = "application/json; charset=utf-8"
 
 
-def bad_request(zh: str, en: str) -> ErrorReply:
-    return ErrorReply(400, None, zh, en)
+def bad_request(zh: str, en: str) -> VendorError:
+    return VendorError(ErrorReply(400, None, zh, en))
 
 
-def success(data: object, *, english: bool) -> Response:
-    return _json_response(
-        {
-            "statusCode": 200,
-            "message": "Success" if english else "操作成功",
-            "requestId": str(uuid.uuid4()),
-            "data": data,
-        }
-    )
+def success(data: object, headers: Mapping[str, str]) -> Response:
+    """Return `data` in the envelope; the `headers` of the request select the language."""
+    body = {"statusCode": 200, **_message("操作成功", "Success", headers), "data": data}
+    return JSONResponse(body, media_type=_JSON)
 
 
-def failure(reply: ErrorReply, *, english: bool) -> Response:
-    code = {} if reply.api_code is None else {"apiCode": reply.api_code}
-    return _json_response(
-        {
-            "statusCode": reply.status_code,
-            **code,
-            "message": reply.en if english else reply.zh,
-            "requestId": str(uuid.uuid4()),
-        }
-    )
+def failure(reply: ErrorReply, headers: Mapping[str, str]) -> Response:
+    """Return an error; the HTTP status is 200, too."""
+    codes = {"statusCode": reply.status_code}
+    if reply.api_code is not None:
+        codes["apiCode"] = reply.api_code
+    return JSONResponse({**codes, **_message(reply.zh, reply.en, headers)}, media_type=_JSON)
 
 
-def throttled(retry_after: int | None) -> Response:
+def throttled(retry_after: float | None) -> Response:
     """HTTP 429: the one error with an HTTP status of its own, without `apiCode` and `requestId`."""
-    response = _json_response({"statusCode": 429, "message": THROTTLED_ZH}, http_status=429)
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
-    return response
+    headers = {} if retry_after is None else {"Retry-After": f"{retry_after:.0f}"}
+    return JSONResponse({"statusCode": 429, "message": _THROTTLED}, 429, headers, _JSON)
 
 
 def html_page(http_status: int) -> Response:
     """The error page of a gateway in front of the vendor."""
-    page = (
-        f"<html><head><title>{http_status}</title></head><body><h1>{http_status}</h1></body></html>"
-    )
-    return Response(page, status_code=http_status, media_type="text/html")
+    title, heading = f"<title>{http_status}</title>", f"<h1>{http_status}</h1>"
+    page = f"<html><head>{title}</head><body>{heading}</body></html>"
+    return HTMLResponse(page, http_status)
 
 
-def _json_response(body: dict[str, object], *, http_status: int = 200) -> Response:
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(content, status_code=http_status, media_type="application/json; charset=utf-8")
+def _message(zh: str, en: str, headers: Mapping[str, str]) -> dict[str, str]:
+    language = headers.get("x-authing-lang") or headers.get("x-genauth-lang") or "zh-CN"
+    message = en if language.lower().startswith("en") else zh
+    return {"message": message, "requestId": str(uuid.uuid4())}

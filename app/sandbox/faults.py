@@ -5,9 +5,16 @@ The syntax is `kind[=value][,api_code=N][,times=N][,path=P]`, or a JSON object w
 
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Final, NamedTuple, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 TOKEN: Final = "/api/v3/get-management-token"  # noqa: S105 - a path
 ORDERS: Final = "/api/v3/get-orders"
@@ -78,6 +85,10 @@ KINDS: Final[Mapping[str, FaultKind]] = {
 }
 
 
+def _full_path(path: str) -> str:
+    return path if path.startswith("/") else f"/api/v3/{path}"
+
+
 class Fault(BaseModel):
     """One injected fault.
 
@@ -86,7 +97,8 @@ class Fault(BaseModel):
         value: its meaning, bounds and default are in `KINDS`.
         api_code: `apiCode` of the envelope; only for the kind `status`.
         times: the number of calls it applies to; None means until it is cleared.
-        path: the only path it applies to; None means all paths of its kind.
+        path: the only path it applies to, with or without `/api/v3/`; None means all paths of its
+            kind.
 
     Raises:
         ValueError: the fault is invalid.
@@ -98,20 +110,15 @@ class Fault(BaseModel):
     value: float | None = None
     api_code: PositiveInt | None = None
     times: PositiveInt | None = None
-    path: str | None = None
+    path: Annotated[str, AfterValidator(_full_path)] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _apply_defaults(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        kind, path = KINDS.get(str(data.get("kind"))), data.get("path")
-        completed = dict(data)
-        if kind and data.get("value") is None:
-            completed["value"] = kind.default
-        if isinstance(path, str) and not path.startswith("/"):
-            completed["path"] = f"/api/v3/{path}"
-        return completed
+    def _apply_default_value(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("value") is None:
+            kind = KINDS.get(str(data.get("kind")))
+            return {**data, "value": kind and kind.default}
+        return data
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -140,15 +147,15 @@ class Fault(BaseModel):
         Raises:
             ValueError: the fault is invalid; the message is one line.
         """
-        parts = source.split(",") if isinstance(source, str) else []
-        pairs = [part.strip().partition("=")[::2] for part in parts]
-        if pairs:
-            (kind, value), *rest = pairs
-            pairs = [("kind", kind), *([("value", value)] if value else []), *rest]
-        if len(dict(pairs)) < len(pairs):
-            raise ValueError(f"fault {source!r}: a key is repeated")
+        data = source
+        if isinstance(source, str):
+            first, *rest = (part.strip().partition("=")[::2] for part in source.split(","))
+            pairs = [("kind", first[0]), *([("value", first[1])] if first[1] else []), *rest]
+            data = dict(pairs)
+            if len(data) < len(pairs):
+                raise ValueError(f"fault {source!r}: a key is repeated")
         try:
-            return cls.model_validate(dict(pairs) if pairs else source)
+            return cls.model_validate(data)
         except ValidationError as error:
             messages = [
                 ": ".join([*map(str, one["loc"]), one["msg"].removeprefix("Value error, ")])
@@ -162,52 +169,43 @@ class Fault(BaseModel):
         return int(self.value or 0)
 
 
-class Hit(NamedTuple):
-    """A fault that applies to a call; `number` counts the hits of this fault, from 1."""
-
-    fault: Fault
-    number: int
-
-
 @dataclass(slots=True)
-class _ActiveFault:
+class ActiveFault:
+    """A fault, and the number of calls it has hit."""
+
     fault: Fault
     hits: int = 0
 
     def matches(self, path: str) -> bool:
-        if self.fault.times is not None and self.hits >= self.fault.times:
-            return False
-        if self.fault.path is not None:
-            return path == self.fault.path
-        return path in KINDS[self.fault.kind].paths
+        fault = self.fault
+        paths = KINDS[fault.kind].paths if fault.path is None else (fault.path,)
+        return path in paths and (fault.times is None or self.hits < fault.times)
 
 
 class FaultRegistry:
     """The active faults, and how many calls each has hit."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self._faults: tuple[_ActiveFault, ...] = ()
         self.replace(faults)
 
     def replace(self, faults: Iterable[Fault]) -> None:
         """Replace all faults, and reset the hit counts."""
-        self._faults = tuple(_ActiveFault(fault) for fault in faults)
+        self._faults = [ActiveFault(fault) for fault in faults]
 
     def to_dicts(self) -> list[dict[str, object]]:
         """Return all faults with their hits, exhausted ones included, in order of application."""
         return [{**active.fault.model_dump(), "hits": active.hits} for active in self._faults]
 
-    def match(self, path: str) -> list[Hit]:
+    def match(self, path: str) -> list[ActiveFault]:
         """Return the faults that apply to a call of `path`, and count the hits.
 
         A terminal fault is always the last of the list.
         """
-        hits = []
+        matching = []
         for active in self._faults:
-            if not active.matches(path):
-                continue
-            active.hits += 1
-            hits.append(Hit(active.fault, active.hits))
-            if KINDS[active.fault.kind].terminal:
-                break
-        return hits
+            if active.matches(path):
+                active.hits += 1
+                matching.append(active)
+                if KINDS[active.fault.kind].terminal:
+                    break
+        return matching

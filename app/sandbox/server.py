@@ -1,7 +1,6 @@
 """Serves a sandbox on a socket, within a running event loop."""
 
 import socket
-from types import TracebackType
 from typing import Final, Self
 
 import uvicorn
@@ -15,7 +14,7 @@ _SHUTDOWN_SECONDS: Final = 1
 
 
 class SandboxServer:
-    """A sandbox that listens on `host` and `port`; with port 0 the system chooses a free one.
+    """A sandbox that listens on 127.0.0.1; with port 0 the system chooses a free one.
 
     A restart keeps the port, the orders and the call counts. Signal handlers and the logging
     configuration of the process stay as they are.
@@ -24,19 +23,16 @@ class SandboxServer:
         ...  # server.base_url
     """
 
-    def __init__(
-        self, options: Options, *, clock: Clock, host: str = "127.0.0.1", port: int = 0
-    ) -> None:
+    def __init__(self, options: Options, *, clock: Clock, port: int = 0) -> None:
         self.options = options
         self.sandbox = Sandbox(options, clock=clock)
-        self._host, self._port = host, port
+        self._port = port
         self._running: tuple[uvicorn.Server, socket.socket] | None = None
 
     @property
     def base_url(self) -> str:
         """The origin; with port 0 it is known after the start."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
         """Start to listen.
@@ -44,8 +40,7 @@ class SandboxServer:
         Raises:
             OSError: the address is in use.
         """
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family)
+        listener = socket.create_server(("127.0.0.1", self._port))
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
             self.sandbox,
@@ -80,10 +75,5 @@ class SandboxServer:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()

@@ -6,8 +6,9 @@ from typing import Any, Self
 import httpx
 
 from app.clock import Clock
-from app.sandbox import Options, Sandbox
+from app.sandbox.app import Sandbox
 from app.sandbox.faults import ORDERS, TOKEN
+from app.sandbox.options import Options
 
 
 class SandboxClient:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sandbox import Options
+from app.sandbox.options import Options
 from tests.sandbox.client import SandboxClient
 from tests.support.clock import ManualClock
 

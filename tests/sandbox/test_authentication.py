@@ -4,8 +4,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from app.sandbox import Options
 from app.sandbox.faults import ORDERS, TOKEN
+from app.sandbox.options import Options
 from app.sandbox.signing import sign, string_to_sign
 from tests.sandbox.client import SandboxClient
 from tests.support.clock import ManualClock

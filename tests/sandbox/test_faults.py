@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 
-from app.sandbox import KINDS, Fault, Options
-from app.sandbox.faults import ALL_PATHS, DETAIL, ORDERS, PAYMENT, FaultRegistry
+from app.sandbox.faults import (
+    ALL_PATHS,
+    DETAIL,
+    KINDS,
+    ORDERS,
+    PAYMENT,
+    Fault,
+    FaultRegistry,
+)
 from app.sandbox.malformed_rows import MALFORMATIONS
+from app.sandbox.options import Options
 from tests.sandbox.client import SandboxClient
 from tests.support.clock import ManualClock, settle
 

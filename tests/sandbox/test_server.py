@@ -2,16 +2,16 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
 from app.clock import SystemClock
-from app.sandbox import Options, SandboxServer
 from app.sandbox.connection import wait_disconnected
 from app.sandbox.faults import ORDERS
+from app.sandbox.options import Options
+from app.sandbox.server import SandboxServer
 from tests.sandbox.client import SandboxClient
 
 
@@ -141,16 +141,6 @@ async def test_a_port_in_use_is_an_oserror(server: SandboxServer) -> None:
     port = int(server.base_url.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
         await SandboxServer(Options(), clock=SystemClock(), port=port).start()
-
-
-@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-async def test_an_ipv6_address_is_in_brackets() -> None:
-    try:
-        async with SandboxServer(Options(), clock=SystemClock(), host="::1") as server:
-            assert server.base_url.startswith("http://[::1]:")
-            await call_once(server)
-    except OSError:
-        pytest.skip("this machine has no IPv6 loopback")
 
 
 async def test_the_signal_handlers_of_the_process_are_not_changed() -> None:

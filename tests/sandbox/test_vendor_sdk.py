@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from app.clock import SystemClock
-from app.sandbox import Options, SandboxServer
 from app.sandbox.faults import TOKEN
+from app.sandbox.options import Options
+from app.sandbox.server import SandboxServer
 
 NODE_DIR = Path(__file__).parent / "node"
 INSTALL_COMMAND = "npm ci --prefix tests/sandbox/node"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.sandbox import Options, Sandbox
-from app.sandbox.faults import DETAIL, ORDERS, PAYMENT, TOKEN
-from app.sandbox.options import UnknownOrder
+from app.sandbox.app import Sandbox
+from app.sandbox.faults import DETAIL, ORDERS, PAYMENT, TOKEN, Fault
+from app.sandbox.options import Options, UnknownOrder
 from tests.sandbox.client import SandboxClient
 from tests.support.clock import ManualClock
 
@@ -125,7 +125,7 @@ async def test_calls_are_counted_per_path_failed_ones_included(client: SandboxCl
 
 
 async def test_a_sandbox_starts_with_the_faults_of_its_options() -> None:
-    sandbox = Sandbox(Options(faults=("html=503,times=1",)), clock=ManualClock())
+    sandbox = Sandbox(Options(faults=(Fault.parse("html=503,times=1"),)), clock=ManualClock())
     client = SandboxClient(sandbox)
     assert (await client.get_response(ORDERS)).status_code == 503
     assert (await client.get_response(ORDERS)).status_code == 200
