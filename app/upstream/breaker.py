@@ -45,13 +45,6 @@ class Breaker:
         self._probing = False
         self._epoch = 0
 
-    def __repr__(self) -> str:
-        if self._probe_at is None:
-            return f"<Breaker closed, {self._consecutive_failures} consecutive failures>"
-        if self._probing:
-            return "<Breaker half-open, probe in flight>"
-        return f"<Breaker open until {self._probe_at:.1f}>"
-
     @property
     def is_open(self) -> bool:
         """Whether calls are rejected, except for probes (open or half-open)."""

@@ -64,10 +64,6 @@ class CallLimiter:
         self._queue: list[_QueuedCall] = []
         self._timer: TimerHandle | None = None
 
-    def __repr__(self) -> str:
-        in_flight = f"{self._in_flight} of {self._max_concurrency} in flight"
-        return f"<CallLimiter {in_flight}, {len(self._queue)} queued, {self.rate:.1f} per second>"
-
     @property
     def rate(self) -> float:
         """The current limit in calls per second."""
