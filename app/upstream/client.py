@@ -14,8 +14,7 @@ from pydantic import SecretStr
 
 from app.clock import Clock
 from app.http import AsyncBaseTransport, open_client
-from app.upstream.admission import Admission
-from app.upstream.breaker import Breaker
+from app.upstream.breaker import Admission, Breaker
 from app.upstream.credentials import (
     AccessKey,
     CallAuth,

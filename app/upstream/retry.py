@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from app.backoff import exponential_backoff
 from app.clock import Clock
-from app.upstream.admission import Admission
+from app.upstream.breaker import Admission
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,

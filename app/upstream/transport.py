@@ -23,7 +23,7 @@ from app.http import (
     Timeout,
     TimeoutException,
 )
-from app.upstream.admission import Admission
+from app.upstream.breaker import Admission
 from app.upstream.envelope import Envelope, HttpResponse, parse_envelope
 from app.upstream.errors import (
     DeadlineExceeded,
@@ -33,7 +33,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.upstream.rate import CallStart
+from app.upstream.limiter import CallStart
 from app.upstream.retry import Retries
 
 FAIR_TIMEOUT_RATIO = 0.5

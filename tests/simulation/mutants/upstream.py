@@ -8,8 +8,7 @@ from app.upstream.breaker import Breaker, CallResult
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credentials import AccessKey, CallAuth, TokenCredential
 from app.upstream.errors import DeadlineExceeded
-from app.upstream.limiter import CallLimiter
-from app.upstream.rate import CallStart
+from app.upstream.limiter import CallLimiter, CallStart
 from app.upstream.token import Token
 from tests.simulation.components import Components
 
