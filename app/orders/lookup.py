@@ -32,8 +32,6 @@ class OrderLookup:
     Args:
         book: may have an order in a block.
         order_cache: caches the orders that were fetched by number.
-        source: fetches orders and payments.
-        clock: the source of time.
         deadline: seconds that a caller waits at most.
         max_stale_wait: seconds that a caller waits at most if there is an order to serve.
         min_age: seconds; an order younger than that satisfies `NO_CACHE`.

@@ -1,7 +1,7 @@
 """Renders response bodies, ETags and the headers that are the same for every caller."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -70,17 +70,8 @@ def render_page(
 ) -> RenderedResponse:
     """Render one page of the list.
 
-    Args:
-        rows: the orders of the page.
-        blocks: for each row the block that it was fetched with.
-        sources: the upstream responses that the page is based on.
-        page: the page number.
-        limit: the orders per page.
-        total: the number of orders, of all pages.
-        inconsistent: whether the blocks disagree.
-        currency: ISO 4217 code, or empty.
-        link: the value of the Link header.
-        include: which of `rev`, `origin` and `raw` each row has in addition.
+    `blocks` has for each row the block that it was fetched with, `total` counts the orders of all
+    pages, and `include` says which of `rev`, `origin` and `raw` each row has in addition.
     """
     pages = -(-total // limit)
     meta: dict[str, Any] = {"page": page, "limit": limit, "total": total, "pages": pages}
@@ -220,7 +211,7 @@ def weak_etag(data: bytes) -> bytes:
 
 def link_header(path: str, query: str, page: int, pages: int) -> str:
     """Return the Link header (RFC 8288) of a page, keeping every parameter of `query`."""
-    params = parse_qsl(query)
+    others = [(name, value) for name, value in parse_qsl(query) if name != "page"]
     last = max(pages, 1)
     targets = {"first": 1}
     if page > 1:
@@ -229,10 +220,6 @@ def link_header(path: str, query: str, page: int, pages: int) -> str:
         targets["next"] = page + 1
     targets["last"] = last
     return ", ".join(
-        f'<{path}?{_with_page(params, target)}>; rel="{rel}"' for rel, target in targets.items()
+        f'<{path}?{urlencode([("page", target), *others])}>; rel="{rel}"'
+        for rel, target in targets.items()
     )
-
-
-def _with_page(params: Iterable[tuple[str, str]], page: int) -> str:
-    others = [(name, value) for name, value in params if name != "page"]
-    return urlencode([("page", str(page)), *others])

@@ -7,7 +7,7 @@ no block has changed and the oldest is fresh. Nothing here waits or fetches.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,10 +43,7 @@ class Validity:
     is_current: Callable[..., bool]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CachedResponse:
-    """A rendered response and what it depends on."""
-
+class _CachedResponse(NamedTuple):
     rendered: RenderedResponse
     validity: Validity
 
@@ -55,7 +52,7 @@ class ResponseCache:
     """Rendered responses by path and query string, bounded in bytes."""
 
     def __init__(self, *, max_bytes: int) -> None:
-        self._responses: LruStore[CacheKey, CachedResponse] = LruStore(
+        self._responses: LruStore[CacheKey, _CachedResponse] = LruStore(
             max_entries=MAX_RESPONSES,
             max_bytes=max_bytes,
             size_of=lambda cached: cached.rendered.size,
@@ -78,7 +75,7 @@ class ResponseCache:
         """Return the response rendered from this data, rendering it if it is not cached."""
         cached = self._responses.get(key)
         if cached is None or cached.validity != validity:
-            cached = CachedResponse(render(), validity)
+            cached = _CachedResponse(render(), validity)
             self._responses.put(key, cached)
         return cached.rendered
 

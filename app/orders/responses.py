@@ -58,13 +58,9 @@ def combine_lookups(
     problem_code: Callable[[BaseException], str],
     stored: bool = True,
 ) -> CacheOutcome:
-    """Return the outcome of several lookups: the greatest `Outcome` of them counts for all.
+    """Return the outcome of at least one lookup: the greatest `Outcome` counts for all of them.
 
-    Args:
-        lookups: the lookups, at least one.
-        now: the monotonic time.
-        problem_code: returns the problem code of an error.
-        stored: whether what was fetched is cached.
+    `now` is on the monotonic clock, and `stored` says whether what was fetched is cached.
     """
     dominant = max(lookups, key=lambda lookup: lookup.outcome)
     freshness = max((lookup.freshness for lookup in lookups), key=_BY_SEVERITY.index)

@@ -63,11 +63,11 @@ async def _noop(_: Snapshot) -> None: ...
 
 
 class SnapshotCache:
-    """The snapshot of the list.
+    """The latest snapshot of the list, and the load in progress.
 
     Args:
         book: has the blocks.
-        clock: the only source of time.
+        clock: the source of time.
         limits: the bounds of a load.
         deadline: seconds that one caller waits at most.
         max_stale_wait: seconds that a caller waits at most if there is a snapshot to serve.

@@ -48,11 +48,6 @@ class LoadLimits:
 class SnapshotLoader:
     """One load of the list.
 
-    Args:
-        book: has the blocks.
-        clock: the only source of time.
-        limits: the bounds.
-
     Attributes:
         all_blocks_loaded: whether each block has been loaded once. From then on only blocks that
             disagree are fetched again.

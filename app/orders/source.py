@@ -39,8 +39,6 @@ class OrderSource:
     """The upstream's orders and payments.
 
     Args:
-        client: the upstream client.
-        clock: the source of time.
         zone: the zone of upstream times that carry none.
         deadline: seconds that one fetch may take.
     """
