@@ -99,7 +99,7 @@ class SnapshotCache:
         self._flights: SingleFlight[str, _Loaded] = SingleFlight(clock)
         self._loader = self._new_loader()
         self._failure: Failure | None = None
-        self._inconsistent_until = clock.monotonic()
+        self._reload_at = clock.monotonic()
 
     async def get(self, directive: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
         """Return the snapshot. `NO_CACHE` has no effect: it would cost a call per block.
@@ -162,7 +162,7 @@ class SnapshotCache:
 
     async def _reload_or_serve(self, snapshot: Snapshot) -> SnapshotLookup:
         """Load the list again; serve the snapshot if it is only stale, or if there is no better."""
-        if self._is_backing_off():
+        if self._clock.monotonic() < self._reload_at:
             return self._serve(snapshot)
         flight, outcome = self._join_or_launch()
         if self._freshness(snapshot) is Freshness.STALE:
@@ -210,11 +210,6 @@ class SnapshotCache:
             return Freshness.STALE
         return freshness
 
-    def _is_backing_off(self) -> bool:
-        now = self._clock.monotonic()
-        failed = self._failure is not None and self._failure.is_backing_off(now)
-        return failed or now < self._inconsistent_until
-
     def _join_or_launch(self) -> tuple[Flight[_Loaded], Outcome]:
         flight = self._flights.get(_KEY)
         if flight:
@@ -229,11 +224,12 @@ class SnapshotCache:
         except Exception as error:
             now = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, now, self._backoff)
+            self._reload_at = self._failure.retry_at
             raise
         self._snapshot = snapshot
         self._failure = None
         # The loader has fetched the outdated blocks again already.
         backoff = INCONSISTENT_BACKOFF if snapshot.inconsistent else 0.0
-        self._inconsistent_until = self._clock.monotonic() + backoff
+        self._reload_at = self._clock.monotonic() + backoff
         await self._on_loaded(snapshot)
         return _Loaded(snapshot, loader.fetch_count > 0)
