@@ -8,10 +8,10 @@ decimals already and stay as they are.
 import csv
 import hashlib
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from dataclasses import asdict
 from io import StringIO
 
-from pydantic_core import from_json, to_json
+import msgspec
+from pydantic_core import from_json
 
 from app.orders.compute import cooperative_chunks
 from app.orders.filters import Positions
@@ -90,16 +90,8 @@ def export_digest(
     `content` is the `content_digest` of the rows. The file itself is not hashed, so it is rendered
     once: an order that the filter leaves out changes the digest too.
     """
-    query = {
-        "format": file_format,
-        "filter": {
-            name: sorted(value) if isinstance(value, frozenset) else value
-            for name, value in asdict(row_filter).items()
-        },
-        "sort": sort,
-        "include": sorted(set(include)),
-    }
-    digest = hashlib.sha256(content + to_json(query))
+    query = (file_format, row_filter, sort, frozenset(include))
+    digest = hashlib.sha256(content + msgspec.json.encode(query, order="deterministic"))
     if "origin" in include:
         for start, entry in zip(snapshot.content.starts, snapshot.blocks, strict=True):
             digest.update(b"%d" % start + origin_json(entry.value))
