@@ -11,7 +11,7 @@ import asyncio
 import logging
 import select
 from collections.abc import Mapping
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from app.clock import Clock
 
@@ -30,15 +30,15 @@ WRITE_CHUNK = 4096
 class LineFormatter(Protocol):
     """Formats records and requests, each as one line of ASCII."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line for a record."""
+    def format(self, record: logging.LogRecord) -> str: ...
 
-    def format_request(self, fields: Mapping[str, object]) -> str:
-        """Return the line for a request."""
+    def format_request(self, fields: Mapping[str, object]) -> str: ...
 
 
 class BufferedHandler(logging.Handler):
     """Writes formatted lines to `stream`, `interval` seconds after the first of them."""
+
+    lock: Any  # logging.Handler creates it, and holds it while it calls emit()
 
     def __init__(
         self,
@@ -61,25 +61,18 @@ class BufferedHandler(logging.Handler):
         self._timer_loop: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Buffer the line for a record."""
         self._append(self._line_formatter.format(record))
 
     def emit_request(self, fields: Mapping[str, object]) -> None:
         """Buffer the line for a request, without the cost of a record."""
-        self.acquire()
-        try:
+        with self.lock:
             self._append(self._line_formatter.format_request(fields))
-        finally:
-            self.release()
 
     def flush(self) -> None:
         """Write everything that is buffered; give up after the flush timeout. Called at exit."""
-        self.acquire()
-        try:
+        with self.lock:
             self._report_dropped()
             self._write(self._flush_timeout)
-        finally:
-            self.release()
 
     def _append(self, line: str) -> None:
         """Buffer a line and start the timer, or write at once where no event loop runs."""
@@ -100,19 +93,11 @@ class BufferedHandler(logging.Handler):
         loop.call_later(self._interval, self._on_timer, loop)
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.acquire()
-        try:
+        with self.lock:
             self._timer_loop = None
             self._write(0)
             if self._size:
                 self._start_timer(loop)
-        finally:
-            self.release()
-
-    def _buffer_line(self, line: str) -> None:
-        self._buffer.append(line)
-        self._buffer.append("\n")
-        self._size += len(line) + 1
 
     def _report_dropped(self) -> None:
         if self._dropped:
@@ -120,6 +105,10 @@ class BufferedHandler(logging.Handler):
             record = {"levelname": "WARNING", "msg": "log_lines_dropped", "fields": fields}
             self._dropped = 0
             self._buffer_line(self._line_formatter.format(logging.makeLogRecord(record)))
+
+    def _buffer_line(self, line: str) -> None:
+        self._buffer.append(line + "\n")
+        self._size += len(line) + 1
 
     def _write(self, timeout: float) -> None:
         """Write what the stream accepts, waiting about `timeout` seconds for it in all."""

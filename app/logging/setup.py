@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import Any, Literal, TextIO
 
 from pydantic_core import to_json
@@ -35,11 +36,7 @@ def configure(
 ) -> logging.Handler:
     """Log the project's events from `level` on, and warnings of libraries, to `stream`.
 
-    Args:
-        level: `debug`, `info`, `warning` or `error`.
-        log_format: `auto` is text if `stream` is a terminal, else JSON.
-        stream: where lines are written.
-        clock: time.
+    The format `auto` is text if `stream` is a terminal, else JSON.
 
     Returns:
         The handler, so that it can be removed.
@@ -61,13 +58,11 @@ def configure(
 
 def traceback_frames(error: BaseException) -> list[str]:
     """Return the stack frames of an exception as `file:line:function`, the innermost last."""
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}:{code.co_name}")
-        trace = trace.tb_next
-    return frames[-_MAX_FRAMES:]
+    frames = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
+    return [
+        f"{code.co_filename.rpartition('/')[2]}:{line}:{code.co_name}"
+        for code, line in frames[-_MAX_FRAMES:]
+    ]
 
 
 def log_request(fields: Mapping[str, object]) -> None:

@@ -28,11 +28,9 @@ class FaultKind:
     """A kind of fault.
 
     Attributes:
-        description: what the fault does.
         terminal: whether the fault ends the call, so that no later fault applies to it.
         paths: the paths it can apply to.
         value_name: what the value means; empty if the kind takes none.
-        default: the value if none is given.
         bounds: the least and the greatest value, inclusive.
     """
 
