@@ -41,7 +41,7 @@ from app.orders.snapshot_cache import ListLoading, SnapshotCache
 from app.orders.snapshot_loader import ListTooLarge, LoadLimits
 from app.orders.source import FetchedOrder, OrderSource
 from app.server.limits import Limits
-from app.server.shutdown import Shutdown
+from app.server.server import Shutdown
 from app.settings import (
     ApiKeyConfig,
     CredentialFiles,

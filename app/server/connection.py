@@ -48,13 +48,14 @@ class HttpConnection(HttpToolsProtocol):
 
     Overridden methods of uvicorn 0.54, in the order of the class, and the reason:
 
-    - `connection_made`: abort connections beyond the hard limit.
+    - `connection_made`: abort connections that there is not even room for an error for.
     - `connection_lost`: uvicorn informs only the request parsed last that the client disconnected;
       with pipelining, that one has not started.
     - `data_received`: parse in chunks, send a problem instead of plain text, and log no warning for
       an `Upgrade` header, which is ignored.
     - `eof_received`: keep the connection open for the responses that are due.
-    - `on_message_begin`, `on_message_complete`: track the state. `on_header`, `on_body`: limits.
+    - `on_message_begin`, `on_message_complete`: track the state.
+    - `on_header`, `on_body`: limits.
     - `on_headers_complete`: limits, absolute-form targets, and 503 while there are too many
       connections (`limit_concurrency` would send plain text).
     - `on_response_complete`: parse what is buffered, without a keep-alive timer per response.
@@ -86,14 +87,12 @@ class HttpConnection(HttpToolsProtocol):
         self._write_stalled_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept the connection, or abort it where there is not even room for an error."""
         super().connection_made(transport)
         self._over_limit = len(self.connections) > self._limits.max_connections
         if len(self.connections) > self._limits.hard_max_connections:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Inform the application that runs, if any, that the client has disconnected."""
         if self._running is not None:
             self.cycle = self._running
         self.pipeline.clear()
@@ -113,32 +112,30 @@ class HttpConnection(HttpToolsProtocol):
         return not self.transport.is_closing()
 
     def on_message_begin(self) -> None:
-        """Start to read the head of a request."""
         self._state = State.READING_HEAD
         self._header_bytes = self._body_bytes = 0
         self._waiting_since = self._clock.monotonic()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header within the limits; trailers are ignored."""
-        if self._state is State.READING_HEAD:
-            # llhttp does not remove trailing whitespace (RFC 9112 section 5.1).
-            value = value.rstrip(b" \t")
-            self._header_bytes += len(name) + len(value)
-            too_many = len(self.headers) >= self._limits.max_headers
-            if too_many or self._header_bytes > self._limits.max_header_bytes:
-                raise RequestRejected("headers_too_large")
-            super().on_header(name, value)
+        if self._state is State.READING_BODY:
+            return  # a trailer
+        # llhttp does not remove trailing whitespace (RFC 9112 section 5.1).
+        value = value.rstrip(b" \t")
+        self._header_bytes += len(name) + len(value)
+        too_many = len(self.headers) >= self._limits.max_headers
+        if too_many or self._header_bytes > self._limits.max_header_bytes:
+            raise RequestRejected("headers_too_large")
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Check the head, and run the application or queue the request."""
         if len(self.url) > self._limits.max_url_bytes:
             raise RequestRejected("uri_too_long")
         self._normalize_target()
         for name, value in self.headers:
             if name == b"content-length" and int(value) > self._limits.max_body_bytes:
                 raise RequestRejected("request_too_large")
-        if self._over_limit:
+        if self._over_limit:  # when it was accepted
             overloaded = len(self.connections) > self._limits.max_connections
             self.app = cast("Any", overloaded_app if overloaded else self.config.loaded_app)
         super().on_headers_complete()
@@ -148,7 +145,6 @@ class HttpConnection(HttpToolsProtocol):
             self._running = self.cycle
 
     def on_body(self, body: bytes) -> None:
-        """Add a part of the body, within the limit of its total size."""
         self._incomplete_bytes = 0
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.max_body_bytes:
@@ -156,13 +152,11 @@ class HttpConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request."""
         self._state = State.IDLE
         self._incomplete_bytes = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Start the next request, and read on once no parsed request waits."""
         self.server_state.total_requests += 1
         self._waiting_since = self._clock.monotonic()
         if self.transport.is_closing():

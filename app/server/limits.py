@@ -12,18 +12,16 @@ RESERVED_FDS = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of the server; each is the setting of the same name.
+    """Limits of the server; each is the setting of the same name. Times are in seconds.
 
     Attributes:
         max_connections: connections open at once that are served.
-        request_timeout: seconds to receive a whole request, from its first byte; also the time a
-            new connection has for its first request.
-        keep_alive_timeout: seconds for which a connection can be idle between requests.
-        send_timeout: seconds without progress after which sending a response is given up.
-        max_url_bytes: bytes of path and query.
-        max_header_bytes: bytes of all header names and values.
-        max_headers: number of headers.
-        max_body_bytes: bytes of a request body.
+        request_timeout: to receive a whole request, from its first byte; also the time a new
+            connection has for its first request.
+        keep_alive_timeout: for which a connection can be idle between requests.
+        send_timeout: without progress, after which sending a response is given up.
+        max_url_bytes: of path and query.
+        max_header_bytes: of all header names and values.
     """
 
     max_connections: int
@@ -49,11 +47,7 @@ class Limits:
 def limits_for_fd_limit(limits: Limits, *, other_sockets: int) -> Limits:
     """Raise the soft limit of open files as far as needed, and return `limits` that fit into it.
 
-    Otherwise open client connections could leave no file descriptor for the upstream.
-
-    Args:
-        limits: the configured limits.
-        other_sockets: sockets that are not connections of clients.
+    Otherwise client connections could leave no file descriptor for the `other_sockets`.
     """
     files = raise_fd_limit(limits.hard_max_connections + other_sockets + RESERVED_FDS)
     return cap_connections(limits, files, other_sockets=other_sockets)

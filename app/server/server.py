@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 from app.clock import Clock
 from app.server.connection import HttpConnection
 from app.server.limits import Limits
-from app.server.shutdown import Shutdown
 
 _TICKS_PER_SECOND: Final = 10  # of uvicorn's main loop
 _FINAL_READ_SECONDS: Final = 0.01
@@ -23,6 +22,45 @@ _FINAL_WRITE_SECONDS: Final = 0.5
 """Time to send the responses of the requests that are aborted."""
 
 _logger = logging.getLogger("orders_bff.server")
+
+
+class Shutdown:
+    """Whether shutdown has started, and how much time is left for it.
+
+    Shared by readiness, the server and the closing of resources.
+
+    Args:
+        clock: time.
+        drain_delay: seconds after the start in which connections are still accepted, so that load
+            balancers notice that readiness fails.
+        drain_timeout: seconds after that for accepted requests to complete.
+    """
+
+    def __init__(self, clock: Clock, *, drain_delay: float, drain_timeout: float) -> None:
+        self._clock = clock
+        self._delay = drain_delay
+        self._timeout = drain_timeout
+        self._started_at: float | None = None
+
+    @property
+    def started(self) -> bool:
+        return self._started_at is not None
+
+    def start(self) -> None:
+        """Start shutdown, once. Safe to call from a signal handler."""
+        if self._started_at is None:
+            self._started_at = self._clock.monotonic()
+
+    def should_stop_accepting(self) -> bool:
+        """Return whether the drain delay is over."""
+        return self.started and self._elapsed() >= self._delay
+
+    def seconds_left(self) -> float:
+        """Return the seconds left to complete requests; the whole timeout before the start."""
+        return max(0.0, self._timeout - max(0.0, self._elapsed() - self._delay))
+
+    def _elapsed(self) -> float:
+        return 0.0 if self._started_at is None else self._clock.monotonic() - self._started_at
 
 
 class Server(uvicorn.Server):
@@ -131,17 +169,10 @@ def open_server(
     trusted_proxies: Sequence[str] = (),
     raise_signal: Callable[[int], None] = signal.raise_signal,
 ) -> Server:
-    """Return a server of `app` that has not been started.
+    """Return a server of `app` that has not been started; port 0 is any free one.
 
-    Args:
-        app: the ASGI application.
-        host: the address to listen on.
-        port: the port; 0 for any free one.
-        clock: time.
-        shutdown: started when the server is to stop, by a signal or otherwise.
-        limits: of connections, bytes and time.
-        trusted_proxies: addresses whose X-Forwarded-For and X-Forwarded-Proto are used.
-        raise_signal: terminates the process at the second signal.
+    Signals start `shutdown`; at the second one `raise_signal` terminates the process. The headers
+    X-Forwarded-For and X-Forwarded-Proto are used if they come from `trusted_proxies`.
     """
     config = uvicorn.Config(
         app,

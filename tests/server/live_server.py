@@ -12,8 +12,7 @@ from app.edge.access_log import AccessLog
 from app.edge.head import Head
 from app.edge.host_check import HostCheck
 from app.server.limits import Limits
-from app.server.server import Server, open_server
-from app.server.shutdown import Shutdown
+from app.server.server import Server, Shutdown, open_server
 from tests.support.clock import ManualClock, settle
 from tests.support.limits import default_limits
 

@@ -8,8 +8,7 @@ import pytest
 
 from app.server.connection import PARSE_CHUNK_BYTES
 from app.server.limits import OVERLOAD_HEADROOM, RESERVED_FDS, cap_connections
-from app.server.server import open_server
-from app.server.shutdown import Shutdown
+from app.server.server import Shutdown, open_server
 from tests.edge.asgi_harness import logging_to
 from tests.server.live_server import GET, HOST, Application, problem_code, running
 from tests.support.clock import ManualClock, settle
