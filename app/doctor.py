@@ -48,22 +48,26 @@ FIXES: Mapping[type[errors.UpstreamError], str] = {
 """What to do about each error."""
 
 
+Outcome = Literal["ok", "warning", "error"]
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """The result of one step; `fix` is empty if there is nothing to do."""
 
     step: str
-    outcome: Literal["ok", "warning", "error"]
+    outcome: Outcome
     message: str
     fix: str = ""
 
 
-class _CheckFailed(Exception):
-    """A step found an error."""
+class _Finding(Exception):
+    """Raised by a step whose outcome is not "ok"."""
 
-    def __init__(self, message: str, fix: str) -> None:
+    def __init__(self, message: str, fix: str, outcome: Outcome = "error") -> None:
         super().__init__(message)
         self.fix = fix
+        self.outcome = outcome
 
 
 class Diagnostics:
@@ -106,30 +110,31 @@ class Diagnostics:
         try:
             for step, perform in steps.items():
                 try:
-                    check = await perform()
+                    check = Check(step, "ok", await perform())
                 except errors.UpstreamError as error:
-                    check = Check(step, "error", self._describe(error), _fix_for(error))
-                except _CheckFailed as failure:
-                    check = Check(step, "error", str(failure), failure.fix)
+                    fix = next(FIXES[base] for base in type(error).__mro__ if base in FIXES)
+                    check = Check(step, "error", self._describe(error), fix)
+                except _Finding as finding:
+                    check = Check(step, finding.outcome, str(finding), finding.fix)
                 yield check
                 if check.outcome == "error":
                     return
         finally:
             await self._client.aclose(0)
 
-    async def _resolve(self) -> Check:
+    async def _resolve(self) -> str:
         host, port, _ = self._next_hop()
         loop = asyncio.get_running_loop()
         try:
             found = await self._with_timeout(loop.getaddrinfo(host, port, type=1))
         except (OSError, UnicodeError):  # UnicodeError: a label that is too long
-            raise _CheckFailed(
+            raise _Finding(
                 f"{host} cannot be resolved", "check the host name, and this machine's DNS"
             ) from None
         addresses = sorted({str(entry[4][0]) for entry in found})
-        return Check("dns", "ok", f"{host} resolves to {', '.join(addresses)}")
+        return f"{host} resolves to {', '.join(addresses)}"
 
-    async def _connect(self) -> Check:
+    async def _connect(self) -> str:
         host, port, uses_tls = self._next_hop()
         context = ssl.create_default_context() if uses_tls else None
         if context and self._config.ca_file:
@@ -138,18 +143,18 @@ class Diagnostics:
         try:
             _, writer = await self._with_timeout(asyncio.open_connection(host, port, ssl=context))
         except ssl.SSLCertVerificationError as error:
-            raise _CheckFailed(
+            raise _Finding(
                 f"the certificate of {host} is not trusted: {error.verify_message}",
                 "for a private CA set ORDERS_UPSTREAM__CA_FILE; otherwise the connection may be"
                 " intercepted",
             ) from None
         except ssl.SSLError as error:
-            raise _CheckFailed(
+            raise _Finding(
                 f"the TLS handshake with {host}:{port} failed ({error.reason})",
                 "check the scheme and the port of ORDERS_UPSTREAM__BASE_URL",
             ) from None
         except OSError as error:
-            raise _CheckFailed(
+            raise _Finding(
                 f"no connection to {host}:{port} ({type(error).__name__})",
                 FIXES[errors.UpstreamUnreachable],
             ) from None
@@ -158,47 +163,44 @@ class Diagnostics:
         writer.close()
         protocol = tls.version() if tls else "TCP"
         proxy = " (the proxy)" if self._config.proxy else ""
-        message = f"{protocol} to {host}:{port}{proxy} in {milliseconds:.0f} ms"
-        return Check("connection", "ok", message)
+        return f"{protocol} to {host}:{port}{proxy} in {milliseconds:.0f} ms"
 
-    async def _compare_clocks(self) -> Check:
+    async def _compare_clocks(self) -> str:
         response = await self._client.get_raw("/", deadline=self._deadline())
         try:
             date = parsedate_to_datetime(response.headers.get("date", ""))
             skew = abs((date - self._clock.now()).total_seconds())
         except (ValueError, TypeError):  # TypeError: a date without a zone
-            return Check("clock", "ok", "not compared: the upstream sends no valid Date")
+            return "not compared: the upstream sends no valid Date"
         message = f"differs from the upstream's by {skew:.0f} s"
-        if skew <= MAX_CLOCK_SKEW_SECONDS:
-            return Check("clock", "ok", message)
-        outcome: Literal["warning", "error"] = (
-            "error" if self._config.auth == "signature" else "warning"
-        )
-        fix = "synchronize this machine's clock (NTP): signatures contain the time"
-        return Check("clock", outcome, message, fix)
+        if skew > MAX_CLOCK_SKEW_SECONDS:
+            raise _Finding(
+                message,
+                "synchronize this machine's clock (NTP): signatures contain the time",
+                "error" if self._config.auth == "signature" else "warning",
+            )
+        return message
 
-    async def _check_credential(self) -> Check:
+    async def _check_credential(self) -> str:
         pool_id = await self._client.authorize(deadline=self._deadline())
         if self._config.auth == "signature":
-            message = "each call is signed; the next step shows whether the signature is accepted"
-            return Check("credential", "ok", message)
+            return "each call is signed; the next step shows whether the signature is accepted"
         origin = "as configured" if self._config.pool_id else "according to the token"
-        return Check("credential", "ok", f"received a token; the pool is {pool_id} ({origin})")
+        return f"received a token; the pool is {pool_id} ({origin})"
 
-    async def _read_list(self) -> Check:
+    async def _read_list(self) -> str:
         response = await self._client.list_orders(1, deadline=self._deadline())
         message = f"{response.total} orders, {len(response.rows)} in the first block"
         if response.sandbox:
             message += "; generated by a sandbox"
         if self._drift.counts:
             kinds = ", ".join(str(kind) for kind, _ in self._drift.counts)
-            return Check(
-                "list",
-                "warning",
+            raise _Finding(
                 f"{message}; the response differs from the known schema: {kinds}",
                 "orders are served as far as they can be read; please report this",
+                "warning",
             )
-        return Check("list", "ok", message)
+        return message
 
     def _next_hop(self) -> tuple[str, int, bool]:
         """Return host and port to connect to, and whether that connection uses TLS."""
@@ -235,7 +237,3 @@ class Diagnostics:
         # Anything that looks like a token; and control characters, which a terminal would obey.
         text = re.sub(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*", "***", text)
         return "".join(char if char.isprintable() else " " for char in text)[:300]
-
-
-def _fix_for(error: errors.UpstreamError) -> str:
-    return next(FIXES[base] for base in type(error).__mro__ if base in FIXES)
