@@ -27,9 +27,8 @@ from app.sandbox import connection, envelope
 from app.sandbox.authentication import Authenticator
 from app.sandbox.envelope import ErrorReply, VendorError
 from app.sandbox.faults import DETAIL, ORDERS, PAYMENT, TOKEN, ActiveFault, Fault, FaultRegistry
-from app.sandbox.malformed_rows import malformed
 from app.sandbox.options import Options
-from app.sandbox.order_store import OrderStore
+from app.sandbox.order_store import OrderStore, malformed
 
 MAX_ROWS: Final = 50
 MAX_PAGE: Final = 999_999_999

@@ -24,58 +24,56 @@ ALL_PATHS: Final = (TOKEN, ORDERS, DETAIL, PAYMENT)
 
 
 @dataclass(frozen=True, slots=True)
+class ValueRange:
+    """What the value of a fault means, its bounds, inclusive, and the default."""
+
+    name: str
+    least: float
+    greatest: float
+    default: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FaultKind:
     """A kind of fault.
 
     Attributes:
         terminal: whether the fault ends the call, so that no later fault applies to it.
+        value: None if the kind takes no value.
         paths: the paths it can apply to.
-        value_name: what the value means; empty if the kind takes none.
-        bounds: the least and the greatest value, inclusive.
     """
 
     description: str
     _: KW_ONLY
     terminal: bool = False
+    value: ValueRange | None = None
     paths: tuple[str, ...] = ALL_PATHS
-    value_name: str = ""
-    default: float | None = None
-    bounds: tuple[float, float] = (0, 0)
 
 
 KINDS: Final[Mapping[str, FaultKind]] = {
-    "latency": FaultKind(
-        "delays the response", value_name="seconds", default=1, bounds=(0, 86_400)
-    ),
+    "latency": FaultKind("delays the response", value=ValueRange("seconds", 0, 86_400, default=1)),
     "revoke_tokens": FaultKind("invalidates all tokens issued so far"),
     "arrivals": FaultKind(
         "adds a new order at the start of the list",
+        value=ValueRange("at every Nth call", 1, 1_000_000, default=1),
         paths=(ORDERS,),
-        value_name="at every Nth call",
-        default=1,
-        bounds=(1, 1_000_000),
     ),
     "odd_rows": FaultKind("sends malformed rows", paths=(ORDERS,)),
     "list_object": FaultKind("sends `list` as an object", paths=(ORDERS,)),
     "status": FaultKind(
         "responds with a statusCode in the envelope",
         terminal=True,
-        value_name="statusCode",
-        default=500,
-        bounds=(100, 999),
+        value=ValueRange("statusCode", 100, 999, default=500),
     ),
     "throttle": FaultKind(
         "responds with HTTP 429, and with Retry-After if there is a value",
         terminal=True,
-        value_name="seconds",
-        bounds=(0, 86_400),
+        value=ValueRange("seconds", 0, 86_400),
     ),
     "html": FaultKind(
         "responds with the HTML page of a gateway",
         terminal=True,
-        value_name="HTTP status",
-        default=502,
-        bounds=(200, 599),
+        value=ValueRange("HTTP status", 200, 599, default=502),
     ),
     "half_body": FaultKind("closes the connection within the body", terminal=True),
     "reset": FaultKind("resets the connection", terminal=True),
@@ -115,7 +113,7 @@ class Fault(BaseModel):
     def _apply_default_value(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and data.get("value") is None:
             kind = KINDS.get(str(data.get("kind")))
-            return {**data, "value": kind and kind.default}
+            return {**data, "value": kind.value.default if kind and kind.value else None}
         return data
 
     @model_validator(mode="after")
@@ -124,14 +122,14 @@ class Fault(BaseModel):
         if kind is None:
             raise ValueError(f"{self.kind!r} is not one of {', '.join(KINDS)}")
         if self.value is not None:
-            if not kind.value_name:
+            if kind.value is None:
                 raise ValueError(f"{self.kind} takes no value")
-            least, greatest = kind.bounds
+            name, least, greatest = kind.value.name, kind.value.least, kind.value.greatest
             if not least <= self.value <= greatest:
                 bounds = f"{least:g} to {greatest:g}"
-                raise ValueError(f"the value of {self.kind} must be {bounds} ({kind.value_name})")
+                raise ValueError(f"the value of {self.kind} must be {bounds} ({name})")
             if self.kind != "latency" and self.value % 1:
-                raise ValueError(f"the value of {self.kind} must be an integer ({kind.value_name})")
+                raise ValueError(f"the value of {self.kind} must be an integer ({name})")
         if self.api_code is not None and self.kind != "status":
             raise ValueError(f"{self.kind} takes no api_code")
         if self.path is not None and self.path not in kind.paths:

@@ -1,10 +1,11 @@
-"""The orders of a sandbox: generated from a seed on demand, newest first."""
+"""The orders of a sandbox: generated from a seed on demand, newest first; and malformed rows."""
 
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import cycle
 from typing import Final, TypeVar
 
 from app.clock import Clock
@@ -45,6 +46,24 @@ _SOURCES: Final = (
 )
 _SELF_HELP_STATUSES: Final = "33333333222445551"
 _OTHER_STATUSES: Final = "33333332"
+
+MISSING: Final = object()
+
+MALFORMATIONS: Final[Sequence[tuple[str, object]]] = (
+    ("quantity", "two"),
+    ("status", "9"),
+    ("orderType", "Gift"),
+    ("source", "Partner"),
+    ("orderNo", MISSING),
+    ("goodsName", None),
+    ("quantity", 3),
+    ("actualAmount", 12.5),
+    ("status", 2),
+    ("createTime", "yesterday"),
+    ("goodsUnitPrice", "1,299"),
+    ("createTime", None),
+)
+"""The field of row `n` to replace, and its value; repeated for the rows after the last."""
 
 _T = TypeVar("_T")
 
@@ -180,3 +199,12 @@ def _format_amount(amount: Decimal, *, padded: bool) -> str:
     """Return the amount with a varying number of decimals, as the vendor does (`7.9`, `99.00`)."""
     exact = f"{amount + Decimal('0.0'):f}".rstrip("0").rstrip(".")
     return max(exact, f"{amount:.2f}", key=len) if padded else exact
+
+
+def malformed(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Return copies of the rows, each with one malformed or missing field."""
+    copies: list[dict[str, object]] = []
+    for row, (name, value) in zip(rows, cycle(MALFORMATIONS), strict=False):
+        changed = {**row, name: value}
+        copies.append({key: changed[key] for key in changed if changed[key] is not MISSING})
+    return copies

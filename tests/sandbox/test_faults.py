@@ -14,8 +14,8 @@ from app.sandbox.faults import (
     Fault,
     FaultRegistry,
 )
-from app.sandbox.malformed_rows import MALFORMATIONS
 from app.sandbox.options import Options
+from app.sandbox.order_store import MALFORMATIONS
 from tests.sandbox.client import SandboxClient
 from tests.support.clock import ManualClock, settle
 
