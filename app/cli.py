@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from app import __version__
 from app.clock import SystemClock
 from app.doctor import Check, Diagnostics
-from app.edge.auth import digest_of, generate_key
-from app.main import create_app, key_ring
+from app.edge.auth import generate_key, key_digest
+from app.main import api_key_store, create_app
 from app.sandbox.faults import KINDS, Fault
 from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder
 from app.serve import echo_err, run, serve_configured, serve_sandbox, serve_with_sandbox
@@ -230,7 +230,7 @@ def keys_new(
         entry = ApiKeyConfig.model_validate(
             {
                 "name": name,
-                "sha256": digest_of(key.encode()).hex(),
+                "sha256": key_digest(key.encode()).hex(),
                 "scopes": tuple(dict.fromkeys(scope or ["orders:read"])),
                 "expires_at": expires and expires.replace(tzinfo=UTC),
             }
@@ -260,7 +260,7 @@ async def _checks() -> AsyncIterator[Check]:
     clock = SystemClock()
     try:
         settings = load()
-        key_ring(settings, clock)
+        api_key_store(settings, clock)
     except SettingsError as error:
         for message in error.messages:
             yield Check("settings", "error", message, fix)

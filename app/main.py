@@ -11,21 +11,22 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app import __version__
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache, NotInCache, WaitTimeout
 from app.clock import Clock, SystemClock
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
-from app.edge.auth import ApiKey, ApiKeyAuthentication, ApiKeyStore, Forbidden, has_any_access
-from app.edge.cors import Cors
-from app.edge.docs import docs_router
+from app.edge.auth import ApiKey, ApiKeyAuthentication, ApiKeyStore, has_any_access
+from app.edge.cors import cors_middleware
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.head import Head
-from app.edge.health import health_router
+from app.edge.health import Readiness, health_router
 from app.edge.host_check import HostCheck
 from app.edge.me import me_router
 from app.edge.openapi import build_openapi
-from app.edge.pages import pages_router
+from app.edge.openapi_components import DESCRIPTION, LICENSE, TAGS
+from app.edge.pages import docs_router, pages_router
 from app.file_watcher import FileWatcher
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
@@ -62,7 +63,6 @@ PROBLEM_CODES: dict[type[Exception], str] = {
     ListLoading: "list_loading",
     ListTooLarge: "list_too_large",
     CursorExpired: "cursor_expired",
-    Forbidden: "forbidden",
     NotInCache: "not_in_cache",
     TooManyWaiters: "overloaded",
     ComputeQueueFull: "overloaded",
@@ -83,11 +83,6 @@ PROBLEM_CODES: dict[type[Exception], str] = {
 }
 """What each error of each room is called at the door; the door gives each code its status."""
 
-TAGS = [
-    {"name": "callers", "description": "Who asks."},
-    {"name": "orders", "description": "The list, its totals and changes; one order, its payment."},
-]
-LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 
 BREAKER_OPEN_SECONDS = 5.0
 """Seconds an ill upstream is left in peace at most; the ttl where that is less."""
@@ -151,6 +146,9 @@ def create_app(
     rotation = _rotation(settings, client, clock, credential_sources)
     if credential_sources:
         watcher.watch(credential_sources.paths, lambda: rotation.reload(requested=False))
+    keys = api_key_store(settings, clock)
+    if file := settings.callers.api_keys_file:
+        watcher.watch([file], keys.reload)
     fetch = OrderSource(
         client,
         clock,
@@ -171,6 +169,7 @@ def create_app(
     workings = ComputeQueue(clock)
     prepared = ResponseCache(max_bytes=RESPONSE_CACHE_BYTES)
     config = settings.server
+    public_url = (config.public_url or "").rstrip("/")
     shutdown = Shutdown(clock, drain_delay=config.drain_delay, drain_timeout=config.drain_timeout)
 
     @asynccontextmanager
@@ -186,6 +185,10 @@ def create_app(
         await client.aclose(shutdown.seconds_left())
 
     api = FastAPI(
+        title="orders-bff",
+        version=__version__,
+        description=DESCRIPTION,
+        servers=[{"url": public_url}] if public_url else None,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -205,19 +208,23 @@ def create_app(
         clock=clock,
         deadline=settings.upstream.deadline,
         currency=settings.upstream.currency or "",
-        public_url=(settings.server.public_url or "").rstrip("/"),
+        public_url=public_url,
         problem_code=lambda error: problem_code(error, PROBLEM_CODES),
     )
     api.include_router(collection_router(desk))
     api.include_router(orders_router(desk))
     api.include_router(me_router())
     api.include_router(
-        health_router(ready=_Readiness(book), table=PROBLEM_CODES, leaving=lambda: shutdown.started)
+        health_router(
+            check_ready=Readiness(lambda: book.window(0, 1)),
+            problem_codes=PROBLEM_CODES,
+            is_draining=lambda: shutdown.started,
+        )
     )
     openapi = _pages(settings, api, client)
     behind = ResponseCacheMiddleware(api, prepared, book, clock)
     limits = _limits(settings)
-    door = _door(settings, behind, clock)
+    door = _door(settings, keys, behind, clock)
     return App(
         api,
         door,
@@ -226,19 +233,6 @@ def create_app(
         shutdown=shutdown,
         limits=limits,
     )
-
-
-class _Readiness:
-    """Ready once the upstream has answered, and from then on: what is held outlives an outage."""
-
-    def __init__(self, book: OrderBook) -> None:
-        self._book = book
-        self._proven = False
-
-    async def __call__(self) -> None:
-        if not self._proven:
-            await self._book.window(0, 1)
-            self._proven = True
 
 
 def _client(
@@ -357,14 +351,14 @@ def _pages(
     api.include_router(
         pages_router(
             docs_enabled=settings.docs.enabled,
-            dashboard=settings.sandbox,
+            dashboard_enabled=settings.sandbox,
             is_sandbox=is_sandbox,
             last_contact=client.status.snapshot,
             problem_code=lambda error: problem_code(error, PROBLEM_CODES),
         )
     )
     if settings.docs.enabled:
-        api.include_router(docs_router(document=openapi, is_sandbox=is_sandbox))
+        api.include_router(docs_router(openapi=openapi, is_sandbox=is_sandbox))
     return openapi
 
 
@@ -382,33 +376,33 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _door(settings: Settings, behind: ResponseCacheMiddleware, clock: Clock) -> ASGIApp:
+def _door(
+    settings: Settings, keys: ApiKeyStore, behind: ResponseCacheMiddleware, clock: Clock
+) -> ASGIApp:
     """The middleware in front of FastAPI."""
-    callers = ApiKeyAuthentication(
-        behind, key_ring(settings, clock), anonymous_scopes=settings.anonymous_scopes()
-    )
-    app: ASGIApp = Head(callers)
-    app = Cors(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
+    app: ASGIApp = ApiKeyAuthentication(behind, keys, anonymous_scopes=settings.anonymous_scopes())
+    app = Head(app)
+    app = cors_middleware(app, origins=settings.cors.origins, api_keys=settings.cors.api_keys)
     public = urlsplit(settings.server.public_url or "").netloc
     loopback = is_loopback(settings.server.host)
     return AccessLog(HostCheck(app, loopback=loopback, extra_host=public), clock)
 
 
-def key_ring(settings: Settings, clock: Clock) -> ApiKeyStore:
-    """The keys that open the door.
+def api_key_store(settings: Settings, clock: Clock) -> ApiKeyStore:
+    """Return the API keys.
 
     Raises:
-        SettingsError: none of them is good now, and nobody may ask without one.
+        SettingsError: no caller could be authenticated.
     """
-    ring = ApiKeyStore(
+    file = settings.callers.api_keys_file
+    keys = ApiKeyStore(
         _keys(settings.callers.api_keys),
         clock,
-        file=settings.callers.api_keys_file,
-        read=lambda file: _keys(load_api_keys(file)),
+        read_file=(lambda: _keys(load_api_keys(file))) if file else None,
     )
-    if not has_any_access(ring, settings.anonymous_scopes()):
+    if not has_any_access(keys, settings.anonymous_scopes()):
         raise settings.no_valid_key_error()
-    return ring
+    return keys
 
 
 def _keys(entries: Sequence[ApiKeyConfig]) -> tuple[ApiKey, ...]:

@@ -1,4 +1,4 @@
-"""The whole, as it is put together."""
+"""The composition root: errors, the published OpenAPI document, keys in a file."""
 
 import hashlib
 import importlib
@@ -7,6 +7,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,53 +22,66 @@ from tests.support.proxy import Proxy
 DOCUMENT = Path(__file__).parent.parent / "openapi" / "openapi.json"
 
 
-ROOMS_BEHIND_THE_DOOR = ("cache", "orders", "single_flight", "upstream")
+PACKAGES_BELOW_EDGE = ("cache", "orders", "single_flight", "upstream")
 
 
-def errors_of_the_rooms() -> set[type[Exception]]:
-    """The concrete errors that a room behind the door declares."""
+def concrete_errors() -> set[type[Exception]]:
+    """Return the errors without subclasses that a package below edge declares."""
     found: set[type[Exception]] = set()
     for module in pkgutil.walk_packages(app.__path__, "app."):
-        if module.name.split(".")[1] in ROOMS_BEHIND_THE_DOOR:
+        if module.name.split(".")[1] in PACKAGES_BELOW_EDGE:
             declared = vars(importlib.import_module(module.name)).values()
             found |= {one for one in declared if isinstance(one, type) and is_error(one)}
     return {error for error in found if not found & set(error.__subclasses__())}
 
 
 def is_error(one: type) -> bool:
-    """Whether it is an error of ours."""
+    """Return whether it is an exception class of this project."""
     return issubclass(one, Exception) and one.__module__.startswith("app.")
 
 
-def test_every_error_of_every_room_has_its_problem():
-    assert len(errors_of_the_rooms()) > 15
-    for error in errors_of_the_rooms():
+def test_every_error_has_a_problem_code():
+    assert len(concrete_errors()) > 15
+    for error in concrete_errors():
         assert PROBLEM_CODES.get(error) in PROBLEM_TYPES, error
 
 
-def test_every_problem_that_an_error_leads_to_exists():
+def test_every_problem_code_of_an_error_exists():
     assert set(PROBLEM_CODES.values()) <= set(PROBLEM_TYPES)
 
 
-def test_the_published_document_is_what_the_code_says():
-    told = create_app(Settings.for_openapi()).openapi()
-    assert json.loads(DOCUMENT.read_text("utf-8")) == told, "make openapi writes it anew"
+def test_the_published_document_is_up_to_date():
+    document = create_app(Settings.for_openapi()).openapi()
+    assert json.loads(DOCUMENT.read_text("utf-8")) == document, "run make openapi"
 
 
 def test_the_published_document_is_valid():
     validate(json.loads(DOCUMENT.read_text("utf-8")))
 
 
-async def test_docs_can_be_hidden():
+def test_the_document_has_the_version_of_the_package():
+    project = tomllib.loads((DOCUMENT.parent.parent / "pyproject.toml").read_text("utf-8"))
+    document = create_app(Settings.for_openapi()).openapi()
+    assert document["info"]["version"] == app.__version__ == project["project"]["version"]
+
+
+async def test_the_document_names_the_public_url_and_no_other_server():
+    proxy = Proxy(server={"public_url": "https://api.example.com/shop/"})
+    document = (await proxy.get("/openapi.json")).json()
+    assert document["servers"] == [{"url": "https://api.example.com/shop"}]
+    assert "servers" not in (await Proxy().get("/openapi.json")).json()
+
+
+async def test_the_docs_can_be_disabled():
     proxy = Proxy(docs={"enabled": False})
     assert (await proxy.get("/docs")).status_code == 404
     assert (await proxy.get("/openapi.json")).status_code == 404
     assert (await proxy.get("/")).status_code == 200
 
 
-async def test_keys_in_a_file_open_the_door(tmp_path: Path):
+async def test_keys_in_a_file_are_reloaded(tmp_path: Path):
     file = tmp_path / "keys.json"
-    key = "a-key-that-stands-in-a-file"
+    key = "a-key-that-is-in-a-file"
     entry = {
         "name": "nightly",
         "sha256": hashlib.sha256(key.encode()).hexdigest(),
@@ -75,27 +89,29 @@ async def test_keys_in_a_file_open_the_door(tmp_path: Path):
     }
     file.write_text(json.dumps([entry]), "utf-8")
     proxy = Proxy(environ={"ORDERS_CALLERS__API_KEYS_FILE": str(file)})
-    assert (await proxy.get("/v1/me", X_API_Key=key)).json()["data"]["name"] == "nightly"
-    file.write_text("[]", "utf-8")
-    await proxy.clock.advance(1)
-    assert (await proxy.get("/v1/me", X_API_Key=key)).status_code == 401
+    async with proxy.app.api.router.lifespan_context(proxy.app.api):
+        found = await proxy.get("/v1/me", X_API_Key=key)
+        assert found.json()["data"]["name"] == "nightly"
+        file.write_text("[]", "utf-8")
+        await proxy.clock.advance(3)
+        assert (await proxy.get("/v1/me", X_API_Key=key)).status_code == 401
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "https://api.example.com"])
-def test_nothing_is_asked_of_the_upstream_by_making_the_proxy(base_url: str):
+def test_creating_the_proxy_does_not_call_the_upstream(base_url: str):
     upstream = {"base_url": base_url, "access_key_id": "a", "access_key_secret": "b"}
     create_app(load({"ORDERS_CALLERS__ANONYMOUS": "true"}, upstream=upstream))
 
 
-def test_the_document_is_printed_where_no_file_is_named():
-    told = subprocess.run(
+def test_the_document_is_printed_without_a_file_name():
+    completed = subprocess.run(
         [sys.executable, "-m", "app", "openapi"], capture_output=True, text=True, check=True
     )
-    assert json.loads(told.stdout) == json.loads(DOCUMENT.read_text("utf-8"))
+    assert json.loads(completed.stdout) == json.loads(DOCUMENT.read_text("utf-8"))
 
 
-def test_the_doctor_tells_machines_what_is_wrong(tmp_path: Path):
-    told = subprocess.run(
+def test_the_doctor_reports_errors_as_json(tmp_path: Path):
+    completed = subprocess.run(
         [sys.executable, "-m", "app", "doctor", "--json"],
         capture_output=True,
         text=True,
@@ -103,7 +119,7 @@ def test_the_doctor_tells_machines_what_is_wrong(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": str(DOCUMENT.parent.parent)},
         cwd=tmp_path,
     )
-    assert told.returncode == 1
-    findings = json.loads(told.stdout)
-    assert findings["ok"] is False
-    assert {finding["outcome"] for finding in findings["checks"]} == {"error"}
+    assert completed.returncode == 1
+    report = json.loads(completed.stdout)
+    assert report["ok"] is False
+    assert {check["outcome"] for check in report["checks"]} == {"error"}

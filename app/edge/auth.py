@@ -1,41 +1,49 @@
-"""Who is the caller: keys with scopes, looked up by digest. Knows no route and no resource."""
+"""Authentication of callers by API key, and the scopes of routes.
+
+Keys are random and stored as SHA-256 digests. A key is looked up by its digest, so how long the
+lookup takes says nothing about the keys that exist.
+"""
 
 import hashlib
-import hmac
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
+from typing import Annotated, cast
 
+from fastapi import Depends
+from fastapi.security import APIKeyHeader, HTTPBearer, SecurityScopes
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import Clock
 from app.edge.access_log import is_api_path
 from app.edge.context import Caller, context_of
-from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import Problem, send_problem
-
-FILE_POLL_SECONDS = 1.0
-"""Seconds between two looks at the file of keys."""
+from app.edge.problems import default_problem, send_problem
 
 _KEY = re.compile(rb"[\x21-\x7e]{16,256}")
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="orders-bff"'),)
 
-_logger = logging.getLogger("orders_bff.callers")
+_logger = logging.getLogger("orders_bff.auth")
 
 
 class Forbidden(Exception):
-    """The caller is known, and lacks the scope that the route wants."""
+    """The caller lacks a scope, which is the exception's text."""
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A caller's key, known by its digest alone. `sha256` is 32 bytes."""
+    """An API key, of which only the digest is known.
+
+    Attributes:
+        name: the caller's name.
+        sha256: the digest, 32 bytes.
+        scopes: what the caller may do.
+        expires_at: when the key stops being valid; None for never.
+    """
 
     name: str
     sha256: bytes
@@ -44,28 +52,28 @@ class ApiKey:
 
     @cached_property
     def caller(self) -> Caller:
-        """Who has it."""
+        """The caller that the key belongs to."""
         return Caller(self.name, "key", self.scopes)
 
 
 def generate_key() -> str:
-    """A key that nobody has: 256 random bits."""
+    """Return a new key with 256 random bits."""
     return f"obff_{secrets.token_urlsafe(32)}"
 
 
-def digest_of(key: bytes) -> bytes:
-    """What a key is looked up by."""
+def key_digest(key: bytes) -> bytes:
+    """Return the digest that a key is stored as."""
     return hashlib.sha256(key).digest()
 
 
 class ApiKeyStore:
-    """The keys that open the door; those in a file are read again when the file changes.
+    """The API keys: those that are configured directly, and those in a file.
 
     Args:
-        keys: those that do not change.
-        clock: the only source of time.
-        file: where more of them stand.
-        read: reads that file, or raises ValueError in words that hold nothing of the file.
+        keys: the keys that are configured directly.
+        clock: the source of time.
+        read_file: returns the keys in the file; raises ValueError with a message that repeats
+            nothing from the file.
     """
 
     def __init__(
@@ -73,69 +81,54 @@ class ApiKeyStore:
         keys: Sequence[ApiKey],
         clock: Clock,
         *,
-        file: Path | None = None,
-        read: Callable[[Path], Sequence[ApiKey]] = lambda _: (),
+        read_file: Callable[[], Sequence[ApiKey]] | None = None,
     ) -> None:
-        self._fixed = tuple(keys)
+        self._configured_keys = tuple(keys)
         self._clock = clock
-        self._file = file
-        self._read = read
-        self._seen: tuple[int, int, int] | None = (0, 0, 0)  # no file looks like this
-        self._look_at = clock.monotonic()
-        self._keys = _by_digest(self._fixed)
+        self._read_file = read_file
+        self._keys = _by_digest(self._configured_keys)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the file again. If that fails, the present keys stay in use."""
+        if self._read_file is None:
+            return
+        try:
+            self._keys = _by_digest((*self._configured_keys, *self._read_file()))
+        except ValueError as error:
+            fields = {"error": str(error), "active_keys": len(self._keys)}
+            # Not `exception`: the traceback says nothing about what is wrong with the file.
+            _logger.error("api_keys_reload_failed", extra={"fields": fields})  # noqa: TRY400
+        else:
+            _logger.info("api_keys_loaded", extra={"fields": {"keys": len(self._keys)}})
 
     def has_valid_key(self) -> bool:
-        """Whether one of the keys is good now."""
-        self._look()
-        return any(self._is_good(key) for key in self._keys.values())
+        """Return whether there is a key that has not expired."""
+        return any(self._is_valid(key) for key in self._keys.values())
 
-    def authenticate(self, offered: bytes) -> ApiKey | None:
-        """The key that `offered` is, unless it has expired."""
-        self._look()
-        if not _KEY.fullmatch(offered):
-            return None
-        digest = digest_of(offered)
-        key = self._keys.get(digest)
-        if key is None or not hmac.compare_digest(key.sha256, digest):
-            return None
-        return key if self._is_good(key) else None
+    def authenticate(self, key: bytes) -> Caller | None:
+        """Return the caller that `key` belongs to, or None if it is unknown or has expired."""
+        found = self._keys.get(key_digest(key)) if _KEY.fullmatch(key) else None
+        return found.caller if found is not None and self._is_valid(found) else None
 
-    def _is_good(self, key: ApiKey) -> bool:
+    def _is_valid(self, key: ApiKey) -> bool:
         return key.expires_at is None or key.expires_at > self._clock.now()
-
-    def _look(self) -> None:
-        """Read the file again if it changed; one that cannot be read changes nothing."""
-        if self._file is None or self._clock.monotonic() < self._look_at:
-            return
-        self._look_at = self._clock.monotonic() + FILE_POLL_SECONDS
-        seen = _state_of(self._file)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._keys = _by_digest((*self._fixed, *self._read(self._file)))
-        except ValueError as error:
-            facts = {"fault": str(error), "kept": len(self._keys)}
-            # Not `exception`: where our code passed says nothing about a faulty file.
-            _logger.error("keys_file_unreadable", extra={"fields": facts})  # noqa: TRY400
-        else:
-            _logger.info("keys_read", extra={"fields": {"keys": len(self._keys)}})
 
 
 class ApiKeyAuthentication:
-    """Nobody gets past it to the API who is not known.
+    """Rejects API requests without a valid key; other paths need none.
 
     Args:
-        app: what stands behind.
-        ring: the keys.
-        anonymous_scopes: what a caller without a key may do; none, if that is nobody.
+        app: the application to protect.
+        keys: the keys.
+        anonymous_scopes: the scopes of callers without a key; if empty, a key is required.
     """
 
     def __init__(
-        self, app: ASGIApp, ring: ApiKeyStore, *, anonymous_scopes: Sequence[str] = ()
+        self, app: ASGIApp, keys: ApiKeyStore, *, anonymous_scopes: Sequence[str] = ()
     ) -> None:
         self._app = app
-        self._ring = ring
+        self._keys = keys
         self._anonymous = (
             Caller("anonymous", "anonymous", frozenset(anonymous_scopes))
             if anonymous_scopes
@@ -147,51 +140,73 @@ class ApiKeyAuthentication:
             context = context_of(scope)
             context.caller = self.authenticate(context.headers)
             if context.caller is None:
-                detail = PROBLEM_TYPES["unauthenticated"].detail
-                problem = Problem("unauthenticated", detail, headers=_CHALLENGE)
+                problem = default_problem("unauthenticated", headers=_CHALLENGE)
                 await send_problem(scope, send, problem)
                 return
         await self._app(scope, receive, send)
 
     def authenticate(self, headers: Mapping[bytes, bytes]) -> Caller | None:
-        """Who asks with these headers; None for nobody that is known."""
-        offered = headers.get(b"x-api-key")
+        """Return the caller of a request with these headers, or None if it must be rejected."""
+        key = headers.get(b"x-api-key")
         authorization = headers.get(b"authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(b" ")
             bearer = token.strip() if scheme.lower() == b"bearer" else b""
-            if offered is not None and offered != bearer:
+            if key is not None and key != bearer:
                 return None
-            offered = bearer
-        if offered is None:
+            key = bearer
+        if key is None:
             return self._anonymous
-        # A wrong key is refused even where none is needed: its caller believes to be somebody.
-        key = self._ring.authenticate(offered)
-        return key.caller if key else None
+        # An invalid key is rejected even if none is required, or its owner would not notice.
+        return self._keys.authenticate(key)
 
 
-def has_any_access(ring: ApiKeyStore, anonymous_scopes: Sequence[str]) -> bool:
-    """Whether there is any way in; without one there is no sense in a start."""
-    return bool(anonymous_scopes) or ring.has_valid_key()
+def has_any_access(keys: ApiKeyStore, anonymous_scopes: Sequence[str]) -> bool:
+    """Return whether any caller could be authenticated."""
+    return bool(anonymous_scopes) or keys.has_valid_key()
 
 
-def require_scope(scope: str) -> Callable[[Request], Awaitable[None]]:
-    """A route's dependency: the caller has `scope`, or Forbidden is raised."""
+_API_KEY_SCHEME = APIKeyHeader(
+    name="X-API-Key",
+    scheme_name="ApiKey",
+    description="Your key, `obff_…`.",
+    auto_error=False,
+)
+_BEARER_SCHEME = HTTPBearer(
+    scheme_name="Bearer",
+    description="The same key as `Authorization: Bearer obff_…`.",
+    auto_error=False,
+)
 
-    async def check(request: Request) -> None:
-        caller = context_of(request.scope).caller
-        if caller is None or scope not in caller.scopes:
+
+async def require_scopes(
+    request: Request,
+    required: SecurityScopes,
+    _api_key: Annotated[object, Depends(_API_KEY_SCHEME)],
+    _bearer: Annotated[object, Depends(_BEARER_SCHEME)],
+) -> Caller:
+    """Return the caller, for `Security(require_scopes, scopes=[…])`.
+
+    `ApiKeyAuthentication` has authenticated it. The two schemes are parameters only to appear in
+    the OpenAPI document.
+
+    Raises:
+        Forbidden: the caller lacks one of the scopes.
+    """
+    caller = cast("Caller", context_of(request.scope).caller)
+    require_scope(caller, *required.scopes)
+    return caller
+
+
+def require_scope(caller: Caller, *scopes: str) -> None:
+    """Check that the caller has all of `scopes`.
+
+    Raises:
+        Forbidden: the caller lacks one of them.
+    """
+    for scope in scopes:
+        if scope not in caller.scopes:
             raise Forbidden(scope)
-
-    return check
-
-
-def _state_of(file: Path) -> tuple[int, int, int] | None:
-    try:
-        state = file.stat()
-    except OSError:
-        return None
-    return (state.st_mtime_ns, state.st_size, state.st_ino)
 
 
 def _by_digest(keys: Sequence[ApiKey]) -> dict[bytes, ApiKey]:

@@ -1,4 +1,4 @@
-"""The notes of one exchange: what each layer learnt, for the others and for the access line."""
+"""What the middleware and the routes know about one request, shared through the ASGI scope."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `kind` says how we know: `key`, `anonymous`."""
+    """An authenticated caller. `kind` says how it was authenticated: `key` or `anonymous`."""
 
     name: str
     kind: str
@@ -17,11 +17,22 @@ class Caller:
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request and its answer, from the first byte we saw to the last we sent.
+    """One request and its response. Each layer adds what it learns; the access log writes it.
 
-    Written by the layer that learns a thing, read by the access log when the answer is sent.
-    `headers` holds the last value of each request header, names in lower case; `route` is a
-    template, never a path that a caller chose.
+    Attributes:
+        request_id: the caller's, or generated.
+        method: the method as received, also where a HEAD request is handled as GET.
+        headers: the last value of each request header, by lower-case name.
+        started_at: when the request was received, on the monotonic clock.
+        route: the path template of the route, never a path chosen by the caller.
+        caller: who sent the request; None if not authenticated.
+        status: the status of the response; 0 until it starts.
+        cache_outcome: hit, stale_hit, miss, collapsed or stale_if_error; empty if not cacheable.
+        freshness: the value of X-Freshness.
+        age: the value of Age, in seconds.
+        waited_seconds: how long the route waited for its data.
+        upstream_request_ids: the ids of the upstream responses that the response is based on.
+        problem: the code of the problem that is the response.
     """
 
     request_id: str
@@ -31,7 +42,7 @@ class RequestContext:
     route: str = ""
     caller: Caller | None = None
     status: int = 0
-    outcome: str = ""
+    cache_outcome: str = ""
     freshness: str = ""
     age: int | None = None
     waited_seconds: float = 0.0
@@ -40,5 +51,5 @@ class RequestContext:
 
 
 def context_of(scope: Scope) -> RequestContext:
-    """The notes of the exchange that `scope` belongs to."""
+    """Return the context of the request that `scope` belongs to."""
     return cast("RequestContext", scope["context"])

@@ -1,17 +1,15 @@
-"""Which pages of other origins may ask (Fetch §3.2). Preflights end here, callers unasked."""
+"""Cross-origin requests (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
 from collections.abc import Collection
 
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from app.edge.context import context_of
-from app.edge.problems import Problem, send_problem
+ALLOWED_HEADERS = ("Cache-Control", "If-None-Match", "X-Request-Id")
+KEY_HEADERS = ("Authorization", "X-API-Key")
+"""Headers with a key, allowed only if the operator says so: a key in a page is public."""
 
-ASKED_FOR = ("Authorization", "Cache-Control", "If-None-Match", "X-Request-Id")
-EXPOSED = (
+EXPOSED_HEADERS = (
     "Age",
     "Cache-Control",
     "Cache-Status",
@@ -28,48 +26,20 @@ EXPOSED = (
 )
 
 
-class Cors:
-    """Starlette's CORS, entered by requests that name an origin.
+def cors_middleware(
+    app: ASGIApp, *, origins: Collection[str], api_keys: bool = False
+) -> CORSMiddleware:
+    """Return Starlette's middleware, configured. It answers preflights itself.
 
     Args:
-        app: what stands behind.
-        origins: those that may ask, each exact.
-        api_keys: whether their pages may send X-API-Key. A key in a page is everybody's.
+        app: the application for all other requests.
+        origins: the origins whose pages may read responses.
+        api_keys: whether those pages may send a key.
     """
-
-    def __init__(self, app: ASGIApp, *, origins: Collection[str], api_keys: bool) -> None:
-        self._app = app
-        self._cors = CORSMiddleware(
-            app,
-            allow_origins=origins,
-            allow_methods=("GET", "HEAD"),
-            allow_headers=(*ASKED_FOR, *(("X-API-Key",) if api_keys else ())),
-            expose_headers=EXPOSED,
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or b"origin" not in context_of(scope).headers:
-            await self._app(scope, receive, send)
-        elif _is_preflight(scope):
-            await self._preflight(scope, receive, send)
-        else:
-            await self._cors(scope, receive, send)
-
-    async def _preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context_of(scope).route = "preflight"
-        answer = self._cors.preflight_response(Headers(scope=scope))
-        if answer.status_code == 200:
-            kept = {
-                name: value
-                for name, value in answer.headers.items()
-                if name not in ("content-length", "content-type")
-            }
-            await Response(status_code=204, headers=kept)(scope, receive, send)
-            return
-        detail = "This origin may not ask this: " + bytes(answer.body).decode()
-        await send_problem(scope, send, Problem("bad_request", detail))
-
-
-def _is_preflight(scope: Scope) -> bool:
-    headers = context_of(scope).headers
-    return scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=("GET", "HEAD"),
+        allow_headers=(*ALLOWED_HEADERS, *(KEY_HEADERS if api_keys else ())),
+        expose_headers=EXPOSED_HEADERS,
+    )

@@ -1,4 +1,4 @@
-"""Every error that rises out of a route becomes a problem here. Knows no resource."""
+"""Turns every exception of a route into a problem."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from math import ceil
@@ -12,104 +12,93 @@ from starlette.responses import Response
 
 from app.edge.auth import Forbidden
 from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import InvalidParameter, Problem, UpstreamDetails, problem_response
-from app.edge.query_params import MAX_ECHO_CHARS, InvalidRequest
+from app.edge.problems import (
+    Problem,
+    Progress,
+    UpstreamDetails,
+    default_problem,
+    problem_response,
+)
+from app.edge.query_params import invalid_parameters
 from app.upstream.errors import UpstreamError
 
-_CODE_OF_STATUS = {
-    kind.status: code
-    for code, kind in reversed(tuple(PROBLEM_TYPES.items()))
-    if not code.startswith(("upstream_", "collection_", "not_in_"))
+_CODES_BY_STATUS = {
+    problem_type.status: code
+    for code, problem_type in reversed(tuple(PROBLEM_TYPES.items()))
+    if not code.startswith(("upstream_", "list_", "not_in_"))
 }
-"""What the framework's bare status means; where two codes share one, the first in the table."""
+"""The codes for errors of the framework, which have a status only: the first in the table."""
 
 
-def install_exception_handlers(api: FastAPI, table: Mapping[type[Exception], str]) -> None:
-    """Make a problem of every error of every route of `api`.
+def install_exception_handlers(api: FastAPI, problem_codes: Mapping[type[Exception], str]) -> None:
+    """Answer every exception of every route of `api` with a problem.
 
-    `table` says which code an exception class, and what derives from it, is answered with.
-    The framework looks a handler up along the class's bases, so the nearest entry wins.
+    Args:
+        api: the application.
+        problem_codes: the problem code of each exception class and its subclasses. FastAPI looks
+            handlers up along the bases of a class, so the nearest entry applies.
     """
-    handlers: dict[type[Exception], Callable[[Any], Problem]] = {
-        **dict.fromkeys(table, lambda error: to_problem(error, table)),
-        HTTPException: _of_the_framework,
-        RequestValidationError: _of_the_framework_s_validation,
-        InvalidRequest: _of_parameters,
-        Forbidden: _of_a_missing_scope,
-        Exception: _of_anything_else,
+    problems: dict[type[Exception], Callable[[Any], Problem]] = {
+        **dict.fromkeys(problem_codes, lambda error: to_problem(error, problem_codes)),
+        HTTPException: _from_http_exception,
+        RequestValidationError: _from_validation_error,
+        Forbidden: _from_forbidden,
+        Exception: lambda _: default_problem("internal_error"),
     }
-    for kind, problem in handlers.items():
-        api.add_exception_handler(kind, _answering(problem))
+    for error_type, make_problem in problems.items():
+        api.add_exception_handler(error_type, _handler(make_problem))
 
 
-def problem_code(error: BaseException, table: Mapping[type[Exception], str]) -> str:
-    """The code of `error`: that of the nearest of its bases in `table`."""
-    bases = (base for base in type(error).__mro__ if base in table)
-    return next((table[base] for base in bases), "internal_error")
+def problem_code(error: BaseException, problem_codes: Mapping[type[Exception], str]) -> str:
+    """Return the problem code of `error`: that of the nearest of its bases in `problem_codes`."""
+    bases = (base for base in type(error).__mro__ if base in problem_codes)
+    return next((problem_codes[base] for base in bases), "internal_error")
 
 
-def to_problem(error: Exception, table: Mapping[type[Exception], str]) -> Problem:
-    """The problem that tells `error` in our own words, never in the upstream's.
+def to_problem(error: Exception, problem_codes: Mapping[type[Exception], str]) -> Problem:
+    """Return the problem for `error`, in our own words, never in the upstream's.
 
-    An error may have `progress`, and `retry_after` in seconds.
+    An error may have `retry_after` in seconds and `progress`, the orders loaded and in total.
     """
-    code = problem_code(error, table)
-    detail = PROBLEM_TYPES[code].detail
-    if not isinstance(error, UpstreamError):
-        return Problem(
-            code,
-            detail,
-            retry_after=ceil(getattr(error, "retry_after", 0)),
-            progress=getattr(error, "progress", None),
-        )
-    facts = UpstreamDetails(error.status_code, error.api_code, error.request_id)
+    code = problem_code(error, problem_codes)
+    retry_after = getattr(error, "retry_after", None)
+    progress = getattr(error, "progress", None)
+    details = UpstreamDetails()
+    if isinstance(error, UpstreamError):
+        details = UpstreamDetails(error.status_code, error.api_code, error.request_id)
     return Problem(
         code,
-        detail,
-        retry_after=None if error.retry_after is None else ceil(error.retry_after),
-        upstream=None if facts == UpstreamDetails() else facts,
+        PROBLEM_TYPES[code].detail,
+        retry_after=None if retry_after is None else ceil(retry_after),
+        upstream=None if details == UpstreamDetails() else details,
+        progress=None if progress is None else Progress(*progress),
     )
 
 
-def _answering(
-    problem: Callable[[Any], Problem],
+def _handler(
+    make_problem: Callable[[Any], Problem],
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(request: Request, error: Exception) -> Response:
-        return problem_response(request.scope, problem(error))
+    async def handle(request: Request, error: Exception) -> Response:
+        return problem_response(request.scope, make_problem(error))
 
-    return answer
+    return handle
 
 
-def _of_the_framework(error: HTTPException) -> Problem:
-    fallback = "bad_request" if error.status_code < 500 else "internal_error"
-    code = _CODE_OF_STATUS.get(error.status_code, fallback)
+def _from_http_exception(error: HTTPException) -> Problem:
+    default = "bad_request" if error.status_code < 500 else "internal_error"
     headers = dict(error.headers or {})
     if "Allow" in headers:
         methods = {method.strip() for method in headers["Allow"].split(",")}
         headers["Allow"] = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-    return Problem(code, PROBLEM_TYPES[code].detail, headers=tuple(headers.items()))
+    code = _CODES_BY_STATUS.get(error.status_code, default)
+    return default_problem(code, headers=tuple(headers.items()))
 
 
-def _of_the_framework_s_validation(error: RequestValidationError) -> Problem:
-    faults = (
-        InvalidParameter(str(fault["loc"][-1])[:MAX_ECHO_CHARS], fault["msg"])
-        for fault in error.errors()
-    )
-    return _invalid(tuple(faults))
+def _from_validation_error(error: RequestValidationError) -> Problem:
+    detail = PROBLEM_TYPES["invalid_request"].detail
+    return Problem("invalid_request", detail, errors=invalid_parameters(error.errors()))
 
 
-def _of_parameters(error: InvalidRequest) -> Problem:
-    return _invalid(error.errors)
-
-
-def _of_a_missing_scope(error: Forbidden) -> Problem:
-    detail = f"This needs the scope `{error}`. `GET /v1/me` tells which scopes you have."
+def _from_forbidden(error: Forbidden) -> Problem:
+    detail = f"This request requires the scope `{error}`. `GET /v1/me` lists your scopes."
     return Problem("forbidden", detail)
-
-
-def _invalid(errors: tuple[InvalidParameter, ...]) -> Problem:
-    return Problem("invalid_request", PROBLEM_TYPES["invalid_request"].detail, errors=errors)
-
-
-def _of_anything_else(_: Exception) -> Problem:
-    return Problem("internal_error", PROBLEM_TYPES["internal_error"].detail)

@@ -1,10 +1,12 @@
-"""HEAD wherever GET: the same answer, headers and length, without its body (RFC 9110 §9.3.2)."""
+"""Middleware that answers HEAD like GET (RFC 9110 section 9.3.2)."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.edge.context import context_of
 
 
 class Head:
-    """Runs HEAD as GET behind it; the server must find HEAD again when the answer starts."""
+    """Passes HEAD on as GET. The server still has HEAD in its own scope and omits the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -13,16 +15,10 @@ class Head:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        scope["method"] = "GET"
-
-        async def send_without_body(message: Message) -> None:
-            scope["method"] = "HEAD"
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
+        get_scope = {**scope, "method": "GET"}
         try:
-            await self._app(scope, receive, send_without_body)
+            await self._app(get_scope, receive, send)
         finally:
-            # Whoever answers for a failure behind us answers a HEAD.
-            scope["method"] = "HEAD"
+            # The router has stored the route in the copy, where the access log does not see it.
+            context = context_of(scope)
+            context.route = context.route or getattr(get_scope.get("route"), "path", "")

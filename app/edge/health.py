@@ -1,4 +1,4 @@
-"""Whether the process lives and whether it can serve. Knows nothing of what it serves."""
+"""Liveness and readiness probes."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -8,41 +8,59 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.edge.exception_handlers import to_problem
-from app.edge.problems import Problem, problem_response
+from app.edge.problems import default_problem, problem_response
 
 _NO_STORE = {"Cache-Control": "no-store"}
-_LEAVING = "This proxy is about to stop, and takes nobody more in."
+
+
+class Readiness:
+    """Runs a check until it succeeds once: afterwards the cache outlives an outage.
+
+    Args:
+        check: calls the upstream; raises if that fails.
+    """
+
+    def __init__(self, check: Callable[[], Awaitable[object]]) -> None:
+        self._check = check
+        self._succeeded = False
+
+    async def __call__(self) -> None:
+        """Return if ready, else raise what the check raises."""
+        if not self._succeeded:
+            await self._check()
+            self._succeeded = True
 
 
 def health_router(
     *,
-    ready: Callable[[], Awaitable[None]],
-    table: Mapping[type[Exception], str],
-    leaving: Callable[[], bool] = lambda: False,
+    check_ready: Callable[[], Awaitable[None]],
+    problem_codes: Mapping[type[Exception], str],
+    is_draining: Callable[[], bool] = lambda: False,
 ) -> APIRouter:
-    """`/livez` and `/readyz`.
+    """Return the routes `/livez` and `/readyz`.
 
     Args:
-        ready: returns when the upstream answers, else raises.
-        table: that of `install`; what is in it says why we are not ready.
-        leaving: whether we are about to stop, and should be sent nobody more.
+        check_ready: returns if the proxy can serve requests, else raises.
+        problem_codes: the errors that mean "not ready", and their codes.
+        is_draining: whether the process is shutting down.
     """
-    routes = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False)
 
-    @routes.get("/livez")
+    @router.get("/livez")
     async def livez() -> Response:
-        # Never asks anybody: a restart would not mend an upstream that is down.
+        # Does not depend on the upstream: a restart would not repair it.
         return JSONResponse({"status": "alive"}, headers=_NO_STORE)
 
-    @routes.get("/readyz")
+    @router.get("/readyz")
     async def readyz(request: Request) -> Response:
-        if leaving():
-            return problem_response(request.scope, Problem("overloaded", _LEAVING))
+        if is_draining():
+            return problem_response(request.scope, default_problem("shutting_down"))
         try:
-            await ready()
-        except tuple(table) as error:
-            cause = to_problem(error, table)
-            return problem_response(request.scope, replace(cause, code="upstream_unavailable"))
+            await check_ready()
+        except tuple(problem_codes) as error:
+            # 503 whatever the cause, since probes and load balancers expect it.
+            problem = replace(to_problem(error, problem_codes), status=503)
+            return problem_response(request.scope, problem)
         return JSONResponse({"status": "ready"}, headers=_NO_STORE)
 
-    return routes
+    return router

@@ -1,31 +1,39 @@
 """The route `/v1/me`: who the caller is."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+import msgspec
+from fastapi import APIRouter, Depends, Response, Security
 from pydantic import Field
-from pydantic_core import to_json
-from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.context import Caller, context_of
-from app.edge.openapi import example_response
+from app.edge.auth import require_scopes
+from app.edge.context import Caller
+from app.edge.openapi import api_responses, json_content
 from app.edge.openapi_components import open_enum
-from app.edge.query_params import NoParameters, parse_query
+from app.edge.query_params import StrictQuery
+
+KINDS = {
+    "key": "authenticated with an API key",
+    "anonymous": "without a key",
+}
 
 
 class Me(TypedDict):
     """The authenticated caller."""
 
     name: Annotated[str, Field(examples=["dashboard"])]
-    kind: Annotated[str, open_enum("key", "anonymous")]
-    scopes: Annotated[list[str], Field(examples=[["orders:read"]])]
+    kind: Annotated[str, open_enum("How the caller was authenticated.", KINDS)]
+    scopes: Annotated[
+        list[str], Field(description="What the caller may do.", examples=[["orders:read"]])
+    ]
 
 
 class MeMeta(TypedDict):
     """Always empty."""
 
 
-class MeAnswer(TypedDict):
+class MeResponse(TypedDict):
     """The caller as this proxy knows it."""
 
     data: Me
@@ -39,23 +47,23 @@ EXAMPLE: dict[str, Any] = {
 
 
 def me_router() -> APIRouter:
-    """The route `/v1/me`, for any caller."""
+    """Return the route `/v1/me`, which requires no scope."""
     router = APIRouter(tags=["callers"])
 
     @router.get(
         "/v1/me",
         operation_id="getMe",
-        summary="Who the caller is",
-        response_model=MeAnswer,
-        openapi_extra=example_response(EXAMPLE),
+        summary="Get the caller",
+        response_model=MeResponse,
+        response_description="The caller.",
+        responses=api_responses("The caller.", json_content(EXAMPLE)),
+        dependencies=[Depends(StrictQuery())],
     )
-    async def get_me(request: Request) -> Response:
-        """Any caller may ask; it costs nothing upstream."""
-        parse_query(NoParameters, request.scope["query_string"])
-        caller = cast("Caller", context_of(request.scope).caller)
+    async def get_me(caller: Annotated[Caller, Security(require_scopes)]) -> Response:
+        """Available to every caller; makes no upstream call."""
         me = Me(name=caller.name, kind=caller.kind, scopes=sorted(caller.scopes))
         return Response(
-            to_json({"data": me, "meta": {}}),
+            msgspec.json.encode(MeResponse(data=me, meta=MeMeta())),
             media_type="application/json",
             headers={"Cache-Control": "no-store"},
         )

@@ -1,29 +1,23 @@
-"""The OpenAPI document as clients read it. Knows no resource: each route names its own."""
+"""The OpenAPI document, and the responses that routes document."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
-from app.edge.openapi_components import (
-    DESCRIPTION,
-    HEADERS,
-    PROBLEM_SCHEMAS,
-    SECURITY_SCHEMES,
-    problem_example,
-)
+from app.edge.openapi_components import HEADERS, problem_example
+from app.edge.problem_schema import problem_schemas
 from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.problems import MEDIA_TYPE
 
-_PROBLEMS = "x-problems"
-_HEADERS = "x-headers"
-_EVERY_PROBLEM = ("invalid_request", "unauthenticated", "internal_error")
-_EVERY_HEADER = ("X-Request-Id", "Vary")
-_GUARDED = "/v1/"
-_INT32 = 2**31 - 1
+Responses = dict[int | str, dict[str, Any]]
+"""The argument `responses` of a FastAPI route."""
+
+_COMMON_HEADERS = ("X-Request-Id", "Vary")
+_COMMON_PROBLEMS = ("unauthenticated", "invalid_request", "internal_error")
 
 _UPSTREAM_PROBLEMS = (
+    "forbidden",
     "upstream_credential_rejected",
     "upstream_plan_required",
     "upstream_rejected",
@@ -46,82 +40,69 @@ _UPSTREAM_HEADERS = (
 )
 
 
-def upstream_responses(*problems: str, headers: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the document says of a route whose answer rests on the upstream.
+def json_content(example: object) -> dict[str, Any]:
+    """Return the content of a JSON response with an example. FastAPI adds the schema."""
+    return {"application/json": {"example": example}}
 
-    To be merged into its `openapi_extra`. `problems` and `headers` are its own, besides those
-    that every such route has.
+
+def api_responses(
+    description: str,
+    content: dict[str, Any],
+    *,
+    headers: Sequence[str] = (),
+    problems: Iterable[str] = (),
+) -> Responses:
+    """Return what an API route documents: its response and every problem it may return.
+
+    Args:
+        description: of the response.
+        content: of the response, by media type.
+        headers: names of `HEADERS` that the response has in addition to those of every response.
+            With `ETag`, a 304 is documented as well.
+        problems: codes in addition to those that every API route may return.
     """
-    return {
-        _PROBLEMS: ["forbidden", *problems, *_UPSTREAM_PROBLEMS],
-        _HEADERS: [*_UPSTREAM_HEADERS, *headers],
+    header_refs = _header_refs([*_COMMON_HEADERS, *headers])
+    responses: Responses = {
+        200: {"description": description, "headers": header_refs, "content": content}
     }
+    if "ETag" in headers:
+        responses[304] = {"description": "Not modified.", "headers": header_refs}
+    codes_by_status: dict[int, list[str]] = {}
+    for code in (*_COMMON_PROBLEMS, *problems):
+        codes_by_status.setdefault(PROBLEM_TYPES[code].status, []).append(code)
+    for status, codes in sorted(codes_by_status.items()):
+        responses[status] = _problem_response(codes)
+    return responses
 
 
-def example_response(example: Any) -> dict[str, Any]:
-    """An example of a route's answer, to be merged into its `openapi_extra`."""
-    return {"responses": {"200": {"content": {"application/json": {"example": example}}}}}
+def upstream_responses(
+    description: str,
+    content: dict[str, Any],
+    *,
+    headers: Sequence[str] = (),
+    problems: Sequence[str] = (),
+) -> Responses:
+    """Like `api_responses`, for a route whose response is based on the upstream."""
+    return api_responses(
+        description,
+        content,
+        headers=[*_UPSTREAM_HEADERS, *headers],
+        problems=[*_UPSTREAM_PROBLEMS, *problems],
+    )
 
 
 def build_openapi(api: FastAPI) -> dict[str, Any]:
-    """The document of `api`; made once, and the same at every start."""
-    if api.openapi_schema is None:
-        api.openapi_schema = _describe(api)
-    return api.openapi_schema
-
-
-def _describe(api: FastAPI) -> dict[str, Any]:
-    document: dict[str, Any] = _without_null(
-        get_openapi(
-            title="orders-bff",
-            version=api.version,
-            description=DESCRIPTION,
-            routes=api.routes,
-            tags=api.openapi_tags,
-            license_info=api.license_info,
-            servers=[{"url": "."}],
-        )
-    )
-    components = document.setdefault("components", {})
-    schemas = components.setdefault("schemas", {})
-    for frameworks_own in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(frameworks_own, None)
-    schemas.update(PROBLEM_SCHEMAS)
-    components["headers"] = HEADERS
-    components["securitySchemes"] = SECURITY_SCHEMES
-    _size_integers(document)
-    # Routes stand in the order in which they are matched, which tells a reader nothing.
+    """Return FastAPI's document with the components that the routes' responses refer to."""
+    document = api.openapi()
+    document["components"]["headers"] = HEADERS
+    document["components"]["schemas"].update(problem_schemas())
+    # Routes are in the order in which they are matched, which is of no use to a reader.
     document["paths"] = dict(sorted(document["paths"].items()))
-    for path, operations in document["paths"].items():
-        for operation in operations.values():
-            _complete(operation, guarded=path.startswith(_GUARDED))
     return document
 
 
-def _complete(operation: dict[str, Any], *, guarded: bool) -> None:
-    codes = operation.pop(_PROBLEMS, [])
-    headers = [*_EVERY_HEADER, *operation.pop(_HEADERS, [])]
-    operation["parameters"] = _merged(operation.get("parameters", []))
-    responses = operation["responses"]
-    responses.pop("422", None)
-    responses["200"]["headers"] = _references(headers)
-    if "ETag" in headers:
-        responses["304"] = {
-            "description": "What `If-None-Match` names is still current.",
-            "headers": _references(headers),
-        }
-    if guarded:
-        operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
-        codes = [*_EVERY_PROBLEM, *codes]
-    by_status: dict[int, list[str]] = {}
-    for code in codes:
-        by_status.setdefault(PROBLEM_TYPES[code].status, []).append(code)
-    for status, of_status in sorted(by_status.items()):
-        responses[str(status)] = _problem_response(of_status)
-
-
-def _problem_response(codes: list[str]) -> dict[str, Any]:
-    headers = ["X-Request-Id", "Vary"]
+def _problem_response(codes: Sequence[str]) -> dict[str, Any]:
+    headers = list(_COMMON_HEADERS)
     if any(PROBLEM_TYPES[code].retryable for code in codes):
         headers.append("Retry-After")
     if any(code.startswith("upstream_") for code in codes):
@@ -130,7 +111,7 @@ def _problem_response(codes: list[str]) -> dict[str, Any]:
         headers.append("WWW-Authenticate")
     return {
         "description": "; ".join(f"`{code}`: {PROBLEM_TYPES[code].title}" for code in codes),
-        "headers": _references(headers),
+        "headers": _header_refs(headers),
         "content": {
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
@@ -143,39 +124,5 @@ def _problem_response(codes: list[str]) -> dict[str, Any]:
     }
 
 
-def _references(headers: list[str]) -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
-
-
-def _size_integers(node: Any) -> None:
-    """Give each integer its format: generated clients choose their types by it."""
-    if isinstance(node, dict):
-        if node.get("type") == "integer":
-            node["format"] = "int32" if node.get("maximum", _INT32 + 1) <= _INT32 else "int64"
-        for child in node.values():
-            _size_integers(child)
-    elif isinstance(node, list):
-        for child in node:
-            _size_integers(child)
-
-
-def _merged(parameters: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    # What a route says of a parameter comes after what the framework guessed, and replaces it.
-    return list({(given["in"], given["name"]): given for given in parameters}.values())
-
-
-def _without_null(node: Any) -> Any:
-    """`node` with each `anyOf: [T, null]` as `T`: what is not known is left out, never null."""
-    match node:
-        case {"anyOf": [*choices], **rest} if {"type": "null"} in choices:
-            kept = [choice for choice in choices if choice != {"type": "null"}]
-            told = {
-                name: value for name, value in rest.items() if (name, value) != ("default", None)
-            }
-            return _without_null({**told, **(kept[0] if len(kept) == 1 else {"anyOf": kept})})
-        case dict():
-            return {name: _without_null(value) for name, value in node.items()}
-        case list():
-            return [_without_null(value) for value in node]
-        case _:
-            return node
+def _header_refs(names: Iterable[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

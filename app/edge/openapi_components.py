@@ -1,20 +1,27 @@
-"""What all routes share in the OpenAPI document: words, headers, problems, keys. Knows no route."""
+"""What the routes share in the OpenAPI document: description, headers, examples, open enums."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
 
-from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import InvalidParameter, Problem, UpstreamDetails, body_of
+from app.edge.problems import (
+    InvalidParameter,
+    Progress,
+    UpstreamDetails,
+    default_problem,
+    problem_body,
+)
 
 _REQUEST_ID = "4f9a1c52-6f0e-4e0a-9a55-0c2b7d6f1e11"
 _UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
 
 DESCRIPTION = """\
-The orders of one pool: validated, typed, cached, and still there when the upstream is not.
+The orders of one user pool: validated, typed, cached, and available even when the upstream is down.
 
-**Bodies** are always `{"data": …, "meta": {…}}`. What is not known is left out, never `null`.
+**Bodies** are always `{"data": …, "meta": {…}}`. Unknown values are omitted, never `null`.
 
 **Enums are open.** Treat a value that you do not know as `unknown`. They are marked
 `x-extensible-enum`.
@@ -23,41 +30,44 @@ The orders of one pool: validated, typed, cached, and still there when the upstr
 codes and enum values. We never remove, rename or retype one.
 
 **Errors** are problems (RFC 9457). `code` is stable and meant for programs; `type` leads to a page
-that explains it; quote `request_id` when you ask for help.
+that explains it; quote `request_id` when you report a problem.
 
-**Freshness.** `as_of` and `Age` tell how old an answer is, `X-Freshness` whether it is `fresh`,
-`stale` (served at once, with a refresh behind) or `kept` (served while the upstream is silent).
-Send `Cache-Control: no-cache` for a younger one, `only-if-cached` for one that costs nothing.
-Poll with `If-None-Match`: an unchanged answer is an empty 304. It confirms what the orders say, and
-its headers are current: go by `Age` then. `as_of`, `upstream_request_ids` and the `origin` of a row
-are in no `ETag`, so a body that was confirmed tells when, and from which upstream answers, it was
-first read. With `Accept-Encoding: gzip` a page has a sixth of its size; its `ETag` is the
-same in every coding.
+**Freshness.** `as_of` and `Age` say how old a response is. `X-Freshness` is `fresh`, `stale`
+(served immediately, refreshed in the background) or `stale-if-error` (served because the upstream
+could not answer). Send `Cache-Control: no-cache` for a newer response, or `only-if-cached` to get
+only what is cached, without an upstream call.
 
-**A list that changes.** Where the list shifts while it is read, the answer has each order once and
-says `meta.inconsistent`. An order that shifts in neither total nor number heals within the ttl.
+**Polling.** Send the `ETag` in `If-None-Match`: an unchanged response is an empty 304. It confirms
+that the orders are unchanged. Its headers are current: use `Age`, not the `as_of` of the body you
+stored. `as_of` and `upstream_request_ids` do not affect the `ETag`; a revalidated body still shows
+when it was first read. With `Accept-Encoding: gzip`, pages are about one sixth of the size; the
+`ETag` is the same in every coding.
+
+**A list that changes.** If the list changes while it is read, each order appears at most once and
+`meta.inconsistent` is true. A change that alters neither the total nor any order number goes
+unnoticed until the cached blocks expire. Page numbers shift when orders are added: to follow the
+list, use the export and `/v1/orders/changes`.
 
 `HEAD` works wherever `GET` does.
 """
 
-SECURITY_SCHEMES = {
-    "ApiKey": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-API-Key",
-        "description": "Your key, `obff_…`.",
+TAGS = [
+    {"name": "callers", "description": "The caller's identity."},
+    {
+        "name": "orders",
+        "description": "The order list, totals, changes, single orders and payments.",
     },
-    "Bearer": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "The same key as `Authorization: Bearer obff_…`.",
-    },
-}
+]
+LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 
 
 def _header(description: str, example: str | int, **schema: object) -> dict[str, Any]:
-    kind = "integer" if isinstance(example, int) else "string"
-    return {"description": description, "schema": {"type": kind, **schema}, "example": example}
+    kind = (
+        {"type": "integer", "format": "int64", "minimum": 0}
+        if isinstance(example, int)
+        else {"type": "string"}
+    )
+    return {"description": description, "schema": {**kind, **schema}, "example": example}
 
 
 HEADERS = {
@@ -66,29 +76,34 @@ HEADERS = {
         _REQUEST_ID,
     ),
     "Vary": _header(
-        "What the answer depends on.", "Accept-Encoding, Authorization, Cookie, Origin, X-API-Key"
+        "The request headers that the response depends on.",
+        "Accept-Encoding, Authorization, Cookie, Origin, X-API-Key",
     ),
     "X-Upstream-Request-Id": _header(
-        "The upstream request ids that the answer rests on, at most 10, newest first when cut.",
+        "The ids of the upstream responses that this one is based on: at most 10, the newest "
+        "first if there are more.",
         _UPSTREAM_REQUEST_ID,
     ),
     "X-Freshness": _header(
-        "Open enum: how the oldest part of the answer stands.",
+        "Freshness of the oldest part of the response. Open enum:\n\n"
+        "- `fresh`: younger than the TTL\n"
+        "- `stale`: older; refreshed in the background\n"
+        "- `stale-if-error`: older still; served because the upstream could not answer",
         "fresh",
         **{"x-extensible-enum": ["fresh", "stale", "stale-if-error"]},
     ),
-    "Age": _header("Whole seconds since `as_of`.", 19, minimum=0),
-    "Cache-Control": _header("Whether the answer may be stored.", "private, no-cache"),
-    "Cache-Status": _header("How the cache took part (RFC 9211).", "orders-bff; hit; ttl=41"),
+    "Age": _header("Whole seconds since `as_of`.", 19),
+    "Cache-Control": _header("Whether the response may be stored.", "private, no-cache"),
+    "Cache-Status": _header(
+        "How the cache handled the request (RFC 9211).", "orders-bff; hit; ttl=41"
+    ),
     "ETag": _header(
-        "For `If-None-Match`; the same as long as the answer says the same.",
+        "For `If-None-Match`; unchanged as long as the content is.",
         'W/"3f1c9be2a0d54c7e"',
     ),
-    "X-Total-Count": _header(
-        "Orders in the whole list, or that the filters let through.", 137, minimum=0
-    ),
+    "X-Total-Count": _header("Number of matching orders.", 137),
     "X-Sandbox": _header(
-        "`true` where the upstream is a sandbox: its orders are invented. Absent elsewhere.", "true"
+        "`true` if the upstream is a sandbox with invented orders; absent otherwise.", "true"
     ),
     "Content-Disposition": _header(
         "The name to save the file under.",
@@ -98,82 +113,10 @@ HEADERS = {
         "The pages `first`, `prev`, `next` and `last` (RFC 8288).",
         '</v1/orders?page=2>; rel="next"',
     ),
-    "Retry-After": _header("Seconds to wait before asking again.", 1, minimum=1),
-    "WWW-Authenticate": _header("How to say who asks.", 'Bearer realm="orders-bff"'),
+    "Retry-After": _header("Seconds to wait before sending the request again.", 1, minimum=1),
+    "WWW-Authenticate": _header("How to authenticate.", 'Bearer realm="orders-bff"'),
 }
-"""Every header that an operation may name."""
-
-PROBLEM_SCHEMAS: dict[str, Any] = {
-    "Problem": {
-        "type": "object",
-        "description": "An error, as RFC 9457 has it.",
-        "required": [
-            "type",
-            "title",
-            "status",
-            "detail",
-            "instance",
-            "code",
-            "request_id",
-            "retryable",
-        ],
-        "properties": {
-            "type": {
-                "type": "string",
-                "format": "uri-reference",
-                "description": "The page that explains the code.",
-            },
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "instance": {"type": "string", "format": "uri-reference"},
-            "code": {
-                "type": "string",
-                "description": "Open enum: go by `status` for a code that you do not know.",
-                "x-extensible-enum": list(PROBLEM_TYPES),
-            },
-            "request_id": {"type": "string"},
-            "retryable": {
-                "type": "boolean",
-                "description": "Whether the same request may succeed later; see `Retry-After`.",
-            },
-            "errors": {
-                "type": "array",
-                "items": {"$ref": "#/components/schemas/ParameterFault"},
-            },
-            "upstream": {"$ref": "#/components/schemas/UpstreamFacts"},
-            "progress": {"$ref": "#/components/schemas/Progress"},
-        },
-    },
-    "Progress": {
-        "type": "object",
-        "description": "Progress of loading the whole list, in orders.",
-        "required": ["loaded", "total"],
-        "properties": {
-            "loaded": {"type": "integer", "minimum": 0},
-            "total": {"type": "integer", "minimum": 0},
-        },
-    },
-    "ParameterFault": {
-        "type": "object",
-        "description": "One fault of one parameter.",
-        "required": ["parameter", "message"],
-        "properties": {
-            "parameter": {"type": "string"},
-            "message": {"type": "string"},
-            "value": {"type": "string", "maxLength": 100},
-        },
-    },
-    "UpstreamFacts": {
-        "type": "object",
-        "description": "What the upstream said, where it took part.",
-        "properties": {
-            "status_code": {"type": "integer"},
-            "api_code": {"type": "integer"},
-            "request_id": {"type": "string"},
-        },
-    },
-}
+"""The headers that responses may refer to."""
 
 _UPSTREAM_EXAMPLES = {
     "upstream_credential_rejected": UpstreamDetails(401, 2020, _UPSTREAM_REQUEST_ID),
@@ -182,25 +125,35 @@ _UPSTREAM_EXAMPLES = {
     "upstream_throttled": UpstreamDetails(429, None, _UPSTREAM_REQUEST_ID),
     "upstream_failed": UpstreamDetails(500, None, _UPSTREAM_REQUEST_ID),
 }
-_FAULT = InvalidParameter("limit", "must be at most 50; ask for more pages", "500")
+_INVALID_LIMIT = InvalidParameter("limit", "must be at most 50; request more pages", "500")
 
 
 def problem_example(code: str) -> Any:
-    """A problem of this code, as a caller would get it."""
-    problem = Problem(
-        code,
-        PROBLEM_TYPES[code].detail,
-        errors=(_FAULT,) if code == "invalid_request" else (),
+    """Return the body of a problem with this code, as a caller would get it."""
+    problem = replace(
+        default_problem(code),
+        errors=(_INVALID_LIMIT,) if code == "invalid_request" else (),
         upstream=_UPSTREAM_EXAMPLES.get(code),
-        progress=(3200, 10_000) if code == "list_loading" else None,
+        progress=Progress(3200, 10_000) if code == "list_loading" else None,
     )
-    return json.loads(body_of(problem, _REQUEST_ID))
+    return json.loads(problem_body(problem, _REQUEST_ID))
 
 
-def open_enum(*words: str) -> Any:
-    """A string whose values may grow in number (Zalando guideline #112)."""
+def open_enum(description: str, values: Mapping[str, str]) -> Any:
+    """Return a field whose known values are documented and may grow (Zalando guideline 112).
+
+    Args:
+        description: of the field.
+        values: the meaning of each known value, `unknown` apart.
+    """
     return Field(
-        description="Open enum: treat a value that you do not know as `unknown`.",
-        examples=[words[0]],
-        json_schema_extra={"x-extensible-enum": [*words, "unknown"]},
+        description=f"{description} Open enum: treat a value you do not know as `unknown`.\n\n"
+        + describe_values(values),
+        examples=[next(iter(values))],
+        json_schema_extra={"x-extensible-enum": [*values, "unknown"]},
     )
+
+
+def describe_values(values: Mapping[str, str]) -> str:
+    """Return a Markdown list of values and their meanings."""
+    return "\n".join(f"- `{value}`: {meaning}" for value, meaning in values.items())

@@ -1,9 +1,15 @@
-"""Small pages for people: what this is, and what each problem means. Knows no resource."""
+"""HTML pages: `/`, the problem pages and Swagger UI; and the OpenAPI document.
 
+Everything is served from this package, nothing from other hosts.
+"""
+
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -19,34 +25,54 @@ STATIC = Path(__file__).parent / "static"
 _REVALIDATED = {"Cache-Control": "no-cache"}
 _BANNER = '<p class="banner" role="status">Sandbox: these orders are invented.</p>'
 
+_DOCS_HEAD = """<link rel="stylesheet" href="docs/swagger-ui.css">
+<script src="docs/swagger-ui-bundle.js" defer></script>
+<script src="docs/init.js" defer></script>
+"""
+_DOCS_MAIN = """<div id="swagger-ui"></div>
+<noscript>This page needs JavaScript. <a href="openapi.json">The OpenAPI document</a> does
+not.</noscript>"""
+
+_DOCS_FILES = {
+    "init.js": "docs.js",
+    "swagger-ui.css": "swagger-ui/swagger-ui.css",
+    "swagger-ui-bundle.js": "swagger-ui/swagger-ui-bundle.js",
+}
+"""The files under /docs/ by name; no others are served."""
+
 
 def pages_router(
     *,
     docs_enabled: bool,
-    dashboard: bool,
+    dashboard_enabled: bool,
     is_sandbox: Callable[[], bool],
     last_contact: Callable[[], LastContact],
     problem_code: Callable[[Exception], str],
 ) -> APIRouter:
-    """`/`, `/problems`, `/problems/{code}` and the stylesheet they share.
+    """Return the routes `/`, `/problems`, `/problems/{code}` and their stylesheet.
 
-    Both functions are called for each page: whether the upstream is a sandbox, and its last
-    contact, are known from its responses. `problem_code` names the problem of an error.
+    Args:
+        docs_enabled: whether `/` links to Swagger UI and the OpenAPI document.
+        dashboard_enabled: whether `/` links to the dashboard.
+        is_sandbox: whether the upstream is a sandbox; called for each page, since only the
+            upstream's responses say so.
+        last_contact: returns what is known of the upstream, without calling it.
+        problem_code: returns the problem code of an error.
     """
-    routes = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
 
-    @routes.get("/")
+    @router.get("/")
     async def index() -> Response:
-        ways = _ways(docs_enabled=docs_enabled, dashboard=dashboard)
-        health = _health(last_contact(), problem_code)
-        return render_page("orders-bff", _index(ways, health), sandbox=is_sandbox())
+        links = _links(docs_enabled=docs_enabled, dashboard_enabled=dashboard_enabled)
+        status = _status_section(last_contact(), problem_code)
+        return render_page("orders-bff", _index(links, status), sandbox=is_sandbox())
 
-    @routes.get("/problems")
+    @router.get("/problems")
     async def problems() -> Response:
         return render_page("Problems", _problems(), sandbox=is_sandbox())
 
-    @routes.get("/problems/{code}")
+    @router.get("/problems/{code}")
     async def problem(code: str) -> Response:
         if code not in PROBLEM_TYPES:
             raise HTTPException(404)
@@ -54,26 +80,72 @@ def pages_router(
             PROBLEM_TYPES[code].title, _problem(code), root="../", sandbox=is_sandbox()
         )
 
-    @routes.get("/static/pages.css")
+    @router.get("/static/pages.css")
     async def stylesheet(request: Request) -> Response:
         return await static_file(files, "pages.css", request)
 
-    return routes
+    return router
+
+
+def docs_router(
+    *, openapi: Callable[[], Mapping[str, Any]], is_sandbox: Callable[[], bool]
+) -> APIRouter:
+    """Return the routes `/docs` (Swagger UI), its files and `/openapi.json`."""
+    router = APIRouter(include_in_schema=False)
+    files = StaticFiles(directory=STATIC)
+
+    @cache
+    def openapi_bytes() -> bytes:
+        return json.dumps(openapi(), ensure_ascii=False).encode()
+
+    @router.get("/docs")
+    async def docs() -> Response:
+        return render_page(
+            "orders-bff: docs",
+            _DOCS_MAIN,
+            head=_DOCS_HEAD,
+            body_class="docs",
+            sandbox=is_sandbox(),
+        )
+
+    @router.get("/docs/{name}")
+    async def docs_file(name: str, request: Request) -> Response:
+        if name not in _DOCS_FILES:
+            raise HTTPException(404)
+        return await static_file(files, _DOCS_FILES[name], request)
+
+    @router.get("/openapi.json")
+    async def document() -> Response:
+        return Response(openapi_bytes(), media_type="application/json", headers=_REVALIDATED)
+
+    return router
 
 
 async def static_file(files: StaticFiles, name: str, request: Request) -> Response:
-    """The file `name`, or 304; asked for again at each visit, so an upgrade shows at once."""
+    """Return the file, or 304. Browsers revalidate it on each visit, so upgrades show at once."""
     response = await files.get_response(name, request.scope)
     response.headers.update(_REVALIDATED)
     return response
 
 
 def render_page(
-    title: str, main: str, *, sandbox: bool, root: str = "", head: str = "", kind: str = "page"
+    title: str,
+    main: str,
+    *,
+    sandbox: bool,
+    root: str = "",
+    head: str = "",
+    body_class: str = "page",
 ) -> HTMLResponse:
-    """A whole page around `main`, which is HTML. `root` leads to `/`, relative to the page.
+    """Return an HTML page. All its links must be relative, so that it works under a prefix.
 
-    Every link is relative, so that the pages work under a prefix.
+    Args:
+        title: plain text.
+        main: the content, as HTML.
+        sandbox: whether to show the sandbox banner.
+        root: the relative path from the page to `/`.
+        head: more elements of the head, as HTML.
+        body_class: the class of the body.
     """
     html = f"""<!doctype html>
 <html lang="en">
@@ -84,7 +156,7 @@ def render_page(
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{root}static/pages.css">
 {head}</head>
-<body class="{kind}">
+<body class="{body_class}">
 {_BANNER if sandbox else ""}
 <main>
 {main}
@@ -95,63 +167,61 @@ def render_page(
     return HTMLResponse(html, headers=_REVALIDATED)
 
 
-def _index(ways: str, health: str) -> str:
+def _index(links: str, status: str) -> str:
     return f"""<h1>orders-bff</h1>
-<p class="lead">A caching proxy in front of one order list. Callers ask it with a key of their own;
-the credential of the upstream stays on the server.</p>
-{health}
-<nav aria-label="Where to go">
-<ul class="ways">
-{ways}</ul>
+<p class="lead">A caching proxy in front of one order list. Callers authenticate with an API key of
+their own; the upstream's credential stays on the server.</p>
+{status}
+<nav aria-label="Pages">
+<ul class="links">
+{links}</ul>
 </nav>"""
 
 
-def _ways(*, docs_enabled: bool, dashboard: bool) -> str:
-    """Where one can go from here, the likeliest first."""
-    ways = [
-        ("dashboard", "Look at the orders: filters, totals, plots, live.", dashboard),
-        ("docs", "Read about every route and try it out.", docs_enabled),
-        ("openapi.json", "The same as an OpenAPI document, for programs.", docs_enabled),
-        ("problems", "What each error means, and what to do.", True),
-        ("livez", "Whether the process lives.", True),
-        ("readyz", "Whether it can serve. Asks the upstream, until it once has answered.", True),
+def _links(*, docs_enabled: bool, dashboard_enabled: bool) -> str:
+    links = [
+        ("dashboard", "Orders with filters, totals and charts.", dashboard_enabled),
+        ("docs", "Every route, explained and ready to try out.", docs_enabled),
+        ("openapi.json", "The OpenAPI document, for programs.", docs_enabled),
+        ("problems", "What each error means, and what to do about it.", True),
+        ("livez", "Liveness.", True),
+        ("readyz", "Readiness; calls the upstream until its first successful response.", True),
     ]
     return "".join(
-        f'<li><a href="{path}">{path}</a> <span>{told}</span></li>\n'
-        for path, told, offered in ways
-        if offered
+        f'<li><a href="{path}">{path}</a> <span>{description}</span></li>\n'
+        for path, description, is_enabled in links
+        if is_enabled
     )
 
 
-def _health(heard: LastContact, problem_code: Callable[[Exception], str]) -> str:
-    """Whether it is well, as far as this process knows without asking."""
-    answered = (
-        ""
-        if heard.seconds_since_success is None
-        else f"answered {_ago(heard.seconds_since_success)}."
-    )
-    if heard.error is not None and heard.seconds_since_failure is not None:
-        code = problem_code(heard.error)
-        why = f'<a href="problems/{escape(code)}">{escape(PROBLEM_TYPES[code].title)}</a>'
-        last = f"It last {answered} Cached answers are still served."
-        since = _ago(heard.seconds_since_failure)
-        told = f"{why}, {since}. {last if answered else 'Nothing is cached yet.'}"
-        return _standing("failing", "Upstream failing", told)
-    if answered:
-        return _standing("well", "It is well", f"The upstream {answered}")
-    told = "Nobody has asked for the list yet, and so neither have we asked the upstream."
-    return _standing("unasked", "It has not been asked", told)
+def _status_section(contact: LastContact, problem_code: Callable[[Exception], str]) -> str:
+    """Return the upstream's status, as far as this process knows it without calling it."""
+    if contact.error is not None and contact.seconds_since_failure is not None:
+        code = problem_code(contact.error)
+        link = f'<a href="problems/{escape(code)}">{escape(PROBLEM_TYPES[code].title)}</a>'
+        text = f"{link}, {_humanize_age(contact.seconds_since_failure)}. " + (
+            "Nothing is cached yet."
+            if contact.seconds_since_success is None
+            else f"Last response {_humanize_age(contact.seconds_since_success)}. "
+            "Cached responses are still served."
+        )
+        return _section("failing", "Upstream failing", text)
+    if contact.seconds_since_success is not None:
+        text = f"Last response {_humanize_age(contact.seconds_since_success)}."
+        return _section("healthy", "Upstream healthy", text)
+    text = "The upstream is called when the first caller requests orders."
+    return _section("unknown", "No upstream request yet", text)
 
 
-def _standing(kind: str, title: str, told: str) -> str:
-    return f"""<section class="standing {kind}" aria-labelledby="standing">
-<h2 id="standing">{title}</h2>
-<p>{told}</p>
+def _section(status_class: str, title: str, text: str) -> str:
+    return f"""<section class="status {status_class}" aria-labelledby="status">
+<h2 id="status">{title}</h2>
+<p>{text}</p>
 </section>"""
 
 
-def _ago(seconds: float) -> str:
-    """An age in its largest unit: pages are for people."""
+def _humanize_age(seconds: float) -> str:
+    """Return an age in its largest unit: 7300 is "2 hours ago"."""
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:
             count = int(seconds // size)
@@ -161,9 +231,9 @@ def _ago(seconds: float) -> str:
 
 def _problems() -> str:
     rows = "\n".join(
-        f'<tr><td>{kind.status}</td><th scope="row"><a href="problems/{escape(code)}">'
-        f"<code>{escape(code)}</code></a></th><td>{escape(kind.title)}</td></tr>"
-        for code, kind in PROBLEM_TYPES.items()
+        f'<tr><td>{problem.status}</td><th scope="row"><a href="problems/{escape(code)}">'
+        f"<code>{escape(code)}</code></a></th><td>{escape(problem.title)}</td></tr>"
+        for code, problem in PROBLEM_TYPES.items()
     )
     return f"""<h1>Problems</h1>
 <p>Every error of this proxy is one of these, as <code>application/problem+json</code>.</p>
@@ -175,28 +245,28 @@ def _problems() -> str:
 {rows}
 </tbody>
 </table>
-<p><a href="./">What this is</a></p>"""
+<p><a href="./">Start page</a></p>"""
 
 
 def _problem(code: str) -> str:
-    kind = PROBLEM_TYPES[code]
-    again = (
-        "Yes: after as many seconds as <code>Retry-After</code> says."
-        if kind.retryable
+    problem = PROBLEM_TYPES[code]
+    retry = (
+        "Yes, after the seconds in <code>Retry-After</code>."
+        if problem.retryable
         else "No: the same request will fail again until something changes."
     )
-    return f"""<p class="quiet"><code>{escape(code)}</code> · status {kind.status}</p>
-<h1>{escape(kind.title)}</h1>
-<p>{_prose(kind.meaning)}</p>
+    return f"""<p class="quiet"><code>{escape(code)}</code> · status {problem.status}</p>
+<h1>{escape(problem.title)}</h1>
+<p>{_backticks_to_code(problem.meaning)}</p>
 <h2>Does it help to try again?</h2>
-<p>{again}</p>
+<p>{retry}</p>
 <h2>What the caller can do</h2>
-<p>{_prose(kind.caller)}</p>
+<p>{_backticks_to_code(problem.caller)}</p>
 <h2>What the operator can do</h2>
-<p>{_prose(kind.operator)}</p>
+<p>{_backticks_to_code(problem.operator)}</p>
 <p><a href="../problems">All problems</a></p>"""
 
 
-def _prose(text: str) -> str:
-    """`text` as HTML; what stands in backticks is code."""
+def _backticks_to_code(text: str) -> str:
+    """Return `text` as HTML, with backticks turned into code elements."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

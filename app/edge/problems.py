@@ -1,4 +1,4 @@
-"""What is said when something goes wrong, one way for every error. Knows no exception."""
+"""Problems (RFC 9457): the one format of every error response."""
 
 import json
 from dataclasses import KW_ONLY, dataclass
@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class InvalidParameter:
-    """One fault of one parameter. `value` is absent where the parameter is not one of ours."""
+    """One error of one parameter. `value` is None if the route has no such parameter."""
 
     parameter: str
     message: str
@@ -23,7 +23,7 @@ class InvalidParameter:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamDetails:
-    """What the upstream said, without its words."""
+    """What the upstream reported, without its message."""
 
     status_code: int | None = None
     api_code: int | None = None
@@ -31,46 +31,65 @@ class UpstreamDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """Progress of loading the order list, in orders."""
+
+    loaded: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One error as its caller gets it.
 
     Attributes:
-        code: one of `PROBLEM_KINDS`.
-        retry_after: seconds.
-        progress: orders loaded, orders in total; for `list_loading`.
+        code: a key of `PROBLEM_TYPES`.
+        detail: what happened in this case.
+        status: the HTTP status, if it is not that of the problem type.
+        retry_after: seconds; at least 1 is sent, and nothing if the problem is not retryable.
+        errors: the invalid parameters.
+        upstream: what the upstream reported, if it was called.
+        progress: for `list_loading`.
+        headers: more headers of the response.
     """
 
     code: str
     detail: str
     _: KW_ONLY
+    status: int | None = None
     retry_after: int | None = None
     errors: tuple[InvalidParameter, ...] = ()
     upstream: UpstreamDetails | None = None
-    progress: tuple[int, int] | None = None
+    progress: Progress | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def type(self) -> ProblemType:
-        """What all problems of this code share."""
+        """The problem type of the code."""
         return PROBLEM_TYPES[self.code]
 
 
+def default_problem(code: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Problem:
+    """Return a problem with the default detail of its type."""
+    return Problem(code, PROBLEM_TYPES[code].detail, headers=headers)
+
+
 def problem_response(scope: Scope, problem: Problem) -> Response:
-    """The answer that tells `problem`; notes its code in the exchange."""
+    """Return the response for `problem`, and record its code in the request context."""
     context = context_of(scope)
     context.problem = problem.code
     if problem.upstream is not None and problem.upstream.request_id is not None:
         context.upstream_request_ids = (problem.upstream.request_id,)
     return Response(
-        body_of(problem, context.request_id),
-        status_code=problem.type.status,
-        headers=headers_of(problem),
+        problem_body(problem, context.request_id),
+        status_code=problem.status or problem.type.status,
+        headers=problem_headers(problem),
         media_type=MEDIA_TYPE,
     )
 
 
 async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
-    """Answer with `problem`, for layers in front of the framework."""
+    """Send the response for `problem`, from a middleware."""
     response = problem_response(scope, problem)
     await send(
         {
@@ -82,8 +101,8 @@ async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-def headers_of(problem: Problem) -> dict[str, str]:
-    """The headers that go with `problem`, its own last."""
+def problem_headers(problem: Problem) -> dict[str, str]:
+    """Return the headers for `problem`, apart from those that describe the body."""
     headers = {"Cache-Control": "no-store"}
     if problem.type.retryable:
         headers["Retry-After"] = str(max(1, problem.retry_after or 0))
@@ -92,36 +111,34 @@ def headers_of(problem: Problem) -> dict[str, str]:
     return headers | dict(problem.headers)
 
 
-def body_of(problem: Problem, request_id: str) -> bytes:
-    """The body of `problem`, RFC 9457; what is not known is left out."""
-    kind = problem.type
+def problem_body(problem: Problem, request_id: str) -> bytes:
+    """Return the JSON body for `problem`. Unknown members are omitted."""
     page = f"/problems/{problem.code}"
     body: dict[str, object] = {
         "type": page,
-        "title": kind.title,
-        "status": kind.status,
+        "title": problem.type.title,
+        "status": problem.status or problem.type.status,
         "detail": problem.detail,
         "instance": f"{page}#{request_id}",
         "code": problem.code,
         "request_id": request_id,
-        "retryable": kind.retryable,
+        "retryable": problem.type.retryable,
     }
     if problem.errors:
         body["errors"] = [
-            _known(parameter=fault.parameter, message=fault.message, value=fault.value)
-            for fault in problem.errors
+            _without_none(parameter=error.parameter, message=error.message, value=error.value)
+            for error in problem.errors
         ]
     if problem.upstream is not None:
-        body["upstream"] = _known(
+        body["upstream"] = _without_none(
             status_code=problem.upstream.status_code,
             api_code=problem.upstream.api_code,
             request_id=problem.upstream.request_id,
         )
     if problem.progress is not None:
-        loaded, total = problem.progress
-        body["progress"] = {"loaded": loaded, "total": total}
+        body["progress"] = {"loaded": problem.progress.loaded, "total": problem.progress.total}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _known(**members: object) -> dict[str, object]:
+def _without_none(**members: object) -> dict[str, object]:
     return {name: value for name, value in members.items() if value is not None}

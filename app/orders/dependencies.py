@@ -1,27 +1,25 @@
-"""What the routes of orders have at hand, and the one way in which each of them answers."""
+"""What the order routes depend on, and how they respond."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, cast
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response, Security
 from fastapi.responses import StreamingResponse
 
 from app.cache.grace_cache import Lookup
 from app.cache.policy import CacheDirective
 from app.clock import Clock
-from app.edge.auth import Forbidden
+from app.edge.auth import require_scope, require_scopes
 from app.edge.content_coding import negotiate
-from app.edge.context import context_of
-from app.edge.query_params import has_param
+from app.edge.context import Caller, context_of
 from app.orders.book import OrderBook
 from app.orders.changes import History
 from app.orders.compute import ComputeQueue
-from app.orders.filters import Positions, select
+from app.orders.filters import Filter, Positions, select
 from app.orders.lookup import OrderLookup
-from app.orders.queries import Filter
 from app.orders.rendering import RenderedResponse, ResponseHead
-from app.orders.response_cache import ResponseCache, Validity
+from app.orders.response_cache import SCOPE, ResponseCache, Validity
 from app.orders.responses import (
     build_response,
     combine_lookups,
@@ -33,14 +31,23 @@ from app.orders.responses import (
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import SnapshotCache
 
-T = TypeVar("T")
+READ_ORDERS = Security(require_scopes, scopes=[SCOPE])
+READ_PAYMENTS = Security(require_scopes, scopes=["payments:read"])
+
+
+async def _cache_directive(request: Request) -> CacheDirective:
+    return parse_cache_control(joined_header(request.scope["headers"], b"cache-control"))
+
+
+RequestDirective = Annotated[CacheDirective, Depends(_cache_directive)]
+"""The directive in the request's Cache-Control."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileDownload:
-    """What is sent piece by piece, to be saved under a name."""
+    """A file that is streamed, to be saved under a name."""
 
-    pieces: AsyncIterator[bytes]
+    chunks: AsyncIterator[bytes]
     media_type: str
     name: str
 
@@ -52,13 +59,20 @@ class FileDownload:
 
 @dataclass(frozen=True, slots=True)
 class OrdersDependencies:
-    """What the routes of orders need.
+    """The objects behind the order routes.
 
     Attributes:
-        deadline: seconds that one caller waits at most.
+        book: pages of the list in upstream order.
+        snapshots: the whole list.
+        history: changes of the list.
+        compute: computations over the whole list.
+        lookup: single orders and payments.
+        response_cache: rendered responses.
+        clock: the source of time.
+        deadline: seconds that a caller waits at most.
         currency: ISO 4217, or empty.
-        public_url: origin and prefix of links, or empty for path references.
-        code_of: the problem code of an error.
+        public_url: origin and prefix for links; empty for path references.
+        problem_code: returns the problem code of an error.
     """
 
     book: OrderBook
@@ -74,96 +88,110 @@ class OrdersDependencies:
     problem_code: Callable[[BaseException], str]
 
     async def select(
-        self, whole: Snapshot, asked: Filter, sort: str | None, until: float
+        self, snapshot: Snapshot, row_filter: Filter, sort: str | None, deadline: float
     ) -> Positions:
-        """Where the orders stand that are meant; worked out once a question.
+        """Return the positions of the matching rows, computed once per snapshot.
 
         Raises:
-            TooMuchWork: it could not be had until the moment `until`.
+            ComputeQueueFull: the result was not available at `deadline` (monotonic time).
         """
         return await self.compute.get_or_compute(
-            whole.content.results,
-            (asked, sort),
-            lambda: select(whole.content.rows, asked, sort),
-            deadline=until,
+            snapshot.content.results,
+            (row_filter, sort),
+            lambda: select(snapshot.content.rows, row_filter, sort),
+            deadline=deadline,
         )
+
+    def snapshot_validity(self, snapshot: Snapshot) -> Validity:
+        """Return what a response over the whole list depends on, without keeping the list alive."""
+        key = (snapshot.generation, snapshot.oldest_block.fetched_at)
+        return Validity(key, self.snapshots.is_current)
 
     async def respond(
         self,
         request: Request,
-        answer: RenderedResponse,
-        served: Sequence[Lookup[Any]],
-        asked_at: float,
+        rendered: RenderedResponse,
+        lookups: Sequence[Lookup[Any]],
+        started_at: float,
         *,
         stored: bool = True,
     ) -> Response:
-        """The response that gives `answer`, which rests on the lookups `served`."""
-        raw = request.scope["headers"]
-        # A payment is never held: to code each would cost more than the bytes it saves. And its
-        # body holds the caller's own text, the number, beside a secret: their length together is
-        # not told.
-        accepted = joined_header(raw, b"accept-encoding") if stored else b""
-        coding = negotiate(accepted, len(answer.body))
-        await answer.encodings.encoded(coding)
+        """Return the response for one caller.
+
+        Args:
+            request: the request.
+            rendered: the response, as rendered for all callers.
+            lookups: the cache lookups that it is based on.
+            started_at: when the route started to wait for its data, on the monotonic clock.
+            stored: whether the data is cached. If not, the response is not compressed: it would
+                cost more than it saves, and a payment has a text of the caller's (the order number)
+                beside a secret, whose compressed length must not be visible (BREACH).
+        """
+        raw_headers = request.scope["headers"]
+        accepted = joined_header(raw_headers, b"accept-encoding") if stored else b""
+        coding = negotiate(accepted, len(rendered.body))
+        await rendered.encodings.encoded(coding)
         now = self.clock.monotonic()
         context = context_of(request.scope)
-        context.waited_seconds = now - asked_at
-        manner = combine_lookups(served, now=now, problem_code=self.problem_code, stored=stored)
+        context.waited_seconds = now - started_at
+        outcome = combine_lookups(lookups, now=now, problem_code=self.problem_code, stored=stored)
         status, headers, body = build_response(
             context,
-            answer,
-            manner,
+            rendered,
+            outcome,
             now,
-            if_none_match=joined_header(raw, b"if-none-match"),
+            if_none_match=joined_header(raw_headers, b"if-none-match"),
             coding=coding,
         )
         response = Response(body, status)
-        response.raw_headers = [*answer.headers, *headers]
+        response.raw_headers = [*rendered.headers, *headers]
+        return response
+
+    async def respond_cached(
+        self,
+        request: Request,
+        render: Callable[[], RenderedResponse],
+        validity: Validity,
+        lookups: Sequence[Lookup[Any]],
+        started_at: float,
+    ) -> Response:
+        """Like `respond`, rendering only if the response cache has nothing with this validity."""
+        key = (request.scope["path"], request.scope["query_string"])
+        rendered = self.response_cache.get_or_render(key, validity, render)
+        response = await self.respond(request, rendered, lookups, started_at)
+        self.response_cache.update_size(key)
         return response
 
     def respond_stream(
         self,
         request: Request,
-        answer: ResponseHead,
-        served: Lookup[Any],
-        asked_at: float,
+        head: ResponseHead,
+        lookup: Lookup[Any],
+        started_at: float,
         file: FileDownload,
     ) -> Response:
-        """The response that gives `file`; `answer` has what is told of it in the headers."""
+        """Return the response with a file, or 304. `head` has its ETag and headers."""
         now = self.clock.monotonic()
         context = context_of(request.scope)
-        context.waited_seconds = now - asked_at
-        manner = combine_lookups([served], now=now, problem_code=self.problem_code)
-        headers = per_caller_headers(context, answer, manner, now)
+        context.waited_seconds = now - started_at
+        outcome = combine_lookups([lookup], now=now, problem_code=self.problem_code)
+        headers = per_caller_headers(context, head, outcome, now)
         response: Response
-        if etag_matches(joined_header(request.scope["headers"], b"if-none-match"), answer.etag):
+        if etag_matches(joined_header(request.scope["headers"], b"if-none-match"), head.etag):
             response = Response(status_code=304)
         else:
-            response = StreamingResponse(file.pieces)
+            response = StreamingResponse(file.chunks)
             headers.append((b"content-type", file.media_type.encode()))
             headers.append((b"content-disposition", file.disposition.encode()))
-        response.raw_headers = [*answer.headers, *headers]
+        response.raw_headers = [*head.headers, *headers]
         return response
 
 
-def snapshot_validity(desk: OrdersDependencies, whole: Snapshot) -> Validity:
-    """What an answer over `whole` hangs on: by number and moment, or it would keep a list alive."""
-    return Validity((whole.generation, whole.oldest_block.fetched_at), desk.snapshots.is_current)
-
-
-def cache_directive(request: Request) -> CacheDirective:
-    """What the request's Cache-Control asks for."""
-    return parse_cache_control(joined_header(request.scope["headers"], b"cache-control"))
-
-
-def require_raw_scope(request: Request) -> None:
-    """Who asks for the upstream's rows has the scope for it; told before what else is wrong.
+def require_raw_scope(request: Request, include: Collection[str]) -> None:
+    """Check that a caller who requests the upstream's rows may read them.
 
     Raises:
-        Forbidden: the caller has not.
+        Forbidden: the caller may not.
     """
-    if not has_param(request.scope["query_string"], "include", "raw"):
-        return
-    caller = context_of(request.scope).caller
-    if caller is None or "orders:raw" not in caller.scopes:
-        raise Forbidden("orders:raw")
+    if "raw" in include:
+        require_scope(cast("Caller", context_of(request.scope).caller), "orders:raw")

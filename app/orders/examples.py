@@ -1,4 +1,4 @@
-"""One answer of each kind, for the document to show. Values alone."""
+"""Example bodies for the OpenAPI document."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ _ORDER = {
     "source": "self_service",
     "created_at": "2022-09-25T04:34:22Z",
 }
-_TALLY = {"count": 1, "actual_amount": "398.00"}
+_TOTAL = {"count": 1, "actual_amount": "398.00"}
 
 PAGE: dict[str, Any] = {
     "data": [_ORDER],
@@ -42,12 +42,12 @@ PAYMENT: dict[str, Any] = {
 }
 SUMMARY: dict[str, Any] = {
     "data": {
-        **_TALLY,
+        **_TOTAL,
         "amounts_unknown": 0,
-        "by_status": [{"status": "paid", **_TALLY}],
-        "by_type": [{"type": "new", **_TALLY}],
-        "by_source": [{"source": "self_service", **_TALLY}],
-        "by_month": [{"month": "2022-09", "status": "paid", **_TALLY}],
+        "by_status": [{"status": "paid", **_TOTAL}],
+        "by_type": [{"type": "new", **_TOTAL}],
+        "by_source": [{"source": "self_service", **_TOTAL}],
+        "by_month": [{"month": "2022-09", "status": "paid", **_TOTAL}],
     },
     "meta": _META,
 }

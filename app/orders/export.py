@@ -14,9 +14,8 @@ import msgspec
 from pydantic_core import from_json
 
 from app.orders.compute import cooperative_chunks
-from app.orders.filters import Positions
+from app.orders.filters import Filter, Positions
 from app.orders.mapping import Row
-from app.orders.queries import Filter
 from app.orders.rendering import origin_json, render_row
 from app.orders.schema import Order
 from app.orders.snapshot import Snapshot

@@ -1,54 +1,114 @@
-"""Which orders of a list, in which order: their positions. Reads nothing but rows, in slices."""
+"""Filters and sorts rows, without blocking the event loop for long."""
 
 import heapq
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.orders.compute import cooperative_batches, cooperative_chunks
 from app.orders.mapping import Row
-from app.orders.queries import NO_FILTER, Filter
 
 Positions = Sequence[int]
+"""Positions of rows in the list."""
 
-_KEYS: dict[str, Callable[[Row], Any]] = {
+_SORT_KEYS: dict[str, Callable[[Row], Any]] = {
     "created_at": lambda row: row.created_ns,
     "actual_amount": lambda row: row.amount,
     "order_no": lambda row: row.order_no or None,
 }
 
 
-async def select(rows: Sequence[Row], asked: Filter, sort: str | None) -> Positions:
-    """The positions of the rows that `asked` lets through, sorted if `sort` says how."""
-    found = await _found(rows, asked)
-    return await _sorted(rows, found, sort) if sort else found
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows match: those that satisfy every condition that is set.
+
+    Attributes:
+        statuses: any of these.
+        types: any of these.
+        sources: any of these.
+        order_nos: any of these.
+        search_text: case-folded; a substring of the order number or a package name.
+        created_from: nanoseconds since 1970, inclusive.
+        created_to: nanoseconds since 1970, exclusive.
+    """
+
+    statuses: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    order_nos: frozenset[str] = frozenset()
+    search_text: str = ""
+    created_from: int | None = None
+    created_to: int | None = None
+
+    def matches(self, row: Row) -> bool:
+        """Return whether the row satisfies every condition."""
+        if self.statuses and row.status not in self.statuses:
+            return False
+        if self.types and row.type not in self.types:
+            return False
+        if self.sources and row.source not in self.sources:
+            return False
+        if self.order_nos and row.order_no not in self.order_nos:
+            return False
+        return self._matches_time(row.created_ns) and self._matches_text(row)
+
+    def _matches_time(self, created_ns: int | None) -> bool:
+        if self.created_from is None and self.created_to is None:
+            return True
+        if created_ns is None:
+            return False
+        if self.created_from is not None and created_ns < self.created_from:
+            return False
+        return self.created_to is None or created_ns < self.created_to
+
+    def _matches_text(self, row: Row) -> bool:
+        if not self.search_text or self.search_text in row.order_no.casefold():
+            return True
+        return any(self.search_text in name for name in row.search_names)
 
 
-async def _found(rows: Sequence[Row], asked: Filter) -> Positions:
-    if asked == NO_FILTER:
+NO_FILTER = Filter()
+
+
+async def select(rows: Sequence[Row], row_filter: Filter, sort: str | None) -> Positions:
+    """Return the positions of the rows that match, in list order or sorted.
+
+    Args:
+        rows: the whole list.
+        row_filter: which rows.
+        sort: a key of the parameter `sort`, with `-` for descending; None for list order. Ties keep
+            list order, and rows without a value come last.
+    """
+    positions = await _matching(rows, row_filter)
+    return await _sorted(rows, positions, sort) if sort else positions
+
+
+async def _matching(rows: Sequence[Row], row_filter: Filter) -> Positions:
+    if row_filter == NO_FILTER:
         return range(len(rows))
-    found = array("I")
-    async for some in cooperative_chunks(range(len(rows))):
-        found.extend(at for at in some if asked.matches(rows[at]))
-    return found
+    matching = array("I")
+    async for chunk in cooperative_chunks(range(len(rows))):
+        matching.extend(position for position in chunk if row_filter.matches(rows[position]))
+    return matching
 
 
 async def _sorted(rows: Sequence[Row], positions: Positions, sort: str) -> Positions:
-    """Stable, the unknown last: short runs are sorted, and merged as they are drawn."""
-    key_of_row = _KEYS[sort.removeprefix("-")]
+    """Sort in chunks and merge them, so that no single step takes long."""
+    row_key = _SORT_KEYS[sort.removeprefix("-")]
     descending = sort.startswith("-")
 
-    def key(at: int) -> Any:
-        return key_of_row(rows[at])
+    def key(position: int) -> Any:
+        return row_key(rows[position])
 
     runs: list[list[int]] = []
     unknown = array("I")
-    async for some in cooperative_chunks(positions):
-        unknown.extend(at for at in some if key(at) is None)
-        known = (at for at in some if key(at) is not None)
+    async for chunk in cooperative_chunks(positions):
+        unknown.extend(position for position in chunk if key(position) is None)
+        known = (position for position in chunk if key(position) is not None)
         runs.append(sorted(known, key=key, reverse=descending))
     merged = array("I")
-    async for some in cooperative_batches(heapq.merge(*runs, key=key, reverse=descending)):
-        merged.extend(some)
+    async for batch in cooperative_batches(heapq.merge(*runs, key=key, reverse=descending)):
+        merged.extend(batch)
     merged.extend(unknown)
     return merged

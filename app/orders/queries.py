@@ -1,94 +1,71 @@
-"""What may be asked of the list: every parameter, in one file, and the question that they make.
+"""The query parameters of the order routes."""
 
-Knows no route and no list.
-"""
-
-from dataclasses import dataclass
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
-from app.edge.query_params import DecimalInteger, OneOf, OrderNumber
-from app.orders.mapping import Row
+from app.edge.openapi_components import describe_values
+from app.edge.query_params import decimal_integer
+from app.orders.filters import NO_FILTER, Filter
 from app.orders.schema import ORDER_NO, SOURCES, STATUSES, TYPES
 from app.orders.timestamps import parse_date_ns, parse_timestamp_ns
 
+MAX_PAGE = 1_000_000
 MAX_LIMIT = 50
 MAX_ORDER_NOS = 50
-SORTS = ("created_at", "actual_amount", "order_no")
 
-Status = Annotated[str, OneOf((*STATUSES, "unknown"))]
-Type = Annotated[str, OneOf((*TYPES, "unknown"))]
-Source = Annotated[str, OneOf((*SOURCES, "unknown"))]
-INCLUDES = ("raw", "rev", "origin")
-Include = Annotated[str, OneOf(INCLUDES)]
-Sort = Annotated[str, OneOf(tuple(f"{minus}{key}" for key in SORTS for minus in ("", "-")))]
+Status = Literal["unpaid", "paid", "completed", "cancelled", "expired", "unknown"]
+Type = Literal["new", "upgrade", "renewal", "overdue_correction", "overflow_correction", "unknown"]
+Source = Literal["self_service", "license", "offline", "admin", "redemption_code", "unknown"]
+Sort = Literal[
+    "created_at", "-created_at", "actual_amount", "-actual_amount", "order_no", "-order_no"
+]
+Include = Literal["raw", "rev", "origin"]
+ExportFormat = Literal["csv", "ndjson"]
 
-_MOMENT = {
-    "anyOf": [
-        {"type": "string", "format": "date-time", "maxLength": 35},
-        {"type": "string", "format": "date", "maxLength": 10},
-    ]
-}
+_UNKNOWN = {"unknown": "the upstream's value is missing or not known to this version"}
 
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which orders are meant: those to which every part that is not empty applies.
-
-    Attributes:
-        text: case-folded; a substring of the order number or of a package name.
-        created_from, created_to: nanoseconds since 1970; from the one on, before the other.
-    """
-
-    statuses: frozenset[str] = frozenset()
-    types: frozenset[str] = frozenset()
-    sources: frozenset[str] = frozenset()
-    order_nos: frozenset[str] = frozenset()
-    search_text: str = ""
-    created_from: int | None = None
-    created_to: int | None = None
-
-    def matches(self, row: Row) -> bool:
-        """Whether `row` is meant."""
-        if self.statuses and row.status not in self.statuses:
-            return False
-        if self.types and row.type not in self.types:
-            return False
-        if self.sources and row.source not in self.sources:
-            return False
-        if self.order_nos and row.order_no not in self.order_nos:
-            return False
-        return self._in_time(row.created_ns) and self._in_text(row)
-
-    def _in_time(self, created: int | None) -> bool:
-        if self.created_from is None and self.created_to is None:
-            return True
-        if created is None:
-            return False
-        if self.created_from is not None and created < self.created_from:
-            return False
-        return self.created_to is None or created < self.created_to
-
-    def _in_text(self, row: Row) -> bool:
-        if not self.search_text or self.search_text in row.order_no.casefold():
-            return True
-        return any(self.search_text in name for name in row.search_names)
+_ORDER_NO_PATTERN = re.compile(r"(?=.*[0-9])[0-9A-Za-z_-]{1,64}")
+_TIME_SCHEMA = {"maxLength": 35, "anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
 
-NO_FILTER = Filter()
+def _check_order_no(value: str) -> str:
+    if not _ORDER_NO_PATTERN.fullmatch(value):
+        raise ValueError(
+            "must be 1 to 64 of the characters 0-9 A-Z a-z _ - with at least one digit"
+        )
+    return value
 
 
-class Filters(BaseModel):
-    """Which orders are meant."""
+OrderNoParameter = Annotated[
+    str,
+    AfterValidator(_check_order_no),
+    # Only documented here: pydantic's own patterns have no lookahead.
+    Field(json_schema_extra={"pattern": f"^{_ORDER_NO_PATTERN.pattern}$", "maxLength": 64}),
+]
+"""An order number in a path or query."""
+
+
+class FilterQuery(BaseModel):
+    """Parameters that filter orders."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: Annotated[
         tuple[Status, ...],
         Field(
-            description="Only these statuses. May be repeated.",
+            description="Only orders with one of these statuses; repeatable.\n\n"
+            + describe_values(STATUSES | _UNKNOWN),
             max_length=len(STATUSES) + 1,
             examples=[["paid"]],
         ),
@@ -96,7 +73,8 @@ class Filters(BaseModel):
     type: Annotated[
         tuple[Type, ...],
         Field(
-            description="Only these types. May be repeated.",
+            description="Only orders of one of these types; repeatable.\n\n"
+            + describe_values(TYPES | _UNKNOWN),
             max_length=len(TYPES) + 1,
             examples=[["renewal"]],
         ),
@@ -104,181 +82,210 @@ class Filters(BaseModel):
     source: Annotated[
         tuple[Source, ...],
         Field(
-            description="Only these sources. May be repeated.",
+            description="Only orders from one of these sources; repeatable.\n\n"
+            + describe_values(SOURCES | _UNKNOWN),
             max_length=len(SOURCES) + 1,
             examples=[["self_service"]],
         ),
     ] = ()
     order_no: Annotated[
-        tuple[OrderNumber, ...],
+        tuple[OrderNoParameter, ...],
         Field(
-            description=f"Only these orders. May be given {MAX_ORDER_NOS} times.",
+            description=f"Only these order numbers; repeatable, up to {MAX_ORDER_NOS}.",
             max_length=MAX_ORDER_NOS,
             examples=[[ORDER_NO]],
         ),
     ] = ()
     q: Annotated[
-        str | None,
+        Annotated[str, Field(min_length=1, max_length=100)] | SkipJsonSchema[None],
         Field(
-            description="Only orders with this text in their number or in a package name, "
-            "as it stands; capitals do not matter.",
-            min_length=1,
-            max_length=100,
+            description="Only orders whose number or package name contains this text (literal, "
+            "case-insensitive).",
             examples=["企业版"],
         ),
     ] = None
     time_zone: Annotated[
         str,
         Field(
-            description="The zone (IANA) of dates without a time, and of months.",
+            description="IANA time zone for date-only filters and for grouping by month.",
             max_length=64,
             json_schema_extra={"format": "time-zone"},
-            examples=["UTC"],
+            examples=["Asia/Shanghai"],
         ),
     ] = "UTC"
     created_from: Annotated[
-        str | None,
+        str | SkipJsonSchema[None],
         Field(
-            description="Only orders created then or later: RFC 3339, or a date alone, which is "
-            "its midnight in `time_zone`. An order that tells no time is left out.",
-            json_schema_extra=_MOMENT,
+            description="Only orders created at or after this time: RFC 3339, or a date (midnight "
+            "in `time_zone`). Orders without a creation time are excluded.",
+            json_schema_extra=_TIME_SCHEMA,
             examples=["2022-09-01"],
         ),
     ] = None
     created_to: Annotated[
-        str | None,
+        str | SkipJsonSchema[None],
         Field(
-            description="Only orders created before then; written as `created_from`.",
-            json_schema_extra=_MOMENT,
+            description="Only orders created before this time (exclusive); same format.",
+            json_schema_extra=_TIME_SCHEMA,
             examples=["2022-10-01T00:00:00Z"],
         ),
     ] = None
 
     @field_validator("time_zone")
     @classmethod
-    def _zone_there_is(cls, value: str) -> str:
+    def _check_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("must be a zone of the IANA list, as Asia/Shanghai") from None
+            raise ValueError("must be an IANA time zone, for example Asia/Shanghai") from None
         return value
 
     @field_validator("created_from", "created_to")
     @classmethod
-    def _moment_there_is(cls, value: str, info: ValidationInfo) -> str:
-        if _moment(value, ZoneInfo(info.data.get("time_zone", "UTC"))) is None:
+    def _check_time(cls, value: str, info: ValidationInfo) -> str:
+        if _parse_time_ns(value, ZoneInfo(info.data.get("time_zone", "UTC"))) is None:
             raise ValueError(
-                "must be a date, as 2022-09-25, or a moment, as 2022-09-25T04:34:22Z;"
-                " write the + of an offset as %2B"
+                "must be a date (2022-09-25) or an RFC 3339 time (2022-09-25T04:34:22Z);"
+                " encode the + of an offset as %2B"
             )
         return value
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of dates and months."""
+        """The time zone of dates and months."""
         return ZoneInfo(self.time_zone)
 
     def filter(self) -> Filter:
-        """The filter that they make."""
+        """Return the filter for the list."""
         return Filter(
             frozenset(self.status),
             frozenset(self.type),
             frozenset(self.source),
             frozenset(self.order_no),
             (self.q or "").casefold(),
-            self._at(self.created_from),
-            self._at(self.created_to),
+            self._time_ns(self.created_from),
+            self._time_ns(self.created_to),
         )
 
-    def _at(self, text: str | None) -> int | None:
-        return None if text is None else _moment(text, self.zone)
+    def _time_ns(self, text: str | None) -> int | None:
+        return None if text is None else _parse_time_ns(text, self.zone)
 
 
-class ListFilters(Filters):
-    """Which orders are meant, in which order, and what is told of each."""
+class ListQuery(FilterQuery):
+    """Parameters that filter, sort and extend orders."""
 
     sort: Annotated[
-        Sort | None,
+        Sort | SkipJsonSchema[None],
         Field(
-            description="`-` for descending. Without it, and where two are equal, the upstream's "
-            "order stands; what is not known comes last.",
+            description="Order of the result. Default and tie-breaker: upstream order. Unknown "
+            "values sort last.\n\n"
+            + describe_values(
+                {
+                    "created_at": "creation time, oldest first",
+                    "-created_at": "creation time, newest first",
+                    "actual_amount": "amount, smallest first",
+                    "-actual_amount": "amount, largest first",
+                    "order_no": "order number, ascending",
+                    "-order_no": "order number, descending",
+                }
+            ),
             examples=["-created_at"],
         ),
     ] = None
     include: Annotated[
         tuple[Include, ...],
         Field(
-            description="What else is told of each order: `rev`, its fingerprint; `origin`, the "
-            "upstream answer it comes from; `raw`, the upstream's row as it was sent (needs the "
-            "scope `orders:raw`). May be repeated.",
-            max_length=len(INCLUDES),
+            description="Additional fields for each order; repeatable.\n\n"
+            + describe_values(
+                {
+                    "rev": "a fingerprint that changes when the order does",
+                    "origin": "the upstream response that the order comes from",
+                    "raw": "the upstream's row, unchanged (requires the scope `orders:raw`)",
+                }
+            ),
+            max_length=3,
             examples=[["rev"]],
         ),
     ] = ()
 
 
-class ExportQuery(ListFilters):
-    """Which orders go into which file."""
+class PageQuery(ListQuery):
+    """Parameters of a page of the list."""
+
+    page: Annotated[
+        int,
+        Field(
+            description="The page, from 1. A page past the end is empty.",
+            ge=1,
+            le=MAX_PAGE,
+            json_schema_extra={"format": "int32"},
+            examples=[1],
+        ),
+        decimal_integer(MAX_PAGE, "follow the Link header to the existing pages"),
+    ] = 1
+    limit: Annotated[
+        int,
+        Field(
+            description="Orders per page.",
+            ge=1,
+            le=MAX_LIMIT,
+            json_schema_extra={"format": "int32"},
+            examples=[10],
+        ),
+        decimal_integer(MAX_LIMIT, "request more pages"),
+    ] = 10
+
+    @property
+    def start(self) -> int:
+        """The position of the first order of the page."""
+        return (self.page - 1) * self.limit
+
+    def is_unfiltered(self) -> bool:
+        """Return whether this is a page of the list in upstream order."""
+        return self.sort is None and self.filter() == NO_FILTER
+
+
+class ExportQuery(ListQuery):
+    """Parameters of an export."""
 
     format: Annotated[
-        str,
-        OneOf(("csv", "ndjson")),
+        ExportFormat,
         Field(
-            description="`csv` for spreadsheets, always with the same columns; `ndjson` for "
-            "programs, an order a line. `include` goes with `ndjson` alone.",
+            description="The file format.\n\n"
+            + describe_values(
+                {
+                    "csv": "for spreadsheets, always with the same columns",
+                    "ndjson": "for programs, one order per line; `include` works only with this",
+                }
+            ),
             examples=["ndjson"],
         ),
     ]
 
     @field_validator("format")
     @classmethod
-    def _includes_nothing_in_csv(cls, value: str, info: ValidationInfo) -> str:
+    def _check_include(cls, value: str, info: ValidationInfo) -> str:
         if value == "csv" and info.data.get("include"):
-            raise ValueError("csv has the same columns always; include goes with ndjson alone")
+            raise ValueError("csv always has the same columns; include works only with ndjson")
         return value
 
 
 class ChangesQuery(BaseModel):
-    """From which state on."""
+    """Parameters of the changes feed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     since: Annotated[
-        str | None,
+        Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | SkipJsonSchema[None],
         Field(
-            description="The `meta.cursor` of an earlier answer. Without it there is no data, "
-            "but the cursor of the present state.",
-            pattern="^[0-9a-f]{32}$",
+            description="The `meta.cursor` of an earlier response. Omit it to get no data, just "
+            "the current cursor.",
             json_schema_extra={"maxLength": 32},
             examples=["5f0c9be2a0d54c7e8d3f1c0a9b7e5264"],
         ),
     ] = None
 
 
-class OrdersQuery(ListFilters):
-    """Which page of which list."""
-
-    page: Annotated[
-        int,
-        DecimalInteger(1_000_000, "follow the Link header to the pages there are"),
-        Field(description="The page, from 1. One past the end is empty.", examples=[1]),
-    ] = 1
-    limit: Annotated[
-        int,
-        DecimalInteger(MAX_LIMIT, "ask for more pages"),
-        Field(description="Orders a page.", examples=[10]),
-    ] = 10
-
-    @property
-    def start(self) -> int:
-        """The position of the page's first order."""
-        return (self.page - 1) * self.limit
-
-    def is_unfiltered(self) -> bool:
-        """Whether it is a window on the list as it stands."""
-        return self.sort is None and self.filter() == NO_FILTER
-
-
-def _moment(text: str, zone: ZoneInfo) -> int | None:
+def _parse_time_ns(text: str, zone: ZoneInfo) -> int | None:
     at = parse_date_ns(text, zone)
     return parse_timestamp_ns(text) if at is None else at

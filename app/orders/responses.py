@@ -144,7 +144,7 @@ def per_caller_headers(
 ) -> HeaderList:
     """Return Age, X-Freshness and Cache-Status, and record them in `context`."""
     age = max(0, int(now - head.fetched_at))
-    context.outcome = outcome.name
+    context.cache_outcome = outcome.name
     context.freshness = outcome.freshness.value
     context.age = age
     context.upstream_request_ids = head.upstream_request_ids

@@ -1,29 +1,55 @@
-"""All that we promise of bodies, in one file to be read as one. Knows nothing of the upstream.
+"""The bodies of the order routes, for the OpenAPI document. `mapping` and `rendering` make them.
 
-The bodies are typed dicts and not models, because what is not known is left out: a key that is
-absent says so, and the document shows no `null`. Enums are open: clients treat a value that they
-do not know as `unknown`.
+They are typed dicts rather than models because unknown values are omitted: a key may be absent, but
+never null. Enums are open: clients treat a value that they do not know as `unknown`.
 """
 
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
-from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
 from app.edge.openapi_components import open_enum
+from app.edge.problem_schema import Int32, Int64
 
 ORDER_NO = "202209251234224"
 UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
 
+STATUSES = {
+    "unpaid": "not paid yet",
+    "paid": "paid, not completed",
+    "completed": "paid and completed",
+    "cancelled": "cancelled",
+    "expired": "expired without payment",
+}
+TYPES = {
+    "new": "a first order",
+    "upgrade": "an upgrade of a package",
+    "renewal": "a renewal",
+    "overdue_correction": "a correction after late payment",
+    "overflow_correction": "a correction after the quota was exceeded",
+}
+SOURCES = {
+    "self_service": "ordered by the customer",
+    "license": "a license order",
+    "offline": "sold offline",
+    "admin": "activated by the vendor's back office",
+    "redemption_code": "a redeemed code",
+}
+CHANGES = {
+    "created": "the order is new",
+    "updated": "the order has changed",
+    "removed": "the order is no longer in the list",
+}
 
-STATUSES = ("paid", "unpaid", "completed", "cancelled", "expired")
-TYPES = ("new", "upgrade", "renewal", "overdue_correction", "overflow_correction")
-SOURCES = ("self_service", "license", "offline", "admin", "redemption_code")
+STATUS_ENUM = open_enum("The status of the order, as the upstream reports it.", STATUSES)
+TYPE_ENUM = open_enum("What kind of order it is.", TYPES)
+SOURCE_ENUM = open_enum("Where the order comes from.", SOURCES)
 
 DecimalText = Annotated[
     str,
     Field(
-        description="A decimal number, digit for digit as the upstream has it.",
+        description="A decimal number, with the upstream's digits, unrounded.",
         pattern=r"^-?[0-9]+(\.[0-9]+)?$",
         examples=["199.00"],
     ),
@@ -31,48 +57,53 @@ DecimalText = Annotated[
 Timestamp = Annotated[
     str,
     Field(
-        description="RFC 3339, in UTC.",
+        description="RFC 3339 in UTC.",
         json_schema_extra={"format": "date-time"},
         examples=["2022-09-25T04:34:22Z"],
     ),
 ]
 OrderNo = Annotated[
-    str, Field(description="Empty where the upstream's cannot be read.", examples=[ORDER_NO])
+    str,
+    Field(
+        description="Empty if the upstream's order number could not be read.", examples=[ORDER_NO]
+    ),
 ]
 
 
 class PackageName(TypedDict):
-    """The name of what was ordered, in the languages it has one."""
+    """The package name, in the languages available."""
 
     en: NotRequired[Annotated[str, Field(examples=["Enterprise"])]]
     zh: NotRequired[Annotated[str, Field(examples=["企业版"])]]
 
 
 class Order(TypedDict):
-    """One order. What is not known is left out."""
+    """One order. Unknown values are omitted."""
 
     order_no: OrderNo
     package_name: NotRequired[PackageName]
-    unit_price: NotRequired[DecimalText]
-    quantity: NotRequired[Annotated[int, Field(examples=[2])]]
-    actual_amount: NotRequired[DecimalText]
-    status: Annotated[str, open_enum(*STATUSES)]
-    type: Annotated[str, open_enum(*TYPES)]
-    source: Annotated[str, open_enum(*SOURCES)]
+    unit_price: NotRequired[Annotated[DecimalText, Field(description="The price of one unit.")]]
+    quantity: NotRequired[Annotated[Int64, Field(description="Units ordered.", examples=[2])]]
+    actual_amount: NotRequired[
+        Annotated[DecimalText, Field(description="The amount charged for the order.")]
+    ]
+    status: Annotated[str, STATUS_ENUM]
+    type: Annotated[str, TYPE_ENUM]
+    source: Annotated[str, SOURCE_ENUM]
     created_at: NotRequired[Timestamp]
 
 
 class Origin(TypedDict):
-    """The upstream answer that a row comes from."""
+    """The upstream response that an order comes from."""
 
     upstream_request_id: NotRequired[Annotated[str, Field(examples=[UPSTREAM_REQUEST_ID])]]
-    fetched_at: Annotated[Timestamp, Field(description="When it was asked for.")]
+    fetched_at: Annotated[Timestamp, Field(description="When it was requested.")]
 
 
 Rev = Annotated[
     str,
     Field(
-        description="Fingerprint of what the upstream sent of it: it changes when the order does.",
+        description="Fingerprint of the upstream's row: it changes when the order does.",
         pattern="^[0-9a-f]{16}$",
         examples=["8d3f1c0a9b7e5264"],
     ),
@@ -80,18 +111,20 @@ Rev = Annotated[
 
 
 class ListedOrder(Order):
-    """One order of a list, with what `include` asks for."""
+    """One order of a list, with the fields that `include` adds."""
 
     rev: NotRequired[Rev]
-    raw: NotRequired[Annotated[Any, Field(description="The upstream's row as it was sent.")]]
+    raw: NotRequired[Annotated[Any, Field(description="The upstream's row, unchanged.")]]
     origin: NotRequired[Origin]
 
 
 class Payment(TypedDict):
-    """The payment of one order. What is not known is left out."""
+    """The payment of one order. Unknown values are omitted."""
 
     order_no: OrderNo
-    channel_order_no: NotRequired[str]
+    channel_order_no: NotRequired[
+        Annotated[str, Field(description="The number at the payment channel.")]
+    ]
     paid_amount: NotRequired[DecimalText]
     paid_at: NotRequired[Timestamp]
     paid_account: NotRequired[
@@ -103,19 +136,24 @@ class Payment(TypedDict):
     status_code: NotRequired[
         Annotated[
             str,
-            Field(description="The upstream's own; its meaning is not documented.", examples=["3"]),
+            Field(
+                description="The upstream's own code; its meaning is not documented.",
+                examples=["3"],
+            ),
         ]
     ]
-    method: NotRequired[Annotated[str, Field(examples=["Alipay"])]]
+    method: NotRequired[
+        Annotated[str, Field(description="The payment channel.", examples=["Alipay"])]
+    ]
     created_at: NotRequired[Timestamp]
 
 
 class UnparsedValue(TypedDict):
-    """A value of the upstream that could not be read, and was left out or is `unknown`."""
+    """An upstream value that could not be parsed: it is omitted, or `unknown`."""
 
     pointer: Annotated[
         str,
-        Field(description="Where it would stand (RFC 6901).", examples=["/data/3/quantity"]),
+        Field(description="JSON Pointer (RFC 6901) to the value.", examples=["/data/3/quantity"]),
     ]
     order_no: OrderNo
     raw: NotRequired[
@@ -124,104 +162,112 @@ class UnparsedValue(TypedDict):
 
 
 class ResponseMeta(TypedDict):
-    """Where an answer comes from."""
+    """What a response is based on."""
 
-    as_of: Annotated[Timestamp, Field(description="When the oldest part of it was asked for.")]
+    as_of: Annotated[Timestamp, Field(description="When the oldest part of it was requested.")]
     upstream_request_ids: Annotated[
         list[str],
         Field(
-            description="The requestId of each upstream answer that this one rests on.",
+            description="The requestId of each upstream response that this one is based on.",
             max_length=200,
             examples=[[UPSTREAM_REQUEST_ID]],
         ),
     ]
     upstream_responses: NotRequired[
-        Annotated[int, Field(description="How many there are, where 200 ids do not tell all.")]
+        Annotated[
+            Int32,
+            Field(
+                description="Total number of upstream responses; present when the list of ids is "
+                "cut at 200."
+            ),
+        ]
     ]
     warnings: NotRequired[Annotated[list[UnparsedValue], Field(max_length=100)]]
     warnings_omitted: NotRequired[
-        Annotated[int, Field(description="How many warnings are not shown.")]
+        Annotated[Int64, Field(description="Number of warnings beyond the first 100.")]
     ]
     currency: NotRequired[
-        Annotated[str, Field(description="ISO 4217, as the operator states it.", examples=["CNY"])]
+        Annotated[
+            str, Field(description="ISO 4217, as configured by the operator.", examples=["CNY"])
+        ]
     ]
 
 
 Inconsistent = Annotated[
     bool,
     Field(
-        description="The list changed while it was read: an order may be missing here, "
-        "none stands twice."
+        description="The list changed while it was read: an order may be missing, but none appears "
+        "twice."
     ),
 ]
 
 
 class PageMeta(ResponseMeta):
-    """Where a page stands in the list, and where it comes from."""
+    """The position of a page in the list, and what it is based on."""
 
-    page: Annotated[int, Field(examples=[1])]
-    limit: Annotated[int, Field(examples=[10])]
+    page: Annotated[Int32, Field(examples=[1])]
+    limit: Annotated[Int32, Field(examples=[10])]
     total: Annotated[
-        int,
-        Field(
-            description="Orders in the whole list, or that the filters let through.", examples=[137]
-        ),
+        Int64,
+        Field(description="Number of matching orders.", examples=[137]),
     ]
-    pages: Annotated[int, Field(description="0 when there are no orders.", examples=[14])]
+    pages: Annotated[Int64, Field(description="0 when there are no orders.", examples=[14])]
     inconsistent: NotRequired[Inconsistent]
 
 
 class OrderPage(TypedDict):
-    """One page of the order list, in the upstream's order or sorted."""
+    """One page of the order list, in upstream order or sorted."""
 
     data: list[ListedOrder]
     meta: PageMeta
 
 
 class Total(TypedDict):
-    """How many orders, and what they come to."""
+    """The number of some orders, and the sum of their amounts."""
 
-    count: Annotated[int, Field(examples=[57])]
+    count: Annotated[Int64, Field(examples=[57])]
     actual_amount: Annotated[
-        DecimalText, Field(description="The exact sum of the amounts that are known.")
+        DecimalText, Field(description="The exact sum of the readable amounts.")
     ]
 
 
 class StatusTotal(Total):
-    """The orders of one status."""
+    """The total of one status."""
 
-    status: Annotated[str, open_enum(*STATUSES)]
+    status: Annotated[str, STATUS_ENUM]
 
 
 class TypeTotal(Total):
-    """The orders of one type."""
+    """The total of one type."""
 
-    type: Annotated[str, open_enum(*TYPES)]
+    type: Annotated[str, TYPE_ENUM]
 
 
 class SourceTotal(Total):
-    """The orders of one source."""
+    """The total of one source."""
 
-    source: Annotated[str, open_enum(*SOURCES)]
+    source: Annotated[str, SOURCE_ENUM]
 
 
 class MonthTotal(StatusTotal):
-    """The orders of one month and one status."""
+    """The total of one month and one status."""
 
     month: Annotated[
         str,
         Field(
-            description="In `time_zone`; `unknown` where an order tells no time, and then last.",
+            description="`YYYY-MM` in `time_zone`; `unknown`, sorted last, for orders without a "
+            "creation time.",
             examples=["2022-09"],
         ),
     ]
 
 
 class Totals(Total):
-    """All that the filters let through, added up."""
+    """Totals of all matching orders."""
 
     amounts_unknown: Annotated[
-        int, Field(description="Orders whose amount is not known, and in no sum.", examples=[0])
+        Int64,
+        Field(description="Orders without a readable amount, which are in no sum.", examples=[0]),
     ]
     by_status: list[StatusTotal]
     by_type: list[TypeTotal]
@@ -230,44 +276,46 @@ class Totals(Total):
 
 
 class OrderChange(TypedDict):
-    """What became of one order since the state that was asked for."""
+    """What happened to one order since the cursor."""
 
-    change: Annotated[str, open_enum("created", "updated", "removed")]
+    change: Annotated[str, open_enum("What happened.", CHANGES)]
     order_no: OrderNo
-    order: NotRequired[Annotated[Order, Field(description="As it is now; none if removed.")]]
+    order: NotRequired[
+        Annotated[Order, Field(description="The order as it is now; absent if removed.")]
+    ]
 
 
 class ChangesMeta(ResponseMeta):
-    """The state that the changes lead to."""
+    """The state after the changes."""
 
     cursor: Annotated[
         str,
         Field(
-            description="Names the state by its content; for `since`.",
+            description="Pass it as `since` next time.",
             examples=["5f0c9be2a0d54c7e8d3f1c0a9b7e5264"],
         ),
     ]
     poll_after: Annotated[
-        int,
-        Field(description="Seconds before which there will be nothing new.", examples=[41]),
+        Int32,
+        Field(description="Seconds to wait before polling again.", examples=[41]),
     ]
 
 
 class OrderChanges(TypedDict):
-    """What changed since a state, in no promised order."""
+    """What changed since a cursor, in no particular order."""
 
     data: list[OrderChange]
     meta: ChangesMeta
 
 
 class SummaryMeta(ResponseMeta):
-    """Where an answer over the whole list comes from."""
+    """What a response over the whole list is based on."""
 
     inconsistent: NotRequired[Inconsistent]
 
 
 class Summary(TypedDict):
-    """Totals of the list, or of what the filters let through."""
+    """Totals of the list, or of the orders matching the filters."""
 
     data: Totals
     meta: SummaryMeta

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from pydantic_core import to_json
 
 from app.orders.compute import cooperative_chunks
+from app.orders.filters import Filter
 from app.orders.mapping import Row
-from app.orders.queries import Filter
 from app.orders.timestamps import month_of
 
 UNKNOWN = "unknown"

@@ -8,8 +8,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app import request_id
 from app.edge.access_log import VARY, RawHeaders, is_api_path
-from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import MEDIA_TYPE, Problem, body_of, headers_of
+from app.edge.problems import MEDIA_TYPE, default_problem, problem_body, problem_headers
 
 _logger = logging.getLogger("orders_bff.server")
 
@@ -19,13 +18,13 @@ def error_response(code: str) -> Response:
 
     Logs the request as well, because the access log does not see it.
     """
-    problem = Problem(code, PROBLEM_TYPES[code].detail)
+    problem = default_problem(code)
     own_id = request_id.adopt_or_mint(None)
     status = problem.type.status
     fields = {"request_id": own_id, "route": "unmatched", "status": status, "problem": code}
     _logger.info("request", extra={"fields": fields})
-    headers = {**headers_of(problem), "Connection": "close", "X-Request-Id": own_id}
-    return Response(body_of(problem, own_id), status, headers, MEDIA_TYPE)
+    headers = {**problem_headers(problem), "Connection": "close", "X-Request-Id": own_id}
+    return Response(problem_body(problem, own_id), status, headers, MEDIA_TYPE)
 
 
 def serialize_error(code: str, default_headers: RawHeaders, *, is_head: bool) -> bytes:

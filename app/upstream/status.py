@@ -8,9 +8,11 @@ from app.upstream.errors import UpstreamError
 
 @dataclass(frozen=True, slots=True)
 class LastContact:
-    """The ages of the last success and the last failure, if any.
+    """The last results of requests to the upstream.
 
     Attributes:
+        seconds_since_success: age of the last success; None if there was none.
+        seconds_since_failure: age of the last failure; None if there was none.
         error: the last failure, if no success came after it.
     """
 
@@ -20,7 +22,11 @@ class LastContact:
 
 
 class UpstreamStatus:
-    """Remembers the last success and the last failure."""
+    """Remembers the last success and the last failure.
+
+    Args:
+        clock: the only source of time.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

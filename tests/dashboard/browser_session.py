@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from app.clock import SystemClock
-from app.edge.auth import digest_of
+from app.edge.auth import key_digest
 from app.main import create_app
 from app.sandbox.app import Sandbox
 from app.sandbox.options import Options
@@ -126,7 +126,7 @@ async def sandbox_deployment(
 @asynccontextmanager
 async def deployment_with_api_key(**environ: str) -> AsyncIterator[Deployment]:
     """`serve` with one API key and without a dashboard."""
-    entry = {"name": "ada", "sha256": digest_of(KEY.encode()).hex(), "scopes": ["orders:read"]}
+    entry = {"name": "ada", "sha256": key_digest(KEY.encode()).hex(), "scopes": ["orders:read"]}
     async with SandboxServer(Options(orders=12), clock=SystemClock()) as upstream:
         settings: Settings = load(
             {"ORDERS_CALLERS__API_KEYS": json.dumps([entry]), **environ},

@@ -70,10 +70,10 @@ async def test_the_dashboard_is_served_only_with_a_sandbox() -> None:
 
 async def test_the_start_page_shows_the_last_upstream_result() -> None:
     proxy = Proxy()
-    assert "Nobody has asked" in (await proxy.get("/")).text
+    assert "No upstream request yet" in (await proxy.get("/")).text
     await proxy.get("/v1/orders")
     await proxy.clock.advance(61)
-    assert "answered 1 minute ago" in (await proxy.get("/")).text
+    assert "Last response 1 minute ago" in (await proxy.get("/")).text
     proxy.sandbox.inject("status=500")
     await proxy.get("/v1/orders", Cache_Control="no-cache")
     assert "problems/upstream_failed" in (await proxy.get("/")).text

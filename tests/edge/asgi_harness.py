@@ -1,4 +1,4 @@
-"""Layers of the door with something behind them, a client in front, and their log lines."""
+"""ASGI applications to put behind a middleware, a client in front of it, and captured logs."""
 
 import io
 import json
@@ -16,11 +16,11 @@ from app.logging import setup
 from tests.support.clock import ManualClock
 
 
-class Behind:
-    """What stands behind the layer under test: answers, and remembers who came."""
+class RecordingApp:
+    """An application that answers 200 and records the requests that reach it."""
 
     def __init__(
-        self, body: bytes = b"behind", headers: tuple[tuple[bytes, bytes], ...] = ()
+        self, body: bytes = b"body", headers: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
         self.contexts: list[RequestContext] = []
         self.methods: list[str] = []
@@ -36,34 +36,34 @@ class Behind:
         await send({"type": "http.response.body", "body": self._body})
 
 
-async def ask(
-    layer: ASGIApp,
+async def request(
+    app: ASGIApp,
     path: str = "/v1/orders",
     *,
     method: str = "GET",
     headers: dict[str, str] | list[tuple[str, str]] | None = None,
     clock: ManualClock | None = None,
 ) -> httpx.Response:
-    """The answer of `layer`, with the outermost layer around it."""
-    transport = httpx.ASGITransport(AccessLog(layer, clock or ManualClock()))
+    """Return the response of `app` behind the access log."""
+    transport = httpx.ASGITransport(AccessLog(app, clock or ManualClock()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.request(method, path, headers=headers)
 
 
-class Lines:
-    """What was written so far."""
+class LogOutput:
+    """The log written so far."""
 
     def __init__(self, stream: io.StringIO, handler: logging.Handler) -> None:
         self._stream = stream
         self._handler = handler
 
     def text(self) -> str:
-        """As it stands in the stream a moment later."""
+        """Return everything written, buffered lines included."""
         self._handler.flush()
         return self._stream.getvalue()
 
-    def facts(self) -> list[dict[str, Any]]:
-        """One object per line."""
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the parsed JSON of each line."""
         return [json.loads(line) for line in self.text().splitlines()]
 
 
@@ -74,21 +74,22 @@ def logging_to(
     level: str = "info",
     clock: ManualClock | None = None,
     stream: io.StringIO | None = None,
-) -> Iterator[Lines]:
-    """Logging as the program sets it up, until the end of the block."""
+) -> Iterator[LogOutput]:
+    """Configure logging as the program does, until the end of the block."""
     stream = stream or io.StringIO()
-    ours, before = logging.getLogger(setup.LOGGER), logging.getLogger(setup.LOGGER).level
+    logger = logging.getLogger(setup.LOGGER)
+    level_before = logger.level
     handler = setup.configure(level, layout, stream, clock or ManualClock())
     try:
-        yield Lines(stream, handler)
+        yield LogOutput(stream, handler)
     finally:
         logging.getLogger().removeHandler(handler)
-        # What nobody reads any more is not written: the test runner would hold each line.
-        ours.setLevel(before)
+        # Otherwise the test runner would capture every later line.
+        logger.setLevel(level_before)
 
 
 def failing(error: Callable[[], BaseException], *, after_start: bool = False) -> ASGIApp:
-    """An application that fails, before or after its answer has started."""
+    """Return an application that raises, before or after its response has started."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive

@@ -1,4 +1,4 @@
-"""The outermost layer: ids, constant headers, the line of each request, and no fault past it."""
+"""The outermost middleware: request ids, constant headers, the access log, last-resort errors."""
 
 import asyncio
 
@@ -10,85 +10,85 @@ from starlette.types import Message, Receive, Scope, Send
 from app.edge.access_log import AccessLog
 from app.edge.context import Caller, context_of
 from app.request_id import current
-from tests.edge.asgi_harness import Behind, ask, failing, logging_to
+from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
 from tests.support.clock import ManualClock
 
 VARY = "Accept-Encoding, Authorization, Cookie, Origin, X-API-Key"
 SECRET = "obff_canary-5f0c"
 
 
-async def test_the_caller_s_well_formed_request_id_comes_back() -> None:
-    answer = await ask(Behind(), headers={"X-Request-Id": "caller-0001"})
+async def test_a_valid_request_id_of_the_caller_is_returned() -> None:
+    response = await request(RecordingApp(), headers={"X-Request-Id": "caller-0001"})
 
-    assert answer.headers["x-request-id"] == "caller-0001"
-
-
-async def test_an_ill_formed_request_id_is_replaced() -> None:
-    answer = await ask(Behind(), headers={"X-Request-Id": "no good"})
-
-    assert answer.headers["x-request-id"] != "no good"
+    assert response.headers["x-request-id"] == "caller-0001"
 
 
-async def test_whoever_works_for_a_request_knows_its_id() -> None:
+async def test_an_invalid_request_id_is_replaced() -> None:
+    response = await request(RecordingApp(), headers={"X-Request-Id": "no good"})
+
+    assert response.headers["x-request-id"] != "no good"
+
+
+async def test_the_request_id_is_available_while_the_request_is_handled() -> None:
     seen = []
 
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(current())
-        await Behind()(scope, receive, send)
+        await RecordingApp()(scope, receive, send)
 
-    await ask(behind, headers={"X-Request-Id": "caller-0001"})
+    await request(app, headers={"X-Request-Id": "caller-0001"})
 
     assert seen == ["caller-0001"]
 
 
-async def test_an_answer_of_the_api_has_exactly_one_vary() -> None:
-    behind = Behind(headers=((b"vary", b"Origin"), (b"etag", b'W/"1"')))
+async def test_an_api_response_has_exactly_one_vary_header() -> None:
+    app = RecordingApp(headers=((b"vary", b"Origin"), (b"etag", b'W/"1"')))
 
-    answer = await ask(behind, "/v1/orders")
+    response = await request(app, "/v1/orders")
 
-    assert answer.headers.get_list("vary") == [VARY]
-    assert answer.headers["etag"] == 'W/"1"'
+    assert response.headers.get_list("vary") == [VARY]
+    assert response.headers["etag"] == 'W/"1"'
 
 
-async def test_a_page_keeps_its_own_vary_and_runs_nothing_of_others() -> None:
-    answer = await ask(Behind(headers=((b"vary", b"Accept"),)), "/docs")
+async def test_a_page_keeps_its_vary_header_and_has_a_content_security_policy() -> None:
+    response = await request(RecordingApp(headers=((b"vary", b"Accept"),)), "/docs")
 
-    assert answer.headers.get_list("vary") == ["Accept"]
-    policy = answer.headers["content-security-policy"]
+    assert response.headers.get_list("vary") == ["Accept"]
+    policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'self'; img-src 'self' data:;")
     assert "unsafe" not in policy
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/orders", "/", "/v10"])
-async def test_every_answer_has_the_security_headers(path: str) -> None:
-    answer = await ask(Behind(), path)
+async def test_every_response_has_the_security_headers(path: str) -> None:
+    response = await request(RecordingApp(), path)
 
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["x-frame-options"] == "DENY"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
-    assert ("vary" in answer.headers) == path.startswith("/v1") & (path != "/v10")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["cross-origin-resource-policy"] == "same-origin"
+    assert ("vary" in response.headers) == path.startswith("/v1") & (path != "/v10")
 
 
-async def test_a_fault_is_a_problem_and_its_message_goes_nowhere() -> None:
-    with logging_to() as lines:
-        answer = await ask(
+async def test_an_exception_becomes_a_problem_and_its_message_is_not_shown() -> None:
+    with logging_to() as log:
+        response = await request(
             failing(lambda: RuntimeError(SECRET)), headers={"X-Request-Id": "caller-0001"}
         )
 
-    fault, request = lines.facts()
-    assert answer.status_code == 500
-    assert answer.json()["code"] == "internal_error"
-    assert answer.json()["request_id"] == "caller-0001"
-    assert fault["event"] == "unhandled_exception"
-    assert fault["error"] == "RuntimeError"
-    assert fault["request_id"] == "caller-0001"
-    assert any(frame.startswith("asgi_harness.py:") for frame in fault["frames"])
-    assert request["problem"] == "internal_error"
-    assert SECRET not in lines.text() + answer.text
+    error, access = log.lines()
+    assert response.status_code == 500
+    assert response.json()["code"] == "internal_error"
+    assert response.json()["request_id"] == "caller-0001"
+    assert error["event"] == "unhandled_exception"
+    assert error["error"] == "RuntimeError"
+    assert error["request_id"] == "caller-0001"
+    assert any(frame.startswith("asgi_harness.py:") for frame in error["frames"])
+    assert access["problem"] == "internal_error"
+    assert SECRET not in log.text() + response.text
 
 
-async def test_a_fault_after_the_answer_started_is_logged_and_adds_nothing() -> None:
+async def test_an_exception_after_the_response_started_is_only_logged() -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -97,15 +97,15 @@ async def test_a_fault_after_the_answer_started_is_logged_and_adds_nothing() -> 
     async def receive() -> Message:
         return {"type": "http.request"}
 
-    app = AccessLog(failing(lambda: RuntimeError(SECRET), after_start=True), ManualClock())
-    with logging_to() as lines:
-        await app(_scope(), receive, send)
+    access_log = AccessLog(failing(lambda: RuntimeError(SECRET), after_start=True), ManualClock())
+    with logging_to() as log:
+        await access_log(_scope(), receive, send)
 
     assert [message["type"] for message in sent] == ["http.response.start"]
-    assert [line["event"] for line in lines.facts()] == ["unhandled_exception", "request"]
+    assert [line["event"] for line in log.lines()] == ["unhandled_exception", "request"]
 
 
-async def test_who_is_cancelled_by_the_server_is_told_to_come_again() -> None:
+async def test_a_request_cancelled_by_the_server_gets_503() -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -114,48 +114,48 @@ async def test_who_is_cancelled_by_the_server_is_told_to_come_again() -> None:
     async def receive() -> Message:
         return {"type": "http.request"}
 
-    app = AccessLog(failing(asyncio.CancelledError), ManualClock())
-    with logging_to() as lines, pytest.raises(asyncio.CancelledError):
-        await app(_scope(), receive, send)
+    access_log = AccessLog(failing(asyncio.CancelledError), ManualClock())
+    with logging_to() as log, pytest.raises(asyncio.CancelledError):
+        await access_log(_scope(), receive, send)
 
     assert sent[0]["status"] == 503
-    assert lines.facts()[-1]["problem"] == "overloaded"
+    assert log.lines()[-1]["problem"] == "shutting_down"
 
 
-async def test_the_line_tells_the_route_and_never_the_path() -> None:
+async def test_the_route_is_logged_and_never_the_path() -> None:
     api = FastAPI()
 
     @api.get("/v1/orders/{order_no}")
     async def order(order_no: str) -> str:
         return order_no
 
-    with logging_to() as lines:
-        await ask(api, f"/v1/orders/{SECRET}?q={SECRET}", headers={"User-Agent": SECRET})
-        await ask(api, f"/{SECRET}")
+    with logging_to() as log:
+        await request(api, f"/v1/orders/{SECRET}?q={SECRET}", headers={"User-Agent": SECRET})
+        await request(api, f"/{SECRET}")
 
-    found, lost = lines.facts()
+    found, unmatched = log.lines()
     assert found["route"] == "/v1/orders/{order_no}"
-    assert lost["route"] == "unmatched"
-    assert SECRET not in lines.text()
+    assert unmatched["route"] == "unmatched"
+    assert SECRET not in log.text()
 
 
-async def test_the_line_tells_what_the_layers_learnt() -> None:
+async def test_the_log_line_has_what_the_layers_recorded() -> None:
     clock = ManualClock()
 
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         context = context_of(scope)
         context.route = "/v1/orders"
         context.caller = Caller("dashboard", "key", frozenset())
-        context.outcome, context.freshness, context.age = "miss", "fresh", 0
+        context.cache_outcome, context.freshness, context.age = "miss", "fresh", 0
         context.waited_seconds = 0.25
         context.upstream_request_ids = ("up-1", "up-2")
         await clock.advance(0.5)
-        await Behind()(scope, receive, send)
+        await RecordingApp()(scope, receive, send)
 
-    with logging_to(clock=clock) as lines:
-        await ask(behind, clock=clock, headers={"X-Request-Id": "caller-0001"})
+    with logging_to(clock=clock) as log:
+        await request(app, clock=clock, headers={"X-Request-Id": "caller-0001"})
 
-    assert lines.facts() == [
+    assert log.lines() == [
         {
             "time": "2026-11-23T12:00:00.500Z",
             "level": "info",
@@ -166,7 +166,7 @@ async def test_the_line_tells_what_the_layers_learnt() -> None:
             "route": "/v1/orders",
             "status": 200,
             "duration_ms": 500.0,
-            "outcome": "miss",
+            "cache": "miss",
             "freshness": "fresh",
             "age": 0,
             "waited_ms": 250.0,
@@ -175,55 +175,55 @@ async def test_the_line_tells_what_the_layers_learnt() -> None:
     ]
 
 
-async def test_an_answer_that_rests_on_many_does_not_fill_the_log() -> None:
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+async def test_the_number_of_upstream_request_ids_in_a_line_is_limited() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         context_of(scope).upstream_request_ids = tuple(f"up-{n}" for n in range(200))
-        await Behind()(scope, receive, send)
+        await RecordingApp()(scope, receive, send)
 
-    with logging_to() as lines:
-        await ask(behind)
+    with logging_to() as log:
+        await request(app)
 
-    assert len(lines.facts()[0]["upstream_request_ids"]) == 10
-    assert lines.facts()[0]["upstream_responses"] == 200
-
-
-async def test_no_line_is_made_that_nobody_reads() -> None:
-    with logging_to(level="warning") as lines:
-        await ask(Behind())
-
-    assert lines.text() == ""
+    assert len(log.lines()[0]["upstream_request_ids"]) == 10
+    assert log.lines()[0]["upstream_responses"] == 200
 
 
-async def test_the_lifespan_passes_through() -> None:
+async def test_nothing_is_logged_above_the_level_info() -> None:
+    with logging_to(level="warning") as log:
+        await request(RecordingApp())
+
+    assert log.text() == ""
+
+
+async def test_lifespan_events_are_passed_on() -> None:
     seen = []
 
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del receive, send
         seen.append(scope["type"])
 
     async def nothing() -> Message:
         return {}
 
-    async def nowhere(_: Message) -> None:
+    async def send(_: Message) -> None:
         return
 
-    await AccessLog(behind, ManualClock())({"type": "lifespan"}, nothing, nowhere)
+    await AccessLog(app, ManualClock())({"type": "lifespan"}, nothing, send)
 
     assert seen == ["lifespan"]
 
 
-async def test_an_answer_is_not_changed_for_who_holds_it() -> None:
-    held: Message = {"type": "http.response.start", "status": 200, "headers": []}
+async def test_the_message_of_the_application_is_not_modified() -> None:
+    message: Message = {"type": "http.response.start", "status": 200, "headers": []}
 
-    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
-        await send(held)
+        await send(message)
         await send({"type": "http.response.body", "body": b""})
 
-    answer: httpx.Response = await ask(behind)
+    response: httpx.Response = await request(app)
 
-    assert answer.headers["x-request-id"]
-    assert held["headers"] == []
+    assert response.headers["x-request-id"]
+    assert message["headers"] == []
 
 
 def _scope() -> Scope:

@@ -1,26 +1,23 @@
-"""Who gets past the door, and what a key may do."""
+"""Authentication by API key, and scopes."""
 
-import os
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI, Security
 
 from app.edge.auth import (
     ApiKey,
     ApiKeyAuthentication,
     ApiKeyStore,
-    Forbidden,
-    digest_of,
     generate_key,
     has_any_access,
-    require_scope,
+    key_digest,
+    require_scopes,
 )
 from app.edge.exception_handlers import install_exception_handlers
-from tests.edge.asgi_harness import Behind, ask, logging_to
+from tests.edge.asgi_harness import RecordingApp, logging_to, request
 from tests.support.clock import NOON, ManualClock
 
 DASHBOARD = "obff_canary-dashboard-0123456789"
@@ -29,25 +26,25 @@ BILLING = "obff_canary-billing-0123456789"
 
 def key(name: str, text: str, *scopes: str, expires_in: float | None = None) -> ApiKey:
     expires_at = None if expires_in is None else NOON + timedelta(seconds=expires_in)
-    return ApiKey(name, digest_of(text.encode()), frozenset(scopes or ("orders:read",)), expires_at)
-
-
-def callers(
-    behind: Behind, *, clock: ManualClock | None = None, anonymous: bool = False
-) -> ApiKeyAuthentication:
-    keys = (key("dashboard", DASHBOARD), key("billing", BILLING, expires_in=60))
-    ring = ApiKeyStore(keys, clock or ManualClock())
-    return ApiKeyAuthentication(
-        behind, ring, anonymous_scopes=("orders:read",) if anonymous else ()
+    return ApiKey(
+        name, key_digest(text.encode()), frozenset(scopes or ("orders:read",)), expires_at
     )
 
 
-def is_refused(answer: httpx.Response) -> bool:
-    assert answer.headers.get("www-authenticate") in (None, 'Bearer realm="orders-bff"')
+def authentication_for(
+    app: RecordingApp, *, clock: ManualClock | None = None, anonymous: bool = False
+) -> ApiKeyAuthentication:
+    keys = (key("dashboard", DASHBOARD), key("billing", BILLING, expires_in=60))
+    store = ApiKeyStore(keys, clock or ManualClock())
+    return ApiKeyAuthentication(app, store, anonymous_scopes=("orders:read",) if anonymous else ())
+
+
+def is_rejected(response: httpx.Response) -> bool:
+    assert response.headers.get("www-authenticate") in (None, 'Bearer realm="orders-bff"')
     return (
-        answer.status_code == 401
-        and answer.json()["code"] == "unauthenticated"
-        and "www-authenticate" in answer.headers
+        response.status_code == 401
+        and response.json()["code"] == "unauthenticated"
+        and "www-authenticate" in response.headers
     )
 
 
@@ -60,12 +57,12 @@ def is_refused(answer: httpx.Response) -> bool:
         {"Authorization": f"Bearer {DASHBOARD}", "X-API-Key": DASHBOARD},
     ],
 )
-async def test_a_key_says_who_its_caller_is(headers: dict[str, str]) -> None:
-    behind = Behind()
+async def test_a_key_identifies_its_caller(headers: dict[str, str]) -> None:
+    app = RecordingApp()
 
-    await ask(callers(behind), headers=headers)
+    await request(authentication_for(app), headers=headers)
 
-    (context,) = behind.contexts
+    (context,) = app.contexts
     assert context.caller is not None
     assert (context.caller.name, context.caller.kind) == ("dashboard", "key")
     assert context.caller.scopes == {"orders:read"}
@@ -74,10 +71,10 @@ async def test_a_key_says_who_its_caller_is(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "text", ["fifteen-letters", "x" * 257, "sixteen letters!", "ünïcödé-0123456789"]
 )
-def test_what_cannot_be_a_key_opens_nothing_even_if_configured(text: str) -> None:
-    ring = ApiKeyStore((key("faulty", text),), ManualClock())
+def test_a_text_that_cannot_be_a_key_is_rejected_even_if_configured(text: str) -> None:
+    store = ApiKeyStore((key("faulty", text),), ManualClock())
 
-    assert ring.authenticate(text.encode()) is None
+    assert store.authenticate(text.encode()) is None
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -96,35 +93,35 @@ def test_what_cannot_be_a_key_opens_nothing_even_if_configured(text: str) -> Non
         {"Authorization": f"Basic {DASHBOARD}", "X-API-Key": DASHBOARD},
     ],
 )
-async def test_a_wrong_key_is_refused_even_where_none_is_needed(
+async def test_a_wrong_key_is_rejected_even_if_none_is_required(
     headers: dict[str, str], *, anonymous: bool
 ) -> None:
-    behind = Behind()
+    app = RecordingApp()
 
-    answer = await ask(callers(behind, anonymous=anonymous), headers=headers)
+    response = await request(authentication_for(app, anonymous=anonymous), headers=headers)
 
-    assert is_refused(answer)
-    assert behind.contexts == []
+    assert is_rejected(response)
+    assert app.contexts == []
 
 
-async def test_a_key_expires_at_its_moment() -> None:
+async def test_a_key_is_rejected_from_its_expiry_on() -> None:
     clock = ManualClock()
-    layer = callers(Behind(), clock=clock)
+    authentication = authentication_for(RecordingApp(), clock=clock)
     await clock.advance(59)
-    assert (await ask(layer, headers={"X-API-Key": BILLING})).status_code == 200
+    assert (await request(authentication, headers={"X-API-Key": BILLING})).status_code == 200
 
     await clock.advance(1)
 
-    assert is_refused(await ask(layer, headers={"X-API-Key": BILLING}))
+    assert is_rejected(await request(authentication, headers={"X-API-Key": BILLING}))
 
 
-async def test_without_a_key_a_caller_is_refused_or_anonymous() -> None:
-    behind = Behind()
+async def test_a_caller_without_a_key_is_rejected_or_anonymous() -> None:
+    app = RecordingApp()
 
-    assert is_refused(await ask(callers(behind)))
-    await ask(callers(behind, anonymous=True))
+    assert is_rejected(await request(authentication_for(app)))
+    await request(authentication_for(app, anonymous=True))
 
-    (context,) = behind.contexts
+    (context,) = app.contexts
     assert context.caller is not None
     assert context.caller.name == "anonymous"
 
@@ -132,149 +129,108 @@ async def test_without_a_key_a_caller_is_refused_or_anonymous() -> None:
 @pytest.mark.parametrize(
     ("path", "status"), [("/v1", 401), ("/v1/nothing", 401), ("/livez", 200), ("/v10", 200)]
 )
-async def test_only_the_api_asks_who_is_there(path: str, status: int) -> None:
-    assert (await ask(callers(Behind()), path)).status_code == status
+async def test_only_the_api_requires_a_key(path: str, status: int) -> None:
+    assert (await request(authentication_for(RecordingApp()), path)).status_code == status
 
 
-async def test_no_key_is_ever_written_or_answered() -> None:
-    with logging_to(level="debug") as lines:
+async def test_no_key_appears_in_logs_or_responses() -> None:
+    with logging_to(level="debug") as log:
         for headers in (
             {"X-API-Key": DASHBOARD},
             {"Authorization": "Bearer obff_canary-wrong-one"},
         ):
-            answer = await ask(callers(Behind()), headers=headers)
-            assert "canary" not in answer.text + str(answer.headers)
+            response = await request(authentication_for(RecordingApp()), headers=headers)
+            assert "canary" not in response.text + str(response.headers)
 
-    assert len(lines.facts()) == 2
-    assert "canary" not in lines.text()
+    assert len(log.lines()) == 2
+    assert "canary" not in log.text()
 
 
 @pytest.mark.parametrize(("scope", "status"), [("orders:read", 200), ("payments:read", 403)])
-async def test_a_route_wants_a_scope(scope: str, status: int) -> None:
+async def test_a_route_requires_its_scope(scope: str, status: int) -> None:
     api = FastAPI()
-    install_exception_handlers(api, {Forbidden: "forbidden"})
+    install_exception_handlers(api, {})
 
-    @api.get("/v1/thing", dependencies=[Depends(require_scope(scope))])
+    @api.get("/v1/thing", dependencies=[Security(require_scopes, scopes=[scope])])
     async def thing() -> str:
         return "thing"
 
-    ring = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock())
-    answer = await ask(
-        ApiKeyAuthentication(api, ring), "/v1/thing", headers={"X-API-Key": DASHBOARD}
+    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock())
+    response = await request(
+        ApiKeyAuthentication(api, store), "/v1/thing", headers={"X-API-Key": DASHBOARD}
     )
 
-    assert answer.status_code == status
+    assert response.status_code == status
 
 
 class KeysFile:
-    """A file of keys, and how often it was read."""
+    """A file of keys, without a file system."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.reads = 0
-        self._writes = 0
+    def __init__(self, *texts: str) -> None:
+        self.texts: Sequence[str] = texts
+        self.is_valid = True
 
-    def write(self, *texts: str) -> None:
-        self._writes += 1
-        self.path.write_text("\n".join(texts), "utf-8")
-        os.utime(self.path, ns=(0, self._writes * 10**9))
-
-    def read(self, path: Path) -> Sequence[ApiKey]:
-        self.reads += 1
-        if not path.exists():
-            raise ValueError("must name a readable file")
-        texts = path.read_text("utf-8").split("\n")
-        if "faulty" in texts:
-            raise ValueError("names a file with faults: entry 1")
-        return [key("filed", text) for text in texts]
+    def read(self) -> Sequence[ApiKey]:
+        if not self.is_valid:
+            raise ValueError("names a file with errors: entry 1")
+        return [key("filed", text) for text in self.texts]
 
 
-@pytest.fixture
-def filed(tmp_path: Path) -> KeysFile:
-    return KeysFile(tmp_path / "keys.json")
+def test_keys_of_a_file_are_replaced_by_a_reload() -> None:
+    file = KeysFile(BILLING)
+    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock(), read_file=file.read)
+    assert store.authenticate(BILLING.encode()) is not None
+
+    new_key = generate_key()
+    file.texts = (new_key,)
+    with logging_to() as log:
+        store.reload()
+
+    assert store.authenticate(new_key.encode()) is not None
+    assert store.authenticate(BILLING.encode()) is None
+    assert store.authenticate(DASHBOARD.encode()) is not None
+    assert [(line["event"], line["keys"]) for line in log.lines()] == [("api_keys_loaded", 2)]
 
 
-def ring_of(filed: KeysFile, clock: ManualClock) -> ApiKeyStore:
-    return ApiKeyStore((key("dashboard", DASHBOARD),), clock, file=filed.path, read=filed.read)
+def test_an_invalid_file_leaves_the_present_keys_in_use() -> None:
+    file = KeysFile(BILLING)
+    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock(), read_file=file.read)
+
+    file.is_valid = False
+    with logging_to() as log:
+        store.reload()
+
+    assert store.authenticate(BILLING.encode()) is not None
+    (line,) = log.lines()
+    assert (line["event"], line["active_keys"]) == ("api_keys_reload_failed", 2)
+    assert "file" in line["error"]
+    assert "canary" not in log.text()
 
 
-async def test_a_changed_file_of_keys_is_read_within_a_second(filed: KeysFile) -> None:
-    clock = ManualClock()
-    filed.write(BILLING)
-    ring = ring_of(filed, clock)
-    assert ring.authenticate(BILLING.encode()) is not None
+def test_without_a_file_a_reload_changes_nothing() -> None:
+    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock())
 
-    rotated = generate_key()
-    filed.write(rotated)
-    assert ring.authenticate(rotated.encode()) is None
-    await clock.advance(1)
+    store.reload()
 
-    assert ring.authenticate(rotated.encode()) is not None
-    assert ring.authenticate(BILLING.encode()) is None
-    assert ring.authenticate(DASHBOARD.encode()) is not None
+    assert store.authenticate(DASHBOARD.encode()) is not None
 
 
-async def test_a_file_that_did_not_change_is_read_once(filed: KeysFile) -> None:
-    clock = ManualClock()
-    filed.write(BILLING)
-    ring = ring_of(filed, clock)
-
-    for _ in range(3):
-        ring.authenticate(BILLING.encode())
-        await clock.advance(1)
-
-    assert filed.reads == 1
-
-
-@pytest.mark.parametrize("fault", ["faulty", "missing"])
-async def test_a_bad_file_keeps_the_keys_and_is_told_once(filed: KeysFile, fault: str) -> None:
-    clock = ManualClock()
-    filed.write(BILLING)
-    ring = ring_of(filed, clock)
-    ring.authenticate(BILLING.encode())
-
-    if fault == "faulty":
-        filed.write(BILLING, "faulty")
-    else:
-        filed.path.unlink()
-    with logging_to() as lines:
-        for _ in range(3):
-            await clock.advance(1)
-            assert ring.authenticate(BILLING.encode()) is not None
-
-    (line,) = lines.facts()
-    assert (line["event"], line["kept"]) == ("keys_file_unreadable", 2)
-    assert "file" in line["fault"]
-    assert "canary" not in lines.text()
-
-
-async def test_a_file_that_is_mended_is_read_again(filed: KeysFile) -> None:
-    clock = ManualClock()
-    ring = ring_of(filed, clock)
-    assert ring.authenticate(BILLING.encode()) is None
-
-    filed.write(BILLING)
-    await clock.advance(1)
-
-    assert ring.authenticate(BILLING.encode()) is not None
-
-
-async def test_there_is_no_sense_in_a_door_that_opens_for_nobody() -> None:
+async def test_there_is_access_with_a_valid_key_or_for_anonymous_callers() -> None:
     clock = ManualClock()
     empty = ApiKeyStore((), clock)
-    ring = ApiKeyStore((key("billing", BILLING, expires_in=60),), clock)
+    store = ApiKeyStore((key("billing", BILLING, expires_in=60),), clock)
 
     assert not has_any_access(empty, ())
     assert has_any_access(empty, ("orders:read",))
-    assert has_any_access(ring, ())
+    assert has_any_access(store, ())
     await clock.advance(60)
-    assert not has_any_access(ring, ())
+    assert not has_any_access(store, ())
 
 
-def test_a_new_key_is_one_that_the_door_can_read() -> None:
+def test_a_generated_key_is_valid() -> None:
     made = generate_key()
-    ring = ApiKeyStore((key("new", made),), ManualClock())
+    store = ApiKeyStore((key("new", made),), ManualClock())
 
     assert made.startswith("obff_")
     assert made != generate_key()
-    assert ring.authenticate(made.encode()) is not None
+    assert store.authenticate(made.encode()) is not None

@@ -1,61 +1,45 @@
-"""HEAD wherever GET."""
+"""HEAD is answered wherever GET is."""
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from fastapi import FastAPI
 
 from app.edge.head import Head
-from tests.edge.asgi_harness import Behind, ask, failing, logging_to
+from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
 
 
-async def test_head_is_get_without_its_body() -> None:
-    behind = Behind(b"twelve bytes")
+async def test_head_is_handled_as_get() -> None:
+    app = RecordingApp(b"twelve bytes")
 
-    with logging_to() as lines:
-        answer = await ask(Head(behind), method="HEAD")
+    with logging_to() as log:
+        response = await request(Head(app), method="HEAD")
 
-    assert behind.methods == ["GET"]
-    assert answer.content == b""
-    assert answer.headers["content-length"] == "12"
-    assert lines.facts()[0]["method"] == "HEAD"
+    assert app.methods == ["GET"]
+    assert response.headers["content-length"] == "12"
+    assert log.lines()[0]["method"] == "HEAD"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_other_methods_pass_as_they_are(method: str) -> None:
-    behind = Behind(b"body")
+async def test_other_methods_are_passed_on_unchanged(method: str) -> None:
+    app = RecordingApp(b"body")
 
-    answer = await ask(Head(behind), method=method)
+    response = await request(Head(app), method=method)
 
-    assert behind.methods == [method]
-    assert answer.content == b"body"
-
-
-async def test_who_answers_for_a_failure_answers_a_head() -> None:
-    methods = []
-    layer = Head(failing(RuntimeError))
-
-    async def outside(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await layer(scope, receive, send)
-        finally:
-            methods.append(scope["method"])
-
-    with logging_to():
-        await ask(outside, method="HEAD")
-
-    assert methods == ["HEAD"]
+    assert app.methods == [method]
+    assert response.content == b"body"
 
 
-async def test_the_body_is_dropped_here_and_not_left_to_the_server():
-    bodies = []
+async def test_the_access_log_has_the_route_of_a_head_request() -> None:
+    api = FastAPI()
 
-    async def outside(scope: Scope, receive: Receive, send: Send) -> None:
-        async def spying(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                bodies.append(message["body"])
-            await send(message)
+    @api.get("/v1/orders/{order_no}")
+    async def order(order_no: str) -> str:
+        return order_no
 
-        await Head(Behind(b"twelve bytes"))(scope, receive, spying)
+    with logging_to() as log:
+        await request(Head(api), "/v1/orders/1", method="HEAD")
+        await request(Head(failing(RuntimeError)), method="HEAD")
 
-    await ask(outside, method="HEAD")
-
-    assert bodies == [b""]
+    assert [line["route"] for line in log.lines() if line["event"] == "request"] == [
+        "/v1/orders/{order_no}",
+        "unmatched",
+    ]

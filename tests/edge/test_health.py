@@ -1,62 +1,88 @@
-"""Whether the process lives, and whether it can serve."""
+"""Liveness and readiness."""
+
+import pytest
 
 from app.edge.exception_handlers import install_exception_handlers
-from app.edge.health import health_router
-from app.upstream.errors import UpstreamCredentialRejected, UpstreamError
+from app.edge.health import Readiness, health_router
+from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamTimeout
 from tests.support.api_harness import ApiHarness, bare_api
 
-TABLE: dict[type[Exception], str] = {UpstreamCredentialRejected: "upstream_credential_rejected"}
+PROBLEM_CODES: dict[type[Exception], str] = {
+    UpstreamCredentialRejected: "upstream_credential_rejected",
+    UpstreamTimeout: "upstream_timeout",
+}
 
 
-def health(error: Exception | None = None, *, leaving: bool = False) -> ApiHarness:
-    async def ready() -> None:
+def health(error: Exception | None = None, *, draining: bool = False) -> ApiHarness:
+    async def check_ready() -> None:
         if error is not None:
             raise error
 
     api = bare_api()
-    install_exception_handlers(api, TABLE)
-    api.include_router(health_router(ready=ready, table=TABLE, leaving=lambda: leaving))
+    install_exception_handlers(api, PROBLEM_CODES)
+    api.include_router(
+        health_router(
+            check_ready=check_ready, problem_codes=PROBLEM_CODES, is_draining=lambda: draining
+        )
+    )
     return ApiHarness(api)
 
 
-async def test_the_process_lives_whatever_the_upstream_does() -> None:
-    answer = await health(RuntimeError("never asked")).request("/livez")
+async def test_the_process_is_alive_whatever_the_upstream_does() -> None:
+    response = await health(RuntimeError("not called")).request("/livez")
 
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "alive"}
-    assert answer.headers["cache-control"] == "no-store"
-
-
-async def test_ready_is_said_when_the_upstream_answers() -> None:
-    answer = await health().request("/readyz")
-
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ready"}
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.status_code == 200
+    assert response.json() == {"status": "alive"}
+    assert response.headers["cache-control"] == "no-store"
 
 
-async def test_who_is_about_to_leave_is_not_ready_and_lives() -> None:
-    answer = await health(leaving=True).request("/readyz")
+async def test_the_proxy_is_ready_if_the_check_succeeds() -> None:
+    response = await health().request("/readyz")
 
-    assert answer.status_code == 503
-    assert answer.json()["code"] == "overloaded"
-    assert answer.json()["detail"] == "This proxy is about to stop, and takes nobody more in."
-    assert (await health(leaving=True).request("/livez")).status_code == 200
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready"}
+    assert response.headers["cache-control"] == "no-store"
 
 
-async def test_not_ready_says_why_and_when_to_look_again() -> None:
+async def test_a_draining_process_is_not_ready_but_alive() -> None:
+    response = await health(draining=True).request("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["code"] == "shutting_down"
+    assert response.headers["retry-after"] == "1"
+    assert (await health(draining=True).request("/livez")).status_code == 200
+
+
+async def test_a_proxy_that_is_not_ready_reports_the_cause_with_status_503() -> None:
     error = UpstreamCredentialRejected("", status_code=401, request_id="upstream-1")
-    answer = await health(error).request("/readyz")
+    response = await health(error).request("/readyz")
 
-    assert answer.status_code == 503
-    assert answer.json()["code"] == "upstream_unavailable"
-    assert answer.json()["detail"].startswith("The upstream does not accept the credential")
-    assert answer.json()["upstream"] == {"status_code": 401, "request_id": "upstream-1"}
-    assert answer.headers["retry-after"] == "1"
+    assert response.status_code == response.json()["status"] == 503
+    assert response.json()["code"] == "upstream_credential_rejected"
+    assert response.json()["title"] == "Upstream rejected the proxy's credential"
+    assert response.json()["upstream"] == {"status_code": 401, "request_id": "upstream-1"}
+    timeout = await health(UpstreamTimeout("", retry_after=3.0)).request("/readyz")
+    assert (timeout.status_code, timeout.headers["retry-after"]) == (503, "3")
 
 
-async def test_what_nobody_foresaw_is_a_fault_of_ours() -> None:
-    answer = await health(UpstreamError("of no known kind")).request("/readyz")
+async def test_an_unexpected_error_is_an_internal_error() -> None:
+    response = await health(UpstreamError("without a code")).request("/readyz")
 
-    assert answer.status_code == 500
-    assert answer.json()["code"] == "internal_error"
+    assert response.status_code == 500
+    assert response.json()["code"] == "internal_error"
+
+
+async def test_readiness_is_not_checked_again_after_it_succeeded_once() -> None:
+    errors = [UpstreamTimeout("down"), None, UpstreamTimeout("down again")]
+
+    async def check() -> None:
+        if (error := errors.pop(0)) is not None:
+            raise error
+
+    readiness = Readiness(check)
+    with pytest.raises(UpstreamTimeout):
+        await readiness()
+    await readiness()
+    await readiness()
+
+    assert len(errors) == 1

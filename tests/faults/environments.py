@@ -22,7 +22,7 @@ from app.clock import SystemClock
 from app.main import create_app
 from app.server.server import open_server
 from app.settings import load
-from tests.edge.asgi_harness import Lines
+from tests.edge.asgi_harness import LogOutput
 
 PAGE = "/v1/orders?limit=50"
 
@@ -109,7 +109,7 @@ class InProcess(_Client):
 
     poll_interval = 5.0
 
-    def __init__(self, origin: str, clock: OffsetClock, log: Lines) -> None:
+    def __init__(self, origin: str, clock: OffsetClock, log: LogOutput) -> None:
         super().__init__(origin)
         self._clock = clock
         self._log = log
@@ -119,11 +119,11 @@ class InProcess(_Client):
         await asyncio.sleep(0.01)  # background refreshes use real sockets
 
     def log_entries(self, request_id: str) -> list[dict[str, Any]]:
-        return [entry for entry in self._log.facts() if entry.get("request_id") == request_id]
+        return [entry for entry in self._log.lines() if entry.get("request_id") == request_id]
 
 
 @asynccontextmanager
-async def in_process(environ: Environ, log: Lines) -> AsyncIterator[InProcess]:
+async def in_process(environ: Environ, log: LogOutput) -> AsyncIterator[InProcess]:
     """Run a proxy in this process whose log entries go to the shared `log`."""
     clock = OffsetClock()
     app = create_app(load(environ, dotenv=Path("none.env")), clock=clock, chance=lambda: 0.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
-from tests.edge.asgi_harness import Lines
+from tests.edge.asgi_harness import LogOutput
 from tests.faults.environments import Environ, Environment, in_process, own_process
 from tests.faults.scenario import Observations, Scenario, durations_for, environ_for
 from tests.faults.table import ROWS, Certificates
@@ -18,7 +18,7 @@ from tests.faults.tcp_proxy import TcpProxy
 OpenEnvironment = Callable[[Environ], AbstractAsyncContextManager[Environment]]
 
 
-async def run_in_process(log: Lines, names: Iterable[str] = ROWS) -> dict[str, Observations]:
+async def run_in_process(log: LogOutput, names: Iterable[str] = ROWS) -> dict[str, Observations]:
     """Try faults on proxies in this process, whose clocks are advanced."""
     return await _run(
         lambda environ: in_process(environ, log), names, concurrency=24, all_short=False

@@ -119,8 +119,11 @@ async def test_the_etag_covers_the_origin_of_each_row_if_it_is_included(proxy: P
 
 async def test_include_raw_requires_its_scope():
     proxy = Proxy()
-    response = await proxy.get("/v1/orders?include=raw&page=0")
-    assert (response.status_code, problem(response)["code"]) == (403, "forbidden")
+    for path in ("/v1/orders?include=raw", "/v1/orders/export?format=ndjson&include=raw"):
+        response = await proxy.get(path)
+        assert (response.status_code, problem(response)["code"]) == (403, "forbidden")
+    invalid = await proxy.get("/v1/orders?include=raw&page=0")
+    assert problem(invalid)["code"] == "invalid_request"
     assert proxy.all_calls == 0
     assert (await proxy.get("/v1/orders?include=rev")).status_code == 200
 

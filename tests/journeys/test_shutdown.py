@@ -19,7 +19,7 @@ def test_sigterm_completes_accepted_requests_and_exits_with_0() -> None:
         assert read_statuses(slow) == [(200, "close")]
         assert read_statuses(pipelined) == [(200, ""), (200, ""), (200, "close")]
         (ready, _, body), (last, *_) = read_responses(rejected)
-        assert (ready, json.loads(body)["code"], last) == (503, "overloaded", 422)
+        assert (ready, json.loads(body)["code"], last) == (503, "shutting_down", 422)
         assert read_statuses(idle) == []
         assert process.wait() == 0
 
@@ -35,7 +35,7 @@ def test_a_request_that_waits_for_a_hanging_upstream_gets_503_after_the_drain_ti
         process.stop(signal.SIGINT)
         ((status, connection, body),) = read_responses(hanging)
 
-        assert (status, connection, json.loads(body)["code"]) == (503, "close", "overloaded")
+        assert (status, connection, json.loads(body)["code"]) == (503, "close", "shutting_down")
         assert process.wait() == 0
 
     assert process.errors == ""

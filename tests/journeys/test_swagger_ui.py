@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import async_playwright, expect
 
 from app.clock import SystemClock
-from app.edge.auth import digest_of
+from app.edge.auth import key_digest
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
@@ -60,7 +60,7 @@ async def proxy(prefix: str) -> AsyncIterator[str]:
     async with SandboxServer(Options(orders=3), clock=SystemClock()) as upstream:
         entry = {
             "name": "reader",
-            "sha256": digest_of(KEY.encode()).hex(),
+            "sha256": key_digest(KEY.encode()).hex(),
             "scopes": ["orders:read"],
         }
         settings = load(

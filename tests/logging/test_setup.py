@@ -33,7 +33,7 @@ def test_a_lone_surrogate_is_escaped() -> None:
     with logging_to() as lines:
         LOGGER.info("event", extra={"fields": {"file": "keys\udc80.json"}})
 
-    assert lines.facts()[0]["file"] == "keys\udc80.json"
+    assert lines.lines()[0]["file"] == "keys\udc80.json"
 
 
 async def test_each_line_has_its_time_in_milliseconds() -> None:
@@ -43,7 +43,7 @@ async def test_each_line_has_its_time_in_milliseconds() -> None:
             await clock.advance(seconds)
             LOGGER.info("event")
 
-    assert [line["time"] for line in lines.facts()] == [
+    assert [line["time"] for line in lines.lines()] == [
         "2026-11-23T12:00:00.250Z",
         "2026-11-23T12:00:00.500Z",
         "2026-11-23T12:00:02.000Z",
@@ -69,7 +69,7 @@ def test_auto_format_is_json_elsewhere() -> None:
     with logging_to("auto") as lines:
         LOGGER.info("event")
 
-    assert lines.facts() == [
+    assert lines.lines() == [
         {"time": "2026-11-23T12:00:00.000Z", "level": "info", "event": "event"}
     ]
 
@@ -84,7 +84,7 @@ def test_an_exception_is_logged_by_type_and_frames_only() -> None:
         except ValueError:
             LOGGER.exception("failed")
 
-    (line,) = lines.facts()
+    (line,) = lines.lines()
     assert line["error"] == "ValueError"
     assert line["frames"][-1].endswith(":fail")
     assert SECRET not in lines.text()
@@ -96,7 +96,7 @@ def test_the_exception_of_a_lost_task_is_not_quoted() -> None:
             "Task exception was never retrieved\nfuture: <Task exception=ValueError('%s')>", SECRET
         )
 
-    assert lines.facts()[0]["event"] == "Task exception was never retrieved"
+    assert lines.lines()[0]["event"] == "Task exception was never retrieved"
     assert SECRET not in lines.text()
 
 
@@ -115,7 +115,7 @@ async def test_a_line_has_the_id_of_its_request() -> None:
     with logging_to() as lines:
         LOGGER.info("event")
 
-    assert lines.facts()[0]["request_id"] == "request-0001"
+    assert lines.lines()[0]["request_id"] == "request-0001"
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "uvicorn", "uvicorn.error"])
@@ -124,7 +124,7 @@ def test_libraries_that_log_urls_log_warnings_only(name: str) -> None:
         logging.getLogger(name).info("GET https://upstream.example/?secret=1")
         logging.getLogger(name).warning("warned")
 
-    assert [line["event"] for line in lines.facts()] == ["warned"]
+    assert [line["event"] for line in lines.lines()] == ["warned"]
 
 
 def test_the_level_applies_to_libraries_too() -> None:

@@ -22,8 +22,8 @@ from app.orders.export import (
     stream_csv,
     stream_ndjson,
 )
+from app.orders.filters import Filter
 from app.orders.mapping import Row, map_order
-from app.orders.queries import Filter
 from app.orders.snapshot import Content, Snapshot
 from tests.support.run import run
 from tests.support.upstream import wire_order

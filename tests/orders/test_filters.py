@@ -1,16 +1,16 @@
-"""Filters and sorts, against a plain list."""
+"""Filtering and sorting give the same as on a plain list."""
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.orders.compute import CHUNK_SIZE
-from app.orders.filters import select
+from app.orders.filters import Filter, select
 from app.orders.mapping import Row
-from app.orders.queries import SORTS, Filter
+from app.orders.queries import Sort
 from tests.support.book import row
 from tests.support.run import run
 
@@ -32,35 +32,37 @@ def rows_of(size: int) -> st.SearchStrategy[list[Row]]:
     return st.lists(one, max_size=size)
 
 
-some = st.frozensets
+subsets = st.frozensets
 filters = st.builds(
     Filter,
-    some(st.sampled_from(STATUSES), max_size=2),
-    some(st.sampled_from(["new", "renewal"]), max_size=1),
-    some(st.sampled_from(["admin", "offline"]), max_size=1),
-    some(st.text("0A", min_size=1, max_size=2), max_size=2),
+    subsets(st.sampled_from(STATUSES), max_size=2),
+    subsets(st.sampled_from(["new", "renewal"]), max_size=1),
+    subsets(st.sampled_from(["admin", "offline"]), max_size=1),
+    subsets(st.text("0A", min_size=1, max_size=2), max_size=2),
     st.sampled_from(["", "a", "ss", "企", "0a", "rp"]),
     st.none() | st.integers(-5, 5),
     st.none() | st.integers(-5, 5),
 )
 
 
-def plainly(rows: Sequence[Row], asked: Filter) -> list[Row]:
-    def meant(one: Row) -> bool:
+def filter_plainly(rows: Sequence[Row], row_filter: Filter) -> list[Row]:
+    def matches(one: Row) -> bool:
         texts = (one.order_no.casefold(), *one.search_names)
-        dated = asked.created_from is not None or asked.created_to is not None
+        dated = row_filter.created_from is not None or row_filter.created_to is not None
         return (
-            (not asked.statuses or one.status in asked.statuses)
-            and (not asked.types or one.type in asked.types)
-            and (not asked.sources or one.source in asked.sources)
-            and (not asked.order_nos or one.order_no in asked.order_nos)
-            and any(asked.search_text in text for text in texts)
+            (not row_filter.statuses or one.status in row_filter.statuses)
+            and (not row_filter.types or one.type in row_filter.types)
+            and (not row_filter.sources or one.source in row_filter.sources)
+            and (not row_filter.order_nos or one.order_no in row_filter.order_nos)
+            and any(row_filter.search_text in text for text in texts)
             and (not dated or one.created_ns is not None)
-            and (asked.created_from is None or (one.created_ns or 0) >= asked.created_from)
-            and (asked.created_to is None or (one.created_ns or 0) < asked.created_to)
+            and (
+                row_filter.created_from is None or (one.created_ns or 0) >= row_filter.created_from
+            )
+            and (row_filter.created_to is None or (one.created_ns or 0) < row_filter.created_to)
         )
 
-    return [one for one in rows if meant(one)]
+    return [one for one in rows if matches(one)]
 
 
 def key_of(one: Row, sort: str) -> Any:
@@ -68,28 +70,28 @@ def key_of(one: Row, sort: str) -> Any:
     return named[sort.removeprefix("-")]
 
 
-sorts = st.sampled_from([f"{minus}{key}" for key in SORTS for minus in ("", "-")])
+sorts = st.sampled_from(get_args(Sort))
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=rows_of(30), asked=filters, sort=st.none() | sorts)
-def test_what_is_found_and_in_which_order_is_what_a_plain_list_gives(
-    rows: list[Row], asked: Filter, sort: str | None
+@given(rows=rows_of(30), row_filter=filters, sort=st.none() | sorts)
+def test_select_gives_what_a_plain_list_gives_in_the_same_order(
+    rows: list[Row], row_filter: Filter, sort: str | None
 ):
-    expected = plainly(rows, asked)
+    expected = filter_plainly(rows, row_filter)
     if sort:
         known = [one for one in expected if key_of(one, sort) not in (None, "")]
         unknown = [one for one in expected if key_of(one, sort) in (None, "")]
         known.sort(key=lambda one: key_of(one, sort), reverse=sort.startswith("-"))
         expected = known + unknown
-    found = [rows[at] for at in run(select(rows, asked, sort))]
+    found = [rows[position] for position in run(select(rows, row_filter, sort))]
     assert list(map(id, found)) == list(map(id, expected))
 
 
-def test_a_list_of_many_slices_is_sorted_as_one():
+def test_a_list_of_many_chunks_is_sorted_as_one():
     rows = [row(f"n{at}", amount=Decimal(at * 7919 % 1000)) for at in range(3 * CHUNK_SIZE + 17)]
     for sort in ("actual_amount", "-actual_amount"):
-        found = [rows[at] for at in run(select(rows, Filter(), sort))]
+        found = [rows[position] for position in run(select(rows, Filter(), sort))]
         assert found == sorted(
             rows, key=lambda one: one.amount or Decimal(), reverse=sort.startswith("-")
         )

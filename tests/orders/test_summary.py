@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.orders.filters import Filter
 from app.orders.mapping import Row
-from app.orders.queries import Filter
 from app.orders.summary import summarize
 from app.orders.timestamps import parse_timestamp_ns
 from tests.support.book import row

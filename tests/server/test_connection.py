@@ -226,7 +226,7 @@ async def test_a_malformed_request_gets_a_problem_whose_id_is_in_the_log() -> No
             assert "date" in response.headers
             assert await client.is_closed()
 
-    line = next(line for line in lines.facts() if line["event"] == "request")
+    line = next(line for line in lines.lines() if line["event"] == "request")
     assert line["request_id"] == response.headers["x-request-id"]
     assert KEY.decode() not in lines.text() + response.body.decode()
 

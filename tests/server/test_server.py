@@ -158,7 +158,7 @@ async def test_connections_are_accepted_until_the_drain_delay_is_over() -> None:
             await server.clock.advance(0.1)
             assert await server.server.on_tick(4)
 
-    started, complete = (line for line in lines.facts() if line["event"] != "request")
+    started, complete = (line for line in lines.lines() if line["event"] != "request")
     assert (started["event"], started["connections"], started["requests"]) == (
         "shutdown_started",
         0,
@@ -229,8 +229,8 @@ async def test_requests_that_exceed_the_drain_timeout_get_503_and_are_counted_as
             assert (await hanging.receive()).status == 503
             assert await half.is_closed()
 
-    assert lines.facts()[-1]["event"] == "shutdown_complete"
-    assert lines.facts()[-1]["aborted_requests"] == 1
+    assert lines.lines()[-1]["event"] == "shutdown_complete"
+    assert lines.lines()[-1]["aborted_requests"] == 1
 
 
 async def test_no_connection_is_accepted_after_shutdown() -> None:

@@ -1,4 +1,4 @@
-"""A FastAPI application with the request context that the middleware provides, and its client."""
+"""A FastAPI application with the request context of the middleware, and a client in front of it."""
 
 from dataclasses import dataclass, field
 
@@ -12,17 +12,13 @@ REQUEST_ID = "request-0001"
 
 
 def bare_api() -> FastAPI:
-    """Return a FastAPI application without FastAPI's own pages, as `create_app` makes it."""
+    """Return FastAPI without its own pages, as in main."""
     return FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
 
 @dataclass
 class ApiHarness:
-    """Sends requests to `api`, authenticated as `caller`.
-
-    Attributes:
-        contexts: the context of each request so far.
-    """
+    """Calls `api` with a new context for each request, authenticated as `caller`."""
 
     api: FastAPI
     caller: Caller | None = None
@@ -39,7 +35,7 @@ class ApiHarness:
     async def request(
         self, path: str, method: str = "GET", headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """Send one request."""
+        """Send one request and return the response."""
         transport = httpx.ASGITransport(self, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test") as client:
             return await client.request(method, path, headers=headers)

@@ -1,0 +1,83 @@
+"""The schema of problem bodies, for the OpenAPI document. `problems` renders them."""
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
+
+from app.edge.problem_types import PROBLEM_TYPES
+
+Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
+Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
+"""Code generators choose the type of an integer by its format."""
+
+
+class InvalidParameter(TypedDict):
+    """One error of one parameter."""
+
+    parameter: str
+    message: Annotated[str, Field(description="What is wrong and how to fix it.")]
+    value: NotRequired[
+        Annotated[
+            str,
+            Field(
+                description="The value, cut to 100 characters; absent for unknown parameters.",
+                max_length=100,
+            ),
+        ]
+    ]
+
+
+class UpstreamError(TypedDict):
+    """What the upstream reported, if it was called."""
+
+    status_code: NotRequired[Int32]
+    api_code: NotRequired[Int32]
+    request_id: NotRequired[str]
+
+
+class Progress(TypedDict):
+    """Progress of loading the whole list, in orders."""
+
+    loaded: Annotated[Int64, Field(ge=0)]
+    total: Annotated[Int64, Field(ge=0)]
+
+
+class Problem(TypedDict):
+    """An error (RFC 9457)."""
+
+    type: Annotated[
+        str,
+        Field(
+            description="The page that explains the code.",
+            json_schema_extra={"format": "uri-reference"},
+        ),
+    ]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599, json_schema_extra={"format": "int32"})]
+    detail: str
+    instance: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
+    code: Annotated[
+        str,
+        Field(
+            description="Open enum: for a code you do not know, go by `status`. Each code is "
+            "explained at `/problems/{code}`.",
+            json_schema_extra={"x-extensible-enum": list(PROBLEM_TYPES)},
+        ),
+    ]
+    request_id: Annotated[str, Field(description="The id to quote when you report a problem.")]
+    retryable: Annotated[
+        bool,
+        Field(description="Whether the same request may succeed later; see `Retry-After`."),
+    ]
+    errors: NotRequired[
+        Annotated[list[InvalidParameter], Field(description="For `invalid_request`.")]
+    ]
+    upstream: NotRequired[UpstreamError]
+    progress: NotRequired[Progress]
+
+
+def problem_schemas() -> dict[str, Any]:
+    """Return the JSON schemas by name, for the components of the OpenAPI document."""
+    schema = TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
+    return {"Problem": schema, **schema.pop("$defs")}
