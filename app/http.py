@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -77,24 +78,36 @@ def _open_transport(
     )
 
 
-class DesyncGuard:
-    """The `trace` extension of one call that rejects a response which precedes its request.
+class CallTrace:
+    """The `trace` extension of one call: follows it, and rejects a response that is too early.
 
     Bytes that a server sends after a response stay in the buffer of the keep-alive connection. The
     library would take them for the response to the next request (response desynchronization), and
     one block of the list would be taken for another. Reading from the network suspends the task, so
     a response that is complete before the event loop has run once was already in the buffer.
 
+    Args:
+        on_send: called when the connection is open and the request is about to be sent.
+
+    Attributes:
+        is_reused: whether the connection had been used before; None before the first event.
+
     Raises:
-        RemoteProtocolError: there is such a response; the library then closes the connection.
+        RemoteProtocolError: the response precedes its request; the library closes the connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_send: Callable[[], None]) -> None:
+        self._on_send = on_send
         self._loop_ran = False
+        self.is_reused: bool | None = None
 
     async def __call__(self, event: str, _: dict[str, Any]) -> None:
-        """Receive an event of the library: each step of the call, when it starts and ends."""
-        if event == "http11.receive_response_headers.started":
+        """Receive an event of the library; the first one of a new connection is to connect."""
+        if self.is_reused is None:
+            self.is_reused = not event.startswith("connection.")
+        if event.endswith("send_request_headers.started"):
+            self._on_send()
+        elif event == "http11.receive_response_headers.started":
             asyncio.get_running_loop().call_soon(self._on_loop_run)
         elif event == "http11.receive_response_headers.complete" and not self._loop_ran:
             raise RemoteProtocolError("the response was received before its request was sent")

@@ -1,4 +1,4 @@
-"""A circuit breaker: a state machine that makes no call and reads no clock.
+"""A circuit breaker, and the admission of calls to the upstream by it and by the limiter.
 
         5 consecutive failures,
         or half of the last 20 calls
@@ -9,8 +9,24 @@ closed ------------------------------> open
                                         | the probe fails: open again
 """
 
+import logging
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import Enum, auto
+
+from app.clock import Clock
+from app.upstream.errors import (
+    DeadlineExceeded,
+    StaleConnection,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
+)
+from app.upstream.limiter import CallLimiter, CallStart
 
 CONSECUTIVE_FAILURES = 5
 WINDOW_SIZE = 20
@@ -19,6 +35,8 @@ FAILURE_RATIO = 0.5
 
 PROBE_RETRY_SECONDS = 1.0
 """`retry_in` while a probe is in flight, whose duration is unknown."""
+
+_logger = logging.getLogger("orders_bff.upstream")
 
 
 class CallResult(Enum):
@@ -31,7 +49,9 @@ class CallResult(Enum):
 
 
 class Breaker:
-    """Rejects calls while the upstream fails. Times are of one monotonic clock, in seconds.
+    """Rejects calls while the upstream fails.
+
+    A state machine that makes no call and reads no clock. Times are monotonic, in seconds.
 
     Args:
         open_seconds: how long an open circuit rejects all calls before it lets a probe pass.
@@ -44,13 +64,6 @@ class Breaker:
         self._probe_at: float | None = None  # None while closed
         self._probing = False
         self._epoch = 0
-
-    def __repr__(self) -> str:
-        if self._probe_at is None:
-            return f"<Breaker closed, {self._consecutive_failures} consecutive failures>"
-        if self._probing:
-            return "<Breaker half-open, probe in flight>"
-        return f"<Breaker open until {self._probe_at:.1f}>"
 
     @property
     def is_open(self) -> bool:
@@ -99,3 +112,83 @@ class Breaker:
             self._consecutive_failures >= CONSECUTIVE_FAILURES
             or sum(self._recent_failures) >= WINDOW_SIZE * FAILURE_RATIO
         )
+
+
+class Admission:
+    """Lets each call start, or rejects it: first by the circuit breaker, then by the limiter.
+
+    How a call ended is reported to both.
+    """
+
+    def __init__(self, limiter: CallLimiter, breaker: Breaker, clock: Clock) -> None:
+        self._limiter = limiter
+        self._breaker = breaker
+        self._clock = clock
+
+    @property
+    def is_rejecting(self) -> bool:
+        """Whether a call would be rejected now because the circuit is open."""
+        return self._breaker.retry_in(self._clock.monotonic()) is not None
+
+    @asynccontextmanager
+    async def slot(self, deadline: float) -> AsyncIterator[CallStart]:
+        """Hold a slot for one call; an error raised within decides what the breaker records.
+
+        Yields:
+            The call's start, to be updated when the call is really sent.
+
+        Raises:
+            UpstreamUnavailable: the circuit is open, or the queue is full.
+            DeadlineExceeded: no call may start before `deadline`.
+            UpstreamThrottled: the upstream asked for a pause beyond `deadline`.
+        """
+        retry_in = self._breaker.retry_in(self._clock.monotonic())
+        if retry_in is not None:
+            raise _circuit_open_error(retry_in)
+        epoch = self._breaker.before_call()
+        try:
+            start = await self._limiter.acquire(deadline)
+        except BaseException:
+            self._record(epoch, CallResult.IGNORED)
+            raise
+        result = CallResult.IGNORED
+        try:
+            yield start
+            result = CallResult.SUCCESS
+        except UpstreamError as error:
+            result = classify_error(error)
+            if isinstance(error, UpstreamThrottled):
+                self._limiter.on_throttled(start.at, error.retry_after)
+            raise
+        finally:
+            # Record first: if the circuit opens, the queue must be rejected, not dispatched.
+            self._record(epoch, result)
+            self._limiter.release()
+
+    def _record(self, epoch: int, result: CallResult) -> None:
+        was_open = self._breaker.is_open
+        opened_for = self._breaker.after_call(epoch, result, self._clock.monotonic())
+        if was_open and not self._breaker.is_open:
+            _logger.info("circuit_closed")
+        elif self._breaker.is_open and not was_open:
+            _logger.warning("circuit_opened")
+        if opened_for is not None:
+            self._limiter.reject_all(_circuit_open_error(opened_for))
+
+
+def classify_error(error: UpstreamError) -> CallResult:
+    """Return what the error of a call that was sent says about the upstream's health.
+
+    An upstream that responds is healthy, even if it rejects the request.
+    """
+    match error:
+        case DeadlineExceeded() | StaleConnection():
+            return CallResult.IGNORED
+        case UpstreamUnreachable() | UpstreamTimeout() | UpstreamFailed():
+            return CallResult.FAILURE
+        case _:
+            return CallResult.SUCCESS
+
+
+def _circuit_open_error(seconds: float) -> UpstreamUnavailable:
+    return UpstreamUnavailable("the circuit to the upstream is open", retry_after=seconds)

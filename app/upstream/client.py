@@ -5,9 +5,8 @@ A request goes through `list_orders` (or another endpoint), `_request` (credenti
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +14,15 @@ from pydantic import SecretStr
 
 from app.clock import Clock
 from app.http import AsyncBaseTransport, open_client
-from app.upstream.admission import Admission
-from app.upstream.breaker import Breaker
-from app.upstream.credentials import AccessKey, CallAuth, Credential, Scheme, credential_factory
+from app.upstream.breaker import Admission, Breaker
+from app.upstream.credentials import (
+    AccessKey,
+    CallAuth,
+    Credential,
+    Scheme,
+    SignatureCredential,
+    TokenCredential,
+)
 from app.upstream.drift import Drift, DriftKind
 from app.upstream.envelope import NOT_SIGNED_IN, Envelope, HttpResponse
 from app.upstream.errors import (
@@ -29,8 +34,8 @@ from app.upstream.errors import (
     UpstreamUnavailable,
 )
 from app.upstream.limiter import CallLimiter
-from app.upstream.parsing import parse_object, parse_order_list
-from app.upstream.retry import MAX_ATTEMPTS, RandomFloat, Retries, RetryBudget, RetryPolicy
+from app.upstream.parsing import Subject, parse_object, parse_order_list
+from app.upstream.retry import MAX_ATTEMPTS, RandomFloat, Retries, RetryBudget
 from app.upstream.signature import Brand
 from app.upstream.status import UpstreamStatus
 from app.upstream.transport import Transport, UpstreamRequest
@@ -44,16 +49,6 @@ LOST_CALL_DEADLINES = 2.0
 """Deadlines after which a call counts as lost."""
 
 _logger = logging.getLogger("orders_bff.upstream")
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """One GET request; `not_found` is the error to raise if the requested object does not exist."""
-
-    path: str
-    params: Mapping[str, str]
-    deadline: float
-    not_found: type[UpstreamNotFound] | None = None
 
 
 class UpstreamClient:
@@ -71,14 +66,14 @@ class UpstreamClient:
     def __init__(
         self,
         transport: Transport,
-        credential_factory: Callable[[AccessKey], Credential],
+        make_credential: Callable[[AccessKey], Credential],
         access_key: AccessKey,
         drift: Drift,
         clock: Clock,
     ) -> None:
         self._transport = transport
-        self._credential_factory = credential_factory
-        self._credential = credential_factory(access_key)
+        self._make_credential = make_credential
+        self._credential = make_credential(access_key)
         self.status = UpstreamStatus(clock)
         self.drift = drift
         self.sandbox_seen = False
@@ -91,7 +86,7 @@ class UpstreamClient:
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         with self._observed(ORDERS_PATH):
-            envelope = await self._request(_Query(ORDERS_PATH, params, deadline))
+            envelope = await self._request(UpstreamRequest(ORDERS_PATH, deadline, params))
             return parse_order_list(envelope, page, self.drift)
 
     async def get_order(self, order_no: str, *, deadline: float) -> ObjectResponse:
@@ -101,9 +96,7 @@ class UpstreamClient:
             OrderNotFound: it does not exist.
             UpstreamError: the request failed; the subclass is the cause.
         """
-        query = _Query(ORDER_PATH, {"orderNo": order_no}, deadline, OrderNotFound)
-        with self._observed(ORDER_PATH):
-            return parse_object(await self._request(query), "order", OrderNotFound, self.drift)
+        return await self._get_object(ORDER_PATH, "order", OrderNotFound, order_no, deadline)
 
     async def get_payment(self, order_no: str, *, deadline: float) -> ObjectResponse:
         """Return the payment of one order.
@@ -112,9 +105,7 @@ class UpstreamClient:
             PaymentNotFound: it does not exist.
             UpstreamError: the request failed; the subclass is the cause.
         """
-        query = _Query(PAYMENT_PATH, {"orderNo": order_no}, deadline, PaymentNotFound)
-        with self._observed(PAYMENT_PATH):
-            return parse_object(await self._request(query), "payment", PaymentNotFound, self.drift)
+        return await self._get_object(PAYMENT_PATH, "payment", PaymentNotFound, order_no, deadline)
 
     async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
         """Return the response to an unauthenticated GET of `path`, whatever it is."""
@@ -126,7 +117,7 @@ class UpstreamClient:
 
     def make_credential(self, access_key: AccessKey) -> Credential:
         """Return another credential, to pass to `switch_credential`."""
-        return self._credential_factory(access_key)
+        return self._make_credential(access_key)
 
     async def authorize(self, *, deadline: float) -> str | None:
         """Check that the credential is accepted; return the pool it is for, if that is known."""
@@ -146,8 +137,8 @@ class UpstreamClient:
         current_pool, candidate_pool = self._credential.pool_id, candidate.pool_id
         if current_pool and candidate_pool and current_pool != candidate_pool:
             raise UpstreamCredentialRejected("it belongs to another pool than the current one")
-        query = _Query(ORDERS_PATH, {"page": "1", "limit": "1"}, deadline)
-        await self._request_as(candidate, query, self._transport.new_retries(deadline))
+        request = UpstreamRequest(ORDERS_PATH, deadline, {"page": "1", "limit": "1"})
+        await self._request_as(candidate, request, self._transport.new_retries(deadline))
         previous, self._credential = self._credential, candidate
         return previous
 
@@ -156,46 +147,56 @@ class UpstreamClient:
         await self._credential.close(seconds)
         await self._transport.aclose()
 
-    async def _request(self, query: _Query) -> Envelope:
+    async def _get_object(
+        self,
+        path: str,
+        subject: Subject,
+        not_found: type[UpstreamNotFound],
+        order_no: str,
+        deadline: float,
+    ) -> ObjectResponse:
+        request = UpstreamRequest(path, deadline, {"orderNo": order_no}, not_found=not_found)
+        with self._observed(path):
+            return parse_object(await self._request(request), subject, not_found, self.drift)
+
+    async def _request(self, request: UpstreamRequest) -> Envelope:
         """Use the current credential; start over if it is rejected and was switched meanwhile."""
-        retries = self._transport.new_retries(query.deadline)
+        retries = self._transport.new_retries(request.deadline)
         while True:
             credential = self._credential
             try:
-                return await self._request_as(credential, query, retries)
+                return await self._request_as(credential, request, retries)
             except UpstreamCredentialRejected:
                 if credential is self._credential:
                     raise
 
     async def _request_as(
-        self, credential: Credential, query: _Query, retries: Retries
+        self, credential: Credential, request: UpstreamRequest, retries: Retries
     ) -> Envelope:
         """Make the calls of one request; if its token is rejected, renew it once and continue."""
-        auth = await credential.authorize(deadline=query.deadline)
+        auth = await credential.authorize(deadline=request.deadline)
         try:
-            return await retries.run(partial(self._send, query, auth))
+            return await retries.run(partial(self._send, request, auth))
         except UpstreamCredentialRejected as rejection:
             if rejection.status_code != 401 and rejection.api_code != NOT_SIGNED_IN:
                 raise
-            renewed = await credential.renew(auth, deadline=query.deadline)
+            renewed = await credential.renew(auth, deadline=request.deadline)
             if renewed is None:
                 raise
-        return await retries.run(partial(self._send, query, renewed))
+        return await retries.run(partial(self._send, request, renewed))
 
-    async def _send(self, query: _Query, auth: CallAuth) -> Envelope:
-        """Make one call."""
-        headers = auth.headers_for(query.path, query.params)
-        envelope = await self._transport.send(
-            UpstreamRequest("GET", query.path, query.params, headers),
-            deadline=query.deadline,
-            not_found=query.not_found,
-        )
+    async def _send(self, request: UpstreamRequest, auth: CallAuth) -> Envelope:
+        headers = auth.headers_for(request.path, request.params)
+        envelope = await self._transport.send(request, headers)
         self.sandbox_seen = self.sandbox_seen or envelope.sandbox
         return envelope
 
     @contextmanager
     def _observed(self, path: str) -> Iterator[None]:
-        """Record in `status` how one request ends, and log it if it fails."""
+        """Record in `status` how one request ends, and log it if it fails after all retries.
+
+        No value that a caller chose is logged.
+        """
         try:
             yield
         except UpstreamNotFound:
@@ -203,19 +204,12 @@ class UpstreamClient:
             raise
         except UpstreamError as error:
             self.status.on_failure(error)
-            _log_failed_call(path, error)
+            # If no call was made, the opening of the circuit has been logged.
+            if not isinstance(error, UpstreamUnavailable):
+                fields = {"operation": path.rpartition("/")[2], **error.log_fields()}
+                _logger.warning("upstream_call_failed", extra={"fields": fields})
             raise
         self.status.on_success()
-
-
-def _log_failed_call(path: str, error: UpstreamError) -> None:
-    """Log that a request failed after all retries, without any value that a caller chose.
-
-    Requests for which no call was made are not logged: the opening of the circuit was.
-    """
-    if not isinstance(error, UpstreamUnavailable):
-        fields = {"operation": path.rpartition("/")[2], **error.log_fields()}
-        _logger.warning("upstream_call_failed", extra={"fields": fields})
 
 
 def create_upstream_client(
@@ -260,15 +254,20 @@ def create_upstream_client(
     calls = Transport(
         open_http_client,
         admission,
-        RetryPolicy(admission, RetryBudget(), clock, random, max_attempts),
         clock,
+        new_retries=partial(
+            Retries, admission, RetryBudget(), clock, random=random, max_attempts=max_attempts
+        ),
         connect_timeout=connect_timeout,
         # No call may take longer than the deadline, so a call that had all of it had a fair time.
         read_timeout=min(read_timeout, deadline),
         lost_call_timeout=LOST_CALL_DEADLINES * deadline,
     )
-    credentials = credential_factory(
-        calls, clock, scheme=scheme, brand=brand, pool_id=pool_id, deadline=deadline
-    )
+
+    def make_credential(key: AccessKey) -> Credential:
+        if scheme == "signature":
+            return SignatureCredential(clock, access_key=key, brand=brand)
+        return TokenCredential(calls, clock, access_key=key, pool_id=pool_id, deadline=deadline)
+
     access_key = AccessKey(access_key_id, access_key_secret)
-    return UpstreamClient(calls, credentials, access_key, drift or Drift(), clock)
+    return UpstreamClient(calls, make_credential, access_key, drift or Drift(), clock)

@@ -84,9 +84,6 @@ class CredentialRotation:
         if self._checks is None or self._checks.done():
             self._checks = asyncio.create_task(self._run_checks())
 
-    def _check_in(self, seconds: float) -> None:
-        self._retry = self._clock.call_later(seconds, self._check_now)
-
     def _cancel_retry(self) -> None:
         if self._retry:
             self._retry.cancel()
@@ -105,8 +102,8 @@ class CredentialRotation:
         try:
             access_key = self._read()
         except ValueError as error:
-            self._check_in(REJECTED_RETRY_SECONDS)
-            self._log_error("credential_unreadable", message=str(error))
+            fields: dict[str, object] = {"message": str(error)}
+            self._retry_in(REJECTED_RETRY_SECONDS, "credential_unreadable", fields)
             return
         if access_key == self._current:
             if requested:
@@ -117,21 +114,18 @@ class CredentialRotation:
         try:
             unused = await self._client.switch_credential(candidate, deadline=deadline)
         except (UpstreamCredentialRejected, UpstreamPlanRequired, UpstreamRejected) as error:
-            self._retry_later("credential_rejected", error, REJECTED_RETRY_SECONDS)
+            self._retry_in(REJECTED_RETRY_SECONDS, "credential_rejected", error.log_fields())
         except UpstreamError as error:
-            self._retry_later("credential_not_verified", error, UNVERIFIED_RETRY_SECONDS)
+            self._retry_in(UNVERIFIED_RETRY_SECONDS, "credential_not_verified", error.log_fields())
         else:
             self._current = access_key
             _logger.info("credential_rotated")
         # A renewal in progress ends by its own timeouts, and whoever waits for it gets its result.
         await unused.close(2 * self._deadline)
 
-    def _retry_later(self, event: str, error: UpstreamError, seconds: float) -> None:
-        self._check_in(seconds)
-        self._log_error(event, **error.log_fields())
-
-    def _log_error(self, event: str, **fields: object) -> None:
-        """Log once per change: a retry that ends the same way is not logged again."""
+    def _retry_in(self, seconds: float, event: str, fields: dict[str, object]) -> None:
+        """Check again in `seconds`; log the event unless the previous check ended the same way."""
+        self._retry = self._clock.call_later(seconds, self._check_now)
         if event != self._last_error:
             self._last_error = event
             _logger.error(event, extra={"fields": fields})

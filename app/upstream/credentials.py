@@ -4,10 +4,10 @@ Secrets stay `SecretStr` until they are written into a header or body.
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime
-from typing import Literal, Protocol, Self
+from typing import Literal, Self
 
 from pydantic import SecretStr
 
@@ -33,34 +33,6 @@ class AccessKey:
     secret: SecretStr
 
 
-class CallAuth(Protocol):
-    """Authenticates calls."""
-
-    def headers_for(self, path: str, params: Mapping[str, str], /) -> Mapping[str, str]:
-        """Return the headers that authenticate one GET."""
-
-
-class Credential(Protocol):
-    """A way to authenticate calls."""
-
-    @property
-    def pool_id(self) -> str | None:
-        """The user pool of the last authorization, if it is known."""
-
-    async def authorize(self, *, deadline: float) -> CallAuth:
-        """Return what authenticates calls now.
-
-        Raises:
-            UpstreamError: it could not be had before `deadline`.
-        """
-
-    async def renew(self, rejected: CallAuth, *, deadline: float) -> CallAuth | None:
-        """Return a replacement for what was rejected, or None if that would be rejected as well."""
-
-    async def close(self, seconds: float) -> None:
-        """Wait at most `seconds` for a renewal in progress, then cancel it."""
-
-
 class TokenCredential:
     """A management token, requested when first needed and renewed before it expires.
 
@@ -70,6 +42,9 @@ class TokenCredential:
         access_key: the configured credential.
         pool_id: the only pool whose token is accepted; any pool if None.
         deadline: seconds that one renewal may take.
+
+    Attributes:
+        pool_id: the user pool of the last token; None before the first one.
     """
 
     def __init__(
@@ -91,31 +66,15 @@ class TokenCredential:
         self._renewals: SingleFlight[None, Token] = SingleFlight(clock)
         self._failure: Failure | None = None
 
-    def __repr__(self) -> str:
-        if self._token:
-            return f"<TokenCredential with a token until {self._token.renew_at:.1f}>"
-        failures = self._failure.count if self._failure else 0
-        return f"<TokenCredential without a token, {failures} consecutive failures>"
-
     async def authorize(self, *, deadline: float) -> Token:
-        """Return the current token, or a new one if it is missing or about to expire."""
-        if self._token and self._clock.monotonic() < self._token.renew_at:
-            return self._token
-        return await self._renew(deadline)
+        """Return the current token, or a new one if it is missing or about to expire.
 
-    async def renew(self, rejected: CallAuth, *, deadline: float) -> Token:
-        """Return another token than the rejected one: a newer one that is there, or a new one."""
-        if self._token is rejected:
-            self._token = None
-        return await self.authorize(deadline=deadline)
-
-    async def close(self, seconds: float) -> None:
-        """Wait at most `seconds` for a renewal in progress, then cancel it."""
-        await self._renewals.close(seconds)
-
-    async def _renew(self, deadline: float) -> Token:
-        """Join or start the renewal, unless the last one failed a moment ago."""
+        Raises:
+            UpstreamError: none was received before `deadline`.
+        """
         now = self._clock.monotonic()
+        if self._token and now < self._token.renew_at:
+            return self._token
         if self._failure and self._failure.is_backing_off(now):
             raise self._failure.error_at(now) from None
         flight = self._renewals.get(None) or self._renewals.launch(None, self._fetch)
@@ -126,11 +85,29 @@ class TokenCredential:
             raise error.aged(0.0, 0.0) from None
         return flight.result()
 
+    async def renew(self, rejected: "CallAuth", *, deadline: float) -> Token:
+        """Return another token than the rejected one: a newer one that is there, or a new one."""
+        if self._token is rejected:
+            self._token = None
+        return await self.authorize(deadline=deadline)
+
+    async def close(self, seconds: float) -> None:
+        """Wait at most `seconds` for a renewal in progress, then cancel it."""
+        await self._renewals.close(seconds)
+
     async def _fetch(self) -> Token:
         """Request a token; remember it, or the failure."""
+        body = {
+            "accessKeyId": self._access_key.id.get_secret_value(),
+            "accessKeySecret": self._access_key.secret.get_secret_value(),
+        }
         requested_at = self._clock.monotonic()
+        request = UpstreamRequest(TOKEN_PATH, requested_at + self._deadline, body=body)
+        # Retried like a GET: a second token does no harm.
+        retries = self._transport.new_retries(request.deadline)
         try:
-            token = await self._request_token(requested_at)
+            envelope = await retries.run(lambda: self._transport.send(request))
+            token = parse_token(envelope.data, requested_at, self._required_pool_id)
         except UpstreamError as error:
             failed_at = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, failed_at, upstream_backoff)
@@ -139,18 +116,6 @@ class TokenCredential:
         self._token = token
         self.pool_id = token.pool_id
         return token
-
-    async def _request_token(self, requested_at: float) -> Token:
-        body = {
-            "accessKeyId": self._access_key.id.get_secret_value(),
-            "accessKeySecret": self._access_key.secret.get_secret_value(),
-        }
-        request = UpstreamRequest("POST", TOKEN_PATH, body=body)
-        deadline = requested_at + self._deadline
-        # Retried like a GET: a second token does no harm.
-        retries = self._transport.new_retries(deadline)
-        envelope = await retries.run(lambda: self._transport.send(request, deadline=deadline))
-        return parse_token(envelope.data, requested_at, self._required_pool_id)
 
 
 class SignatureCredential:
@@ -162,8 +127,7 @@ class SignatureCredential:
         brand: decides header prefix and scheme.
     """
 
-    pool_id: str | None = None
-    """Unknown: a signature names no pool."""
+    pool_id = None  # unknown: a signature names no pool
 
     def __init__(self, clock: Clock, *, access_key: AccessKey, brand: Brand) -> None:
         self._clock = clock
@@ -183,28 +147,15 @@ class SignatureCredential:
         """Return itself: each call is signed when it is sent."""
         return self
 
-    async def renew(self, rejected: CallAuth, *, deadline: float) -> None:
+    async def renew(self, rejected: "CallAuth", *, deadline: float) -> None:
         """Return None: another signature with the same key would be rejected as well."""
 
     async def close(self, seconds: float) -> None:
         """Do nothing: there are no renewals."""
 
 
-def credential_factory(
-    transport: Transport,
-    clock: Clock,
-    *,
-    scheme: Scheme,
-    brand: Brand,
-    pool_id: str | None,
-    deadline: float,
-) -> Callable[[AccessKey], Credential]:
-    """Return a function that makes the credential of an access key.
+Credential = TokenCredential | SignatureCredential
+"""A way to authenticate calls."""
 
-    The arguments are those of `TokenCredential` and `SignatureCredential`; `scheme` chooses.
-    """
-    if scheme == "signature":
-        return lambda key: SignatureCredential(clock, access_key=key, brand=brand)
-    return lambda key: TokenCredential(
-        transport, clock, access_key=key, pool_id=pool_id, deadline=deadline
-    )
+CallAuth = Token | SignatureCredential
+"""Authenticates one call by the headers that its `headers_for` returns."""

@@ -9,7 +9,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from app.upstream.wire import JsonNumber
 
@@ -59,8 +59,11 @@ OTHER = DriftKind("other drift", "anywhere")
 def new_fields(where: str, sent: Mapping[str, object], known: frozenset[str]) -> set[DriftKind]:
     """Return a kind for each field of `sent` that is not in `known`."""
     return {
-        DriftKind("new field", where, _safe_name(name), _type_name(sent[name]))
-        for name in sent.keys() - known
+        DriftKind(
+            "new field", where, name if _NAME.fullmatch(name) else "(not shown)", _type_name(value)
+        )
+        for name, value in sent.items()
+        if name not in known
     }
 
 
@@ -78,9 +81,8 @@ def find_drift(where: str, sent: object, known: frozenset[str]) -> set[DriftKind
 
 def log_drift(kind: DriftKind) -> None:
     """Log a kind of drift for the operator."""
-    fields = {"what": kind.what, "where": kind.where, "name": kind.name, "type": kind.type}
-    present = {name: value for name, value in fields.items() if value}
-    _logger.warning("upstream_schema_drift", extra={"fields": present})
+    fields = {name: value for name, value in asdict(kind).items() if value}
+    _logger.warning("upstream_schema_drift", extra={"fields": fields})
 
 
 class Drift:
@@ -111,7 +113,3 @@ class Drift:
 
 def _type_name(value: object) -> str:
     return _TYPES.get(type(value), "unknown")
-
-
-def _safe_name(name: str) -> str:
-    return name if _NAME.fullmatch(name) else "(not shown)"

@@ -22,7 +22,7 @@ from app.upstream.errors import (
     UpstreamRejected,
     UpstreamThrottled,
 )
-from app.upstream.wire import JsonNumber, WireObject
+from app.upstream.wire import JsonNumber, WireObject, parse_integer
 
 NOT_SIGNED_IN = 2020
 """apiCode of a token that is invalid or expired."""
@@ -42,7 +42,6 @@ _ERRORS_BY_STATUS: dict[int, tuple[type[UpstreamError], str]] = {
 _MAX_RETRY_AFTER_SECONDS = 3600.0
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_INTEGER = re.compile(r"[0-9]{1,9}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -78,10 +77,9 @@ def parse_envelope(
     """Return the envelope of a successful response.
 
     Args:
-        response: the response.
+        response: complete, and of any status.
         now: the wall-clock time, for a Retry-After that is a date.
-        not_found: the error to raise if the requested object does not exist; None for a
-            request that cannot end so.
+        not_found: the error to raise if the requested object does not exist; None for a list.
 
     Raises:
         UpstreamError: the subclass that the response means.
@@ -89,14 +87,14 @@ def parse_envelope(
     if 300 <= response.status < 400:
         raise UpstreamMalformed("the upstream redirects, which is not followed")
     raw = _parse_json(response.body)
-    status = _integer(raw.get("statusCode")) if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or status is None:
-        _raise_for_http_status(response, now)
+    status = parse_integer(raw.get("statusCode")) if isinstance(raw, dict) else None
+    if status is None:
+        raise _http_error(response, now)
     request_id = _request_id(raw, response.headers)
     if status == 200:
         sandbox = response.headers.get("x-sandbox") == "true"
         return Envelope(raw, raw.get("data"), request_id, sandbox)
-    api_code = _integer(raw.get("apiCode"))
+    api_code = parse_integer(raw.get("apiCode"))
     message = raw.get("message")
     error_class, reason = _classify(status, api_code, not_found)
     raise error_class(
@@ -124,37 +122,26 @@ def _classify(
     return UpstreamMalformed, "the upstream sent an unknown statusCode"
 
 
-def _raise_for_http_status(response: HttpResponse, now: datetime) -> NoReturn:
-    retry_after = _retry_after(response.headers, now)
+def _http_error(response: HttpResponse, now: datetime) -> UpstreamError:
+    """Return the error of a response without an envelope."""
+    reason = f"the upstream responded with HTTP {response.status}"
     request_id = _request_id({}, response.headers)
-    if response.status == 429:
-        raise UpstreamThrottled(
-            "the upstream receives too many calls", retry_after=retry_after, request_id=request_id
-        )
-    if response.status >= 500:
-        raise UpstreamFailed(
-            f"the upstream responded with HTTP {response.status}",
-            retry_after=retry_after,
-            request_id=request_id,
-        )
+    if response.status == 429 or response.status >= 500:
+        error_class = UpstreamThrottled if response.status == 429 else UpstreamFailed
+        retry_after = _retry_after(response.headers, now)
+        return error_class(reason, request_id=request_id, retry_after=retry_after)
     if response.status in (401, 403):
-        raise UpstreamCredentialRejected(
-            f"the upstream responded with HTTP {response.status}",
-            status_code=response.status,
-            request_id=request_id,
+        return UpstreamCredentialRejected(
+            reason, status_code=response.status, request_id=request_id
         )
-    raise UpstreamMalformed(
-        f"the upstream responded with HTTP {response.status} and no envelope",
-        request_id=request_id,
-    )
+    return UpstreamMalformed(f"{reason} and no envelope", request_id=request_id)
 
 
 def _parse_json(body: bytes) -> Any:
     """Return the JSON value, or None. Numbers are `JsonNumber`; all text can be encoded again."""
     try:
-        text = body.decode("utf-8-sig")
         return json.loads(
-            text,
+            body.decode("utf-8-sig"),
             parse_int=JsonNumber,
             parse_float=JsonNumber,
             parse_constant=_reject_constant,
@@ -179,33 +166,23 @@ def _replace_in(value: Any) -> Any:
     return [_replace_in(item) for item in value] if type(value) is list else value
 
 
-def _integer(value: object) -> int | None:
-    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
-
-
 def _request_id(raw: WireObject, headers: Mapping[str, str]) -> str | None:
     """Return the first well-formed request id of body and headers."""
-    candidates = (
-        raw.get("requestId"),
-        headers.get("x-request-id"),
-        headers.get("x-authing-request-id"),
-    )
-    for candidate in candidates:
-        if isinstance(candidate, str) and _REQUEST_ID.fullmatch(candidate):
-            return str(candidate)
+    sent = (raw.get("requestId"), headers.get("x-request-id"), headers.get("x-authing-request-id"))
+    for value in sent:
+        if isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return str(value)
     return None
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return Retry-After in seconds, or None if it is absent or invalid (RFC 9110 §10.2.3)."""
     value = headers.get("retry-after", "").strip()
-    if _INTEGER.fullmatch(value):
-        return min(float(value), _MAX_RETRY_AFTER_SECONDS)
-    try:
-        date = parsedate_to_datetime(value)
-        if date.tzinfo is None:
-            date = date.replace(tzinfo=UTC)
-        seconds = (date - now).total_seconds()
-    except (ValueError, OverflowError):
-        return None
+    seconds: float | None = parse_integer(value)
+    if seconds is None:
+        try:
+            date = parsedate_to_datetime(value)
+            seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+        except (ValueError, OverflowError):
+            return None
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER_SECONDS)

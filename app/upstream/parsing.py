@@ -1,6 +1,5 @@
 """Parses the data of an envelope, leniently: surprises are reported as drift."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -15,11 +14,11 @@ from app.upstream.wire import (
     PAYMENT_FIELDS,
     ObjectResponse,
     OrderListResponse,
+    parse_integer,
 )
 
 Subject = Literal["order", "payment"]
 
-_TOTAL = re.compile(r"[0-9]{1,12}")
 _FIELDS: Mapping[Subject, frozenset[str]] = {"order": ORDER_FIELDS, "payment": PAYMENT_FIELDS}
 
 
@@ -31,10 +30,9 @@ def parse_order_list(envelope: Envelope, page: int, drift: Drift) -> OrderListRe
     """
     if not isinstance(envelope.data, dict):
         raise UpstreamMalformed("the list is missing", request_id=envelope.request_id)
-    total_count = envelope.data.get("totalCount")
-    if not isinstance(total_count, str) or not _TOTAL.fullmatch(total_count):
+    total = parse_integer(envelope.data.get("totalCount"), max_digits=12)
+    if total is None:
         raise UpstreamMalformed("the list has no valid total", request_id=envelope.request_id)
-    total = int(total_count)
     rows = _rows(envelope)
     expected = min(max(total - (page - 1) * BLOCK_SIZE, 0), BLOCK_SIZE)
     drift.report(_list_drift(envelope, rows, expected))

@@ -4,12 +4,11 @@ Tenacity and stamina have no retry budget, and take time and randomness from the
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from app.backoff import exponential_backoff
 from app.clock import Clock
-from app.upstream.admission import Admission
+from app.upstream.breaker import Admission
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,
@@ -113,39 +112,37 @@ class RetryBudget:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """What all requests share.
-
-    Attributes:
-        admission: no retry while it rejects calls.
-        budget: no retry beyond it.
-        clock: the only source of time.
-        random: the source of jitter.
-        max_attempts: calls for one request, the first included.
-    """
-
-    admission: Admission
-    budget: RetryBudget
-    clock: Clock
-    random: RandomFloat
-    max_attempts: int = MAX_ATTEMPTS
-
-
 class Retries:
     """The attempts of one request.
 
     Args:
-        policy: what all requests share.
+        admission: no retry while it rejects calls.
+        budget: no retry beyond it; shared by all requests.
+        clock: the only source of time.
         deadline: on the monotonic clock; no attempt begins after it.
+        random: the source of jitter.
+        max_attempts: calls for the request, the first included.
     """
 
-    def __init__(self, policy: RetryPolicy, deadline: float) -> None:
-        self._policy = policy
-        self._deadline = deadline
+    def __init__(
+        self,
+        admission: Admission,
+        budget: RetryBudget,
+        clock: Clock,
+        deadline: float,
+        *,
+        random: RandomFloat,
+        max_attempts: int,
+    ) -> None:
+        self._admission = admission
+        self._budget = budget
+        self._clock = clock
+        self._random = random
+        self._max_attempts = max_attempts
         self._attempts = 0
+        self._deadline = deadline
         self._timeout: UpstreamTimeout | None = None
-        policy.budget.on_call()
+        budget.on_call()
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what `attempt` returns; repeat it after errors that may pass.
@@ -169,16 +166,15 @@ class Retries:
 
     async def _should_retry(self, error: UpstreamError) -> bool:
         """Return whether to retry after `error`, once the backoff is over; False at once if not."""
-        policy = self._policy
-        seconds = backoff(error, self._attempts + 1, policy.random())
+        seconds = backoff(error, self._attempts + 1, self._random())
         if seconds is None:
             return False
         self._attempts += 1
-        if self._attempts >= policy.max_attempts or policy.admission.is_rejecting:
+        if self._attempts >= self._max_attempts or self._admission.is_rejecting:
             return False
-        now = policy.clock.monotonic()
-        if now + seconds >= self._deadline or not policy.budget.try_spend(now):
+        now = self._clock.monotonic()
+        if now + seconds >= self._deadline or not self._budget.try_spend(now):
             return False
         if seconds:
-            await policy.clock.sleep(seconds)
+            await self._clock.sleep(seconds)
         return True

@@ -8,11 +8,9 @@ from app.upstream.errors import UpstreamError
 
 @dataclass(frozen=True, slots=True)
 class LastContact:
-    """The last results of requests to the upstream.
+    """The ages of the last success and the last failure, if any.
 
     Attributes:
-        seconds_since_success: age of the last success; None if there was none.
-        seconds_since_failure: age of the last failure; None if there was none.
         error: the last failure, if no success came after it.
     """
 
@@ -22,11 +20,7 @@ class LastContact:
 
 
 class UpstreamStatus:
-    """Remembers the last success and the last failure.
-
-    Args:
-        clock: the only source of time.
-    """
+    """Remembers the last success and the last failure."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

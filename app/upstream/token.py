@@ -9,24 +9,18 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamMalformed
+from app.upstream.wire import parse_integer
 
 MAX_MARGIN_SECONDS = 60.0
 MAX_LIFETIME_SECONDS = 366 * 86400
 
 _POOL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """A management token.
-
-    Attributes:
-        value: the token itself.
-        pool_id: the user pool that it is valid for.
-        renew_at: when to renew it, on the monotonic clock.
-    """
+    """A management token for one user pool; `renew_at` is on the monotonic clock."""
 
     value: SecretStr
     pool_id: str
@@ -62,9 +56,7 @@ def parse_token(data: object, requested_at: float, required_pool_id: str | None)
     value = members.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise UpstreamMalformed("the token response has no token")
-    expires_in = members.get("expires_in")
-    match = _SECONDS.fullmatch(expires_in) if isinstance(expires_in, str) else None
-    lifetime = int(match.group()) if match else 0
+    lifetime = parse_integer(members.get("expires_in")) or 0
     if not 0 < lifetime <= MAX_LIFETIME_SECONDS:
         raise UpstreamMalformed("the token response has no valid lifetime")
     claim = pool_claim(value)

@@ -10,12 +10,11 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from app.clock import Clock
 from app.http import (
     AsyncClient,
-    DesyncGuard,
+    CallTrace,
     HTTPError,
     PoolTimeout,
     ReadError,
@@ -24,19 +23,18 @@ from app.http import (
     Timeout,
     TimeoutException,
 )
-from app.upstream.admission import Admission
+from app.upstream.breaker import Admission
 from app.upstream.envelope import Envelope, HttpResponse, parse_envelope
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,
-    UpstreamError,
     UpstreamMalformed,
     UpstreamNotFound,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.upstream.rate import CallStart
-from app.upstream.retry import Retries, RetryPolicy
+from app.upstream.limiter import CallStart
+from app.upstream.retry import Retries
 
 FAIR_TIMEOUT_RATIO = 0.5
 """Part of READ_TIMEOUT: if our deadline left a call less, its timeout says nothing about the
@@ -52,13 +50,23 @@ _logger = logging.getLogger("orders_bff.upstream")
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What one call sends. Contains a credential, so its repr shows only method and path."""
+    """What all calls of one request send, apart from the credential.
 
-    method: str
+    The repr shows neither parameters nor the body, which may contain a credential.
+
+    Attributes:
+        path: the path below the base URL.
+        deadline: on the monotonic clock; the response is complete by then.
+        params: the query parameters.
+        body: sent as JSON, by POST; None for a GET.
+        not_found: the error to raise if the requested object does not exist.
+    """
+
     path: str
+    deadline: float
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Mapping[str, str] | None = field(default=None, repr=False)
+    not_found: type[UpstreamNotFound] | None = None
 
 
 class Transport:
@@ -67,8 +75,8 @@ class Transport:
     Args:
         open_client: opens an HTTP client.
         admission: gives each call a slot, or rejects it.
-        retry_policy: when to repeat a call.
         clock: the only source of time.
+        new_retries: returns the retries of one request, given its deadline.
         connect_timeout: seconds to connect.
         read_timeout: seconds between two reads of a response.
         lost_call_timeout: seconds after which a call counts as lost; far more than it may take.
@@ -78,9 +86,9 @@ class Transport:
         self,
         open_client: Callable[[], AsyncClient],
         admission: Admission,
-        retry_policy: RetryPolicy,
         clock: Clock,
         *,
+        new_retries: Callable[[float], Retries],
         connect_timeout: float,
         read_timeout: float,
         lost_call_timeout: float,
@@ -89,41 +97,28 @@ class Transport:
         self._client = open_client()
         self._closing: set[asyncio.Task[None]] = set()
         self._admission = admission
-        self._retry_policy = retry_policy
         self._clock = clock
+        self.new_retries = new_retries
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._lost_call_timeout = lost_call_timeout
 
-    def new_retries(self, deadline: float) -> Retries:
-        """Return the retries of one request, whose first attempt goes out now."""
-        return Retries(self._retry_policy, deadline)
-
     async def send(
-        self,
-        request: UpstreamRequest,
-        *,
-        deadline: float,
-        not_found: type[UpstreamNotFound] | None = None,
+        self, request: UpstreamRequest, auth_headers: Mapping[str, str] | None = None
     ) -> Envelope:
         """Make one call and return the envelope of its response.
-
-        Args:
-            request: what is sent.
-            deadline: on the monotonic clock; the response is complete by then.
-            not_found: the error to raise if the requested object does not exist.
 
         Raises:
             UpstreamError: the call failed; the subclass is the cause.
         """
-        async with self._admission.slot(deadline) as start:
-            response = await self._exchange(request, start, deadline)
-            return parse_envelope(response, self._clock.now(), not_found=not_found)
+        async with self._admission.slot(request.deadline) as start:
+            response = await self._exchange(request, auth_headers, start)
+            return parse_envelope(response, self._clock.now(), not_found=request.not_found)
 
     async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
         """Return the response to GET `path`, whether or not it has an envelope."""
         async with self._admission.slot(deadline) as start:
-            return await self._exchange(UpstreamRequest("GET", path), start, deadline)
+            return await self._exchange(UpstreamRequest(path, deadline), None, start)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -133,10 +128,13 @@ class Transport:
         await self._client.aclose()
 
     async def _exchange(
-        self, request: UpstreamRequest, start: CallStart, deadline: float
+        self, request: UpstreamRequest, auth_headers: Mapping[str, str] | None, start: CallStart
     ) -> HttpResponse:
-        start.at = self._clock.monotonic()
-        time_left = deadline - start.at
+        def on_send() -> None:
+            start.at = self._clock.monotonic()
+
+        on_send()  # for now: the connection may have to be opened first
+        time_left = request.deadline - start.at
         if time_left <= 0:
             raise DeadlineExceeded("no time was left for the call")
         # The call ends by its own timeouts and is never cancelled: a cancelled call can leave its
@@ -151,36 +149,41 @@ class Transport:
         client = self._client
         lost = partial(self._replace_client, client, "lost_call")
         watchdog = self._clock.call_later(self._lost_call_timeout, lost)
-        trace = _CallTrace(start, self._clock)
+        trace = CallTrace(on_send)
+        has_response = False
         try:
             async with client.stream(
-                request.method,
+                "GET" if request.body is None else "POST",
                 request.path,
                 params=request.params,
-                headers=request.headers,
+                headers=auth_headers,
                 json=request.body,
                 timeout=timeout,
                 extensions={"trace": trace},
             ) as response:
-                trace.has_response = True
+                has_response = True
                 coding = response.headers.get("content-encoding", "").strip().lower()
-                body = await read_body(response.aiter_raw(), coding, self._clock, deadline=deadline)
+                chunks = response.aiter_raw()
+                body = await read_body(chunks, coding, self._clock, deadline=request.deadline)
                 return HttpResponse(response.status_code, response.headers, body)
         # The causes are dropped: the library's errors may quote the request and its credential.
         except PoolTimeout:
             self._replace_client(client, "pool_timeout")
             raise DeadlineExceeded("no connection was free in time") from None
         except (TimeoutException, UpstreamTimeout):
-            raise self._timeout_error(read_timeout) from None
+            if read_timeout < self._read_timeout * FAIR_TIMEOUT_RATIO:
+                raise DeadlineExceeded("too little time was left for the call") from None
+            raise UpstreamTimeout("the upstream did not respond in time") from None
         except (HTTPError, StreamError, ssl.SSLError) as error:
-            raise trace.to_error(error) from None
+            was_closed = isinstance(error, (RemoteProtocolError, ReadError)) and not has_response
+            if trace.is_reused and was_closed:
+                raise StaleConnection(
+                    "an idle connection was closed before it was used again"
+                ) from None
+            name = type(error).__name__
+            raise UpstreamUnreachable(f"the connection to the upstream failed ({name})") from None
         finally:
             watchdog.cancel()
-
-    def _timeout_error(self, read_timeout: float) -> UpstreamTimeout:
-        if read_timeout < self._read_timeout * FAIR_TIMEOUT_RATIO:
-            return DeadlineExceeded("too little time was left for the call")
-        return UpstreamTimeout("the upstream did not respond in time")
 
     def _replace_client(self, client: AsyncClient, reason: str) -> None:
         """Use a new client from now on; close this one when its other calls must have ended.
@@ -202,34 +205,6 @@ class Transport:
             await self._clock.sleep(self._lost_call_timeout)
         finally:
             await client.aclose()
-
-
-class _CallTrace(DesyncGuard):
-    """Follows one call: when its request was sent, and whether its connection was reused."""
-
-    def __init__(self, start: CallStart, clock: Clock) -> None:
-        super().__init__()
-        self._start = start
-        self._clock = clock
-        self._is_reused: bool | None = None
-        self.has_response = False
-
-    async def __call__(self, event: str, info: dict[str, Any]) -> None:
-        """Receive an event of the HTTP library; the first one of a new connection is to connect."""
-        if self._is_reused is None:
-            self._is_reused = not event.startswith("connection.")
-        if event.endswith("send_request_headers.started"):
-            self._start.at = self._clock.monotonic()
-        await super().__call__(event, info)
-
-    def to_error(self, error: Exception) -> UpstreamError:
-        """Return our error for the library's `error` that ended the call."""
-        was_closed = isinstance(error, (RemoteProtocolError, ReadError)) and not self.has_response
-        if self._is_reused and was_closed:
-            return StaleConnection("an idle connection was closed before it was used again")
-        return UpstreamUnreachable(
-            f"the connection to the upstream failed ({type(error).__name__})"
-        )
 
 
 async def read_body(

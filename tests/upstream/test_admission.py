@@ -6,8 +6,7 @@ import logging
 import pytest
 
 from app.upstream import errors
-from app.upstream.admission import Admission, classify_error
-from app.upstream.breaker import Breaker, CallResult
+from app.upstream.breaker import Admission, Breaker, CallResult, classify_error
 from app.upstream.limiter import CallLimiter
 from tests.support.clock import ManualClock, settle
 

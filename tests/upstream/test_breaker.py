@@ -90,14 +90,3 @@ def test_results_of_calls_from_before_it_opened_are_ignored():
     bench.breaker.after_call(probe, CallResult.SUCCESS, bench.now)
     bench.breaker.after_call(early, CallResult.FAILURE, bench.now)
     assert not bench.breaker.is_open
-
-
-def test_its_repr_shows_its_state():
-    bench = Bench()
-    bench.call(CallResult.FAILURE)
-    assert repr(bench.breaker) == "<Breaker closed, 1 consecutive failures>"
-    bench.call(*[CallResult.FAILURE] * 4)
-    assert repr(bench.breaker) == "<Breaker open until 105.0>"
-    bench.now += 5
-    bench.breaker.before_call()
-    assert repr(bench.breaker) == "<Breaker half-open, probe in flight>"

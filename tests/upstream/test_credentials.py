@@ -342,11 +342,3 @@ async def test_no_token_is_requested_while_the_circuit_is_open_and_one_is_as_soo
     await bench.clock.advance(1)
     assert (await bench.request()).total == 137
     assert bench.cost == (6, 1)
-
-
-async def test_its_repr_shows_whether_there_is_a_token_and_not_the_token():
-    bench = Bench()
-    credential = bench.client._credential
-    assert repr(credential) == "<TokenCredential without a token, 0 consecutive failures>"
-    await bench.request()
-    assert repr(credential) == "<TokenCredential with a token until 8140.0>"

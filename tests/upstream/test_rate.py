@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.rate import RateLimit
+from app.upstream.limiter import RateLimit
 
 
 def test_of_calls_in_flight_together_only_the_first_throttled_one_halves_the_rate():

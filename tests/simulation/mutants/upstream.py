@@ -8,8 +8,7 @@ from app.upstream.breaker import Breaker, CallResult
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credentials import AccessKey, CallAuth, TokenCredential
 from app.upstream.errors import DeadlineExceeded
-from app.upstream.limiter import CallLimiter
-from app.upstream.rate import CallStart
+from app.upstream.limiter import CallLimiter, CallStart
 from app.upstream.token import Token
 from tests.simulation.components import Components
 
@@ -112,7 +111,7 @@ def with_credential(credential: type[TokenCredential]) -> Components:
 
         key = AccessKey(config["access_key_id"], config["access_key_secret"])
         client._credential = make_credential(key)
-        client._credential_factory = make_credential
+        client._make_credential = make_credential
         return client
 
     return Components(client=make_client)
