@@ -34,7 +34,7 @@ class Flight(Generic[V]):
     """One call in progress, with any number of waiters.
 
     Attributes:
-        task: runs the call. In its context, and in that of each task it starts,
+        task: runs the call and has its result. In its context, and in that of each task it starts,
             `current_flight()` is this flight.
     """
 
@@ -81,14 +81,6 @@ class Flight(Generic[V]):
                 timer.cancel()
         return self.task.done()
 
-    def exception(self) -> BaseException | None:
-        """Return what the flight, which is done, raised, or None."""
-        return self.task.exception()
-
-    def result(self) -> V:
-        """Return the result of the flight, which is done, or raise its exception."""
-        return self.task.result()
-
     def _notify_all(self, _task: asyncio.Task[V]) -> None:
         for waiter in self._waiters:
             _notify(waiter)
@@ -104,7 +96,6 @@ class SingleFlight(Generic[K, V]):
     """The flights in progress, at most one per key.
 
     Args:
-        clock: the only source of time.
         max_waiters: callers that may wait for one flight.
     """
 

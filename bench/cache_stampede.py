@@ -91,7 +91,7 @@ async def _wakeup_latencies() -> list[float]:
 
     async def wait() -> None:
         await flight.wait(8)
-        latencies.append((time.perf_counter() - flight.result()) * 1000)
+        latencies.append((time.perf_counter() - flight.task.result()) * 1000)
 
     waiters = [asyncio.ensure_future(wait()) for _ in range(REQUESTS)]
     await asyncio.sleep(0.05)

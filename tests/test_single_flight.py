@@ -42,8 +42,8 @@ async def test_all_waiters_get_the_one_result():
     await settle()
     harness.work.gate.set()
     assert all(await asyncio.gather(*waiters))
-    assert harness.flight.result() == 42
-    assert harness.flight.exception() is None
+    assert harness.flight.task.result() == 42
+    assert harness.flight.task.exception() is None
     assert harness.flights.get("a") is None
 
 
@@ -122,9 +122,9 @@ async def test_an_exception_is_shared_and_is_not_logged_if_nobody_waits():
     flights: SingleFlight[str, int] = SingleFlight(ManualClock())
     flight = flights.launch("a", fail)
     await settle()
-    assert isinstance(flight.exception(), ValueError)
+    assert isinstance(flight.task.exception(), ValueError)
     with pytest.raises(ValueError, match="no"):
-        flight.result()
+        flight.task.result()
 
 
 async def test_the_number_of_waiters_is_bounded():
@@ -145,7 +145,7 @@ async def test_a_flight_may_wait_for_another_that_has_the_maximum_of_waiters():
     await settle()
     harness.work.gate.set()
     await settle()
-    assert other.result()
+    assert other.task.result()
 
 
 async def test_closing_waits_for_the_flights():
@@ -199,7 +199,7 @@ async def test_a_waiter_that_is_part_of_a_flight_counts_while_that_flight_has_wa
 
     async def wait_for_the_other() -> int:
         await asyncio.gather(harness.flight.wait())
-        return harness.flight.result()
+        return harness.flight.task.result()
 
     outer = harness.flights.launch("outer", wait_for_the_other)
     await settle()

@@ -93,12 +93,8 @@ class GraceCache(Generic[K, V]):
     """Entries by key, bounded in number and size.
 
     Args:
-        lifetime: how long entries are fresh and usable.
-        clock: the source of time.
         min_age: seconds; an entry younger than that satisfies `no-cache`.
         max_stale_wait: seconds that a caller waits at most if there is an entry to serve.
-        max_entries: the number of entries.
-        max_bytes: their total size.
         size_of: returns the size of a value in bytes.
         backoff: how long a failed fetch is not repeated.
         negative_errors: errors that are a definite answer, such as "does not exist". They remove
@@ -252,9 +248,9 @@ class GraceCache(Generic[K, V]):
         if not await flight.wait(timeout):
             raise WaitTimeout
         failure = self._failures.get(key)
-        if failure and flight.exception():
+        if failure and flight.task.exception():
             raise failure.error_at(self._clock.monotonic())
-        return Lookup(flight.result(), Freshness.FRESH, outcome, self.ttl, reason)
+        return Lookup(flight.task.result(), Freshness.FRESH, outcome, self.ttl, reason)
 
     async def _fetch_or_stale(
         self, key: K, fetch: Fetch[K, V], deadline: float, stale: Lookup[V]

@@ -48,9 +48,6 @@ class OrderBook:
     """The blocks of one pool's order list.
 
     Args:
-        block_cache: caches the blocks.
-        fetch_block: fetches a block from the upstream.
-        clock: the only source of time.
         deadline: seconds that one caller waits at most.
         refresh_rate: calls per second that keeping the list fresh may cost. The TTL of a large
             list is the time in which it can be read at this rate.

@@ -89,7 +89,7 @@ class ComputeQueue:
             flight = self._flights.launch(flight_key, compute_and_cache)
         if not await flight.wait(deadline - self._clock.monotonic()):
             raise ComputeQueueFull
-        result: T = flight.result()
+        result: T = flight.task.result()
         return result
 
     async def close(self, timeout: float) -> None:

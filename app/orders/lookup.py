@@ -30,8 +30,6 @@ class OrderLookup:
     """Orders and payments by order number.
 
     Args:
-        book: may have an order in a block.
-        order_cache: caches the orders that were fetched by number.
         deadline: seconds that a caller waits at most.
         max_stale_wait: seconds that a caller waits at most if there is an order to serve.
         min_age: seconds; an order younger than that satisfies `NO_CACHE`.
@@ -105,10 +103,10 @@ class OrderLookup:
             flight = self._payments.launch(order_no, partial(self._fetch_payment, order_no))
         if not await flight.wait(self._deadline):
             raise WaitTimeout
-        error = flight.exception()
+        error = flight.task.exception()
         if error:
             raise error.with_traceback(None)
-        entry = flight.result()
+        entry = flight.task.result()
         lookup = Lookup(entry, Freshness.FRESH, outcome, self._order_cache.ttl, "uri-miss")
         return FoundOrder(entry.value.row, lookup)
 

@@ -66,14 +66,10 @@ class SnapshotCache:
     """The latest snapshot of the list, and the load in progress.
 
     Args:
-        book: has the blocks.
-        clock: the source of time.
-        limits: the bounds of a load.
         deadline: seconds that one caller waits at most.
         max_stale_wait: seconds that a caller waits at most if there is a snapshot to serve.
         backoff: for how long a failed load is not repeated.
         on_loaded: called with each snapshot that was loaded.
-        make_loader: makes the loader of one load.
     """
 
     def __init__(
@@ -158,7 +154,7 @@ class SnapshotCache:
             raise ListLoading(self._loader.progress, self._loader.seconds_left)
         if self._failure:
             raise self._failure.error_at(self._clock.monotonic())
-        return self._lookup(flight.result().snapshot, outcome, "uri-miss")
+        return self._lookup(flight.task.result().snapshot, outcome, "uri-miss")
 
     async def _reload_or_serve(self, snapshot: Snapshot) -> SnapshotLookup:
         """Load the list again; serve the snapshot if it is only stale, or if there is no better."""
@@ -171,7 +167,7 @@ class SnapshotCache:
             return self._serve(snapshot, WaitTimeout())
         if self._failure:
             return self._serve(snapshot, self._failure.error)
-        loaded = flight.result()
+        loaded = flight.task.result()
         return self._lookup(loaded.snapshot, outcome if loaded.fetched else Outcome.HIT, "stale")
 
     def _serve(self, snapshot: Snapshot, error: Exception | None = None) -> SnapshotLookup:

@@ -80,10 +80,10 @@ class TokenCredential:
         flight = self._renewals.get(None) or self._renewals.launch(None, self._fetch)
         if not await flight.wait(deadline - now):
             raise DeadlineExceeded("no management token was received in time")
-        error = flight.exception()
+        error = flight.task.exception()
         if isinstance(error, UpstreamError):
             raise error.aged(0.0, 0.0) from None
-        return flight.result()
+        return flight.task.result()
 
     async def renew(self, rejected: "CallAuth", *, deadline: float) -> Token:
         """Return another token than the rejected one: a newer one that is there, or a new one."""

@@ -92,7 +92,7 @@ class LoadsInBackground(SnapshotLoader):
         flights: SingleFlight[None, Snapshot] = SingleFlight(self._clock)
         flight = flights.launch(None, partial(super().load, previous))
         await asyncio.wait((flight.task,))  # not as one of its waiters
-        return flight.result()
+        return flight.task.result()
 
 
 class SnapshotNeverExpires(SnapshotCache):
