@@ -112,7 +112,7 @@ class ResponseCacheMiddleware:
         await rendered.encodings.encoded(coding)
         self._response_cache.update_size(key)
         now = self._clock.monotonic()
-        response = build_response(
+        status, headers, body = build_response(
             context,
             rendered,
             fresh_hit(self._book.ttl - (now - rendered.fetched_at)),
@@ -120,10 +120,9 @@ class ResponseCacheMiddleware:
             if_none_match=joined_header(raw_headers, b"if-none-match"),
             coding=coding,
         )
-        headers = [*rendered.headers, *response.headers]
-        start = {"status": response.status, "headers": headers}
-        await send({"type": "http.response.start", **start})
-        await send({"type": "http.response.body", "body": response.body})
+        headers = [*rendered.headers, *headers]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 def _may_use_cache(context: RequestContext) -> bool:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup, Outcome
@@ -35,14 +35,6 @@ class CacheOutcome:
     cache_status: str
     freshness: Freshness
     name: str
-
-
-class BuiltResponse(NamedTuple):
-    """What to send to one caller besides the headers that the response has for all of them."""
-
-    status: int
-    headers: HeaderList
-    body: bytes
 
 
 def fresh_hit(seconds_left: float) -> CacheOutcome:
@@ -123,20 +115,23 @@ def build_response(
     *,
     if_none_match: bytes,
     coding: str,
-) -> BuiltResponse:
-    """Return the 200 or 304 for one caller, and record it in `context` for the access log.
+) -> tuple[int, HeaderList, bytes]:
+    """Return the response for one caller, and record it in `context` for the access log.
 
     `coding` is a content coding in which the body is already encoded.
+
+    Returns:
+        The status (200 or 304), the headers besides those of `rendered`, and the body.
     """
     headers = per_caller_headers(context, rendered, outcome, now)
     if etag_matches(if_none_match, rendered.etag):
-        return BuiltResponse(304, headers, b"")
+        return 304, headers, b""
     headers.append((b"content-type", b"application/json"))
     body = rendered.encodings.get(coding) or rendered.body
     if body is not rendered.body:
         headers.append((b"content-encoding", coding.encode()))
     headers.append((b"content-length", b"%d" % len(body)))
-    return BuiltResponse(200, headers, body)
+    return 200, headers, body
 
 
 def per_caller_headers(
