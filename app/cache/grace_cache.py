@@ -21,6 +21,7 @@ from app.single_flight import Flight, SingleFlight
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 
 MAX_FAILURES = 10_000
 """Keys whose last failure is remembered."""
@@ -45,7 +46,7 @@ class WaitTimeout(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry(Generic[V]):
+class Entry(Generic[V_co]):
     """The result of one fetch. It is immutable, so a changed entry is another object.
 
     Attributes:
@@ -56,7 +57,7 @@ class Entry(Generic[V]):
         outdated: whether a newer entry contradicts it; it is stale from then on.
     """
 
-    value: V
+    value: V_co
     fetched_at: float
     sequence: int
     refetched_early: bool = False

@@ -8,7 +8,6 @@ window            [30 ... 70)             needs blocks 0 and 1
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from app.cache.grace_cache import Entry, Lookup
 from app.orders.mapping import Row
@@ -18,49 +17,35 @@ ROW_OVERHEAD = 400
 """Estimated memory in bytes of a row besides its text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """One upstream response that a response of ours is based on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedValue:
+    """What was read from one upstream response.
 
     Attributes:
-        fetched_at: when it was requested, on the monotonic clock.
-        as_of: the same moment as RFC 3339 text.
+        as_of: when the response was requested, as RFC 3339 text.
         request_id: the upstream's id of it, if it gave one.
         sandbox: whether it came from a sandbox.
     """
 
-    fetched_at: float
     as_of: str
     request_id: str | None
     sandbox: bool
 
 
-def provenance_of(entry: Entry[Any]) -> Provenance:
-    """Return the provenance of a cached block or single order."""
-    value = entry.value
-    return Provenance(entry.fetched_at, value.as_of, value.request_id, value.sandbox)
-
-
 @dataclass(frozen=True, slots=True)
-class Block:
+class Block(FetchedValue):
     """One upstream page of the order list: the rows from position `index * BLOCK_SIZE` on.
 
     Attributes:
         index: the number of the block, from 0.
         rows: its orders, in the upstream's order.
         total: the number of orders in the list, as this response states it.
-        as_of: when it was requested, as RFC 3339 text.
-        request_id: the upstream's id of the response, if it gave one.
-        sandbox: whether it came from a sandbox.
         by_order_no: the rows by order number, to find an order without a scan.
     """
 
     index: int
     rows: tuple[Row, ...]
     total: int
-    as_of: str
-    request_id: str | None
-    sandbox: bool
     by_order_no: Mapping[str, Row] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -77,7 +77,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         render = partial(
             render_summary,
             result.totals,
-            snapshot.sources,
+            snapshot.blocks,
             inconsistent=snapshot.inconsistent,
             currency=deps.currency if result.has_amount else "",
         )
@@ -133,7 +133,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
             sort=query.sort,
             include=query.include,
         )
-        head = render_export_head(digest, snapshot.sources, total=len(positions))
+        head = render_export_head(digest, snapshot.blocks, total=len(positions))
         body_positions = positions if context_of(request.scope).method == "GET" else ()
         chunks = (
             stream_csv(rows, body_positions)
@@ -175,7 +175,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         cursor = deps.history.cursor
         rendered = render_changes(
             deps.history.since(query.since or cursor),
-            latest.sources,
+            latest.blocks,
             cursor=cursor,
             poll_after=_poll_after(lookup, deps.clock.monotonic()),
             currency=deps.currency,

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic_core import to_json
 
+from app.cache.grace_cache import Entry
 from app.edge.content_coding import EncodedBodies
-from app.orders.blocks import Block, Provenance
+from app.orders.blocks import Block, FetchedValue
 from app.orders.changes import Change
 from app.orders.mapping import Row
 from app.orders.schema import Origin
@@ -22,6 +23,8 @@ OVERHEAD_BYTES = 500
 """Estimated memory of a rendered response besides its bodies and headers."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
+Sources = Sequence[Entry[FetchedValue]]
+"""What a response is based on: at least one cached block or order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +61,7 @@ class RenderedResponse(ResponseHead):
 def render_page(
     rows: Sequence[Row],
     blocks: Sequence[Block],
-    sources: Sequence[Provenance],
+    sources: Sources,
     *,
     page: int,
     limit: int,
@@ -106,7 +109,7 @@ def origin_json(block: Block) -> bytes:
 
 
 def render_summary(
-    totals: bytes, sources: Sequence[Provenance], *, inconsistent: bool, currency: str
+    totals: bytes, sources: Sources, *, inconsistent: bool, currency: str
 ) -> RenderedResponse:
     """Render a summary from the JSON of its totals."""
     meta: dict[str, Any] = {"inconsistent": True} if inconsistent else {}
@@ -115,14 +118,14 @@ def render_summary(
     return _render(totals, meta, sources)
 
 
-def render_single(row: Row, source: Provenance, *, currency: str) -> RenderedResponse:
+def render_single(row: Row, source: Entry[FetchedValue], *, currency: str) -> RenderedResponse:
     """Render one order or one payment."""
     return _render(row.body, _rows_meta([("/data", row)], currency), [source])
 
 
 def render_changes(
     changes: Sequence[Change],
-    sources: Sequence[Provenance],
+    sources: Sources,
     *,
     cursor: str,
     poll_after: int,
@@ -135,7 +138,7 @@ def render_changes(
     return _render(b"[" + b",".join(map(_render_change, changes)) + b"]", meta, sources)
 
 
-def render_export_head(digest: bytes, sources: Sequence[Provenance], *, total: int) -> ResponseHead:
+def render_export_head(digest: bytes, sources: Sources, *, total: int) -> ResponseHead:
     """Render ETag and headers of a file of `total` orders; `digest` is equal for equal files."""
     return _render_head(digest, sources, ((b"x-total-count", str(total).encode()),))
 
@@ -164,7 +167,7 @@ def _rows_meta(rows: Sequence[tuple[str, Row]], currency: str) -> dict[str, Any]
 
 
 def _render(
-    data: bytes, meta: dict[str, Any], sources: Sequence[Provenance], headers: Headers = ()
+    data: bytes, meta: dict[str, Any], sources: Sources, headers: Headers = ()
 ) -> RenderedResponse:
     """Render body and headers.
 
@@ -173,8 +176,8 @@ def _render(
     """
     head = _render_head(data + to_json(meta), sources, headers)
     ids = head.upstream_request_ids
-    oldest = min(sources, key=lambda source: source.fetched_at)
-    meta |= {"as_of": oldest.as_of, "upstream_request_ids": ids[:MAX_IDS_IN_BODY]}
+    oldest = min(sources, key=_fetched_at)
+    meta |= {"as_of": oldest.value.as_of, "upstream_request_ids": ids[:MAX_IDS_IN_BODY]}
     if len(ids) > MAX_IDS_IN_BODY:
         meta["upstream_responses"] = len(sources)
     body = b'{"data":' + data + b',"meta":' + to_json(meta) + b"}"
@@ -183,25 +186,27 @@ def _render(
     )
 
 
-def _render_head(etag_data: bytes, sources: Sequence[Provenance], headers: Headers) -> ResponseHead:
+def _render_head(etag_data: bytes, sources: Sources, headers: Headers) -> ResponseHead:
     etag = weak_etag(etag_data)
-    ids = tuple(source.request_id for source in sources if source.request_id is not None)
+    ids = header_ids = _request_ids(sources)
+    if len(ids) > MAX_IDS_IN_HEADER:
+        newest = sorted(sources, key=_fetched_at, reverse=True)
+        header_ids = _request_ids(newest)[:MAX_IDS_IN_HEADER]
     common = [(b"etag", etag), (b"cache-control", b"private, no-cache")]
     if ids:
-        common.append((b"x-upstream-request-id", ", ".join(_newest_ids(sources, ids)).encode()))
-    if any(source.sandbox for source in sources):
+        common.append((b"x-upstream-request-id", ", ".join(header_ids).encode()))
+    if any(source.value.sandbox for source in sources):
         common.append((b"x-sandbox", b"true"))
-    fetched_at = min(source.fetched_at for source in sources)
-    return ResponseHead(etag, fetched_at, ids, (*common, *headers))
+    return ResponseHead(etag, min(map(_fetched_at, sources)), ids, (*common, *headers))
 
 
-def _newest_ids(sources: Sequence[Provenance], ids: Sequence[str]) -> Sequence[str]:
-    """Return all ids in block order, or only the newest if there are too many for a header."""
-    if len(ids) <= MAX_IDS_IN_HEADER:
-        return ids
-    newest = sorted(sources, key=lambda source: -source.fetched_at)
-    ids = [source.request_id for source in newest if source.request_id is not None]
-    return ids[:MAX_IDS_IN_HEADER]
+def _fetched_at(source: Entry[FetchedValue]) -> float:
+    return source.fetched_at
+
+
+def _request_ids(sources: Sources) -> tuple[str, ...]:
+    ids = (source.value.request_id for source in sources)
+    return tuple(request_id for request_id in ids if request_id is not None)
 
 
 def weak_etag(data: bytes) -> bytes:

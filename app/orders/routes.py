@@ -7,12 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from app.cache.grace_cache import Lookup
+from app.cache.grace_cache import Entry, Lookup
 from app.cache.policy import CacheDirective
 from app.edge.openapi import json_content, upstream_responses
 from app.edge.query_params import StrictQuery
 from app.orders import examples
-from app.orders.blocks import Block, Provenance, provenance_of
+from app.orders.blocks import Block
 from app.orders.dependencies import (
     READ_ORDERS,
     READ_PAYMENTS,
@@ -49,7 +49,7 @@ class _Page:
     blocks: Sequence[Block]
     total: int
     inconsistent: bool
-    sources: Sequence[Provenance]
+    sources: Sequence[Entry[Block]]
     lookups: Sequence[Lookup[Block]]
     validity: Validity
 
@@ -108,7 +108,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         """Served from the cached list when fresh, otherwise fetched by number."""
         started_at = deps.clock.monotonic()
         row, lookup = await deps.lookup.order(order_no, directive)
-        rendered = render_single(row, provenance_of(lookup.entry), currency=deps.currency)
+        rendered = render_single(row, lookup.entry, currency=deps.currency)
         return await deps.respond(request, rendered, [lookup], started_at)
 
     @router.get(
@@ -127,7 +127,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         """Always fetched from the upstream, never cached; do not store."""
         started_at = deps.clock.monotonic()
         row, lookup = await deps.lookup.payment(order_no, directive)
-        rendered = render_single(row, provenance_of(lookup.entry), currency=deps.currency)
+        rendered = render_single(row, lookup.entry, currency=deps.currency)
         response = await deps.respond(request, rendered, [lookup], started_at, stored=False)
         response.headers["cache-control"] = "no-store"
         return response
@@ -147,7 +147,7 @@ async def _plain_page(
         blocks=[block_by_row[id(row)] for row in window.rows],
         total=window.total,
         inconsistent=window.inconsistent,
-        sources=[provenance_of(entry) for entry in entries],
+        sources=entries,
         lookups=window.lookups,
         validity=Validity((entries, window.total), deps.book.is_current),
     )
@@ -165,7 +165,7 @@ async def _filtered_page(
         blocks=[snapshot.block_at(position) for position in page_positions],
         total=len(positions),
         inconsistent=snapshot.inconsistent,
-        sources=snapshot.sources,
+        sources=snapshot.blocks,
         lookups=[lookup],
         validity=deps.snapshot_validity(snapshot),
     )

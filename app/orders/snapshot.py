@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.cache.grace_cache import Entry
-from app.orders.blocks import Block, Provenance, iter_outdated, provenance_of
+from app.orders.blocks import Block, iter_outdated
 from app.orders.compute import ResultCache, cooperative_chunks
 from app.orders.mapping import Row
 
@@ -34,7 +34,6 @@ class Snapshot:
     Attributes:
         content: the orders.
         blocks: the blocks, in order.
-        sources: the upstream responses, in block order.
         oldest_block: the block that was requested first.
         inconsistent: whether the blocks disagree; then an order may be missing.
         generation: the generation of the order book when the blocks were collected.
@@ -42,7 +41,6 @@ class Snapshot:
 
     content: Content
     blocks: tuple[Entry[Block], ...]
-    sources: tuple[Provenance, ...]
     oldest_block: Entry[Block]
     inconsistent: bool
     generation: int
@@ -80,7 +78,6 @@ async def build_snapshot(
     return Snapshot(
         content,
         tuple(entries),
-        tuple(map(provenance_of, entries)),
         min(entries, key=lambda entry: entry.fetched_at),
         inconsistent,
         generation,

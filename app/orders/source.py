@@ -7,27 +7,17 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from app.clock import Clock
-from app.orders.blocks import ROW_OVERHEAD, Block
+from app.orders.blocks import ROW_OVERHEAD, Block, FetchedValue
 from app.orders.mapping import Row, map_order, map_payment, row_drift
 from app.upstream.client import UpstreamClient
 from app.upstream.wire import ObjectResponse
 
 
 @dataclass(frozen=True, slots=True)
-class FetchedOrder:
-    """One order or payment, fetched by order number.
-
-    Attributes:
-        row: the order or payment.
-        as_of: when it was requested, as RFC 3339 text.
-        request_id: the upstream's id of the response, if it gave one.
-        sandbox: whether it came from a sandbox.
-    """
+class FetchedOrder(FetchedValue):
+    """One order or payment, fetched by order number."""
 
     row: Row
-    as_of: str
-    request_id: str | None
-    sandbox: bool
 
     @property
     def size(self) -> int:
@@ -57,7 +47,14 @@ class OrderSource:
         response = await self._client.list_orders(index + 1, deadline=deadline)
         rows = tuple(map_order(wire, self._zone) for wire in response.rows)
         self._client.report_drift(row_drift("order", rows))
-        return Block(index, rows, response.total, as_of, response.request_id, response.sandbox)
+        return Block(
+            index,
+            rows,
+            response.total,
+            as_of=as_of,
+            request_id=response.request_id,
+            sandbox=response.sandbox,
+        )
 
     async def fetch_order(self, order_no: str) -> FetchedOrder:
         """Fetch one order by the upstream's order detail."""
@@ -78,4 +75,6 @@ class OrderSource:
 
     def _fetched(self, schema: str, row: Row, as_of: str, response: ObjectResponse) -> FetchedOrder:
         self._client.report_drift(row_drift(schema, [row]))
-        return FetchedOrder(row, as_of, response.request_id, response.sandbox)
+        return FetchedOrder(
+            row, as_of=as_of, request_id=response.request_id, sandbox=response.sandbox
+        )

@@ -354,7 +354,7 @@ async def test_a_list_that_shrinks_during_a_request_has_its_newest_total_althoug
 
 def test_of_two_rows_with_one_order_number_the_first_is_found():
     first, second = row("n1"), row("n1")
-    block = Block(0, (first, second, row("n2")), 3, "", None, sandbox=False)
+    block = Block(0, (first, second, row("n2")), 3, as_of="", request_id=None, sandbox=False)
     assert block.by_order_no["n1"] is first
     assert set(block.by_order_no) == {"n1", "n2"}
 

@@ -24,13 +24,13 @@ from tests.support.book import row
 from tests.support.run import run
 
 State = dict[str, str]
-ENTRY = Entry(Block(0, (), 0, "", None, sandbox=False), 0.0, 1)
+ENTRY = Entry(Block(0, (), 0, as_of="", request_id=None, sandbox=False), 0.0, 1)
 generations = count()
 
 
 def snapshot(state: State, *, inconsistent: bool = False, status: type[str] = str) -> Snapshot:
     rows = tuple(row(number, rev=rev, status=status("paid")) for number, rev in state.items())
-    return Snapshot(Content(rows, (0,)), (ENTRY,), (), ENTRY, inconsistent, next(generations))
+    return Snapshot(Content(rows, (0,)), (ENTRY,), ENTRY, inconsistent, next(generations))
 
 
 def history_of(*states: State) -> tuple[History, list[str]]:
@@ -128,7 +128,7 @@ def test_a_new_snapshot_with_the_same_content_is_the_same_state():
     latest = history.latest
     assert latest is not None
     again = Snapshot(
-        latest.content, (ENTRY,), (), ENTRY, inconsistent=False, generation=latest.generation
+        latest.content, (ENTRY,), ENTRY, inconsistent=False, generation=latest.generation
     )
     run(history.record(again))
     run(history.record(again))

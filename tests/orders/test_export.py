@@ -36,9 +36,16 @@ def row(**changes: object) -> Row:
 
 
 def snapshot(*rows: Row, request_id: str = "id-1") -> Snapshot:
-    block = Block(0, rows, len(rows), "2026-11-23T08:00:00.123Z", request_id, sandbox=False)
+    block = Block(
+        0,
+        rows,
+        len(rows),
+        as_of="2026-11-23T08:00:00.123Z",
+        request_id=request_id,
+        sandbox=False,
+    )
     entry = Entry(block, 0.0, 1)
-    return Snapshot(Content(rows, (0,)), (entry,), (), entry, inconsistent=False, generation=1)
+    return Snapshot(Content(rows, (0,)), (entry,), entry, inconsistent=False, generation=1)
 
 
 async def chunks_of(stream: AsyncIterator[bytes]) -> list[bytes]:

@@ -27,7 +27,7 @@ class PaymentSource(OrderSource):
         await self.gate.wait()
         if self.down:
             raise UpstreamFailed("down")
-        return FetchedOrder(row(order_no), "", "id-1", sandbox=False)
+        return FetchedOrder(row(order_no), as_of="", request_id="id-1", sandbox=False)
 
 
 class LookupHarness(BookHarness):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from app.orders.blocks import Block, Provenance
+from app.cache.grace_cache import Entry
+from app.orders.blocks import Block
 from app.orders.changes import Change
 from app.orders.mapping import Row, UnparsedField
 from app.orders.rendering import (
@@ -21,12 +22,16 @@ from app.orders.rendering import (
 )
 
 ROW = Row("n1", b'{"order_no":"n1"}', (), has_amount=True)
-SOURCE = Provenance(10.0, "2026-11-23T08:00:00.123Z", "id-1", sandbox=False)
-BLOCK = Block(0, (), 0, SOURCE.as_of, "id-1", sandbox=False)
+BLOCK = Block(0, (), 0, as_of="2026-11-23T08:00:00.123Z", request_id="id-1", sandbox=False)
+SOURCE = Entry(BLOCK, 10.0, 1)
+
+
+def source(fetched_at: float = 10.0, **changes: Any) -> Entry[Block]:
+    return Entry(replace(BLOCK, **changes), fetched_at, 1)
 
 
 def page(
-    rows: list[Row] | None = None, sources: list[Provenance] | None = None, **changes: Any
+    rows: list[Row] | None = None, sources: list[Entry[Block]] | None = None, **changes: Any
 ) -> RenderedResponse:
     rows = [ROW] if rows is None else rows
     arguments: dict[str, Any] = {
@@ -66,9 +71,7 @@ def test_a_page_describes_its_position_and_its_sources():
 
 
 def test_the_etag_survives_a_refresh_without_changes_and_nothing_else():
-    refreshed = replace(
-        SOURCE, fetched_at=70.0, as_of="2026-11-23T08:01:00.000Z", request_id="id-2"
-    )
+    refreshed = source(fetched_at=70.0, as_of="2026-11-23T08:01:00.000Z", request_id="id-2")
     assert page().etag == page(sources=[refreshed]).etag
     assert page().etag.startswith(b'W/"')
     others = [page(total=2), page(rows=[]), page(page=2), page(inconsistent=True)]
@@ -76,22 +79,22 @@ def test_the_etag_survives_a_refresh_without_changes_and_nothing_else():
 
 
 def test_a_page_is_as_old_as_its_oldest_source():
-    older = replace(SOURCE, fetched_at=5.0, as_of="2026-11-23T07:59:55.000Z")
+    older = source(fetched_at=5.0, as_of="2026-11-23T07:59:55.000Z")
     rendered = page(sources=[SOURCE, older])
     assert rendered.fetched_at == 5.0
     assert meta(rendered)["as_of"] == "2026-11-23T07:59:55.000Z"
 
 
 def test_the_body_lists_ids_in_block_order_and_the_header_the_newest_ten():
-    sources = [replace(SOURCE, fetched_at=float(at), request_id=f"id-{at}") for at in range(12)]
-    rendered = page(sources=[*sources, replace(SOURCE, request_id=None)])
+    sources = [source(fetched_at=float(at), request_id=f"id-{at}") for at in range(12)]
+    rendered = page(sources=[*sources, source(request_id=None)])
     assert meta(rendered)["upstream_request_ids"] == [f"id-{at}" for at in range(12)]
     in_header = dict(rendered.headers)[b"x-upstream-request-id"].decode().split(", ")
     assert in_header == [f"id-{at}" for at in range(11, 1, -1)]
 
 
 def test_more_than_200_upstream_responses_are_counted():
-    sources = [replace(SOURCE, request_id=f"id-{at}") for at in range(201)]
+    sources = [source(request_id=f"id-{at}") for at in range(201)]
     found = meta(page(sources=sources))
     assert len(found["upstream_request_ids"]) == 200
     assert found["upstream_responses"] == 201
@@ -99,13 +102,13 @@ def test_more_than_200_upstream_responses_are_counted():
 
 
 def test_without_upstream_ids_there_is_no_header_for_them():
-    rendered = page(sources=[replace(SOURCE, request_id=None)])
+    rendered = page(sources=[source(request_id=None)])
     assert meta(rendered)["upstream_request_ids"] == []
     assert b"x-upstream-request-id" not in dict(rendered.headers)
 
 
 def test_a_response_from_a_sandbox_is_marked():
-    rendered = page(sources=[SOURCE, replace(SOURCE, sandbox=True)])
+    rendered = page(sources=[SOURCE, source(sandbox=True)])
     assert dict(rendered.headers)[b"x-sandbox"] == b"true"
     assert b"x-sandbox" not in dict(page().headers)
 
@@ -170,11 +173,11 @@ def test_a_row_has_the_members_that_include_names_and_no_more():
 
 
 def test_the_origin_of_a_row_has_the_upstream_s_id_if_there_is_one():
-    anonymous = Block(0, (), 0, SOURCE.as_of, None, sandbox=False)
-    assert json.loads(origin_json(anonymous)) == {"fetched_at": SOURCE.as_of}
+    anonymous = replace(BLOCK, request_id=None)
+    assert json.loads(origin_json(anonymous)) == {"fetched_at": BLOCK.as_of}
     assert json.loads(origin_json(BLOCK)) == {
         "upstream_request_id": "id-1",
-        "fetched_at": SOURCE.as_of,
+        "fetched_at": BLOCK.as_of,
     }
 
 

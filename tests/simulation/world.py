@@ -135,7 +135,7 @@ class _World:
             self._fetches.fetch_failed(fetch, error)
             raise
         self._fetches.fetch_completed(fetch, state)
-        return Block(index, rows, total, str(fetch.number), None, sandbox=False)
+        return Block(index, rows, total, as_of=str(fetch.number), request_id=None, sandbox=False)
 
     async def run(self) -> None:
         """Do all that is planned; then let the upstream recover, and check the answers again."""

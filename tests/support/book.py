@@ -46,7 +46,9 @@ class UpstreamList:
             raise UpstreamFailed("down")
         start = index * BLOCK_SIZE
         rows = tuple(row(number) for number in self.numbers[start : start + BLOCK_SIZE])
-        return Block(index, rows, len(self.numbers), "", f"call-{len(self.calls)}", sandbox=False)
+        request_id = f"call-{len(self.calls)}"
+        total = len(self.numbers)
+        return Block(index, rows, total, as_of="", request_id=request_id, sandbox=False)
 
 
 class BookHarness:
