@@ -35,9 +35,6 @@ async def cooperative_chunks(
         await asyncio.sleep(0)
 
 
-cooperative_batches = cooperative_chunks
-
-
 class ComputeQueueFull(Exception):
     """Too many computations are queued, or this one was not done in time."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.orders.compute import cooperative_batches, cooperative_chunks
+from app.orders.compute import cooperative_chunks
 from app.orders.mapping import Row
 
 Positions = Sequence[int]
@@ -108,7 +108,7 @@ async def _sorted(rows: Sequence[Row], positions: Positions, sort: str) -> Posit
         known = (position for position in chunk if key(position) is not None)
         runs.append(sorted(known, key=key, reverse=descending))
     merged = array("I")
-    async for batch in cooperative_batches(heapq.merge(*runs, key=key, reverse=descending)):
+    async for batch in cooperative_chunks(heapq.merge(*runs, key=key, reverse=descending)):
         merged.extend(batch)
     merged.extend(unknown)
     return merged

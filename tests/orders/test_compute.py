@@ -1,7 +1,6 @@
 """Computations: cooperative loops, each result computed once, one computation at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
@@ -11,7 +10,6 @@ from app.orders.compute import (
     ComputeQueue,
     ComputeQueueFull,
     ResultCache,
-    cooperative_batches,
     cooperative_chunks,
 )
 from tests.support.clock import ManualClock, settle
@@ -19,10 +17,7 @@ from tests.support.clock import ManualClock, settle
 LATER = 1e9
 
 
-@pytest.mark.parametrize("slices", [cooperative_chunks, cooperative_batches])
-async def test_other_tasks_run_between_two_chunks(
-    slices: Callable[[Sequence[int], int], AsyncIterator[Sequence[int]]],
-):
+async def test_other_tasks_run_between_two_chunks():
     turns: list[object] = []
 
     async def other_task() -> None:
@@ -31,8 +26,8 @@ async def test_other_tasks_run_between_two_chunks(
             await asyncio.sleep(0)
 
     other = asyncio.ensure_future(other_task())
-    async for chunk in slices(range(5), 2):
-        turns.append(tuple(chunk))  # noqa: PERF401  each at its time, not all at the end
+    async for chunk in cooperative_chunks(range(5), 2):
+        turns.append(chunk)  # noqa: PERF401  each at its time, not all at the end
     other.cancel()
     assert turns[:5] == [(0, 1), "other", (2, 3), "other", (4,)]
 
