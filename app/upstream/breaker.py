@@ -138,9 +138,8 @@ class Admission:
             The call's start, to be updated when the call is really sent.
 
         Raises:
-            UpstreamUnavailable: the circuit is open, or the queue is full.
-            DeadlineExceeded: no call may start before `deadline`.
-            UpstreamThrottled: the upstream asked for a pause beyond `deadline`.
+            UpstreamUnavailable: the circuit is open.
+            UpstreamError: as `CallLimiter.acquire`.
         """
         retry_in = self._breaker.retry_in(self._clock.monotonic())
         if retry_in is not None:

@@ -55,10 +55,10 @@ class UpstreamClient:
     """Sends requests to the upstream. Calls of background work are queued behind all others.
 
     Deadlines are on the monotonic clock and include the time in the queue, token renewal and
-    retries.
+    retries. All methods raise `UpstreamError`, whose subclass is the cause.
 
     Attributes:
-        status: the last success and the last failure.
+        make_credential: returns another credential, to pass to `switch_credential`.
         drift: what responses contained beyond the known schema.
         sandbox_seen: whether a response came from a sandbox.
     """
@@ -72,18 +72,14 @@ class UpstreamClient:
         clock: Clock,
     ) -> None:
         self._transport = transport
-        self._make_credential = make_credential
+        self.make_credential = make_credential
         self._credential = make_credential(access_key)
         self.status = UpstreamStatus(clock)
         self.drift = drift
         self.sandbox_seen = False
 
     async def list_orders(self, page: int, *, deadline: float) -> OrderListResponse:
-        """Return the `BLOCK_SIZE` rows of `page`, from 1, and the total.
-
-        Raises:
-            UpstreamError: the request failed; the subclass is the cause.
-        """
+        """Return the `BLOCK_SIZE` rows of `page`, from 1, and the total."""
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         with self._observed(ORDERS_PATH):
             envelope = await self._request(UpstreamRequest(ORDERS_PATH, deadline, params))
@@ -94,7 +90,6 @@ class UpstreamClient:
 
         Raises:
             OrderNotFound: it does not exist.
-            UpstreamError: the request failed; the subclass is the cause.
         """
         return await self._get_object(ORDER_PATH, "order", OrderNotFound, order_no, deadline)
 
@@ -103,7 +98,6 @@ class UpstreamClient:
 
         Raises:
             PaymentNotFound: it does not exist.
-            UpstreamError: the request failed; the subclass is the cause.
         """
         return await self._get_object(PAYMENT_PATH, "payment", PaymentNotFound, order_no, deadline)
 
@@ -114,10 +108,6 @@ class UpstreamClient:
     def report_drift(self, kinds: Iterable[DriftKind]) -> None:
         """Count drift that was found while mapping one response."""
         self.drift.report(kinds)
-
-    def make_credential(self, access_key: AccessKey) -> Credential:
-        """Return another credential, to pass to `switch_credential`."""
-        return self._make_credential(access_key)
 
     async def authorize(self, *, deadline: float) -> str | None:
         """Check that the credential is accepted; return the pool it is for, if that is known."""

@@ -39,7 +39,7 @@ class TokenCredential:
     Args:
         transport: sends the token calls.
         clock: the only source of time.
-        access_key: the configured credential.
+        access_key: what tokens are requested with.
         pool_id: the only pool whose token is accepted; any pool if None.
         deadline: seconds that one renewal may take.
 
@@ -119,13 +119,7 @@ class TokenCredential:
 
 
 class SignatureCredential:
-    """A signature on each call: needs no token, but a clock that agrees with the upstream's.
-
-    Args:
-        clock: the only source of time.
-        access_key: the configured credential.
-        brand: decides header prefix and scheme.
-    """
+    """A signature on each call: needs no token, but a clock that agrees with the upstream's."""
 
     pool_id = None  # unknown: a signature names no pool
 

@@ -56,14 +56,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A successful response.
-
-    Attributes:
-        raw: the whole envelope.
-        data: its `data`; None if absent.
-        request_id: the upstream's request id, if it is well-formed.
-        sandbox: whether a sandbox sent it.
-    """
+    """A successful response: the whole envelope, and what is read from it and the headers."""
 
     raw: WireObject
     data: Any

@@ -113,15 +113,9 @@ class RetryBudget:
 
 
 class Retries:
-    """The attempts of one request.
+    """The attempts of one request: none after its deadline or while the circuit is open.
 
-    Args:
-        admission: no retry while it rejects calls.
-        budget: no retry beyond it; shared by all requests.
-        clock: the only source of time.
-        deadline: on the monotonic clock; no attempt begins after it.
-        random: the source of jitter.
-        max_attempts: calls for the request, the first included.
+    `max_attempts` includes the first one. `budget` is shared by all requests.
     """
 
     def __init__(

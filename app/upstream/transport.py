@@ -73,7 +73,7 @@ class Transport:
     """Sends calls and reads their responses.
 
     Args:
-        open_client: opens an HTTP client.
+        open_client: called once now, and again whenever the client has to be replaced.
         admission: gives each call a slot, or rejects it.
         clock: the only source of time.
         new_retries: returns the retries of one request, given its deadline.

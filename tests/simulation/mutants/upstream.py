@@ -111,7 +111,7 @@ def with_credential(credential: type[TokenCredential]) -> Components:
 
         key = AccessKey(config["access_key_id"], config["access_key_secret"])
         client._credential = make_credential(key)
-        client._make_credential = make_credential
+        client.make_credential = make_credential
         return client
 
     return Components(client=make_client)
