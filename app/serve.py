@@ -44,7 +44,7 @@ async def serve_with_sandbox(options: Options, server: dict[str, Any]) -> None:
     """
     async with _sandbox_server(options, port=0) as upstream:
         with _configuration_errors():
-            loaded = load_for_sandbox(
+            settings = load_for_sandbox(
                 {
                     "base_url": upstream.base_url,
                     "access_key_id": options.access_key_id,
@@ -52,9 +52,7 @@ async def serve_with_sandbox(options: Options, server: dict[str, Any]) -> None:
                 },
                 server=server,
             )
-        for variable in loaded.ignored:
-            _warn(f"{variable} is ignored: --sandbox uses the embedded upstream")
-        await _serve(loaded.settings, {"sandbox": f"{upstream.base_url}/sandbox/faults"})
+        await _serve(settings, {"sandbox": f"{upstream.base_url}/sandbox/faults"})
 
 
 async def serve_configured(server: dict[str, Any]) -> None:

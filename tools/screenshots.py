@@ -94,7 +94,7 @@ async def proxy() -> AsyncIterator[str]:
     """Run the proxy with a sandbox, like `serve --sandbox`; yield its origin."""
     clock = _FixedClock()
     async with SandboxServer(Options(), clock=clock) as upstream:
-        loaded = load_for_sandbox(
+        settings = load_for_sandbox(
             {
                 "base_url": upstream.base_url,
                 "access_key_id": upstream.options.access_key_id,
@@ -103,7 +103,7 @@ async def proxy() -> AsyncIterator[str]:
             {},
             dotenv=NO_DOTENV,
         )
-        app = create_app(loaded.settings, clock=clock)
+        app = create_app(settings, clock=clock)
         listener = socket.create_server(("127.0.0.1", 0))
         host, port = listener.getsockname()
         server = open_server(

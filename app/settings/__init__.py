@@ -12,14 +12,13 @@
 from app.settings.api_keys import SCOPES, ApiKeyConfig, Scope, load_api_keys
 from app.settings.errors import SettingsError, env_name
 from app.settings.models import Settings
-from app.settings.sources import CredentialFiles, SandboxSettings, load, load_for_sandbox
+from app.settings.sources import CredentialFiles, load, load_for_sandbox
 from app.settings.types import is_loopback
 
 __all__ = [
     "SCOPES",
     "ApiKeyConfig",
     "CredentialFiles",
-    "SandboxSettings",
     "Scope",
     "Settings",
     "SettingsError",

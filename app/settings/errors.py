@@ -70,7 +70,8 @@ def _examples(model: type[BaseModel], groups: tuple[str, ...]) -> Iterator[tuple
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _examples(field.annotation, (*groups, name))
         elif not field.exclude:
-            yield env_name(*groups, name), str((field.examples or [""])[0])
+            example = field.examples[0] if field.examples else field.default
+            yield env_name(*groups, name), "" if example is None else str(example)
 
 
 def format_errors(errors: Sequence[ErrorDetails], examples: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The settings by group, with defaults and bounds.
 
 `.env.example` explains each of them. A setting whose validity depends on another one is declared
-after it, because `info.data` has the fields declared before.
+after it, because `info.data` has the fields declared before. A setting whose default would be a
+useless example has another one in `examples`.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -60,22 +61,22 @@ class Upstream(_Group):
     """The upstream API, the credential for it, and how it is called. Timeouts are in seconds."""
 
     allow_http: bool = Field(False, examples=["true"])
-    base_url: WebUrl = Field("https://api.genauth.ai", examples=["https://api.genauth.ai"])
+    base_url: WebUrl = "https://api.genauth.ai"
     access_key_id: SecretStr = Field(min_length=1, examples=["<access key id>"])
     access_key_secret: SecretStr = Field(min_length=1, examples=["<access key secret>"])
-    auth: Literal["token", "signature"] = Field("token", examples=["token"])
-    brand: Literal["genauth", "authing"] = Field("genauth", examples=["genauth"])
+    auth: Literal["token", "signature"] = "token"
+    brand: Literal["genauth", "authing"] = "genauth"
     pool_id: PoolId | None = Field(None, examples=["6250f12d5d0000009bcfc784"])
-    timezone: Zone = Field("Asia/Shanghai", examples=["Asia/Shanghai"])
+    timezone: Zone = "Asia/Shanghai"
     currency: Currency | None = Field(None, examples=["CNY"])
     ca_file: CertificatesFile | None = Field(None, examples=["/etc/ssl/company-ca.pem"])
     proxy: ProxyUrl | None = Field(None, examples=["http://proxy.internal:3128"])
-    connect_timeout: Timeout = Field(2, examples=["2"])
-    read_timeout: Timeout = Field(5, examples=["5"])
-    deadline: Timeout = Field(8, examples=["8"])
-    max_concurrency: int = Field(8, ge=1, le=1000, examples=["8"])
-    max_rate: int = Field(50, ge=1, le=100_000, examples=["50"])
-    refresh_rate: float = Field(5, gt=0, le=100_000, examples=["5"])
+    connect_timeout: Timeout = 2
+    read_timeout: Timeout = 5
+    deadline: Timeout = 8
+    max_concurrency: int = Field(8, ge=1, le=1000)
+    max_rate: int = Field(50, ge=1, le=100_000)
+    refresh_rate: float = Field(5, gt=0, le=100_000)
 
     @field_validator("base_url")
     @classmethod
@@ -92,12 +93,12 @@ class Upstream(_Group):
 class Cache(_Group):
     """How long a cached answer may be served, in seconds, and how many orders are cached."""
 
-    ttl: Seconds = Field(60, ge=1, examples=["60"])
-    stale_while_revalidate: Seconds = Field(300, ge=0, examples=["300"])
-    stale_if_error: Seconds = Field(86400, ge=0, validate_default=True, examples=["86400"])
-    no_cache_min_age: Seconds = Field(5, ge=0, examples=["5"])
-    max_stale_wait: Timeout = Field(2, examples=["2"])
-    max_orders: int = Field(100_000, ge=1, le=50_000_000, examples=["100000"])
+    ttl: Seconds = Field(60, ge=1)
+    stale_while_revalidate: Seconds = Field(300, ge=0)
+    stale_if_error: Seconds = Field(86400, ge=0, validate_default=True)
+    no_cache_min_age: Seconds = Field(5, ge=0)
+    max_stale_wait: Timeout = 2
+    max_orders: int = Field(100_000, ge=1, le=50_000_000)
     url: StoreUrl | None = Field(None, examples=["rediss://cache.internal:6379/0"])
 
     @field_validator("stale_if_error")
@@ -118,9 +119,9 @@ class Callers(_Group):
         examples=['[{"name":"dashboard","sha256":"<64 hex digits>","scopes":["orders:read"]}]'],
     )
     api_keys_file: ApiKeysFile | None = Field(None, examples=["/run/secrets/orders-keys.json"])
-    rate: Rate = Field("6000/minute", examples=["6000/minute"])
-    scan_rate: Rate = Field("60/minute", examples=["60/minute"])
-    detail_rate: Rate = Field("120/minute", examples=["120/minute"])
+    rate: Rate = "6000/minute"
+    scan_rate: Rate = "60/minute"
+    detail_rate: Rate = "120/minute"
     oidc_issuer: NotImplementedYet = None
     oidc_audience: NotImplementedYet = None
     grants: NotImplementedYet = None
@@ -156,22 +157,22 @@ class Cors(_Group):
 class Server(_Group):
     """The listening socket, its limits and timeouts (in seconds), and the shutdown."""
 
-    host: Host = Field("127.0.0.1", examples=["127.0.0.1"])
-    port: Port = Field(8000, examples=["8000"])
+    host: Host = "127.0.0.1"
+    port: Port = 8000
     public_url: WebUrl | None = Field(None, examples=["https://api.example.com/orders"])
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(from_json)] = Field(
         (), examples=['["10.0.0.0/8"]']
     )
-    drain_timeout: Seconds = Field(10, ge=0, examples=["10"])
+    drain_timeout: Seconds = Field(10, ge=0)
     drain_delay: Seconds = Field(0, ge=0, examples=["5"])
-    max_connections: int = Field(8192, ge=1, le=1_000_000, examples=["8192"])
-    request_timeout: Timeout = Field(10, examples=["10"])
-    keep_alive_timeout: Timeout = Field(75, examples=["75"])
-    send_timeout: Timeout = Field(60, examples=["60"])
-    max_url_bytes: int = Field(8192, ge=256, le=60_000, examples=["8192"])
-    max_header_bytes: int = Field(65536, ge=1024, le=1_048_576, examples=["65536"])
-    max_headers: int = Field(128, ge=16, le=10_000, examples=["128"])
-    max_body_bytes: int = Field(65536, ge=0, le=1_048_576, examples=["65536"])
+    max_connections: int = Field(8192, ge=1, le=1_000_000)
+    request_timeout: Timeout = 10
+    keep_alive_timeout: Timeout = 75
+    send_timeout: Timeout = 60
+    max_url_bytes: int = Field(8192, ge=256, le=60_000)
+    max_header_bytes: int = Field(65536, ge=1024, le=1_048_576)
+    max_headers: int = Field(128, ge=16, le=10_000)
+    max_body_bytes: int = Field(65536, ge=0, le=1_048_576)
 
 
 class Metrics(_Group):
@@ -189,7 +190,7 @@ class Docs(_Group):
 class Log(_Group):
     """The log on standard output."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", examples=["info"])
+    level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "text"] = Field("auto", examples=["json"])
 
 
@@ -211,6 +212,7 @@ class Settings(BaseSettings):
     Attributes:
         sandbox: every caller has every scope without a key. Set by `serve --sandbox` on a loopback
             address; no variable sets it.
+        ignored: variables that are set but ignored by `serve --sandbox`.
     """
 
     model_config = SettingsConfigDict(
@@ -224,7 +226,7 @@ class Settings(BaseSettings):
         enable_decoding=False,
     )
 
-    name: Name = Field("orders", examples=["orders"])
+    name: Name = "orders"
     upstream: Upstream
     cache: Cache
     callers: Callers
@@ -235,15 +237,15 @@ class Settings(BaseSettings):
     docs: Docs
     log: Log
     sandbox: bool = Field(False, exclude=True)
+    ignored: tuple[str, ...] = Field((), exclude=True)
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  called with these names
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        *_: Any,
+        **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Use the arguments only: `load` is given the environment and reads the sources itself."""
         return (init_settings,)
@@ -277,21 +279,21 @@ class Settings(BaseSettings):
             return SCOPES
         return ("orders:read",) if self.callers.anonymous else ()
 
-    def unimplemented(self) -> tuple[str, ...]:
-        """Return a warning for each setting that is set but has no effect yet."""
-        names = [env_name(*path) for path in NOT_IMPLEMENTED if self._is_set(path)]
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warnings to log at each start: settings that are unsafe or have no effect."""
+        ignored = "is ignored: --sandbox uses the embedded upstream"
+        warnings = [f"{name} {ignored}" for name in self.ignored]
+        parts = urlsplit(self.upstream.base_url)
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            name = env_name("upstream", "base_url")
+            warnings.append(f"{name} is http: the credential is sent unencrypted")
+        unused = [env_name(*path) for path in NOT_IMPLEMENTED if self._is_set(path)]
         if any(entry.rate for entry in self.callers.api_keys):
-            names.append(f"`rate` in {env_name('callers', 'api_keys')}")
-        return tuple(f"{name} is set but not implemented yet: it has no effect" for name in names)
+            unused.append(f"`rate` in {env_name('callers', 'api_keys')}")
+        no_effect = "is set but not implemented yet: it has no effect"
+        return (*warnings, *(f"{name} {no_effect}" for name in unused))
 
     def _is_set(self, path: tuple[str, ...]) -> bool:
         *groups, name = path
         group: BaseModel = getattr(self, groups[0]) if groups else self
         return name in group.model_fields_set
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warnings to log at each start: an unencrypted upstream, unused settings."""
-        parts = urlsplit(self.upstream.base_url)
-        unencrypted = parts.scheme == "http" and not is_loopback(parts.hostname or "")
-        message = f"{env_name('upstream', 'base_url')} is http: the credential is sent unencrypted"
-        return (*((message,) if unencrypted else ()), *self.unimplemented())

@@ -10,6 +10,7 @@ the directory, skips links that lead out of it, and fails at the first file that
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,6 @@ DOTENV = Path(".env")
 _UPSTREAM_ADDRESS_FIELDS = (
     "allow_http", "base_url", "access_key_id", "access_key_secret", "pool_id", "ca_file", "proxy",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxSettings:
-    """Settings of `serve --sandbox`, and the variables that are set but ignored."""
-
-    settings: Settings
-    ignored: tuple[str, ...]
 
 
 def load(
@@ -59,35 +52,26 @@ def load_for_sandbox(
     *,
     dotenv: Path = DOTENV,
     **options: Any,
-) -> SandboxSettings:
+) -> Settings:
     """Return the settings of this process with the embedded upstream instead of the configured one.
 
     On a loopback address callers have every scope without a key; elsewhere they need one as usual.
-
-    Args:
-        upstream: `base_url`, `access_key_id` and `access_key_secret` of the embedded upstream.
-        environ: as for `load`.
-        dotenv: as for `load`.
-        options: as for `load`.
+    `upstream` has `base_url`, `access_key_id` and `access_key_secret` of the embedded upstream. The
+    other arguments are those of `load`.
 
     Raises:
         SettingsError: with every error there is.
     """
     read = _read(environ, dotenv)
     replaced = dict.fromkeys(_UPSTREAM_ADDRESS_FIELDS) | {"allow_http": False} | dict(upstream)
+    ignored = [name for name in _UPSTREAM_ADDRESS_FIELDS if name in read.values["upstream"]]
     options["upstream"] = options.get("upstream", {}) | replaced
+    options["ignored"] = tuple(env_name("upstream", name) for name in ignored)
     server = read.values["server"] | options.get("server", {})
     if is_loopback(server.get("host", "127.0.0.1")):
         options["callers"] = options.get("callers", {}) | {"anonymous": True}
         options["sandbox"] = True
-    return SandboxSettings(
-        settings=_validate(read, options),
-        ignored=tuple(
-            env_name("upstream", name)
-            for name in _UPSTREAM_ADDRESS_FIELDS
-            if name in read.values["upstream"]
-        ),
-    )
+    return _validate(read, options)
 
 
 class CredentialFiles:
@@ -103,9 +87,7 @@ class CredentialFiles:
     def __init__(
         self, environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV, **options: Any
     ) -> None:
-        self._environ = environ
-        self._dotenv = dotenv
-        self._options = options
+        self._load = partial(load, environ, dotenv=dotenv, **options)
         directory = _read(environ, dotenv).secrets_dir
         names = (env_name("upstream", name) for name in ("access_key_id", "access_key_secret"))
         self.paths = tuple(directory / name for name in names) if directory else ()
@@ -116,13 +98,13 @@ class CredentialFiles:
         Raises:
             SettingsError: the settings are invalid now.
         """
-        upstream = load(self._environ, dotenv=self._dotenv, **self._options).upstream
+        upstream = self._load().upstream
         return upstream.access_key_id, upstream.access_key_secret
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read: values by group, the directory of secret files, errors of the sources."""
+    """The values by group, the directory of secret files, and the errors of the sources."""
 
     values: dict[str, Any]
     secrets_dir: Path | None
@@ -171,11 +153,12 @@ def _by_group(variables: Mapping[str, str]) -> dict[str, Any]:
     group are left out: Kubernetes injects `ORDERS_PORT` and the like for a service called `orders`.
     """
     known = example_values(Settings)
+    prefixes = tuple(env_name(group, "") for group in Settings.group_names())
     source = EnvSettingsSource(Settings)
     source.env_vars = {
         name.lower(): text
         for name, text in variables.items()
-        if name == name.upper() and (name in known or "__" in name)
+        if name == name.upper() and (name in known or name.startswith(prefixes))
     }
     return {group: {} for group in Settings.group_names()} | source()
 

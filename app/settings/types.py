@@ -66,12 +66,8 @@ def _check_web_url(value: str) -> str:
     return _check_url(value, "https", "http")
 
 
-def _check_proxy(value: SecretStr) -> SecretStr:
-    return SecretStr(_check_url(value.get_secret_value(), "http", "https"))
-
-
-def _check_store(value: SecretStr) -> SecretStr:
-    return SecretStr(_check_url(value.get_secret_value(), "redis", "rediss"))
+def _secret_url(*schemes: str) -> AfterValidator:
+    return AfterValidator(lambda url: SecretStr(_check_url(url.get_secret_value(), *schemes)))
 
 
 def _check_origin(value: str) -> str:
@@ -135,10 +131,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Host = Annotated[str, _matches(r"[A-Za-z0-9._:\[\]-]+", "must be a host name or an IP address")]
 Zone = Annotated[str, AfterValidator(_check_zone)]
 WebUrl = Annotated[str, AfterValidator(_check_web_url)]
-ProxyUrl = Annotated[SecretStr, AfterValidator(_check_proxy)]
-"""A secret, because the URL may contain a password."""
-StoreUrl = Annotated[SecretStr, AfterValidator(_check_store)]
-"""A secret, because the URL may contain a password."""
+# Secrets, because the URL may contain a password.
+ProxyUrl = Annotated[SecretStr, _secret_url("http", "https")]
+StoreUrl = Annotated[SecretStr, _secret_url("redis", "rediss")]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Network = Annotated[str, AfterValidator(_check_network)]
 Listener = Annotated[str, AfterValidator(_check_listener)]

@@ -116,10 +116,10 @@ async def sandbox_deployment(
 ) -> AsyncIterator[Deployment]:
     """`serve --sandbox` with these cache settings, behind a reverse proxy that strips `prefix`."""
     async with SandboxServer(Options(orders=orders), clock=SystemClock()) as upstream:
-        loaded = load_for_sandbox(
+        settings = load_for_sandbox(
             _upstream_settings(upstream), environ, dotenv=NO_DOTENV, cache=dict(cache)
         )
-        async with serving(strip_prefix(prefix, create_app(loaded.settings))) as origin:
+        async with serving(strip_prefix(prefix, create_app(settings))) as origin:
             yield Deployment(origin + prefix, upstream.sandbox)
 
 
