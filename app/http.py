@@ -41,7 +41,7 @@ def open_client(
     """Return a client of one host that verifies TLS and ignores redirects, cookies and environment.
 
     Args:
-        base_url: scheme, host and port of the upstream.
+        base_url: scheme, host and port of the upstream, and a path if it has one.
         max_connections: the size of the connection pool; callers limit their calls to it.
         ca_file: a private CA in addition to the system's.
         proxy: URL of an egress proxy.

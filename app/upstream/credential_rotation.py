@@ -30,13 +30,9 @@ _logger = logging.getLogger("orders_bff.upstream")
 class CredentialRotation:
     """Switches the client to another credential once that is verified.
 
-    Args:
-        client: the client whose credential is rotated.
-        clock: the only source of time.
-        current: the access key that the client was created with.
-        read: returns the configured access key, or raises ValueError with a message that
-            contains no secret.
-        deadline: seconds that verifying a candidate may take.
+    The client was created with the access key `current`. `read` returns the configured one, or
+    raises ValueError with a message that contains no secret. Verifying a candidate may take
+    `deadline` seconds.
     """
 
     def __init__(
@@ -62,8 +58,7 @@ class CredentialRotation:
     def reload(self, *, requested: bool = True) -> None:
         """Read the configured credential, and use it if it is another one that can be verified.
 
-        Args:
-            requested: an operator requested it: log also that the credential is unchanged.
+        If an operator has `requested` it, it is also logged that the credential is unchanged.
         """
         self._last_error = ""
         self._is_requested |= requested

@@ -22,6 +22,7 @@ from app.upstream.errors import (
 )
 
 MAX_QUEUE = 1000
+"""Calls that wait; further ones are rejected."""
 
 MIN_RATE = 1.0
 """Calls per second that remain however often the upstream throttles, so recovery is noticed."""
@@ -48,13 +49,8 @@ class RateLimit:
     """The rate at which calls may start: at most `max_rate` in any second, halved when throttled.
 
     A sliding log of the last starts decides, so a burst of `max_rate` may go out at once and the
-    next call a second after the first of them. Reads no clock.
-
-    Args:
-        max_rate: calls that may start within any second.
-
-    Attributes:
-        paused_until: no call may start before.
+    next call a second after the first of them. Reads no clock; no call may start before
+    `paused_until`.
     """
 
     def __init__(self, max_rate: int) -> None:
@@ -86,12 +82,8 @@ class RateLimit:
     def on_throttled(self, started: float, now: float, retry_after: float | None) -> None:
         """Pause all calls for `retry_after` seconds and halve the rate, which then grows again.
 
-        Of calls that were in flight together only the first halves the rate.
-
-        Args:
-            started: when the throttled call started.
-            now: when its response arrived.
-            retry_after: what the response asks for; `DEFAULT_THROTTLE_SECONDS` if None.
+        `started` is when the throttled call did. Of calls in flight together only the first one
+        halves the rate.
         """
         pause = DEFAULT_THROTTLE_SECONDS if retry_after is None else retry_after
         self.paused_until = max(self.paused_until, now + pause)
@@ -118,14 +110,7 @@ class _QueuedCall:
 
 
 class CallLimiter:
-    """Lets calls start, in order, within the limits.
-
-    Args:
-        clock: the only source of time.
-        max_concurrency: calls in flight.
-        max_rate: calls that start within any second.
-        max_queue: calls that wait.
-    """
+    """Lets calls start in order: `max_concurrency` at a time, and `max_rate` within any second."""
 
     def __init__(
         self, clock: Clock, *, max_concurrency: int, max_rate: int, max_queue: int = MAX_QUEUE
@@ -145,9 +130,6 @@ class CallLimiter:
 
     async def acquire(self, deadline: float) -> CallStart:
         """Wait until one call may start; `release` must be called when it has ended.
-
-        Args:
-            deadline: on the monotonic clock.
 
         Returns:
             Its start, which the caller updates when the call is really sent.

@@ -27,10 +27,10 @@ MAX_ATTEMPTS = 3
 """Calls for one request, the first included."""
 
 RETRY_RATIO = 0.2
-"""Retries per call that the budget allows..."""
+"""Retries per call that the budget allows."""
 
 MIN_RETRIES_PER_SECOND = 3.0
-"""... and retries per second that it allows in any case, so that a quiet proxy may retry."""
+"""Retries that it allows in any case, so that a quiet proxy may retry."""
 
 MAX_SAVED = 10.0
 """Retries that calls can save up."""
@@ -56,12 +56,8 @@ def backoff(error: UpstreamError, attempt: int, random: float) -> float | None:
     """Return the seconds to wait before the next attempt, or None if there should be none.
 
     With full jitter, so that calls that failed together are not repeated together. A Retry-After
-    is waited for in full. A call on a stale connection is repeated at once.
-
-    Args:
-        error: what the last attempt failed with.
-        attempt: its number, from 1.
-        random: a number in [0, 1).
+    is waited for in full. A call on a stale connection is repeated at once. `attempt` is the number
+    of the one that failed, from 1.
     """
     if not isinstance(error, _RETRYABLE):
         return None

@@ -16,13 +16,7 @@ _LINE_BREAKS = re.compile(r"[\t\n\r\f]")
 
 
 def headers_to_sign(brand: Brand, *, date: str, nonce: str) -> dict[str, str]:
-    """Return the headers of one signed call.
-
-    Args:
-        brand: decides the prefix of the header names.
-        date: the current time as an HTTP date.
-        nonce: 32 hexadecimal digits that no other call has used.
-    """
+    """Return the headers of one signed call; `nonce` is 32 hexadecimal digits, used once."""
     prefix = f"x-{brand}-"
     return {
         "date": date,

@@ -42,11 +42,8 @@ def parse_token(data: object, requested_at: float, required_pool_id: str | None)
     """Return the token in the response to a token call.
 
     It is renewed early: by a tenth of its lifetime, at most `MAX_MARGIN_SECONDS`.
-
-    Args:
-        data: the envelope's `data`.
-        requested_at: when the call started, on the monotonic clock; the lifetime counts from there.
-        required_pool_id: the only pool whose token is accepted; any pool if None.
+    Its lifetime counts from `requested_at`, when the call started, on the monotonic clock. If a
+    pool is required, only its tokens are accepted.
 
     Raises:
         UpstreamMalformed: the response has no usable token.

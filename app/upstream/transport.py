@@ -37,8 +37,7 @@ from app.upstream.limiter import CallStart
 from app.upstream.retry import Retries
 
 FAIR_TIMEOUT_RATIO = 0.5
-"""Part of READ_TIMEOUT: if our deadline left a call less, its timeout says nothing about the
-upstream."""
+"""Part of READ_TIMEOUT. The timeout of a call that had less says nothing about the upstream."""
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Bytes of one response body, decoded."""
@@ -55,9 +54,7 @@ class UpstreamRequest:
     The repr shows neither parameters nor the body, which may contain a credential.
 
     Attributes:
-        path: the path below the base URL.
         deadline: on the monotonic clock; the response is complete by then.
-        params: the query parameters.
         body: sent as JSON, by POST; None for a GET.
         not_found: the error to raise if the requested object does not exist.
     """
@@ -212,11 +209,7 @@ async def read_body(
 ) -> bytes:
     """Return a response body, decoded.
 
-    Args:
-        chunks: the body as received.
-        coding: its Content-Encoding, in lower case.
-        clock: the only source of time.
-        deadline: on the monotonic clock.
+    `coding` is its Content-Encoding in lower case.
 
     Raises:
         UpstreamMalformed: over `MAX_BODY_BYTES`, not valid gzip, or in another content coding.
