@@ -1,4 +1,4 @@
-"""openapi/upstream.json says what the sandbox speaks, no more and no less."""
+"""openapi/upstream.json describes exactly what the sandbox implements."""
 
 import json
 from pathlib import Path
@@ -28,10 +28,10 @@ def operation(path: str) -> dict[str, Any]:
     return dict(found)
 
 
-def faults_of(body: object, path: str) -> list[str]:
-    """What the document finds wrong with an answer of `path`."""
-    answered = operation(path)["responses"]["200"]["content"]["application/json"]["schema"]
-    schema = json.loads(json.dumps(answered).replace('"#/', f'"{ROOT}#/'))
+def violations(body: object, path: str) -> list[str]:
+    """Return how a response of `path` violates the document's schema."""
+    schema_of_200 = operation(path)["responses"]["200"]["content"]["application/json"]["schema"]
+    schema = json.loads(json.dumps(schema_of_200).replace('"#/', f'"{ROOT}#/'))
     return [error.message for error in OAS30Validator(schema, registry=REGISTRY).iter_errors(body)]
 
 
@@ -39,11 +39,11 @@ def is_throttled(body: object) -> bool:
     return bool(OAS30Validator(SCHEMAS["Throttled"]).is_valid(body))
 
 
-def test_it_is_an_openapi_document() -> None:
+def test_the_document_is_valid() -> None:
     validate(DOCUMENT)
 
 
-def test_it_has_the_four_operations_that_the_sandbox_speaks() -> None:
+def test_it_has_the_four_operations_of_the_sandbox() -> None:
     assert tuple(DOCUMENT["paths"]) == ALL_PATHS
     assert {path: list(item) for path, item in DOCUMENT["paths"].items()} == {
         path: ["post" if path == TOKEN else "get"] for path in ALL_PATHS
@@ -51,10 +51,10 @@ def test_it_has_the_four_operations_that_the_sandbox_speaks() -> None:
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)
-def test_its_samples_keep_its_own_schemas(path: str) -> None:
-    answers = operation(path)["responses"]["200"]["content"]["application/json"]["examples"]
-    assert {name: faults_of(one["value"], path) for name, one in answers.items()} == {
-        name: [] for name in answers
+def test_its_examples_match_its_schemas(path: str) -> None:
+    examples = operation(path)["responses"]["200"]["content"]["application/json"]["examples"]
+    assert {name: violations(example["value"], path) for name, example in examples.items()} == {
+        name: [] for name in examples
     }
     assert is_throttled(
         DOCUMENT["components"]["responses"]["Throttled"]["content"]["application/json"]["example"]
@@ -62,44 +62,44 @@ def test_its_samples_keep_its_own_schemas(path: str) -> None:
 
 
 @pytest.mark.parametrize("unknown_order", ["null", "empty", "404", "422"])
-async def test_every_answer_of_the_sandbox_keeps_it(unknown_order: UnknownOrder) -> None:
+async def test_every_response_of_the_sandbox_matches_its_schema(
+    unknown_order: UnknownOrder,
+) -> None:
     client = await SandboxClient.logged_in(
         Options(orders=300, unknown_order=unknown_order), ManualClock()
     )
-    assert faults_of(await client.request_token(), TOKEN) == []
-    assert faults_of(await client.request_token(accessKeySecret="wrong"), TOKEN) == []
+    assert violations(await client.request_token(), TOKEN) == []
+    assert violations(await client.request_token(accessKeySecret="wrong"), TOKEN) == []
     for page in range(1, 8):
-        assert faults_of(await client.get(ORDERS, page=page, limit=50), ORDERS) == []
+        assert violations(await client.get(ORDERS, page=page, limit=50), ORDERS) == []
     for row in await client.rows(limit=50):
         for path in (DETAIL, PAYMENT):
-            assert faults_of(await client.get(path, orderNo=row["orderNo"]), path) == []
+            assert violations(await client.get(path, orderNo=row["orderNo"]), path) == []
     for path in (DETAIL, PAYMENT):
-        assert faults_of(await client.get(path, orderNo="12345"), path) == []
-        assert faults_of(await client.get(path), path) == []
-        assert faults_of(await client.get(path, headers={}), path) == []
+        assert violations(await client.get(path, orderNo="12345"), path) == []
+        assert violations(await client.get(path), path) == []
+        assert violations(await client.get(path, headers={}), path) == []
     client.sandbox.inject("throttle")
     assert is_throttled((await client.get_response(ORDERS)).json())
 
 
 @pytest.mark.parametrize("fault", ["odd_rows", "list_object", "status=200"])
-async def test_it_tells_a_broken_answer_from_a_good_one(fault: str) -> None:
+async def test_a_malformed_response_violates_its_schema(fault: str) -> None:
     client = await SandboxClient.logged_in(Options(), ManualClock())
     client.sandbox.inject(fault)
-    assert faults_of(await client.get(ORDERS, limit=50), ORDERS)
+    assert violations(await client.get(ORDERS, limit=50), ORDERS)
 
 
 @pytest.mark.parametrize(("name", "first", "last"), [("page", 1, None), ("limit", 1, 50)])
-async def test_its_bounds_are_the_bounds_of_the_sandbox(
-    name: str, first: int, last: int | None
-) -> None:
+async def test_its_limits_are_those_of_the_sandbox(name: str, first: int, last: int | None) -> None:
     schema = next(
         one["schema"] for one in operation(ORDERS)["parameters"] if one.get("name") == name
     )
     assert (schema["minimum"], schema.get("maximum")) == (first, last)
     client = await SandboxClient.logged_in(Options(), ManualClock())
-    tried: dict[int, dict[str, Any]] = {value: {name: value} for value in (first - 1, first)}
+    queries: dict[int, dict[str, Any]] = {value: {name: value} for value in (first - 1, first)}
     if last is not None:
-        tried |= {value: {name: value} for value in (last, last + 1)}
-    for value, asked in tried.items():
-        is_good = value >= first and (last is None or value <= last)
-        assert ((await client.get(ORDERS, **asked))["statusCode"] == 200) == is_good
+        queries |= {value: {name: value} for value in (last, last + 1)}
+    for value, query in queries.items():
+        is_valid = value >= first and (last is None or value <= last)
+        assert ((await client.get(ORDERS, **query))["statusCode"] == 200) == is_valid

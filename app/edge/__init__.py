@@ -1,1 +1,1 @@
-"""The door: HTTP in and HTTP out. Knows no resource."""
+"""ASGI middleware and FastAPI routes that do not depend on orders."""

@@ -21,7 +21,7 @@ MIN_COMPRESS_BYTES = 1024
 INLINE_COMPRESS_BYTES = 64 * 1024
 """Largest body compressed on the event loop (under a millisecond), in bytes; others in a thread."""
 
-_REMEMBERED = 256
+_MAX_CACHED_HEADER = 256
 """Longest Accept-Encoding whose parsed form is cached, in bytes."""
 
 _MEMBER = re.compile(
@@ -37,8 +37,8 @@ def negotiate(accept_encoding: bytes, size: int) -> str:
     Without the header, and if neither is acceptable, it is `IDENTITY`: a server may disregard the
     header (RFC 9110 section 12.4.1), and a plain body is of more use than a 406.
     """
-    short = len(accept_encoding) <= _REMEMBERED
-    weights = (_remembered if short else _weights)(accept_encoding)
+    is_short = len(accept_encoding) <= _MAX_CACHED_HEADER
+    weights = (_cached_weights if is_short else _weights)(accept_encoding)
     others = weights.get("*")
     compressed = weights.get(GZIP, others or 0)
     plain = weights.get(IDENTITY, others)  # acceptable without a preference unless listed
@@ -50,13 +50,13 @@ def negotiate(accept_encoding: bytes, size: int) -> str:
 def _weights(accept_encoding: bytes) -> Mapping[str, float]:
     weights = {}
     for member in accept_encoding.split(b","):
-        if read := _MEMBER.fullmatch(member):
-            name = read[1].decode("ascii").lower().removeprefix("x-")
-            weights[name] = float(read[2] or 1)
+        if match := _MEMBER.fullmatch(member):
+            name = match[1].decode("ascii").lower().removeprefix("x-")
+            weights[name] = float(match[2] or 1)
     return weights
 
 
-_remembered = lru_cache(maxsize=128)(_weights)
+_cached_weights = lru_cache(maxsize=128)(_weights)
 
 
 def compress(body: bytes) -> bytes:
@@ -65,38 +65,36 @@ def compress(body: bytes) -> bytes:
 
 
 class EncodedBodies:
-    """One body in every coding that somebody has wanted it in so far."""
+    """One body in the content codings in which it has been requested so far."""
 
     def __init__(self, body: bytes) -> None:
         self._bodies = {IDENTITY: body}
-        self._making: dict[str, asyncio.Task[bytes]] = {}
+        self._tasks: dict[str, asyncio.Task[bytes]] = {}
 
     @property
     def size(self) -> int:
-        """The bytes of them all."""
+        """The bytes of all encoded bodies."""
         return sum(map(len, self._bodies.values()))
 
     def get(self, coding: str) -> bytes | None:
-        """The body in `coding`, if that is made."""
+        """Return the body in `coding` if it is already encoded."""
         return self._bodies.get(coding)
 
     async def encoded(self, coding: str) -> bytes:
-        """The body in `coding`; a large one is made in a thread, once for all who wait for it."""
+        """Return the body in `coding`. A large one is encoded in a thread, once for all callers."""
         body = self._bodies.get(coding)
         if body is None:
             plain = self._bodies[IDENTITY]
-            body = (
-                compress(plain)
-                if len(plain) <= INLINE_COMPRESS_BYTES
-                else await self._elsewhere(coding)
-            )
+            is_small = len(plain) <= INLINE_COMPRESS_BYTES
+            body = compress(plain) if is_small else await self._compressed_in_thread(coding)
             self._bodies[coding] = body
         return body
 
-    async def _elsewhere(self, coding: str) -> bytes:
-        making = self._making.get(coding)
-        if making is None:
-            work = asyncio.to_thread(compress, self._bodies[IDENTITY])
-            self._making[coding] = making = asyncio.create_task(work)
-        # It belongs to all who wait: one who leaves ends nothing.
-        return await asyncio.shield(making)
+    async def _compressed_in_thread(self, coding: str) -> bytes:
+        task = self._tasks.get(coding)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(compress, self._bodies[IDENTITY]))
+            self._tasks[coding] = task
+            task.add_done_callback(lambda _: self._tasks.pop(coding))
+        # Shared by all callers: cancelling one of them must not cancel it for the others.
+        return await asyncio.shield(task)

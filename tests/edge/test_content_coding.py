@@ -1,4 +1,4 @@
-"""Which coding a caller is sent, and what it is sent then."""
+"""Negotiation of the content coding, and compression."""
 
 import asyncio
 import gzip
@@ -44,9 +44,7 @@ LARGE = MIN_COMPRESS_BYTES
         ("gzip," + "x" * 300, "gzip"),
     ],
 )
-def test_of_what_is_acceptable_a_caller_is_sent_what_it_likes_best(
-    accept: str, coding: str
-) -> None:
+def test_the_preferred_acceptable_coding_is_chosen(accept: str, coding: str) -> None:
     assert negotiate(accept.encode(), LARGE) == coding
 
 
@@ -54,7 +52,9 @@ def test_of_what_is_acceptable_a_caller_is_sent_what_it_likes_best(
     ("accept", "coding"),
     [("gzip, br", "identity"), ("gzip, identity;q=0", "gzip"), ("gzip, *;q=0", "gzip")],
 )
-def test_a_small_body_is_coded_only_for_who_takes_no_plain_one(accept: str, coding: str) -> None:
+def test_a_small_body_is_compressed_only_if_identity_is_not_acceptable(
+    accept: str, coding: str
+) -> None:
     assert negotiate(accept.encode(), MIN_COMPRESS_BYTES - 1) == coding
 
 
@@ -68,28 +68,28 @@ def test_equal_bodies_are_compressed_to_equal_bytes() -> None:
 
 
 @pytest.mark.parametrize("size", [INLINE_COMPRESS_BYTES, INLINE_COMPRESS_BYTES + 1])
-async def test_a_body_is_coded_once_however_many_want_it(size: int) -> None:
-    codings = EncodedBodies(b"x" * size)
+async def test_a_body_is_compressed_once_for_all_callers(size: int) -> None:
+    encoded = EncodedBodies(b"x" * size)
 
-    assert codings.get("gzip") is None
-    bodies = await asyncio.gather(*(codings.encoded("gzip") for _ in range(10)))
+    assert encoded.get("gzip") is None
+    bodies = await asyncio.gather(*(encoded.encoded("gzip") for _ in range(10)))
 
     assert len({id(body) for body in bodies}) == 1
-    assert codings.get("gzip") is bodies[0]
-    assert codings.size == size + len(bodies[0])
+    assert encoded.get("gzip") is bodies[0]
+    assert encoded.size == size + len(bodies[0])
 
 
-async def test_who_leaves_while_a_large_body_is_coded_ends_nothing() -> None:
-    codings = EncodedBodies(b"x" * (INLINE_COMPRESS_BYTES + 1))
-    leaver = asyncio.ensure_future(codings.encoded("gzip"))
-    stayer = asyncio.ensure_future(codings.encoded("gzip"))
+async def test_a_cancelled_caller_does_not_stop_the_compression_for_others() -> None:
+    encoded = EncodedBodies(b"x" * (INLINE_COMPRESS_BYTES + 1))
+    cancelled = asyncio.ensure_future(encoded.encoded("gzip"))
+    waiting = asyncio.ensure_future(encoded.encoded("gzip"))
     await asyncio.sleep(0)
-    leaver.cancel()
+    cancelled.cancel()
 
-    assert await stayer == codings.get("gzip")
+    assert await waiting == encoded.get("gzip")
 
 
-async def test_who_wants_it_plain_is_sent_what_was_given() -> None:
+async def test_the_identity_coding_is_the_body_itself() -> None:
     body = b"plain"
 
     assert await EncodedBodies(body).encoded("identity") is body
