@@ -76,6 +76,11 @@ class Diagnostics:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._config = config = settings.upstream
         self._clock = clock
+        proxy = config.proxy.get_secret_value() if config.proxy else None
+        next_hop = urlsplit(proxy or config.base_url)
+        self._host = next_hop.hostname or ""
+        self._uses_tls = next_hop.scheme == "https"
+        self._port = next_hop.port or (443 if self._uses_tls else 80)
         self._drift = Drift(on_new=lambda _: None)  # part of the check's message instead of the log
         self._client = create_upstream_client(
             base_url=config.base_url,
@@ -85,7 +90,7 @@ class Diagnostics:
             brand=config.brand,
             pool_id=config.pool_id,
             ca_file=config.ca_file,
-            proxy=config.proxy.get_secret_value() if config.proxy else None,
+            proxy=proxy,
             connect_timeout=config.connect_timeout,
             read_timeout=config.read_timeout,
             deadline=config.deadline,
@@ -123,10 +128,9 @@ class Diagnostics:
             await self._client.aclose(0)
 
     async def _resolve(self) -> str:
-        host, port, _ = self._next_hop()
-        loop = asyncio.get_running_loop()
+        host, loop = self._host, asyncio.get_running_loop()
         try:
-            found = await self._with_timeout(loop.getaddrinfo(host, port, type=1))
+            found = await self._with_timeout(loop.getaddrinfo(host, self._port, type=1))
         except (OSError, UnicodeError):  # UnicodeError: a label that is too long
             raise _Finding(
                 f"{host} cannot be resolved", "check the host name, and this machine's DNS"
@@ -135,8 +139,8 @@ class Diagnostics:
         return f"{host} resolves to {', '.join(addresses)}"
 
     async def _connect(self) -> str:
-        host, port, uses_tls = self._next_hop()
-        context = ssl.create_default_context() if uses_tls else None
+        host, port = self._host, self._port
+        context = ssl.create_default_context() if self._uses_tls else None
         if context and self._config.ca_file:
             context.load_verify_locations(self._config.ca_file)
         started = self._clock.monotonic()
@@ -201,13 +205,6 @@ class Diagnostics:
                 "warning",
             )
         return message
-
-    def _next_hop(self) -> tuple[str, int, bool]:
-        """Return host and port to connect to, and whether that connection uses TLS."""
-        proxy = self._config.proxy
-        parts = urlsplit(proxy.get_secret_value() if proxy else self._config.base_url)
-        uses_tls = parts.scheme == "https"
-        return parts.hostname or "", parts.port or (443 if uses_tls else 80), uses_tls
 
     def _deadline(self) -> float:
         return self._clock.monotonic() + self._config.deadline

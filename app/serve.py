@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -52,7 +52,7 @@ async def serve_with_sandbox(options: Options, server: dict[str, Any]) -> None:
                 },
                 server=server,
             )
-        await _serve(settings, {"sandbox": f"{upstream.base_url}/sandbox/faults"})
+        await _serve(settings, sandbox_url=f"{upstream.base_url}/sandbox/faults")
 
 
 async def serve_configured(server: dict[str, Any]) -> None:
@@ -60,13 +60,13 @@ async def serve_configured(server: dict[str, Any]) -> None:
     with _configuration_errors():
         settings = load(server=server)
         credential_sources = CredentialFiles(server=server)
-    await _serve(settings, {}, credential_sources=credential_sources)
+    await _serve(settings, credential_sources=credential_sources)
 
 
 async def _serve(
     settings: Settings,
-    extra_urls: Mapping[str, str],
     *,
+    sandbox_url: str | None = None,
     credential_sources: CredentialFiles | None = None,
 ) -> None:
     clock = SystemClock()
@@ -96,21 +96,21 @@ async def _serve(
         )
         origin = config.public_url or local_origin(config.host, listener.getsockname()[1])
         echo_err(f"orders-bff is running at {origin}/")
-        for name, url in (_urls(settings, origin) | dict(extra_urls)).items():
-            echo_err(f"  {name:9} {url}")
+        urls = {
+            "dashboard": f"{origin}/dashboard" if settings.sandbox else None,
+            "docs": f"{origin}/docs" if settings.docs.enabled else None,
+            "orders": f"{origin}/v1/orders",
+            "readiness": f"{origin}/readyz",
+            "sandbox": sandbox_url,
+        }
+        for name, url in urls.items():
+            if url:
+                echo_err(f"  {name:9} {url}")
         # Objects that exist now live until exit. Frozen, they are not scanned by each full
         # collection, which would stall all requests. Later objects are still collected.
         gc.collect()
         gc.freeze()
         await server.serve(sockets=[listener])
-
-
-def _urls(settings: Settings, origin: str) -> dict[str, str]:
-    """Return the URLs worth opening, by name."""
-    paths = {"dashboard": "/dashboard"} if settings.sandbox else {}
-    paths |= {"docs": "/docs"} if settings.docs.enabled else {}
-    paths |= {"orders": "/v1/orders", "readiness": "/readyz"}
-    return {name: f"{origin}{path}" for name, path in paths.items()}
 
 
 async def serve_sandbox(options: Options, port: int) -> None:

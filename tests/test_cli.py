@@ -228,10 +228,17 @@ def test_sandbox_prints_the_settings_to_use_it() -> None:
 
 
 @pytest.mark.parametrize("command", ["sandbox", "serve"])
-def test_an_invalid_option_of_the_sandbox_is_a_usage_error(command: str) -> None:
-    result = run(command, "--fault", "no_such_fault")
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--fault=quake", "'quake' is not one of latency"), ("--orders=100001", "100000")],
+)
+def test_an_invalid_option_of_the_sandbox_is_a_usage_error_that_names_it(
+    command: str, option: str, message: str
+) -> None:
+    result = run(command, option)
     assert result.exit_code == 2
-    assert "no_such_fault" in result.stderr
+    assert f"Invalid value for '{option.partition('=')[0]}'" in result.stderr
+    assert message in result.stderr
 
 
 # doctor

@@ -72,9 +72,8 @@ def log_request(fields: Mapping[str, object]) -> None:
             handler.emit_request(fields)
 
 
-class _Formatter(logging.Formatter):
+class _Formatter:
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
         self._clock = clock
         self._second = datetime.min.replace(tzinfo=UTC)
         self._formatted_second = ""

@@ -123,22 +123,23 @@ class Server(uvicorn.Server):
         await self._clock.sleep(_FINAL_READ_SECONDS)
         for connection in tuple(self.server_state.connections):
             connection.shutdown()
-        await self._wait_until_idle(self._shutdown.seconds_left)
+        await self._wait_until_idle(self._shutdown.seconds_left())
         aborted = tuple(self.server_state.tasks)
         for task in aborted:
             task.cancel()
-        deadline = self._clock.monotonic() + _FINAL_WRITE_SECONDS
-        await self._wait_until_idle(lambda: deadline - self._clock.monotonic())
+        await self._wait_until_idle(_FINAL_WRITE_SECONDS)
         for connection in self._connections():
             connection.transport.abort()
         await self.lifespan.shutdown()
         _logger.info("shutdown_complete", extra={"fields": {"aborted_requests": len(aborted)}})
 
-    async def _wait_until_idle(self, seconds_left: Callable[[], float]) -> None:
-        """Wait until no connection and no request is left, or no time."""
+    async def _wait_until_idle(self, seconds: float) -> None:
+        """Wait at most `seconds` until no connection and no request is left."""
+        deadline = self._clock.monotonic() + seconds
         state = self.server_state
-        while (state.connections or state.tasks) and seconds_left() > 0:
-            await self._clock.sleep(min(1 / _TICKS_PER_SECOND, seconds_left()))
+        while (state.connections or state.tasks) and self._clock.monotonic() < deadline:
+            seconds_left = deadline - self._clock.monotonic()
+            await self._clock.sleep(min(1 / _TICKS_PER_SECOND, seconds_left))
             self._check_timeouts()
 
     def _check_timeouts(self) -> None:
