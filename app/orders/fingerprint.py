@@ -8,10 +8,8 @@ The fingerprint, `rev`, is the same in every process and release:
 """
 
 import hashlib
-import json
-from typing import Any
 
-from app.upstream.wire import JsonNumber
+import msgspec
 
 FINGERPRINT_FIELDS = (
     "orderNo",
@@ -27,13 +25,18 @@ FINGERPRINT_FIELDS = (
 )
 
 
+# A `JsonNumber` is the one type that msgspec does not encode itself.
+_compact = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(number.encode()))
+_canonical = msgspec.json.Encoder(enc_hook=str, order="deterministic")
+
+
 def compact_json(value: object) -> bytes:
     """Return an upstream value as compact JSON, each number digit for digit as it was sent.
 
     A value nested too deeply to be serialised becomes null, so that it costs no other row.
     """
     try:
-        return _json(value).encode()
+        return _compact.encode(value)
     except RecursionError:
         return b"null"
 
@@ -41,26 +44,5 @@ def compact_json(value: object) -> bytes:
 def fingerprint(wire: object) -> str:
     """Return the fingerprint of an upstream row; one that is no object has no fields."""
     fields = wire if isinstance(wire, dict) else {}
-    canonical = json.dumps(
-        [fields.get(name) for name in FINGERPRINT_FIELDS],
-        ensure_ascii=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    )
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def _json(value: Any) -> str:
-    match value:
-        case JsonNumber():
-            return str(value)
-        case dict():
-            members = (
-                f"{json.dumps(name, ensure_ascii=False)}:{_json(member)}"
-                for name, member in value.items()
-            )
-            return "{" + ",".join(members) + "}"
-        case list():
-            return "[" + ",".join(map(_json, value)) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
+    canonical = _canonical.encode([fields.get(name) for name in FINGERPRINT_FIELDS])
+    return hashlib.sha256(canonical).hexdigest()[:16]
