@@ -180,7 +180,7 @@ def create_app(
         await rotation.close(shutdown.seconds_left())
         await workings.close(shutdown.seconds_left())
         await collection.close(shutdown.seconds_left())
-        await book.close(shutdown.seconds_left())
+        await book.blocks.close(shutdown.seconds_left())
         await singles.close(shutdown.seconds_left())
         await client.aclose(shutdown.seconds_left())
 

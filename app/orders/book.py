@@ -54,6 +54,7 @@ class OrderBook:
         max_orders: the number of orders that are kept fresh.
 
     Attributes:
+        blocks: the cached blocks. Their TTL depends on the present length of the list.
         generation: changes whenever a block, or what is known about it, changes.
     """
 
@@ -67,7 +68,7 @@ class OrderBook:
         refresh_rate: float = math.inf,
         max_orders: int = maxsize,
     ) -> None:
-        self._blocks = block_cache
+        self.blocks = block_cache
         self._fetch_from_upstream = fetch_block
         self._clock = clock
         self._deadline = deadline
@@ -82,11 +83,6 @@ class OrderBook:
         """The total that the block requested last states, unless that block has expired."""
         entry = self._total_entry
         return entry.value.total if entry and not self._has_expired(entry) else None
-
-    @property
-    def ttl(self) -> float:
-        """Seconds that a block is fresh, given the present length of the list."""
-        return self._blocks.ttl
 
     async def window(
         self, start: int, stop: int, directive: CacheDirective = CacheDirective.DEFAULT
@@ -141,7 +137,7 @@ class OrderBook:
 
     def cached_block(self, index: int) -> Entry[Block] | None:
         """Return the cached block unless it has expired."""
-        entry = self._blocks.get(index)
+        entry = self.blocks.get(index)
         return None if entry is None or self._has_expired(entry) else entry
 
     async def fresh_block(self, index: int) -> Lookup[Block]:
@@ -153,7 +149,7 @@ class OrderBook:
             UpstreamError: the fetch failed, or failed a moment ago.
         """
         directive = CacheDirective.MUST_REVALIDATE
-        return await self._blocks.get_or_fetch(index, self._fetch_block, directive)
+        return await self.blocks.get_or_fetch(index, self._fetch_block, directive)
 
     async def refetch_block(
         self,
@@ -163,7 +159,7 @@ class OrderBook:
         wait_started: float | None = None,
     ) -> Lookup[Block]:
         """Return a newer block in place of an outdated one, or that one if there is none."""
-        return await self._blocks.get_or_fetch(
+        return await self.blocks.get_or_fetch(
             outdated.value.index,
             self._fetch_block,
             CacheDirective.REFETCH,
@@ -176,39 +172,27 @@ class OrderBook:
         """Return the order and its block, the latest block that has it and has not expired."""
         found = [
             (row, entry)
-            for _, entry in self._blocks.items()
+            for _, entry in self.blocks.items()
             if (row := entry.value.by_order_no.get(order_no)) and not self._has_expired(entry)
         ]
         return max(found, key=lambda row_and_entry: row_and_entry[1].sequence, default=None)
 
-    def freshness(self, entry: Entry[Block]) -> Freshness:
-        """Return the freshness that a block has now."""
-        return self._blocks.freshness(entry)
-
-    def freshness_at(self, fetched_at: float) -> Freshness:
-        """Return the freshness that a block with that `fetched_at` has now."""
-        return self._blocks.freshness_at(fetched_at)
-
     def is_current(self, entries: Sequence[Entry[Block]], total: int) -> bool:
         """Return whether these are the cached blocks, all are fresh, and `total` is current."""
         for entry in entries:
-            if self._blocks.get(entry.value.index) is not entry:
+            if self.blocks.get(entry.value.index) is not entry:
                 return False
-            if self.freshness(entry) is not Freshness.FRESH:
+            if self.blocks.freshness(entry) is not Freshness.FRESH:
                 return False
         return self._total_entry is not None and self._total_entry.value.total == total
 
-    async def close(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
-        await self._blocks.close(timeout)
-
     def _has_expired(self, entry: Entry[Block]) -> bool:
-        return self.freshness(entry) is Freshness.EXPIRED
+        return self.blocks.freshness(entry) is Freshness.EXPIRED
 
     async def _fetch_block(self, index: int) -> Block:
         """Fetch a block. If its rows have not changed they stay the same objects."""
         block = await self._fetch_from_upstream(index)
-        cached = self._blocks.get(index)
+        cached = self.blocks.get(index)
         if cached and cached.value.rows == block.rows:
             return replace(block, rows=cached.value.rows)
         return block
@@ -218,7 +202,7 @@ class OrderBook:
         if self._total_entry is None or self._total_entry.sequence < entry.sequence:
             self._total_entry = entry
             blocks = -(-min(entry.value.total, self._max_orders) // BLOCK_SIZE)
-            self._blocks.set_min_ttl(blocks / self._refresh_rate)
+            self.blocks.set_min_ttl(blocks / self._refresh_rate)
 
     def _total_entry_of(self, lookups: dict[int, Lookup[Block]]) -> Entry[Block] | None:
         return self.total_entry_for(lookup.entry for lookup in lookups.values())
@@ -247,7 +231,7 @@ class OrderBook:
     ) -> dict[int, Lookup[Block]]:
         """Look up the blocks concurrently; when all have ended, raise the first error if any."""
         lookups = [
-            self._blocks.get_or_fetch(
+            self.blocks.get_or_fetch(
                 index, self._fetch_block, directive, deadline=deadline, wait_started=wait_started
             )
             for index in indexes

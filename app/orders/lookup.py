@@ -64,7 +64,7 @@ class OrderLookup:
         """
         now = self._clock.monotonic()
         cached = self._book.find(order_no)
-        if cached and self._book.freshness(cached[1]) is Freshness.FRESH:
+        if cached and self._book.blocks.freshness(cached[1]) is Freshness.FRESH:
             age = now - cached[1].fetched_at
             if directive is not CacheDirective.NO_CACHE or age < self._min_age:
                 return self._from_block(*cached, Outcome.HIT)
@@ -127,5 +127,5 @@ class OrderLookup:
         reason: str = "",
         error: Exception | None = None,
     ) -> FoundOrder:
-        freshness, ttl = self._book.freshness(entry), self._book.ttl
+        freshness, ttl = self._book.blocks.freshness(entry), self._book.blocks.ttl
         return FoundOrder(row, Lookup(entry, freshness, outcome, ttl, reason, error))

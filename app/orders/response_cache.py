@@ -115,7 +115,7 @@ class ResponseCacheMiddleware:
         status, headers, body = build_response(
             context,
             rendered,
-            fresh_hit(self._book.ttl - (now - rendered.fetched_at)),
+            fresh_hit(self._book.blocks.ttl - (now - rendered.fetched_at)),
             now,
             if_none_match=joined_header(raw_headers, b"if-none-match"),
             coding=coding,

@@ -123,7 +123,7 @@ class SnapshotCache:
         """Return whether a snapshot of that generation and oldest block is the latest and fresh."""
         return (
             generation == self._book.generation
-            and self._book.freshness_at(fetched_at) is Freshness.FRESH
+            and self._book.blocks.freshness_at(fetched_at) is Freshness.FRESH
         )
 
     async def close(self, timeout: float) -> None:
@@ -196,12 +196,12 @@ class SnapshotCache:
             freshness = Freshness.STALE_IF_ERROR  # it expired during the load
         # The oldest block is marked so that it is not fresher than the snapshot.
         oldest = replace(snapshot.oldest_block, outdated=freshness is not Freshness.FRESH)
-        lookup = Lookup(oldest, freshness, outcome, self._book.ttl, reason, error)
+        lookup = Lookup(oldest, freshness, outcome, self._book.blocks.ttl, reason, error)
         return SnapshotLookup(snapshot, lookup)
 
     def _freshness(self, snapshot: Snapshot) -> Freshness:
         """Return the freshness of the oldest block; an inconsistent snapshot is never fresh."""
-        freshness = self._book.freshness_at(snapshot.oldest_block.fetched_at)
+        freshness = self._book.blocks.freshness_at(snapshot.oldest_block.fetched_at)
         if freshness is Freshness.FRESH and snapshot.inconsistent:
             return Freshness.STALE
         return freshness

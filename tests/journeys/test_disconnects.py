@@ -87,7 +87,7 @@ async def test_thousands_of_disconnects_leak_no_connection_no_task_and_no_memory
     await scenario.churn(2000)
     assert object_count() < objects + 2000
     assert asyncio.all_tasks() == before
-    assert len(scenario.book._blocks._flights) == 0
+    assert len(scenario.book.blocks._flights) == 0
     limiter = scenario.client._transport._admission._limiter
     assert (limiter._in_flight, limiter._queue, limiter._timer) == (0, [], None)
     assert len(scenario.upstream.requests) > 100

@@ -230,7 +230,7 @@ async def test_an_order_is_found_in_a_block_that_has_not_expired():
     found = harness.book.find("n70")
     assert found is not None
     assert found[0].order_no == "n70"
-    assert harness.book.freshness(found[1]) is Freshness.STALE
+    assert harness.book.blocks.freshness(found[1]) is Freshness.STALE
     assert harness.book.find("n170") is None
     await harness.clock.advance(LIFETIME.stale_if_error)
     assert harness.book.find("n70") is None
@@ -260,7 +260,7 @@ async def test_blocks_are_current_until_one_is_replaced_or_stale():
 async def test_the_book_can_be_closed():
     harness = BookHarness(100)
     await harness.book.window(0, 10)
-    await harness.book.close(10)
+    await harness.book.blocks.close(10)
 
 
 async def test_the_total_is_that_of_the_block_requested_last_not_of_the_one_received_last():
@@ -361,9 +361,9 @@ def test_of_two_rows_with_one_order_number_the_first_is_found():
 
 async def test_the_ttl_of_a_large_list_is_its_block_count_divided_by_the_refresh_rate():
     harness = BookHarness(500, refresh_rate=0.1)
-    assert harness.book.ttl == TTL
+    assert harness.book.blocks.ttl == TTL
     await harness.book.window(0, 10)
-    assert harness.book.ttl == 100
+    assert harness.book.blocks.ttl == 100
     await harness.clock.advance(99)
     await harness.book.window(0, 10)
     assert len(harness.list.calls) == 1
@@ -371,10 +371,10 @@ async def test_the_ttl_of_a_large_list_is_its_block_count_divided_by_the_refresh
     await harness.clock.advance(1)
     await harness.book.window(0, 10)  # stale: refreshed in the background
     await settle()
-    assert harness.book.ttl == TTL
+    assert harness.book.blocks.ttl == TTL
 
 
 async def test_orders_beyond_max_orders_do_not_extend_the_ttl():
     harness = BookHarness(5000, refresh_rate=0.1, max_orders=1000)
     await harness.book.window(0, 10)
-    assert harness.book.ttl == 200
+    assert harness.book.blocks.ttl == 200

@@ -249,7 +249,7 @@ class _World:
         """Close the components, and check that nothing is left in progress."""
         self._fetches.is_closing = True
         await self._snapshot_cache.close(5.0)
-        await self._book.close(5.0)
+        await self._book.blocks.close(5.0)
         if len(self._block_cache._flights):
             self._history.report(Rule.NOTHING_LEFT, "a flight")
         if self._rotation:
