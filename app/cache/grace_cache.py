@@ -13,9 +13,8 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
-from app.cache.freshness import Freshness, Lifetime
+from app.cache.freshness import Action, CacheDirective, Freshness, Lifetime, decide
 from app.cache.lru import LruStore
-from app.cache.policy import Action, CacheDirective, decide
 from app.clock import Clock
 from app.single_flight import Flight, SingleFlight
 

@@ -25,9 +25,8 @@ from dataclasses import replace
 from sys import maxsize
 from typing import Any
 
-from app.cache.freshness import Freshness
+from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Entry, GraceCache, Lookup
-from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.orders.blocks import (
     Block,

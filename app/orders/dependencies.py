@@ -7,8 +7,8 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request, Response, Security
 from fastapi.responses import StreamingResponse
 
+from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Lookup
-from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.edge.auth import require_scope, require_scopes
 from app.edge.content_coding import negotiate

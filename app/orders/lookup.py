@@ -7,9 +7,8 @@ always fetched; concurrent requests for it share the call.
 from functools import partial
 from typing import Any, NamedTuple
 
-from app.cache.freshness import Freshness
+from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Entry, GraceCache, Lookup, NotInCache, Outcome, WaitTimeout
-from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook

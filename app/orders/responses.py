@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.cache.freshness import Freshness
+from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Lookup, Outcome
-from app.cache.policy import CacheDirective
 from app.edge.context import RequestContext
 from app.orders.rendering import RenderedResponse, ResponseHead
 

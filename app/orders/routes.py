@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
-from app.cache.policy import CacheDirective
 from app.edge.openapi import json_content, upstream_responses
 from app.edge.query_params import StrictQuery
 from app.orders import examples

@@ -11,9 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
-from app.cache.freshness import Freshness
+from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Lookup, NotInCache, Outcome, WaitTimeout
-from app.cache.policy import CacheDirective
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook

@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cache.freshness import Freshness, Lifetime
+from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import Entry, GraceCache, Lookup, NotInCache, Outcome, WaitTimeout
-from app.cache.policy import CacheDirective
 from app.single_flight import SingleFlight, TooManyWaiters, current_flight
 from app.upstream.errors import UpstreamFailed
 from tests.support.clock import ManualClock, settle

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.freshness import Freshness, Lifetime
+from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import NotInCache, Outcome
-from app.cache.policy import CacheDirective
 from app.orders.blocks import Block, Window
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import LIFETIME, TTL, BookHarness, row

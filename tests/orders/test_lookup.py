@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from app.cache.freshness import Freshness, Lifetime
+from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import GraceCache, NotInCache, Outcome, WaitTimeout
-from app.cache.policy import CacheDirective
 from app.orders.lookup import FoundOrder, OrderLookup
 from app.orders.source import FetchedOrder, OrderSource
 from app.upstream.errors import UpstreamFailed

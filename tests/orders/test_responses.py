@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.cache.policy import CacheDirective
+from app.cache.freshness import CacheDirective
 from app.orders.responses import etag_matches, joined_header, parse_cache_control
 
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.cache.freshness import Freshness, Lifetime
+from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import NotInCache, Outcome, WaitTimeout
-from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import ListLoading, SnapshotCache

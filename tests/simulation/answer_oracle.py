@@ -6,9 +6,8 @@ arithmetic with the code that it checks: it slices lists and subtracts times its
 
 from collections.abc import Iterator, Sequence
 
-from app.cache.freshness import Freshness
+from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Entry, NotInCache, WaitTimeout
-from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.mapping import Row
 from app.orders.snapshot_cache import ListLoading

@@ -7,7 +7,7 @@ order matters.
 
 from random import Random
 
-from app.cache.policy import CacheDirective
+from app.cache.freshness import CacheDirective
 from tests.simulation.plan import (
     ALL_ORDERS,
     BLOCK_SIZE,

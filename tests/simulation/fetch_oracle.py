@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.cache.policy import CacheDirective
+from app.cache.freshness import CacheDirective
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamUnavailable
 from tests.simulation.history import Fetch, History, ListState
 from tests.simulation.plan import BLOCK_SIZE

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from app.cache.policy import CacheDirective
+from app.cache.freshness import CacheDirective
 
 ALL_ORDERS = (0, 10**6)
 BLOCK_SIZE = 50

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from app.cache.freshness import Freshness
+from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Outcome
-from app.cache.policy import CacheDirective
 from app.orders.blocks import Block
 from app.orders.mapping import Row
 from app.single_flight import current_flight

@@ -4,9 +4,8 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from app.cache.freshness import Freshness, Lifetime
+from app.cache.freshness import Action, CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import Entry, GraceCache, Lookup
-from app.cache.policy import Action, CacheDirective
 from app.orders.blocks import Block
 from app.single_flight import Flight, SingleFlight
 
