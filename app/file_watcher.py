@@ -9,7 +9,7 @@ from app.clock import Clock
 
 POLL_SECONDS = 1.0
 
-FileState = tuple[int, int, int] | None
+_FileState = tuple[int, int, int] | None
 """Modification time, size and inode of a file; None if it cannot be found."""
 
 _logger = logging.getLogger("orders_bff.file_watcher")
@@ -30,7 +30,7 @@ class FileWatcher:
     def watch(self, paths: Sequence[Path], on_change: Callable[[], None]) -> None:
         """Call `on_change` when any of `paths` has changed; they need not exist."""
         if paths:
-            self._watches.append(_Watch(tuple(paths), on_change, file_states(paths)))
+            self._watches.append(_Watch(paths, on_change, list(map(_state, paths))))
 
     async def run(self) -> None:
         """Poll until cancelled. Returns at once if there is nothing to watch."""
@@ -42,13 +42,13 @@ class FileWatcher:
 
 @dataclass(slots=True)
 class _Watch:
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
     on_change: Callable[[], None]
-    last_seen: tuple[FileState, ...]
-    reported: tuple[FileState, ...] | None = None
+    last_seen: list[_FileState]
+    reported: list[_FileState] | None = None
 
     def poll(self) -> None:
-        states = file_states(self.paths)
+        states = list(map(_state, self.paths))
         if states == self.last_seen != self.reported:
             self.reported = states
             try:
@@ -59,12 +59,7 @@ class _Watch:
         self.last_seen = states
 
 
-def file_states(paths: Sequence[Path]) -> tuple[FileState, ...]:
-    """Return the state of each file. Another value means that a file has changed."""
-    return tuple(map(_state, paths))
-
-
-def _state(path: Path) -> FileState:
+def _state(path: Path) -> _FileState:
     try:
         stat = path.stat()
     except OSError:
