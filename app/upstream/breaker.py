@@ -60,7 +60,6 @@ class Breaker:
     def __init__(self, *, open_seconds: float) -> None:
         self._open_seconds = open_seconds
         self._recent_failures: deque[bool] = deque(maxlen=WINDOW_SIZE)
-        self._consecutive_failures = 0
         self._probe_at: float | None = None  # None while closed
         self._probing = False
         self._epoch = 0
@@ -99,17 +98,16 @@ class Breaker:
             return None
         failed = result is CallResult.FAILURE
         self._recent_failures.append(failed)
-        self._consecutive_failures = self._consecutive_failures + 1 if failed else 0
         if was_probe or self._is_over_threshold():
             self._probe_at = now + self._open_seconds if failed else None
             self._epoch += 1
             self._recent_failures.clear()
-            self._consecutive_failures = 0
         return self.retry_in(now)
 
     def _is_over_threshold(self) -> bool:
+        last_results = list(self._recent_failures)[-CONSECUTIVE_FAILURES:]
         return (
-            self._consecutive_failures >= CONSECUTIVE_FAILURES
+            last_results == [True] * CONSECUTIVE_FAILURES
             or sum(self._recent_failures) >= WINDOW_SIZE * FAILURE_RATIO
         )
 

@@ -123,11 +123,6 @@ class CallLimiter:
         self._queue: list[_QueuedCall] = []
         self._timer: TimerHandle | None = None
 
-    @property
-    def rate(self) -> float:
-        """The current limit in calls per second."""
-        return self._rate_limit.rate(self._clock.monotonic())
-
     async def acquire(self, deadline: float) -> CallStart:
         """Wait until one call may start; `release` must be called when it has ended.
 
@@ -193,9 +188,8 @@ class CallLimiter:
 
     def _evict_background(self, call: _QueuedCall) -> None:
         """Reject the last background refresh in favour of `call`; raise if there is none."""
-        error = UpstreamUnavailable(
-            "too many calls are queued", retry_after=len(self._queue) / self.rate
-        )
+        seconds = len(self._queue) / self._rate_limit.rate(self._clock.monotonic())
+        error = UpstreamUnavailable("too many calls are queued", retry_after=seconds)
         refreshes = [] if call.is_background else [one for one in self._queue if one.is_background]
         if not refreshes:
             raise error

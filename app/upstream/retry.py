@@ -4,11 +4,11 @@ Tenacity and stamina have no retry budget, and take time and randomness from the
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 from app.backoff import exponential_backoff
 from app.clock import Clock
 from app.upstream.breaker import Admission
+from app.upstream.envelope import Envelope
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,
@@ -20,8 +20,6 @@ from app.upstream.errors import (
     UpstreamUnavailable,
     UpstreamUnreachable,
 )
-
-T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
 """Calls for one request, the first included."""
@@ -134,7 +132,7 @@ class Retries:
         self._timeout: UpstreamTimeout | None = None
         budget.on_call()
 
-    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def run(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
         """Return what `attempt` returns; repeat it after errors that may pass.
 
         A second `run` continues to count where the first one ended.

@@ -221,23 +221,20 @@ async def read_body(
     decoder = zlib.decompressobj(_GZIP) if coding == "gzip" else None
     body = bytearray()
     received_any = False
-    async for chunk in chunks:
-        received_any = True
-        if clock.monotonic() >= deadline:
-            raise UpstreamTimeout("the response was not complete in time")
-        # Decode no more than may be kept: a small chunk can expand to a thousand times its size.
-        body += _decode(decoder, chunk, MAX_BODY_BYTES + 1 - len(body)) if decoder else chunk
-        if decoder and decoder.unused_data:
-            raise UpstreamMalformed("the response has data after the end of its gzip stream")
-        if len(body) > MAX_BODY_BYTES:
-            raise UpstreamMalformed("the response is larger than 8 MiB")
+    try:
+        async for chunk in chunks:
+            received_any = True
+            if clock.monotonic() >= deadline:
+                raise UpstreamTimeout("the response was not complete in time")
+            # Decode no more than may be kept: a chunk can expand to a thousand times its size.
+            max_length = MAX_BODY_BYTES + 1 - len(body)
+            body += decoder.decompress(chunk, max_length) if decoder else chunk
+            if decoder and decoder.unused_data:
+                raise UpstreamMalformed("the response has data after the end of its gzip stream")
+            if len(body) > MAX_BODY_BYTES:
+                raise UpstreamMalformed("the response is larger than 8 MiB")
+    except zlib.error:
+        raise UpstreamMalformed("the response is not valid gzip") from None
     if decoder and received_any and not decoder.eof:
         raise UpstreamUnreachable("the response is incomplete")
     return bytes(body)
-
-
-def _decode(decoder: "zlib._Decompress", chunk: bytes, max_length: int) -> bytes:
-    try:
-        return decoder.decompress(chunk, max_length)
-    except zlib.error:
-        raise UpstreamMalformed("the response is not valid gzip") from None
