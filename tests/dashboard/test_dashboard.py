@@ -568,9 +568,9 @@ async def test_the_start_page_reports_the_upstream_state_and_links_to_the_dashbo
 ) -> None:
     page = dashboard.page
     await page.goto(own_deployment.origin)
-    await expect(page.get_by_role("heading", name="It has not been asked")).to_be_visible()
+    await expect(page.get_by_role("heading", name="No upstream request yet")).to_be_visible()
     await page.get_by_role("link", name="dashboard").click()
     await expect(dashboard.count).to_contain_text("orders")
     await page.go_back()
     await page.reload()
-    await expect(page.get_by_role("heading", name="It is well")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Upstream healthy")).to_be_visible()
