@@ -104,16 +104,13 @@ def escape_formula(text: str) -> str:
 
 def _cells(order: Order) -> Iterable[object]:
     name = order.get("package_name", {})
-    yield escape_formula(order["order_no"])
-    yield escape_formula(name.get("en", ""))
-    yield escape_formula(name.get("zh", ""))
-    yield order.get("unit_price", "")
-    yield order.get("quantity", "")
-    yield order.get("actual_amount", "")
-    yield order["status"]
-    yield order["type"]
-    yield order["source"]
-    yield order.get("created_at", "")
+    cells: dict[str, object] = {
+        **order,
+        "order_no": escape_formula(order["order_no"]),
+        "package_name_en": escape_formula(name.get("en", "")),
+        "package_name_zh": escape_formula(name.get("zh", "")),
+    }
+    return (cells.get(column, "") for column in COLUMNS)
 
 
 def _csv(lines: Iterable[Iterable[object]]) -> bytes:
