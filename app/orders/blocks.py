@@ -81,18 +81,12 @@ def latest(entries: Sequence[Entry[Block]]) -> Entry[Block]:
     return max(entries, key=lambda entry: entry.sequence)
 
 
-def outdated_blocks(entries: Sequence[Entry[Block]]) -> list[int]:
-    """Return the indexes of the blocks that disagree with one that was requested later.
-
-    Blocks agree if they state the same total and share no order number.
-    """
-    return [index for index in iter_outdated(entries) if index is not None]
-
-
 def iter_outdated(entries: Sequence[Entry[Block]]) -> Iterator[int | None]:
     """Yield for each block, the latest first, its index if it is outdated, else None.
 
-    The caller may pause between two blocks: the work for one is bounded, for all it is not.
+    It is outdated if it disagrees with one that was requested later. Blocks agree if they state
+    the same total and share no order number. The caller may pause between two blocks: the work for
+    one is bounded, for all it is not.
     """
     total = latest(entries).value.total
     later: set[str] = set()
@@ -112,7 +106,7 @@ def outdated_in_range(
     last block, the range may go on after that; if it is smaller, the last block promises orders in
     blocks that are not among `entries`.
     """
-    outdated = outdated_blocks(entries)
+    outdated = [index for index in iter_outdated(entries) if index is not None]
     last = entries[-1].value
     beyond = any(index > last.index for index in blocks_for_range(start, stop, last.total))
     if not outdated and (beyond or last.total < min(stop, total)):

@@ -32,7 +32,7 @@ class ResponseHead:
     """The part of a rendered response that a 304, too, is made of.
 
     Attributes:
-        etag: weak entity tag.
+        etag: weak entity tag (RFC 9110 section 8.8.3).
         fetched_at: when the oldest upstream response was requested, on the monotonic clock.
         upstream_request_ids: ids of the upstream responses, in block order.
         headers: the headers that are the same for every caller.
@@ -187,7 +187,7 @@ def _render(
 
 
 def _render_head(etag_data: bytes, sources: Sources, headers: Headers) -> ResponseHead:
-    etag = weak_etag(etag_data)
+    etag = f'W/"{hashlib.sha256(etag_data).hexdigest()[:32]}"'.encode()
     ids = header_ids = _request_ids(sources)
     if len(ids) > MAX_IDS_IN_HEADER:
         newest = sorted(sources, key=_fetched_at, reverse=True)
@@ -207,11 +207,6 @@ def _fetched_at(source: Entry[FetchedValue]) -> float:
 def _request_ids(sources: Sources) -> tuple[str, ...]:
     ids = (source.value.request_id for source in sources)
     return tuple(request_id for request_id in ids if request_id is not None)
-
-
-def weak_etag(data: bytes) -> bytes:
-    """Return the weak entity tag of `data` (RFC 9110 section 8.8.3)."""
-    return f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'.encode()
 
 
 def link_header(path: str, query: str, page: int, pages: int) -> str:
