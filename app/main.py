@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -39,7 +40,7 @@ from app.orders.lookup import OrderLookup
 from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
 from app.orders.snapshot_cache import ListLoading, SnapshotCache
-from app.orders.snapshot_loader import ListTooLarge, LoadLimits
+from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
 from app.orders.source import FetchedOrder, OrderSource
 from app.server.limits import Limits
 from app.server.server import Shutdown
@@ -308,7 +309,10 @@ def _collection(
     return SnapshotCache(
         book,
         clock,
-        LoadLimits(
+        partial(
+            SnapshotLoader,
+            book,
+            clock,
             concurrency=settings.upstream.max_concurrency,
             max_orders=settings.cache.max_orders,
             max_bytes=BLOCK_BYTES,

@@ -17,7 +17,7 @@ from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.snapshot import Snapshot
-from app.orders.snapshot_loader import LoadLimits, Progress, SnapshotLoader
+from app.orders.snapshot_loader import Progress, SnapshotLoader
 from app.single_flight import Flight, SingleFlight
 
 INCONSISTENT_BACKOFF = 1.0
@@ -75,17 +75,16 @@ class SnapshotCache:
         self,
         book: OrderBook,
         clock: Clock,
-        limits: LoadLimits,
+        new_loader: Callable[[], SnapshotLoader],
         *,
         deadline: float,
         max_stale_wait: float,
         backoff: BackoffPolicy = exponential_backoff,
         on_loaded: Callable[[Snapshot], Coroutine[Any, Any, None]] = _noop,
-        make_loader: Callable[[OrderBook, Clock, LoadLimits], SnapshotLoader] = SnapshotLoader,
     ) -> None:
         self._book = book
         self._clock = clock
-        self._new_loader = partial(make_loader, book, clock, limits)
+        self._new_loader = new_loader
         self._deadline = deadline
         self._max_stale_wait = max_stale_wait
         self._backoff = backoff

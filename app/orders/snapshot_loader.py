@@ -6,7 +6,6 @@ have priority over background refreshes only while somebody waits for the list.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.cache.grace_cache import Entry, Lookup, Outcome
@@ -30,23 +29,13 @@ class Progress(NamedTuple):
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class LoadLimits:
-    """Bounds of a load.
+class SnapshotLoader:
+    """One load of the list.
 
-    Attributes:
+    Args:
         concurrency: blocks that are fetched at once.
         max_orders: orders in the list.
         max_bytes: the size of the blocks together.
-    """
-
-    concurrency: int
-    max_orders: int
-    max_bytes: int
-
-
-class SnapshotLoader:
-    """One load of the list.
 
     Attributes:
         all_blocks_loaded: whether each block has been loaded once. From then on only blocks that
@@ -54,10 +43,14 @@ class SnapshotLoader:
         fetch_count: the blocks that were fetched and not found in the cache.
     """
 
-    def __init__(self, book: OrderBook, clock: Clock, limits: LoadLimits) -> None:
+    def __init__(
+        self, book: OrderBook, clock: Clock, *, concurrency: int, max_orders: int, max_bytes: int
+    ) -> None:
         self._book = book
         self._clock = clock
-        self._limits = limits
+        self._concurrency = concurrency
+        self._max_orders = max_orders
+        self._max_bytes = max_bytes
         self._started_at = clock.monotonic()
         self._loaded: dict[int, Entry[Block]] = {}
         self._size = 0
@@ -126,7 +119,7 @@ class SnapshotLoader:
 
     def _check_limits(self) -> None:
         total = self._book.total or 0
-        if total > self._limits.max_orders or self._size > self._limits.max_bytes:
+        if total > self._max_orders or self._size > self._max_bytes:
             raise ListTooLarge
 
     async def _load_block(self, index: int) -> None:
@@ -183,6 +176,6 @@ class SnapshotLoader:
                 if errors:
                     return
 
-        await asyncio.gather(*(worker() for _ in range(self._limits.concurrency)))
+        await asyncio.gather(*(worker() for _ in range(self._concurrency)))
         if errors:
             raise errors[0].with_traceback(None)

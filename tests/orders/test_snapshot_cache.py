@@ -4,6 +4,7 @@ import asyncio
 import gc
 import math
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from app.cache.grace_cache import NotInCache, Outcome, WaitTimeout
 from app.orders.blocks import Block
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import ListLoading, SnapshotCache
-from app.orders.snapshot_loader import ListTooLarge, LoadLimits
+from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
 from app.single_flight import Flight, current_flight
 from app.upstream.errors import UpstreamFailed
 from tests.support.book import LIFETIME, TTL, BookHarness
@@ -49,7 +50,14 @@ class SnapshotHarness(BookHarness):
         self.snapshots = SnapshotCache(
             self.book,
             self.clock,
-            LoadLimits(concurrency=8, max_orders=max_orders, max_bytes=max_bytes),
+            partial(
+                SnapshotLoader,
+                self.book,
+                self.clock,
+                concurrency=8,
+                max_orders=max_orders,
+                max_bytes=max_bytes,
+            ),
             deadline=8,
             max_stale_wait=2,
         )

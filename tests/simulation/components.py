@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import SecretStr
 
@@ -13,7 +14,7 @@ from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.snapshot_cache import SnapshotCache
-from app.orders.snapshot_loader import LoadLimits, SnapshotLoader
+from app.orders.snapshot_loader import SnapshotLoader
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
@@ -57,11 +58,17 @@ class Components:
         return self.snapshot_cache(
             book,
             clock,
-            LoadLimits(concurrency=2, max_orders=100_000, max_bytes=10**9),
+            partial(
+                self.snapshot_loader,
+                book,
+                clock,
+                concurrency=2,
+                max_orders=100_000,
+                max_bytes=10**9,
+            ),
             deadline=settings.deadline,
             max_stale_wait=settings.max_stale_wait,
             backoff=self.backoff,
-            make_loader=self.snapshot_loader,
         )
 
     def make_client(
