@@ -38,9 +38,7 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 async def serve_with_sandbox(options: Options, server: dict[str, Any]) -> None:
     """Run the proxy with an embedded upstream.
 
-    Args:
-        options: of the embedded upstream.
-        server: values of `ORDERS_SERVER__` settings, with precedence over all other sources.
+    The `server` settings have precedence over those of all other sources.
     """
     async with _sandbox_server(options, port=0) as upstream:
         with _configuration_errors():

@@ -4,6 +4,7 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from socket import socket
 from types import FrameType
 from typing import Any, Final, cast
@@ -40,27 +41,25 @@ class Shutdown:
         self._clock = clock
         self._delay = drain_delay
         self._timeout = drain_timeout
-        self._started_at: float | None = None
+        self._stop_accepting_at = inf
 
     @property
     def started(self) -> bool:
-        return self._started_at is not None
+        return self._stop_accepting_at < inf
 
     def start(self) -> None:
         """Start shutdown, once. Safe to call from a signal handler."""
-        if self._started_at is None:
-            self._started_at = self._clock.monotonic()
+        if not self.started:
+            self._stop_accepting_at = self._clock.monotonic() + self._delay
 
     def should_stop_accepting(self) -> bool:
         """Return whether the drain delay is over."""
-        return self.started and self._elapsed() >= self._delay
+        return self._clock.monotonic() >= self._stop_accepting_at
 
     def seconds_left(self) -> float:
         """Return the seconds left to complete requests; the whole timeout before the start."""
-        return max(0.0, self._timeout - max(0.0, self._elapsed() - self._delay))
-
-    def _elapsed(self) -> float:
-        return 0.0 if self._started_at is None else self._clock.monotonic() - self._started_at
+        drained = max(0.0, self._clock.monotonic() - self._stop_accepting_at)
+        return max(0.0, self._timeout - drained)
 
 
 class Server(uvicorn.Server):
