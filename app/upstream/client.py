@@ -55,7 +55,7 @@ class UpstreamClient:
     """Sends requests to the upstream. Calls of background work are queued behind all others.
 
     Deadlines are on the monotonic clock and include the time in the queue, token renewal and
-    retries. All methods raise `UpstreamError`, whose subclass is the cause.
+    retries. A request that fails raises an `UpstreamError`, whose subclass is the cause.
 
     Attributes:
         make_credential: returns another credential, to pass to `switch_credential`.
