@@ -1,7 +1,8 @@
-"""The bodies of the order routes, for the OpenAPI document. `mapping` and `rendering` make them.
+"""All bodies of the order routes, to be read in one place, hence a long file.
 
-They are typed dicts rather than models because unknown values are omitted: a key may be absent, but
-never null. Enums are open: clients treat a value that they do not know as `unknown`.
+`mapping` and `rendering` make them; the OpenAPI document is generated from here. They are typed
+dicts rather than models because unknown values are omitted: a key may be absent, but never null.
+Enums are open: clients treat a value that they do not know as `unknown`.
 """
 
 from typing import Annotated, Any, NotRequired
