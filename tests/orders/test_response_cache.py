@@ -80,6 +80,8 @@ async def test_compressed_bodies_count_towards_the_size_of_the_cache() -> None:
     cache.update_size(KEY)
 
     assert cache.get(KEY) is None
+    cache.update_size(KEY)
+    assert cache.get(KEY) is None
 
 
 def test_a_response_over_stale_but_unchanged_data_is_not_rendered_again() -> None:
