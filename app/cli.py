@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from app import __version__
 from app.clock import SystemClock
+from app.components import create_api_key_store
 from app.doctor import Check, Diagnostics
 from app.edge.auth import generate_key, key_digest
-from app.main import api_key_store, create_app
+from app.main import create_app
 from app.sandbox.faults import KINDS, Fault
 from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder
 from app.serve import echo_err, run, serve_configured, serve_sandbox, serve_with_sandbox
@@ -260,7 +261,7 @@ async def _checks() -> AsyncIterator[Check]:
     clock = SystemClock()
     try:
         settings = load()
-        api_key_store(settings, clock)
+        create_api_key_store(settings, clock)
     except SettingsError as error:
         for message in error.messages:
             yield Check("settings", "error", message, fix)

@@ -125,7 +125,7 @@ class Diagnostics:
                 if check.outcome == "error":
                     return
         finally:
-            await self._client.aclose(0)
+            await self._client.close(0)
 
     async def _resolve(self) -> str:
         host, loop = self._host, asyncio.get_running_loop()

@@ -57,23 +57,23 @@ async def serve_configured(server: dict[str, Any]) -> None:
     """Run the proxy with the configured upstream; `server` as for `serve_with_sandbox`."""
     with _configuration_errors():
         settings = load(server=server)
-        credential_sources = CredentialFiles(server=server)
-    await _serve(settings, credential_sources=credential_sources)
+        credential_files = CredentialFiles(server=server)
+    await _serve(settings, credential_files=credential_files)
 
 
 async def _serve(
     settings: Settings,
     *,
     sandbox_url: str | None = None,
-    credential_sources: CredentialFiles | None = None,
+    credential_files: CredentialFiles | None = None,
 ) -> None:
     clock = SystemClock()
     for message in settings.warnings():
         _warn(message)
     config = settings.server
     with _configuration_errors():
-        app = create_app(settings, clock=clock, credential_sources=credential_sources)
-    if credential_sources and sys.platform != "win32":
+        app = create_app(settings, clock=clock, credential_files=credential_files)
+    if credential_files and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_credential)
     with _bind(config.host, config.port) as listener:
         setup.configure(settings.log.level, settings.log.format, sys.stdout, clock)

@@ -52,7 +52,7 @@ async def total(client: UpstreamClient) -> int:
     try:
         return (await client.list_orders(1, deadline=SystemClock().monotonic() + 8)).total
     finally:
-        await client.aclose(0)
+        await client.close(0)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ async def test_the_pool_has_as_many_connections_as_calls_may_be_in_flight():
         deadline = SystemClock().monotonic() + 8
         calls = (client.list_orders(1, deadline=deadline) for _ in range(3))
         assert [response.total for response in await asyncio.gather(*calls)] == [0, 0, 0]
-        await client.aclose(0)
+        await client.close(0)
 
 
 async def test_a_certificate_of_another_host_is_not_trusted(ca: trustme.CA, tmp_path: Path):
@@ -207,7 +207,7 @@ async def test_data_after_a_response_is_not_the_response_to_a_later_request(
             with suppress(UpstreamUnreachable):
                 response = await client.list_orders(1, deadline=SystemClock().monotonic() + 8)
                 totals.append(response.total)
-        await client.aclose(0)
+        await client.close(0)
     assert totals
     assert 9 not in totals
 
@@ -232,7 +232,7 @@ async def test_a_call_on_a_stale_connection_is_repeated_at_once():
         deadline = SystemClock().monotonic() + 8
         for _ in range(2):
             assert (await client.list_orders(1, deadline=deadline)).total == 0
-        await client.aclose(0)
+        await client.close(0)
     assert len(server.requests) == 3
 
 

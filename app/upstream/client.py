@@ -132,9 +132,9 @@ class UpstreamClient:
         previous, self._credential = self._credential, candidate
         return previous
 
-    async def aclose(self, seconds: float) -> None:
-        """Wait at most `seconds` for a token renewal, and close the connections."""
-        await self._credential.close(seconds)
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for a token renewal, and close the connections."""
+        await self._credential.close(timeout)
         await self._transport.aclose()
 
     async def _get_object(

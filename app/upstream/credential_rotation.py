@@ -64,10 +64,10 @@ class CredentialRotation:
         self._is_requested |= requested
         self._check_now()
 
-    async def close(self, seconds: float) -> None:
-        """Wait at most `seconds` for a check in progress, then cancel it."""
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for a check in progress, then cancel it."""
         if self._checks:
-            await self._clock.finishes_within(self._checks, seconds)
+            await self._clock.finishes_within(self._checks, timeout)
             self._checks.cancel()
             await asyncio.wait([self._checks])
         self._cancel_retry()

@@ -91,9 +91,9 @@ class TokenCredential:
             self._token = None
         return await self.authorize(deadline=deadline)
 
-    async def close(self, seconds: float) -> None:
-        """Wait at most `seconds` for a renewal in progress, then cancel it."""
-        await self._renewals.close(seconds)
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for a renewal in progress, then cancel it."""
+        await self._renewals.close(timeout)
 
     async def _fetch(self) -> Token:
         """Request a token; remember it, or the failure."""
@@ -144,7 +144,7 @@ class SignatureCredential:
     async def renew(self, rejected: "CallAuth", *, deadline: float) -> None:
         """Return None: another signature with the same key would be rejected as well."""
 
-    async def close(self, seconds: float) -> None:
+    async def close(self, timeout: float) -> None:
         """Do nothing: there are no renewals."""
 
 

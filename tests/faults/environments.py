@@ -126,7 +126,7 @@ class InProcess(_Client):
 async def in_process(environ: Environ, log: LogOutput) -> AsyncIterator[InProcess]:
     """Run a proxy in this process whose log entries go to the shared `log`."""
     clock = OffsetClock()
-    app = create_app(load(environ, dotenv=Path("none.env")), clock=clock, chance=lambda: 0.0)
+    app = create_app(load(environ, dotenv=Path("none.env")), clock=clock, random=lambda: 0.0)
     # The server has the system clock: advancing the proxy's must not end idle connections.
     server = open_server(
         app,

@@ -97,4 +97,4 @@ async def test_thousands_of_disconnects_leak_no_connection_no_task_and_no_memory
     ]
     await scenario.clock.advance(8)
     assert sum(len(window.result().rows) for window in windows) == ORDERS
-    await scenario.client.aclose(0)
+    await scenario.client.close(0)

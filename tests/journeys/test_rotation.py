@@ -45,7 +45,7 @@ async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
         load(environ, dotenv=NO_DOTENV),
         transport=upstream.transport,
         clock=clock,
-        credential_sources=CredentialFiles(environ, dotenv=NO_DOTENV),
+        credential_files=CredentialFiles(environ, dotenv=NO_DOTENV),
     )
     transport = httpx.ASGITransport(app)
     async with (

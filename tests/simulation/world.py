@@ -257,7 +257,7 @@ class _World:
             limiter = self._client._transport._admission._limiter
             if limiter._queue or limiter._in_flight:
                 self._history.report(Rule.NOTHING_LEFT, "a slot of the limiter")
-            await self._client.aclose(5.0)
+            await self._client.close(5.0)
         for task in self._requests:
             if not task.done():
                 self._history.report(Rule.EVERY_CALLER, "a caller still waits")

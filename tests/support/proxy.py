@@ -59,7 +59,7 @@ class Proxy:
             **groups,
         )
         self.app = create_app(
-            self.settings, transport=self.transport, clock=self.clock, chance=lambda: 0.0
+            self.settings, transport=self.transport, clock=self.clock, random=lambda: 0.0
         )
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:

@@ -63,7 +63,7 @@ class Bench:
 
     async def close(self) -> None:
         await self.rotation.close(1)
-        await self.client.aclose(1)
+        await self.client.close(1)
 
     def _read(self) -> AccessKey:
         if self.read_error:

@@ -311,7 +311,7 @@ async def test_a_rejected_signature_is_not_sent_again(api_code: int | None):
     bench.upstream.fail_next(401, api_code, times=100)
     assert type(await bench.failure()) is UpstreamCredentialRejected
     assert bench.cost == (0, 1)
-    await bench.client.aclose(1)
+    await bench.client.close(1)
 
 
 async def test_closing_waits_for_a_renewal_in_progress():
@@ -319,7 +319,7 @@ async def test_closing_waits_for_a_renewal_in_progress():
     gate = bench.upstream.hold(TOKEN_PATH)
     pending = bench.request()
     await settle()
-    closing = asyncio.create_task(bench.client.aclose(10))
+    closing = asyncio.create_task(bench.client.close(10))
     await bench.clock.advance(5)
     assert not closing.done()
     gate.release()

@@ -156,7 +156,7 @@ async def test_an_http_client_without_a_free_connection_is_replaced_and_closed_l
     await clock.advance(1)
     assert network.closed == 1
     assert asyncio.all_tasks() == before
-    await client.aclose(0)
+    await client.close(0)
     assert network.closed == 2
 
 
@@ -168,7 +168,7 @@ async def test_closing_closes_a_replaced_http_client_as_well():
     with pytest.raises(DeadlineExceeded):
         await client.list_orders(1, deadline=clock.monotonic() + 8)
     await settle()
-    await client.aclose(0)
+    await client.close(0)
     assert network.closed == 2
 
 
@@ -208,4 +208,4 @@ async def test_calls_whose_headers_arrive_too_slowly_are_ended_and_release_their
             with pytest.raises(UpstreamUnreachable):
                 await call
         assert limiter._in_flight == 0
-        await client.aclose(0)
+        await client.close(0)

@@ -1,0 +1,119 @@
+"""Builds single components from the settings; `app.main` connects them."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from app.cache.freshness import Lifetime
+from app.cache.grace_cache import GraceCache
+from app.clock import Clock
+from app.edge.auth import ApiKey, ApiKeyStore, has_any_access
+from app.http import AsyncBaseTransport
+from app.orders.blocks import Block
+from app.orders.source import FetchedOrder
+from app.server.limits import Limits
+from app.settings import (
+    ApiKeyConfig,
+    CredentialFiles,
+    Settings,
+    SettingsError,
+    load_api_keys,
+)
+from app.upstream.client import UpstreamClient, create_upstream_client
+from app.upstream.credential_rotation import CredentialRotation
+from app.upstream.credentials import AccessKey
+from app.upstream.errors import UpstreamNotFound
+from app.upstream.retry import RandomFloat, upstream_backoff
+
+BREAKER_OPEN_SECONDS = 5.0
+"""Longest time that the circuit breaker stays open before a probe."""
+
+V = TypeVar("V", Block, FetchedOrder)
+
+
+def create_client(
+    settings: Settings, transport: AsyncBaseTransport | None, clock: Clock, random: RandomFloat
+) -> UpstreamClient:
+    config = settings.upstream
+    return create_upstream_client(
+        base_url=config.base_url,
+        access_key_id=config.access_key_id,
+        access_key_secret=config.access_key_secret,
+        scheme=config.auth,
+        brand=config.brand,
+        pool_id=config.pool_id,
+        ca_file=config.ca_file,
+        proxy=config.proxy.get_secret_value() if config.proxy else None,
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+        deadline=config.deadline,
+        max_concurrency=config.max_concurrency,
+        max_rate=config.max_rate,
+        breaker_open_seconds=min(settings.cache.ttl, BREAKER_OPEN_SECONDS),
+        clock=clock,
+        random=random,
+        transport=transport,
+    )
+
+
+def create_rotation(
+    settings: Settings, client: UpstreamClient, clock: Clock, files: CredentialFiles | None
+) -> CredentialRotation:
+    current = AccessKey(settings.upstream.access_key_id, settings.upstream.access_key_secret)
+
+    def read() -> AccessKey:
+        try:
+            return AccessKey(*files.read()) if files else current
+        except SettingsError as error:
+            raise ValueError("; ".join(error.messages)) from None
+
+    return CredentialRotation(
+        client, clock, current=current, read=read, deadline=settings.upstream.deadline
+    )
+
+
+def create_cache(
+    settings: Settings, clock: Clock, *, max_entries: int, max_bytes: int
+) -> GraceCache[Any, V]:
+    config = settings.cache
+    return GraceCache(
+        Lifetime(config.ttl, config.stale_while_revalidate, config.stale_if_error),
+        clock,
+        min_age=config.no_cache_min_age,
+        max_stale_wait=config.max_stale_wait,
+        max_entries=max_entries,
+        max_bytes=max_bytes,
+        size_of=lambda value: value.size,
+        backoff=upstream_backoff,
+        negative_errors=(UpstreamNotFound,),
+    )
+
+
+def create_limits(settings: Settings) -> Limits:
+    return Limits(**{field.name: getattr(settings.server, field.name) for field in fields(Limits)})
+
+
+def create_api_key_store(settings: Settings, clock: Clock) -> ApiKeyStore:
+    """Build the store of the callers' API keys.
+
+    Raises:
+        SettingsError: no caller could be authenticated.
+    """
+    file = settings.callers.api_keys_file
+    store = ApiKeyStore(
+        _api_keys(settings.callers.api_keys),
+        clock,
+        read_file=(lambda: _api_keys(load_api_keys(file))) if file else None,
+    )
+    if not has_any_access(store, settings.anonymous_scopes()):
+        raise settings.no_valid_key_error()
+    return store
+
+
+def _api_keys(configs: Sequence[ApiKeyConfig]) -> tuple[ApiKey, ...]:
+    return tuple(
+        ApiKey(
+            config.name, bytes.fromhex(config.sha256), frozenset(config.scopes), config.expires_at
+        )
+        for config in configs
+    )
