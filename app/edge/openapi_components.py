@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -18,38 +19,7 @@ from app.edge.problems import (
 _REQUEST_ID = "4f9a1c52-6f0e-4e0a-9a55-0c2b7d6f1e11"
 _UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
 
-DESCRIPTION = """\
-The orders of one user pool: validated, typed, cached, and available even when the upstream is down.
-
-**Bodies** are always `{"data": …, "meta": {…}}`. Unknown values are omitted, never `null`.
-
-**Enums are open.** Treat a value that you do not know as `unknown`. They are marked
-`x-extensible-enum`.
-
-**Compatibility.** Within `/v1` we may add routes, optional parameters, fields, headers, problem
-codes and enum values. We never remove, rename or retype one.
-
-**Errors** are problems (RFC 9457). `code` is stable and meant for programs; `type` leads to a page
-that explains it; quote `request_id` when you report a problem.
-
-**Freshness.** `as_of` and `Age` say how old a response is. `X-Freshness` is `fresh`, `stale`
-(served immediately, refreshed in the background) or `stale-if-error` (served because the upstream
-could not answer). Send `Cache-Control: no-cache` for a newer response, or `only-if-cached` to get
-only what is cached, without an upstream call.
-
-**Polling.** Send the `ETag` in `If-None-Match`: an unchanged response is an empty 304. It confirms
-that the orders are unchanged. Its headers are current: use `Age`, not the `as_of` of the body you
-stored. `as_of` and `upstream_request_ids` do not affect the `ETag`; a revalidated body still shows
-when it was first read. With `Accept-Encoding: gzip`, pages are about one sixth of the size; the
-`ETag` is the same in every coding.
-
-**A list that changes.** If the list changes while it is read, each order appears at most once and
-`meta.inconsistent` is true. A change that alters neither the total nor any order number goes
-unnoticed until the cached blocks expire. Page numbers shift when orders are added: to follow the
-list, use the export and `/v1/orders/changes`.
-
-`HEAD` works wherever `GET` does.
-"""
+DESCRIPTION = (Path(__file__).parent / "description.md").read_text("utf-8")
 
 TAGS = [
     {"name": "callers", "description": "The caller's identity."},
