@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import time
+from typing import Any
 
 from app.clock import SystemClock
 from app.sandbox.faults import Fault
@@ -20,17 +21,18 @@ ROUNDS = 20
 
 
 class GatedClock(SystemClock):
-    """A clock for the upstream whose sleeps end when the gate opens."""
+    """A clock for the upstream whose delays end when the gate opens."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.released_at = 0.0
 
-    async def sleep(self, seconds: float) -> None:
+    async def finishes_within(self, future: "asyncio.Future[Any]", seconds: float) -> bool:
         """Wait for the gate, whatever the duration."""
         del seconds
         await self.gate.wait()
         self.released_at = time.monotonic()
+        return future.done()
 
 
 async def measure_cold_page() -> None:
