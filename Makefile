@@ -60,13 +60,14 @@ fuzz: $(DEV_STAMP) $(CLIENTS_STAMP) ## send Schemathesis requests to a running s
 	$(BIN)/python -m tests.fuzz $(CLIENTS_VENV)/bin/schemathesis
 
 ##@ Check
-check: $(DEV_STAMP) ## check format, lint, types, imports, dependencies and the Dockerfile
+check: $(DEV_STAMP) ## check format, lint, types, imports, dependencies, names and the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry app
 	$(BIN)/deptry tests bench tools --ignore DEP002,DEP004
+	$(BIN)/python -m tools.vocabulary
 	$(BIN)/hadolint Dockerfile
 
 lint-openapi: $(NODE_STAMP) ## lint openapi/openapi.json with Spectral and Redocly

@@ -1,4 +1,4 @@
-"""What a newcomer types from the README works, and brings what it shows."""
+"""The examples in the README work and show what the proxy returns."""
 
 import json
 import re
@@ -9,23 +9,23 @@ from tests.support.proxy import Proxy
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
 
-async def test_each_question_of_the_readme_brings_something_to_look_at() -> None:
+async def test_every_curl_example_returns_data() -> None:
     proxy = Proxy()
-    asked = re.findall(r"curl -s 'http://127\.0\.0\.1:8000([^']+)'", README)
-    assert len(asked) >= 3
-    for path in asked:
-        answer = await proxy.get(path)
-        assert answer.status_code == 200, path
-        assert json.dumps(answer.json()["data"]).count(":") > 5, path
+    paths = re.findall(r"curl -s 'http://127\.0\.0\.1:8000([^']+)'", README)
+    assert len(paths) >= 3
+    for path in paths:
+        response = await proxy.get(path)
+        assert response.status_code == 200, path
+        assert json.dumps(response.json()["data"]).count(":") > 5, path
 
 
-async def test_the_answer_that_the_readme_shows_is_the_one_that_is_given() -> None:
+async def test_the_example_response_is_the_one_that_is_returned() -> None:
     found = re.search(r"```json\n(.*?)```", README, re.DOTALL)
     assert found
-    shown, given = json.loads(found[1]), (await Proxy().get("/v1/orders?limit=1")).json()
-    assert shown["data"] == given["data"]
-    other_each_time = ("as_of", "upstream_request_ids")
-    assert shown["meta"] == given["meta"] | {name: shown["meta"][name] for name in other_each_time}
+    shown, returned = json.loads(found[1]), (await Proxy().get("/v1/orders?limit=1")).json()
+    assert shown["data"] == returned["data"]
+    variable = ("as_of", "upstream_request_ids")
+    assert shown["meta"] == returned["meta"] | {name: shown["meta"][name] for name in variable}
 
 
 async def test_the_readme_names_every_route_of_the_api() -> None:
