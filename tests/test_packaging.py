@@ -56,19 +56,20 @@ def test_the_wheel_works_in_any_directory(wheel: zipfile.Path, tmp_path: Path) -
     assert json.loads(output_of("-m", "app", "openapi"))["info"]["title"]
 
 
-def test_the_wheel_contains_static_files_and_the_licence_but_no_tests(wheel: zipfile.Path) -> None:
+def test_the_wheel_contains_all_of_app_and_the_licence_but_no_tests(
+    wheel: zipfile.Path,
+) -> None:
     with zipfile.ZipFile(wheel.root.filename or "") as archive:
         names = archive.namelist()
     folders = {name.partition("/")[0] for name in names}
     assert folders == {"app", next(name for name in folders if name.endswith(".dist-info"))}
-    static = {
+    files = {
         path.relative_to(REPOSITORY).as_posix()
-        for package in ("edge", "dashboard")
-        for path in (REPOSITORY / "app" / package / "static").rglob("*")
-        if path.is_file()
+        for path in (REPOSITORY / "app").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
-    assert static
-    assert static <= set(names)
+    assert {"app/edge/templates/page.html", "app/orders/examples.json"} <= files
+    assert files <= set(names)
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 

@@ -11,7 +11,7 @@ import pytest
 from app.dashboard.router import dashboard_router
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.health import health_router
-from app.edge.pages import STATIC, docs_router, pages_router, render_page
+from app.edge.pages import STATIC, Html, docs_router, pages_router, render_page
 from app.edge.problem_types import PROBLEM_TYPES
 from app.main import PROBLEM_CODES
 from app.upstream.errors import UpstreamTimeout, UpstreamUnreachable
@@ -127,7 +127,7 @@ async def test_each_page_shows_whether_the_upstream_is_a_sandbox(path: str, sand
 
 
 def test_a_title_is_escaped() -> None:
-    assert b"<title>&lt;b&gt;</title>" in render_page("<b>", "", sandbox=False).body
+    assert b"<title>&lt;b&gt;</title>" in render_page("<b>", Html(), sandbox=False).body
 
 
 async def test_the_stylesheet_is_revalidated_with_304() -> None:
