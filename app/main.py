@@ -33,8 +33,7 @@ from app.edge.head import Head
 from app.edge.health import Readiness, health_router
 from app.edge.host_check import HostCheck
 from app.edge.me import me_router
-from app.edge.openapi import build_openapi
-from app.edge.openapi_components import DESCRIPTION, LICENSE, TAGS
+from app.edge.openapi import DESCRIPTION, LICENSE, TAGS, build_openapi
 from app.edge.pages import docs_router, pages_router
 from app.file_watcher import FileWatcher
 from app.http import AsyncBaseTransport

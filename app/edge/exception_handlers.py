@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -10,15 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.edge import schema
 from app.edge.auth import Forbidden
 from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import (
-    Problem,
-    Progress,
-    UpstreamDetails,
-    default_problem,
-    problem_response,
-)
+from app.edge.problems import Problem, default_problem, problem_response
 from app.edge.query_params import invalid_parameters
 from app.upstream.errors import UpstreamError
 
@@ -63,15 +58,17 @@ def to_problem(error: Exception, problem_codes: Mapping[type[Exception], str]) -
     code = problem_code(error, problem_codes)
     retry_after = getattr(error, "retry_after", None)
     progress = getattr(error, "progress", None)
-    details = UpstreamDetails()
-    if isinstance(error, UpstreamError):
-        details = UpstreamDetails(error.status_code, error.api_code, error.request_id)
+    upstream = {
+        name: value
+        for name in ("status_code", "api_code", "request_id")
+        if isinstance(error, UpstreamError) and (value := getattr(error, name)) is not None
+    }
     return Problem(
         code,
         PROBLEM_TYPES[code].detail,
         retry_after=None if retry_after is None else ceil(retry_after),
-        upstream=None if details == UpstreamDetails() else details,
-        progress=None if progress is None else Progress(*progress),
+        upstream=cast("schema.UpstreamError", upstream),
+        progress=progress and schema.Progress(loaded=progress[0], total=progress[1]),
     )
 
 

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict  # pydantic supports typing's own only f
 from app.edge.auth import require_scopes
 from app.edge.context import Caller
 from app.edge.openapi import api_responses, json_content
-from app.edge.openapi_components import open_enum
 from app.edge.query_params import StrictQuery
+from app.edge.schema import open_enum
 
 KINDS = {
     "key": "authenticated with an API key",
@@ -55,7 +55,6 @@ def me_router() -> APIRouter:
         operation_id="getMe",
         summary="Get the caller",
         response_model=MeResponse,
-        response_description="The caller.",
         responses=api_responses("The caller.", json_content(EXAMPLE)),
         dependencies=[Depends(StrictQuery())],
     )

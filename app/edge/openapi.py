@@ -1,14 +1,30 @@
 """The OpenAPI document, and the responses that routes document."""
 
+import json
+import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
-from app.edge.openapi_components import HEADERS, problem_example
-from app.edge.problem_schema import problem_schemas
 from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import MEDIA_TYPE
+from app.edge.problems import MEDIA_TYPE, default_problem, problem_body
+from app.edge.schema import problem_schemas
+
+_FOLDER = Path(__file__).parent
+DESCRIPTION = (_FOLDER / "description.md").read_text("utf-8")
+TAGS = [
+    {"name": "callers", "description": "The caller's identity."},
+    {
+        "name": "orders",
+        "description": "The order list, totals, changes, single orders and payments.",
+    },
+]
+LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
+HEADERS: dict[str, Any] = tomllib.loads((_FOLDER / "headers.toml").read_text("utf-8"))
+"""The headers that responses may refer to."""
 
 Responses = dict[int | str, dict[str, Any]]
 """The argument `responses` of a FastAPI route."""
@@ -99,6 +115,12 @@ def build_openapi(api: FastAPI) -> dict[str, Any]:
     # Routes are in the order in which they are matched, which is of no use to a reader.
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
+
+
+def problem_example(code: str) -> Any:
+    """Return the body of a problem with this code, as a caller would get it."""
+    problem = replace(default_problem(code), **PROBLEM_TYPES[code].example)
+    return json.loads(problem_body(problem, HEADERS["X-Request-Id"]["example"]))
 
 
 def _problem_response(codes: Sequence[str]) -> dict[str, Any]:

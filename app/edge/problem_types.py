@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ class ProblemType:
         meaning: what happened; for the page `/problems/<code>`, like the next two.
         caller: what the caller can do.
         operator: what the operator of the proxy can do.
+        example: members of the OpenAPI example that a problem has only in some cases.
     """
 
     status: int
@@ -31,6 +32,7 @@ class ProblemType:
     meaning: str
     caller: str
     operator: str = _NO_ACTION
+    example: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _load() -> Mapping[str, ProblemType]:

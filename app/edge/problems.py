@@ -8,34 +8,9 @@ from starlette.types import Scope, Send
 
 from app.edge.context import context_of
 from app.edge.problem_types import PROBLEM_TYPES, ProblemType
+from app.edge.schema import InvalidParameter, Progress, UpstreamError
 
 MEDIA_TYPE = "application/problem+json"
-
-
-@dataclass(frozen=True, slots=True)
-class InvalidParameter:
-    """One error of one parameter. `value` is None if the route has no such parameter."""
-
-    parameter: str
-    message: str
-    value: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamDetails:
-    """What the upstream reported, without its message."""
-
-    status_code: int | None = None
-    api_code: int | None = None
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of loading the order list, in orders."""
-
-    loaded: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +34,7 @@ class Problem:
     status: int | None = None
     retry_after: int | None = None
     errors: tuple[InvalidParameter, ...] = ()
-    upstream: UpstreamDetails | None = None
+    upstream: UpstreamError | None = None
     progress: Progress | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -67,6 +42,11 @@ class Problem:
     def type(self) -> ProblemType:
         """The problem type of the code."""
         return PROBLEM_TYPES[self.code]
+
+    @property
+    def upstream_request_id(self) -> str:
+        """The id of the upstream's response, or an empty text."""
+        return self.upstream.get("request_id", "") if self.upstream else ""
 
 
 def default_problem(code: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Problem:
@@ -78,8 +58,8 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
     """Return the response for `problem`, and record its code in the request context."""
     context = context_of(scope)
     context.problem = problem.code
-    if problem.upstream is not None and problem.upstream.request_id is not None:
-        context.upstream_request_ids = (problem.upstream.request_id,)
+    if upstream_id := problem.upstream_request_id:
+        context.upstream_request_ids = (upstream_id,)
     return Response(
         problem_body(problem, context.request_id),
         status_code=problem.status or problem.type.status,
@@ -106,8 +86,8 @@ def problem_headers(problem: Problem) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if problem.type.retryable:
         headers["Retry-After"] = str(max(1, problem.retry_after or 0))
-    if problem.upstream is not None and problem.upstream.request_id is not None:
-        headers["X-Upstream-Request-Id"] = problem.upstream.request_id
+    if upstream_id := problem.upstream_request_id:
+        headers["X-Upstream-Request-Id"] = upstream_id
     return headers | dict(problem.headers)
 
 
@@ -124,21 +104,10 @@ def problem_body(problem: Problem, request_id: str) -> bytes:
         "request_id": request_id,
         "retryable": problem.type.retryable,
     }
-    if problem.errors:
-        body["errors"] = [
-            _without_none(parameter=error.parameter, message=error.message, value=error.value)
-            for error in problem.errors
-        ]
-    if problem.upstream is not None:
-        body["upstream"] = _without_none(
-            status_code=problem.upstream.status_code,
-            api_code=problem.upstream.api_code,
-            request_id=problem.upstream.request_id,
-        )
-    if problem.progress is not None:
-        body["progress"] = {"loaded": problem.progress.loaded, "total": problem.progress.total}
+    extensions = {
+        "errors": problem.errors,
+        "upstream": problem.upstream,
+        "progress": problem.progress,
+    }
+    body |= {name: value for name, value in extensions.items() if value}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _without_none(**members: object) -> dict[str, object]:
-    return {name: value for name, value in members.items() if value is not None}

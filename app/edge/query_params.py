@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from starlette.requests import Request
 
-from app.edge.problems import InvalidParameter
+from app.edge.schema import InvalidParameter
 
 MAX_PARAMETERS = 100
 MAX_ECHO_CHARS = 100
@@ -125,15 +125,19 @@ def decimal_integer(maximum: int, hint: str) -> BeforeValidator:
 def invalid_parameters(errors: Sequence[Any]) -> tuple[InvalidParameter, ...]:
     """Return the errors of a `RequestValidationError` in our own words."""
     return tuple(
-        InvalidParameter(
-            str((*error["loc"], "query")[1])[:MAX_ECHO_CHARS],
-            _message(error),
-            error["input"][:MAX_ECHO_CHARS] if isinstance(error["input"], str) else None,
-        )
+        _invalid_parameter(error)
         for error in errors
         # The other half of a parameter that is optional: it could have been omitted as well.
         if error["type"] != "none_required"
     )
+
+
+def _invalid_parameter(error: Mapping[str, Any]) -> InvalidParameter:
+    name = str((*error["loc"], "query")[1])[:MAX_ECHO_CHARS]
+    invalid = InvalidParameter(parameter=name, message=_message(error))
+    if isinstance(error["input"], str):
+        invalid["value"] = error["input"][:MAX_ECHO_CHARS]
+    return invalid
 
 
 def _message(error: Mapping[str, Any]) -> str:

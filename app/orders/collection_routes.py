@@ -13,7 +13,6 @@ from app.cache.grace_cache import Lookup
 from app.edge.context import context_of
 from app.edge.openapi import json_content, upstream_responses
 from app.edge.query_params import StrictQuery
-from app.orders import examples
 from app.orders.dependencies import (
     READ_ORDERS,
     FileDownload,
@@ -31,7 +30,7 @@ from app.orders.export import (
 from app.orders.queries import ChangesQuery, ExportQuery, FilterQuery
 from app.orders.rendering import render_changes, render_export_head, render_summary
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
-from app.orders.schema import OrderChanges, Summary
+from app.orders.schema import EXAMPLES, OrderChanges, Summary
 from app.orders.snapshot_cache import ListLoading
 from app.orders.summary import summarize
 
@@ -52,7 +51,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         response_model=Summary,
         responses=upstream_responses(
             "Counts and sums.",
-            json_content(examples.SUMMARY),
+            json_content(EXAMPLES["summary"]),
             headers=("ETag",),
             problems=_LIST_PROBLEMS,
         ),
@@ -94,8 +93,8 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         responses=upstream_responses(
             "The file.",
             {
-                "text/csv": {"schema": {"type": "string"}, "example": examples.CSV},
-                "application/x-ndjson": {"schema": {"type": "string"}, "example": examples.NDJSON},
+                media_type: {"schema": {"type": "string"}, "example": EXAMPLES[name]}
+                for name, media_type in (("csv", "text/csv"), ("ndjson", "application/x-ndjson"))
             },
             headers=("ETag", "X-Total-Count", "Content-Disposition"),
             problems=_LIST_PROBLEMS,
@@ -152,7 +151,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         response_model=OrderChanges,
         responses=upstream_responses(
             "The changes and the new cursor.",
-            json_content(examples.CHANGES),
+            json_content(EXAMPLES["changes"]),
             headers=("ETag",),
             problems=(*_LIST_PROBLEMS, "cursor_expired"),
         ),

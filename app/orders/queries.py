@@ -14,8 +14,8 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from app.edge.openapi_components import describe_values
 from app.edge.query_params import decimal_integer
+from app.edge.schema import describe_values
 from app.orders.filters import NO_FILTER, Filter
 from app.orders.schema import ORDER_NO, SOURCES, STATUSES, TYPES
 from app.orders.timestamps import parse_date_ns, parse_timestamp_ns

@@ -11,7 +11,6 @@ from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
 from app.edge.openapi import json_content, upstream_responses
 from app.edge.query_params import StrictQuery
-from app.orders import examples
 from app.orders.blocks import Block
 from app.orders.dependencies import (
     READ_ORDERS,
@@ -24,7 +23,7 @@ from app.orders.mapping import Row
 from app.orders.queries import OrderNoParameter, PageQuery
 from app.orders.rendering import RenderedResponse, link_header, render_page, render_single
 from app.orders.response_cache import LIST_PATH, Validity
-from app.orders.schema import ORDER_NO, OrderPage, SingleOrder, SinglePayment
+from app.orders.schema import EXAMPLES, ORDER_NO, OrderPage, SingleOrder, SinglePayment
 
 OrderNo = Annotated[
     OrderNoParameter, Path(description="The order number, as in the list.", examples=[ORDER_NO])
@@ -65,7 +64,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         response_model=OrderPage,
         responses=upstream_responses(
             "One page of the list.",
-            json_content(examples.PAGE),
+            json_content(EXAMPLES["page"]),
             headers=("ETag", "Link", "X-Total-Count"),
             problems=("list_loading", "list_too_large"),
         ),
@@ -96,7 +95,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         response_model=SingleOrder,
         responses=upstream_responses(
             "The order.",
-            json_content(examples.ORDER),
+            json_content(EXAMPLES["order"]),
             headers=("ETag",),
             problems=("order_not_found",),
         ),
@@ -117,7 +116,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         summary="Get the payment of an order",
         response_model=SinglePayment,
         responses=upstream_responses(
-            "The payment.", json_content(examples.PAYMENT), problems=("payment_not_found",)
+            "The payment.", json_content(EXAMPLES["payment"]), problems=("payment_not_found",)
         ),
         dependencies=[READ_PAYMENTS, Depends(StrictQuery())],
     )

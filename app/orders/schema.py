@@ -5,16 +5,19 @@ dicts rather than models because unknown values are omitted: a key may be absent
 Enums are open: clients treat a value that they do not know as `unknown`.
 """
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.openapi_components import open_enum
-from app.edge.problem_schema import Int32, Int64
+from app.edge.schema import Int32, Int64, open_enum
 
 ORDER_NO = "202209251234224"
 UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
+EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text("utf-8"))
+"""Example bodies for the OpenAPI document."""
 
 STATUSES = {
     "unpaid": "not paid yet",

@@ -9,11 +9,18 @@ from fastapi import FastAPI, Path, Security
 from openapi_spec_validator import validate
 from pydantic import BaseModel, TypeAdapter
 
-from app.edge import problem_schema
+from app.edge import schema
 from app.edge.auth import require_scopes
 from app.edge.health import health_router
-from app.edge.openapi import api_responses, build_openapi, json_content, upstream_responses
-from app.edge.openapi_components import DESCRIPTION, HEADERS, problem_example
+from app.edge.openapi import (
+    DESCRIPTION,
+    HEADERS,
+    api_responses,
+    build_openapi,
+    json_content,
+    problem_example,
+    upstream_responses,
+)
 from app.edge.pages import docs_router, pages_router
 from app.edge.problem_types import PROBLEM_TYPES
 from app.upstream.status import LastContact
@@ -131,7 +138,7 @@ def test_each_operation_has_an_example_of_each_problem(document: dict[str, Any])
 
 @pytest.mark.parametrize("code", PROBLEM_TYPES)
 def test_the_body_of_every_problem_matches_the_documented_schema(code: str) -> None:
-    adapter = TypeAdapter(problem_schema.Problem)
+    adapter = TypeAdapter(schema.Problem)
     example = problem_example(code)
 
     assert adapter.validate_python(example, extra="forbid") == example

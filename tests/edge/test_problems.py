@@ -7,11 +7,12 @@ from fastapi import Security
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from app.edge import schema
 from app.edge.auth import require_scopes
 from app.edge.context import Caller
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import Problem, UpstreamDetails, send_problem
+from app.edge.problems import Problem, send_problem
 from app.upstream.errors import (
     OrderNotFound,
     UpstreamError,
@@ -228,8 +229,8 @@ async def test_a_middleware_sends_problems_in_the_same_format() -> None:
         sent.append(message)
 
     challenge = ("WWW-Authenticate", "Bearer")
-    facts = UpstreamDetails(request_id="upstream-2")
-    problem = Problem("unauthenticated", "Who?", headers=(challenge,), upstream=facts)
+    details = schema.UpstreamError(request_id="upstream-2")
+    problem = Problem("unauthenticated", "Who?", headers=(challenge,), upstream=details)
     await send_problem(scope, send, problem)
 
     assert sent[0]["status"] == 401

@@ -7,9 +7,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from app.edge import me
-from app.orders import examples
 from app.orders.export import COLUMNS
 from app.orders.schema import (
+    EXAMPLES,
     ListedOrder,
     OrderChanges,
     OrderPage,
@@ -22,13 +22,13 @@ from app.orders.schema import (
 @pytest.mark.parametrize(
     ("schema", "example"),
     [
-        (OrderPage, examples.PAGE),
-        (SingleOrder, examples.ORDER),
-        (SinglePayment, examples.PAYMENT),
-        (Summary, examples.SUMMARY),
-        (OrderChanges, examples.CHANGES),
+        (OrderPage, EXAMPLES["page"]),
+        (SingleOrder, EXAMPLES["order"]),
+        (SinglePayment, EXAMPLES["payment"]),
+        (Summary, EXAMPLES["summary"]),
+        (OrderChanges, EXAMPLES["changes"]),
         (me.MeResponse, me.EXAMPLE),
-        (ListedOrder, json.loads(examples.NDJSON)),
+        (ListedOrder, json.loads(EXAMPLES["ndjson"])),
     ],
 )
 def test_an_example_matches_its_schema_and_has_nothing_else(schema: Any, example: Any) -> None:
@@ -37,6 +37,6 @@ def test_an_example_matches_its_schema_and_has_nothing_else(schema: Any, example
 
 
 def test_the_csv_example_has_all_columns() -> None:
-    head, line, _ = examples.CSV.split("\r\n")
+    head, line, _ = EXAMPLES["csv"].split("\r\n")
     assert head == ",".join(COLUMNS)
     assert len(line.split(",")) == len(COLUMNS)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from app.edge.me import MeResponse
-from app.edge.problem_schema import Problem
+from app.edge.schema import Problem
 from app.orders.schema import (
     ListedOrder,
     OrderChanges,

@@ -1,5 +1,6 @@
-"""The schema of problem bodies, for the OpenAPI document. `problems` renders them."""
+"""Types of fields in all our schemas, and the schema of problem bodies."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, TypeAdapter
@@ -10,6 +11,26 @@ from app.edge.problem_types import PROBLEM_TYPES
 Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
 Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
 """Code generators choose the type of an integer by its format."""
+
+
+def open_enum(description: str, values: Mapping[str, str]) -> Any:
+    """Return a field whose known values are documented and may grow (Zalando guideline 112).
+
+    Args:
+        description: of the field.
+        values: the meaning of each known value, `unknown` apart.
+    """
+    return Field(
+        description=f"{description} Open enum: treat a value you do not know as `unknown`.\n\n"
+        + describe_values(values),
+        examples=[next(iter(values))],
+        json_schema_extra={"x-extensible-enum": [*values, "unknown"]},
+    )
+
+
+def describe_values(values: Mapping[str, str]) -> str:
+    """Return a Markdown list of values and their meanings."""
+    return "\n".join(f"- `{value}`: {meaning}" for value, meaning in values.items())
 
 
 class InvalidParameter(TypedDict):
