@@ -166,10 +166,12 @@ class SnapshotCache:
         if self._failure:
             return self._serve(snapshot, self._failure.error)
         loaded = flight.task.result()
-        return self._lookup(loaded.snapshot, outcome if loaded.fetched else Outcome.HIT, "stale")
+        if not loaded.fetched:
+            return self._serve(loaded.snapshot)
+        return self._lookup(loaded.snapshot, outcome, "stale")
 
     def _serve(self, snapshot: Snapshot, error: Exception | None = None) -> SnapshotLookup:
-        """Return the snapshot without a load, or in place of a load that failed with `error`."""
+        """Return the snapshot without a fetch, or in place of a load that failed with `error`."""
         freshness = self._freshness(snapshot)
         if freshness is Freshness.FRESH and snapshot.generation != self._book.generation:
             # A block has changed since, and nothing was loaded that includes the change.

@@ -371,6 +371,18 @@ async def test_after_a_block_has_changed_the_old_snapshot_is_served_if_the_other
     await settle()
 
 
+async def test_an_inconsistent_list_whose_blocks_cannot_be_fetched_again_is_a_stale_hit():
+    harness = SnapshotHarness(120)
+    await harness.snapshot()
+    harness.list.numbers.insert(0, "newest")
+    await harness.clock.advance(30)
+    await harness.book.window(50, 60, CacheDirective.NO_CACHE)
+    harness.list.down = True
+    snapshot, lookup = await harness.snapshots.get()
+    assert snapshot.inconsistent
+    assert (lookup.freshness, lookup.outcome) == (Freshness.STALE, Outcome.STALE_HIT)
+
+
 async def test_a_list_that_keeps_changing_is_inconsistent_and_not_loaded_again_at_once():
     harness = SnapshotHarness(150)
     harness.list.before_response = lambda: harness.list.numbers.insert(
