@@ -63,10 +63,11 @@ class OrderLookup:
         """
         now = self._clock.monotonic()
         cached = self._book.find(order_no)
-        if cached and self._book.blocks.freshness(cached[1]) is Freshness.FRESH:
+        freshness = self._book.blocks.freshness(cached[1]) if cached else Freshness.EXPIRED
+        if cached and freshness is Freshness.FRESH:
             age = now - cached[1].fetched_at
             if directive is not CacheDirective.NO_CACHE or age < self._min_age:
-                return self._from_block(*cached, Outcome.HIT)
+                return self._from_block(cached, freshness, Outcome.HIT)
         timeout = self._max_stale_wait if cached else self._deadline
         try:
             lookup = await self._order_cache.get_or_fetch(
@@ -79,9 +80,9 @@ class OrderLookup:
             if not cached:
                 raise
             if isinstance(error, NotInCache):
-                return self._from_block(*cached, Outcome.STALE_HIT)
+                return self._from_block(cached, freshness, Outcome.STALE_HIT)
             reason = "request" if directive is CacheDirective.NO_CACHE else "stale"
-            return self._from_block(*cached, Outcome.STALE_IF_ERROR, reason, error)
+            return self._from_block(cached, freshness, Outcome.STALE_IF_ERROR, reason, error)
         return FoundOrder(lookup.entry.value.row, lookup)
 
     async def payment(self, order_no: str, directive: CacheDirective) -> FoundOrder:
@@ -120,11 +121,12 @@ class OrderLookup:
 
     def _from_block(
         self,
-        row: Row,
-        entry: Entry[Block],
+        cached: tuple[Row, Entry[Block]],
+        freshness: Freshness,
         outcome: Outcome,
         reason: str = "",
         error: Exception | None = None,
     ) -> FoundOrder:
-        freshness, ttl = self._book.blocks.freshness(entry), self._book.blocks.ttl
+        row, entry = cached
+        ttl = self._book.blocks.ttl
         return FoundOrder(row, Lookup(entry, freshness, outcome, ttl, reason, error))

@@ -1,4 +1,4 @@
-"""Payments looked up by order number. Orders are covered by the journeys."""
+"""Payments, and one case of orders, looked up by number. The journeys cover the other cases."""
 
 import asyncio
 
@@ -9,12 +9,12 @@ from app.cache.grace_cache import GraceCache, NotInCache, Outcome, WaitTimeout
 from app.orders.lookup import FoundOrder, OrderLookup
 from app.orders.source import FetchedOrder, OrderSource
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import BookHarness, row
+from tests.support.book import TTL, BookHarness, row
 from tests.support.clock import settle
 
 
-class PaymentSource(OrderSource):
-    """Payments that arrive when the gate is opened, or fail then."""
+class GatedSource(OrderSource):
+    """Orders and payments that arrive when the gate is opened, or fail then."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -28,13 +28,15 @@ class PaymentSource(OrderSource):
             raise UpstreamFailed("down")
         return FetchedOrder(row(order_no), as_of="", request_id="id-1", sandbox=False)
 
+    fetch_order = fetch_payment
+
 
 class LookupHarness(BookHarness):
-    """A lookup of payments."""
+    """A lookup of orders and payments, with one order in the list."""
 
     def __init__(self) -> None:
-        super().__init__(0)
-        self.source = PaymentSource()
+        super().__init__(1)
+        self.source = GatedSource()
         order_cache: GraceCache[str, FetchedOrder] = GraceCache(
             Lifetime(60, 300, 1300),
             self.clock,
@@ -105,3 +107,16 @@ async def test_a_payment_is_never_cached():
     await (await harness.request())
     with pytest.raises(NotInCache):
         await harness.lookup.payment("n1", CacheDirective.ONLY_IF_CACHED)
+
+
+async def test_an_order_whose_block_expires_while_the_caller_waits_is_still_stale_if_error():
+    harness = LookupHarness()
+    await harness.book.window(0, 1)
+    await harness.clock.advance(TTL + 1299)
+    request = asyncio.ensure_future(harness.lookup.order("n0", CacheDirective.DEFAULT))
+    await settle()
+    await harness.clock.advance(2)
+    _, lookup = await request
+    assert (lookup.freshness, lookup.outcome) == (Freshness.STALE_IF_ERROR, Outcome.STALE_IF_ERROR)
+    harness.source.gate.set()
+    await settle()
