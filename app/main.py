@@ -1,4 +1,4 @@
-"""Composition root: builds the proxy from its settings. Nothing else constructs components."""
+"""Composition root: builds the proxy from its settings, and connects its components."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -300,7 +300,7 @@ def _include_pages(settings: Settings, app: App, client: UpstreamClient) -> None
             docs_enabled=settings.docs.enabled,
             dashboard_enabled=settings.sandbox,
             is_sandbox=is_sandbox,
-            last_contact=client.status.snapshot,
+            last_contact=client.status.last_contact,
             problem_code=_problem_code,
         )
     )

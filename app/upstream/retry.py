@@ -30,7 +30,7 @@ RETRY_RATIO = 0.2
 MIN_RETRIES_PER_SECOND = 3.0
 """Retries that it allows in any case, so that a quiet proxy may retry."""
 
-MAX_SAVED = 10.0
+MAX_SAVED_RETRIES = 10.0
 """Retries that calls can save up."""
 
 BASE_BACKOFF_SECONDS = 0.2
@@ -90,7 +90,7 @@ class RetryBudget:
 
     def on_call(self) -> None:
         """Record the first attempt of a request."""
-        self._from_calls = min(self._from_calls + RETRY_RATIO, MAX_SAVED)
+        self._from_calls = min(self._from_calls + RETRY_RATIO, MAX_SAVED_RETRIES)
 
     def try_spend(self, now: float) -> bool:
         """Take one retry from the budget; return whether there was one."""
@@ -133,7 +133,7 @@ class Retries:
         budget.on_call()
 
     async def run(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
-        """Return what `attempt` returns; repeat it after errors that may pass.
+        """Return what `attempt` returns; repeat it after transient errors.
 
         A second `run` continues to count where the first one ended.
 

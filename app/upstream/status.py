@@ -36,8 +36,8 @@ class UpstreamStatus:
         """Record that a request failed with `error`, without keeping its traceback alive."""
         self._failed_at, self._error = self._clock.monotonic(), error.aged(0.0, 0.0)
 
-    def snapshot(self) -> LastContact:
-        """Return the results so far."""
+    def last_contact(self) -> LastContact:
+        """Return when and how the last requests ended."""
         return LastContact(self._age(self._succeeded_at), self._age(self._failed_at), self._error)
 
     def _age(self, time: float | None) -> float | None:

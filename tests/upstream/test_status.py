@@ -11,18 +11,18 @@ from tests.support.upstream import ScriptedUpstream, client_of
 async def test_the_last_success_and_the_last_failure_are_remembered_with_their_age():
     clock = ManualClock()
     status = UpstreamStatus(clock)
-    assert status.snapshot() == LastContact(None, None, None)
+    assert status.last_contact() == LastContact(None, None, None)
 
     status.on_success()
     await clock.advance(60)
     status.on_failure(UpstreamFailed("it failed"))
     await clock.advance(5)
-    last = status.snapshot()
+    last = status.last_contact()
     assert (last.seconds_since_success, last.seconds_since_failure) == (65, 5)
     assert str(last.error) == "it failed"
 
     status.on_success()
-    assert status.snapshot() == LastContact(0, 5, None)
+    assert status.last_contact() == LastContact(0, 5, None)
 
 
 async def test_the_error_is_remembered_without_its_traceback():
@@ -30,7 +30,7 @@ async def test_the_error_is_remembered_without_its_traceback():
     with pytest.raises(UpstreamFailed) as raised:
         raise UpstreamFailed("x")
     status.on_failure(raised.value)
-    error = status.snapshot().error
+    error = status.last_contact().error
     assert error
     assert error.__traceback__ is None
 
@@ -39,14 +39,14 @@ async def test_the_client_records_successes_and_failures_and_a_missing_order_as_
     clock = ManualClock()
     upstream = ScriptedUpstream()
     client = client_of(upstream, clock)
-    assert client.status.snapshot() == LastContact(None, None, None)
+    assert client.status.last_contact() == LastContact(None, None, None)
     upstream.fail_next(500)
     with pytest.raises(UpstreamError):
         await client.list_orders(1, deadline=clock.monotonic() + 8)
-    assert isinstance(client.status.snapshot().error, UpstreamFailed)
+    assert isinstance(client.status.last_contact().error, UpstreamFailed)
     with pytest.raises(OrderNotFound):
         await client.get_order("unknown", deadline=clock.monotonic() + 8)
-    assert client.status.snapshot() == LastContact(0, 0, None)
+    assert client.status.last_contact() == LastContact(0, 0, None)
     await clock.advance(7)
     await client.list_orders(1, deadline=clock.monotonic() + 8)
-    assert client.status.snapshot() == LastContact(0, 7, None)
+    assert client.status.last_contact() == LastContact(0, 7, None)
