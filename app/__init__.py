@@ -1,23 +1,18 @@
-"""orders-bff: a caching proxy for one GenAuth order list.
+"""orders-bff: a caching proxy for the order list of one GenAuth user pool.
 
-The rooms, in the order a request meets them:
+The packages, in the order in which a request meets them:
 
-    edge/       the door: connections, request ids, access log, CORS, callers, problems, docs
-    orders/     the resource: routes, contract, the order book, reshape
-    cache/      the memory: fresh, stale, kept, gone
-    upstream/   the other side: client, credential, envelope, errors
+    server/     uvicorn, connections and their limits, shutdown
+    edge/       middleware, authentication, problems, OpenAPI; independent of orders
+    orders/     the routes, the order book, the snapshot of the list, rendering
+    cache/      freshness, and the cache that serves stale entries
+    upstream/   the client of the vendor's API: credentials, limiter, circuit breaker, retries
 
-and beside them:
+Besides: `cli`, `serve` and `doctor` are the commands, `main` and `components` construct everything,
+`settings/` reads the environment, `logging/` writes the log, `sandbox/` is a mock upstream, and
+`dashboard/` is a client of the API. The other modules are shared by all packages.
 
-    main        the one place that constructs
-    cli         the commands
-    doctor      asks the upstream in the operator's name
-    settings    every knob; the only reader of the environment
-    sandbox/    an upstream to try it with
-    dashboard/  a page to look at orders, the first client of the API
-    single_flight, request_id, clock   what the rooms share
-
-Imports point downwards only; pyproject.toml's import contracts hold them to it.
+Imports point downwards only; `pyproject.toml` has the contracts.
 """
 
 __version__ = "0.1.0"

@@ -59,7 +59,7 @@ class FileDownload:
 
 @dataclass(frozen=True, slots=True)
 class OrdersDependencies:
-    """The objects behind the order routes.
+    """What the order routes use.
 
     Attributes:
         book: pages of the list in upstream order.

@@ -31,7 +31,7 @@ class Shutdown:
     Shared by readiness, the server and the closing of resources.
 
     Args:
-        clock: time.
+        clock: the source of time.
         drain_delay: seconds after the start in which connections are still accepted, so that load
             balancers notice that readiness fails.
         drain_timeout: seconds after that for accepted requests to complete.
@@ -57,7 +57,7 @@ class Shutdown:
         return self._clock.monotonic() >= self._stop_accepting_at
 
     def seconds_left(self) -> float:
-        """Return the seconds left to complete requests; the whole timeout before the start."""
+        """Return the seconds left to complete requests: before the start, the full timeout."""
         drained = max(0.0, self._clock.monotonic() - self._stop_accepting_at)
         return max(0.0, self._timeout - drained)
 

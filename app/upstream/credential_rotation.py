@@ -1,6 +1,6 @@
 """Replaces the credential of a running proxy: a candidate is verified before it is used.
 
-Has no access to files or signals: `reload` is called when the configured credential may have
+It does not watch files or signals: its owner calls `reload` when the configured credential may have
 changed.
 """
 

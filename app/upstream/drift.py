@@ -1,4 +1,4 @@
-"""What upstream responses contain beyond the known schema: found, counted, and logged once a kind.
+"""What upstream responses contain beyond the known schema: found, counted, each kind logged once.
 
 A kind is described by what it is, where, and the name and type of what is new, never by a value.
 Field names are the upstream's choice and could be personal data used as keys, so only those that
@@ -36,7 +36,7 @@ class DriftKind:
     """One kind of drift.
 
     Attributes:
-        what: a fixed term: `new field`, `changed type`, `new word`, `unread value`, ...
+        what: a fixed term: `new field`, `changed type`, `unknown value`, `unparsed value`, ...
         where: the object it was found in: `envelope`, `list`, `order`, `payment`.
         name: the field, if it is about one.
         type: the JSON type that was sent.

@@ -31,8 +31,8 @@ class UpstreamError(Exception):
         status_code: the envelope's `statusCode`, if there was an envelope.
         api_code: the envelope's `apiCode`, if it has one.
         request_id: the upstream's request id, if it is well-formed.
-        retry_after: seconds after which to try again, if known: what the upstream asked for,
-            or a backoff of our own.
+        retry_after: seconds after which to try again, if known: the upstream's Retry-After, or
+            a backoff of our own.
         message: the upstream's text.
     """
 

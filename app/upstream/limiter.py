@@ -131,7 +131,7 @@ class CallLimiter:
 
         Raises:
             DeadlineExceeded: no call may start before the deadline.
-            UpstreamThrottled: the upstream asked for a pause beyond the deadline.
+            UpstreamThrottled: the Retry-After of an earlier call ends after the deadline.
             UpstreamUnavailable: the queue is full.
         """
         now = self._clock.monotonic()
@@ -229,4 +229,4 @@ class CallLimiter:
 
 
 def _throttled_error(seconds: float) -> UpstreamThrottled:
-    return UpstreamThrottled("the upstream asked for a pause between calls", retry_after=seconds)
+    return UpstreamThrottled("the upstream is rate limiting the proxy", retry_after=seconds)
