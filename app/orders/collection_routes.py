@@ -106,8 +106,8 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
     ) -> Response:
         """All orders, or those matching the filters, as a CSV or NDJSON file.
 
-        The file is complete before the first byte is sent, so you never get a partial file. Poll it
-        with `If-None-Match`.
+        All orders are loaded before the first byte is sent: the file never has only a part of them.
+        Poll it with `If-None-Match`.
         """
         require_raw_scope(request, query.include)
         started_at = deps.clock.monotonic()
@@ -160,7 +160,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
     async def list_order_changes(
         request: Request, query: Annotated[ChangesQuery, Query()], directive: RequestDirective
     ) -> Response:
-        """A cursor is a hash of the list's content: any replica that has seen it can answer.
+        """A cursor is a hash of the list's content: any replica that has seen the same can answer.
 
         Poll again after `meta.poll_after` seconds with the new `meta.cursor`. If the cursor is no
         longer known (410), start again from the export.
