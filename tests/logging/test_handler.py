@@ -1,4 +1,4 @@
-"""Buffering of log lines, with readers that are fast, slow, stuck or gone."""
+"""Buffering of log lines, with readers that are fast, slow, stuck or closed."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Mapping: every value that can be parsed is kept, and one that cannot never costs the row."""
+"""Mapping: every value that can be parsed is served, and one that cannot never costs the row."""
 
 import gc
 import json

@@ -1,4 +1,4 @@
-"""What the end of a call tells the circuit breaker, and which calls an open circuit rejects."""
+"""What the circuit breaker learns from the end of a call, and which calls an open one rejects."""
 
 import asyncio
 import logging
