@@ -21,7 +21,7 @@ OpenEnvironment = Callable[[Environ], AbstractAsyncContextManager[Environment]]
 async def run_in_process(log: LogOutput, names: Iterable[str] = ROWS) -> dict[str, Observations]:
     """Try faults on proxies in this process, whose clocks are advanced."""
     return await _run(
-        lambda environ: in_process(environ, log), names, concurrency=24, all_short=False
+        lambda environ: in_process(environ, log), names, concurrency=12, all_short=False
     )
 
 
