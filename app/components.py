@@ -1,29 +1,24 @@
 """Builds single components from the settings; `app.main` connects them."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any, TypeVar
 
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
 from app.clock import Clock
-from app.edge.auth import ApiKey, ApiKeyStore, has_any_access
-from app.http import AsyncBaseTransport
+from app.edge.auth import ApiKey, ApiKeyStore
 from app.orders.blocks import Block
 from app.orders.source import FetchedOrder
 from app.server.limits import Limits
-from app.settings import (
-    ApiKeyConfig,
-    CredentialFiles,
-    Settings,
-    SettingsError,
-    load_api_keys,
-)
+from app.settings import ApiKeyConfig, CredentialFiles, Settings, SettingsError, load_api_keys
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
-from app.upstream.retry import RandomFloat, upstream_backoff
+from app.upstream.retry import upstream_backoff
 
 BREAKER_OPEN_SECONDS = 5.0
 """Longest time that the circuit breaker stays open before a probe."""
@@ -31,11 +26,11 @@ BREAKER_OPEN_SECONDS = 5.0
 V = TypeVar("V", Block, FetchedOrder)
 
 
-def create_client(
-    settings: Settings, transport: AsyncBaseTransport | None, clock: Clock, random: RandomFloat
-) -> UpstreamClient:
+def create_client(settings: Settings, clock: Clock, **overrides: Any) -> UpstreamClient:
+    """Build the upstream client. `overrides` are arguments of `create_upstream_client`."""
     config = settings.upstream
-    return create_upstream_client(
+    create = partial(
+        create_upstream_client,
         base_url=config.base_url,
         access_key_id=config.access_key_id,
         access_key_secret=config.access_key_secret,
@@ -51,9 +46,9 @@ def create_client(
         max_rate=config.max_rate,
         breaker_open_seconds=min(settings.cache.ttl, BREAKER_OPEN_SECONDS),
         clock=clock,
-        random=random,
-        transport=transport,
+        random=random.random,
     )
+    return create(**overrides)
 
 
 def create_rotation(
@@ -105,7 +100,7 @@ def create_api_key_store(settings: Settings, clock: Clock) -> ApiKeyStore:
         clock,
         read_file=(lambda: _api_keys(load_api_keys(file))) if file else None,
     )
-    if not has_any_access(store, settings.anonymous_scopes()):
+    if not settings.anonymous_scopes() and not store.has_valid_key():
         raise settings.no_valid_key_error()
     return store
 

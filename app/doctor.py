@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from app.clock import Clock
+from app.components import create_client
 from app.settings import Settings
 from app.upstream import errors
-from app.upstream.client import create_upstream_client
 from app.upstream.drift import Drift
 
 MAX_CLOCK_SKEW_SECONDS = 60
@@ -47,7 +47,6 @@ FIXES: Mapping[type[errors.UpstreamError], str] = {
 }
 """What to do about each error."""
 
-
 Outcome = Literal["ok", "warning", "error"]
 
 
@@ -76,29 +75,16 @@ class Diagnostics:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._config = config = settings.upstream
         self._clock = clock
-        proxy = config.proxy.get_secret_value() if config.proxy else None
-        next_hop = urlsplit(proxy or config.base_url)
+        next_hop = urlsplit(config.proxy.get_secret_value() if config.proxy else config.base_url)
         self._host = next_hop.hostname or ""
         self._uses_tls = next_hop.scheme == "https"
         self._port = next_hop.port or (443 if self._uses_tls else 80)
         self._drift = Drift(on_new=lambda _: None)  # part of the check's message instead of the log
-        self._client = create_upstream_client(
-            base_url=config.base_url,
-            access_key_id=config.access_key_id,
-            access_key_secret=config.access_key_secret,
-            scheme=config.auth,
-            brand=config.brand,
-            pool_id=config.pool_id,
-            ca_file=config.ca_file,
-            proxy=proxy,
-            connect_timeout=config.connect_timeout,
-            read_timeout=config.read_timeout,
-            deadline=config.deadline,
+        self._client = create_client(
+            settings,
+            clock,
             max_concurrency=1,
-            max_rate=config.max_rate,
             breaker_open_seconds=0.0,
-            clock=clock,
-            random=lambda: 0.0,
             max_attempts=1,  # intermittent errors should be seen
             drift=self._drift,
         )

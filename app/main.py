@@ -1,12 +1,12 @@
 """Composition root: builds the proxy from its settings, and connects its components."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from random import Random
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -30,7 +30,7 @@ from app.edge.auth import ApiKeyAuthentication
 from app.edge.cors import cors_middleware
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.head import Head
-from app.edge.health import Readiness, health_router
+from app.edge.health import health_router
 from app.edge.host_check import HostCheck
 from app.edge.me import me_router
 from app.edge.openapi import DESCRIPTION, LICENSE, TAGS, build_openapi
@@ -51,11 +51,7 @@ from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
 from app.orders.source import FetchedOrder, OrderSource
 from app.server.limits import Limits
 from app.server.server import Shutdown
-from app.settings import (
-    CredentialFiles,
-    Settings,
-    is_loopback,
-)
+from app.settings import CredentialFiles, Settings, is_loopback
 from app.single_flight import TooManyWaiters
 from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient
@@ -92,13 +88,6 @@ ORDER_CACHE_BYTES = 32 * 1024 * 1024
 ORDER_CACHE_ENTRIES = 20_000
 
 
-class Closable(Protocol):
-    """A component with work in progress."""
-
-    async def close(self, timeout: float, /) -> None:
-        """Wait at most `timeout` seconds for the work to end, then cancel it."""
-
-
 @dataclass(frozen=True)
 class App:
     """The proxy as an ASGI application, and what the server needs besides.
@@ -129,7 +118,7 @@ def create_app(
     transport: AsyncBaseTransport | None = None,
     clock: Clock | None = None,
     credential_files: CredentialFiles | None = None,
-    random: RandomFloat | None = None,
+    random: RandomFloat = random.random,
 ) -> App:
     """Build the proxy. It makes no upstream call until a request needs one.
 
@@ -144,7 +133,7 @@ def create_app(
         SettingsError: no caller could be authenticated.
     """
     clock = clock or SystemClock()
-    client = create_client(settings, transport, clock, random or Random().random)  # noqa: S311
+    client = create_client(settings, clock, transport=transport, random=random)
     rotation = create_rotation(settings, client, clock, credential_files)
     api_keys = create_api_key_store(settings, clock)
     watcher = FileWatcher(clock)
@@ -213,7 +202,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             # Closed in the reverse order: the client last, since the others use it.
             for component in (client, lookup, book.blocks, snapshots, compute, rotation):
-                stack.push_async_callback(_close, component, shutdown)
+                stack.push_async_callback(_close, component.close, shutdown)
             watching = asyncio.create_task(watcher.run())
             stack.callback(watching.cancel)
             yield
@@ -270,7 +259,7 @@ def create_app(
     api.include_router(me_router())
     api.include_router(
         health_router(
-            check_ready=Readiness(lambda: book.window(0, 1)),
+            check_ready=lambda: book.window(0, 1),
             problem_codes=PROBLEM_CODES,
             is_draining=lambda: shutdown.started,
         )
@@ -279,8 +268,8 @@ def create_app(
     return app
 
 
-async def _close(component: Closable, shutdown: Shutdown) -> None:
-    await component.close(shutdown.seconds_left())
+async def _close(close: Callable[[float], Awaitable[None]], shutdown: Shutdown) -> None:
+    await close(shutdown.seconds_left())
 
 
 def _problem_code(error: BaseException) -> str:

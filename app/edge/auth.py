@@ -161,11 +161,6 @@ class ApiKeyAuthentication:
         return self._keys.authenticate(key)
 
 
-def has_any_access(keys: ApiKeyStore, anonymous_scopes: Sequence[str]) -> bool:
-    """Return whether any caller could be authenticated."""
-    return bool(anonymous_scopes) or keys.has_valid_key()
-
-
 _API_KEY_SCHEME = APIKeyHeader(
     name="X-API-Key",
     scheme_name="ApiKey",

@@ -5,25 +5,14 @@ from collections.abc import Collection
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from app.edge.openapi import HEADERS
+
 ALLOWED_HEADERS = ("Cache-Control", "If-None-Match", "X-Request-Id")
 KEY_HEADERS = ("Authorization", "X-API-Key")
 """Headers with a key, allowed only if the operator says so: a key in a page is public."""
 
-EXPOSED_HEADERS = (
-    "Age",
-    "Cache-Control",
-    "Cache-Status",
-    "Content-Disposition",
-    "ETag",
-    "Link",
-    "Retry-After",
-    "Vary",
-    "X-Freshness",
-    "X-Request-Id",
-    "X-Sandbox",
-    "X-Total-Count",
-    "X-Upstream-Request-Id",
-)
+EXPOSED_HEADERS = sorted(HEADERS.keys() - {"WWW-Authenticate"})
+"""The documented headers of responses, without the one that is for the browser itself."""
 
 
 def cors_middleware(

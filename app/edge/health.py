@@ -13,38 +13,22 @@ from app.edge.problems import default_problem, problem_response
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-class Readiness:
-    """Runs a check until it succeeds once: afterwards the cache outlives an outage.
-
-    Args:
-        check: calls the upstream; raises if that fails.
-    """
-
-    def __init__(self, check: Callable[[], Awaitable[object]]) -> None:
-        self._check = check
-        self._succeeded = False
-
-    async def __call__(self) -> None:
-        """Return if ready, else raise what the check raises."""
-        if not self._succeeded:
-            await self._check()
-            self._succeeded = True
-
-
 def health_router(
     *,
-    check_ready: Callable[[], Awaitable[None]],
+    check_ready: Callable[[], Awaitable[object]],
     problem_codes: Mapping[type[Exception], str],
     is_draining: Callable[[], bool] = lambda: False,
 ) -> APIRouter:
     """Return the routes `/livez` and `/readyz`.
 
     Args:
-        check_ready: returns if the proxy can serve requests, else raises.
+        check_ready: calls the upstream, and raises if that fails. Not called any more once it has
+            succeeded: afterwards the cache outlives an outage.
         problem_codes: the errors that mean "not ready", and their codes.
         is_draining: whether the process is shutting down.
     """
     router = APIRouter(include_in_schema=False)
+    is_ready = False
 
     @router.get("/livez")
     async def livez() -> Response:
@@ -53,10 +37,13 @@ def health_router(
 
     @router.get("/readyz")
     async def readyz(request: Request) -> Response:
+        nonlocal is_ready
         if is_draining():
             return problem_response(request.scope, default_problem("shutting_down"))
         try:
-            await check_ready()
+            if not is_ready:
+                await check_ready()
+                is_ready = True
         except tuple(problem_codes) as error:
             # 503 whatever the cause, since probes and load balancers expect it.
             problem = replace(to_problem(error, problem_codes), status=503)

@@ -15,7 +15,6 @@ from app.edge.openapi import json_content, upstream_responses
 from app.edge.query_params import StrictQuery
 from app.orders.dependencies import (
     READ_ORDERS,
-    FileDownload,
     OrdersDependencies,
     RequestDirective,
     require_raw_scope,
@@ -141,8 +140,12 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         )
         timestamp = _filename_timestamp(snapshot.oldest_block.value.as_of)
         name = f"orders-{timestamp}.{query.format}"
-        file = FileDownload(chunks, MEDIA_TYPES[query.format], name)
-        return deps.respond_stream(request, head, lookup, started_at, file)
+        file = StreamingResponse(
+            chunks,
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            media_type=MEDIA_TYPES[query.format],
+        )
+        return deps.respond_file(request, head, lookup, started_at, file)
 
     @router.get(
         "/changes",

@@ -1,6 +1,6 @@
 """What the order routes depend on, and how they respond."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
@@ -44,31 +44,14 @@ RequestDirective = Annotated[CacheDirective, Depends(_cache_directive)]
 
 
 @dataclass(frozen=True, slots=True)
-class FileDownload:
-    """A file that is streamed, to be saved under a name."""
-
-    chunks: AsyncIterator[bytes]
-    media_type: str
-    name: str
-
-    @property
-    def disposition(self) -> str:
-        """The value of Content-Disposition (RFC 6266)."""
-        return f'attachment; filename="{self.name}"'
-
-
-@dataclass(frozen=True, slots=True)
 class OrdersDependencies:
     """What the order routes use.
 
     Attributes:
         book: pages of the list in upstream order.
         snapshots: the whole list.
-        history: changes of the list.
         compute: computations over the whole list.
         lookup: single orders and payments.
-        response_cache: rendered responses.
-        clock: the source of time.
         deadline: seconds that a caller waits at most.
         currency: ISO 4217, or empty.
         public_url: origin and prefix for links; empty for path references.
@@ -162,29 +145,26 @@ class OrdersDependencies:
         self.response_cache.update_size(key)
         return response
 
-    def respond_stream(
+    def respond_file(
         self,
         request: Request,
         head: ResponseHead,
         lookup: Lookup[Any],
         started_at: float,
-        file: FileDownload,
+        file: StreamingResponse,
     ) -> Response:
-        """Return the response with a file, or 304. `head` has its ETag and headers."""
+        """Return `file` with the headers of `head` and those for one caller, or 304."""
         now = self.clock.monotonic()
         context = context_of(request.scope)
         context.waited_seconds = now - started_at
         outcome = combine_lookups([lookup], now=now, problem_code=self.problem_code)
-        headers = per_caller_headers(context, head, outcome, now)
-        response: Response
+        headers = [*head.headers, *per_caller_headers(context, head, outcome, now)]
         if etag_matches(joined_header(request.scope["headers"], b"if-none-match"), head.etag):
-            response = Response(status_code=304)
-        else:
-            response = StreamingResponse(file.chunks)
-            headers.append((b"content-type", file.media_type.encode()))
-            headers.append((b"content-disposition", file.disposition.encode()))
-        response.raw_headers = [*head.headers, *headers]
-        return response
+            not_modified = Response(status_code=304)
+            not_modified.raw_headers = headers
+            return not_modified
+        file.raw_headers += headers
+        return file
 
 
 def require_raw_scope(request: Request, include: Collection[str]) -> None:

@@ -1,17 +1,10 @@
 """The query parameters of the order routes."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from app.edge.query_params import decimal_integer
@@ -47,6 +40,15 @@ def _check_order_no(value: str) -> str:
     return value
 
 
+def _any_of(description: str, values: dict[str, str], example: str) -> Any:
+    """Return the field of a repeatable parameter that selects orders by an enum."""
+    return Field(
+        description=f"{description}; repeatable.\n\n" + describe_values(values | _UNKNOWN),
+        max_length=len(values) + 1,
+        examples=[[example]],
+    )
+
+
 OrderNoParameter = Annotated[
     str,
     AfterValidator(_check_order_no),
@@ -62,31 +64,14 @@ class FilterQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: Annotated[
-        tuple[Status, ...],
-        Field(
-            description="Only orders with one of these statuses; repeatable.\n\n"
-            + describe_values(STATUSES | _UNKNOWN),
-            max_length=len(STATUSES) + 1,
-            examples=[["paid"]],
-        ),
+        tuple[Status, ...], _any_of("Only orders with one of these statuses", STATUSES, "paid")
     ] = ()
     type: Annotated[
-        tuple[Type, ...],
-        Field(
-            description="Only orders of one of these types; repeatable.\n\n"
-            + describe_values(TYPES | _UNKNOWN),
-            max_length=len(TYPES) + 1,
-            examples=[["renewal"]],
-        ),
+        tuple[Type, ...], _any_of("Only orders of one of these types", TYPES, "renewal")
     ] = ()
     source: Annotated[
         tuple[Source, ...],
-        Field(
-            description="Only orders from one of these sources; repeatable.\n\n"
-            + describe_values(SOURCES | _UNKNOWN),
-            max_length=len(SOURCES) + 1,
-            examples=[["self_service"]],
-        ),
+        _any_of("Only orders from one of these sources", SOURCES, "self_service"),
     ] = ()
     order_no: Annotated[
         tuple[OrderNoParameter, ...],

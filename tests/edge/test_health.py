@@ -1,9 +1,7 @@
 """Liveness and readiness."""
 
-import pytest
-
 from app.edge.exception_handlers import install_exception_handlers
-from app.edge.health import Readiness, health_router
+from app.edge.health import health_router
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamTimeout
 from tests.support.api_harness import ApiHarness, bare_api
 
@@ -13,9 +11,12 @@ PROBLEM_CODES: dict[type[Exception], str] = {
 }
 
 
-def health(error: Exception | None = None, *, draining: bool = False) -> ApiHarness:
+def health(*errors: Exception | None, draining: bool = False) -> ApiHarness:
+    """Return the routes, with a check that raises these errors in turn."""
+    results = list(errors)
+
     async def check_ready() -> None:
-        if error is not None:
+        if results and (error := results.pop(0)) is not None:
             raise error
 
     api = bare_api()
@@ -73,16 +74,6 @@ async def test_an_unexpected_error_is_an_internal_error() -> None:
 
 
 async def test_readiness_is_not_checked_again_after_it_succeeded_once() -> None:
-    errors = [UpstreamTimeout("down"), None, UpstreamTimeout("down again")]
+    api = health(UpstreamTimeout("down"), None, UpstreamTimeout("down again"))
 
-    async def check() -> None:
-        if (error := errors.pop(0)) is not None:
-            raise error
-
-    readiness = Readiness(check)
-    with pytest.raises(UpstreamTimeout):
-        await readiness()
-    await readiness()
-    await readiness()
-
-    assert len(errors) == 1
+    assert [(await api.request("/readyz")).status_code for _ in range(3)] == [503, 200, 200]
