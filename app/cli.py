@@ -29,7 +29,10 @@ ORDERS_SECRETS_DIR. .env.example describes each."""
 _SERVE_NOTES = f"""Exit codes: 0 after SIGTERM or Ctrl-C, 1 if the address cannot be bound,
 2 for invalid options or settings.\n\n{_SETTINGS}"""
 _SANDBOX_NOTES = "Exit codes: 0 after Ctrl-C, 1 if the port cannot be bound, 2 for invalid options."
-_FAULT_KINDS = "\n".join(f"  {name:13} {kind.description}" for name, kind in KINDS.items())
+_FAULT_KINDS = "\n".join(
+    f"  {name:14} {kind.description}" + (f" (VALUE: {kind.value.name})" if kind.value else "")
+    for name, kind in KINDS.items()
+)
 _DOCTOR_NOTES = f"""Exit codes: 0 if no check found an error (warnings are possible), 1 if one did,
 2 for invalid options.\n\n{_SETTINGS}"""
 _OPENAPI_NOTES = "Exit codes: 0 if written or up to date, 1 if outdated, 2 for invalid options."
@@ -52,7 +55,7 @@ _Faults = Annotated[
         parser=_parse_fault,
         metavar="FAULT",
         help="Fault to inject, as KIND[=VALUE][,times=N][,path=PATH]: latency=2, or"
-        " status=500,times=3,path=get-orders. Repeatable. `sandbox --help` lists the kinds.",
+        " status=500,times=3,path=get-orders. Repeatable. `orders-bff sandbox -h` lists the kinds.",
         show_default="none",
     ),
 ]
@@ -220,6 +223,7 @@ def keys_new(
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
             help="Day (UTC) from whose start the key is invalid.",
             show_default="never",
         ),

@@ -36,7 +36,9 @@ FIXES: Mapping[type[errors.UpstreamError], str] = {
         "wait, then lower ORDERS_UPSTREAM__MAX_RATE: the pool's rate limit is shared"
     ),
     errors.UpstreamFailed: "try again later; give the vendor the request id",
-    errors.UpstreamUnreachable: "check firewalls and ORDERS_UPSTREAM__PROXY between here and there",
+    errors.UpstreamUnreachable: (
+        "check ORDERS_UPSTREAM__BASE_URL, ORDERS_UPSTREAM__PROXY and firewalls"
+    ),
     errors.UpstreamTimeout: (
         "raise ORDERS_UPSTREAM__READ_TIMEOUT and ORDERS_UPSTREAM__DEADLINE, or find what is slow"
     ),

@@ -13,18 +13,18 @@ Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
 """Code generators choose the type of an integer by its format."""
 
 
-def open_enum(description: str, values: Mapping[str, str]) -> Any:
+def open_enum(description: str, values: dict[str, str]) -> Any:
     """Return a field whose known values are documented and may grow (Zalando guideline 112).
 
     Args:
         description: of the field.
-        values: the meaning of each known value, `unknown` apart.
+        values: the meaning of each known value; of `unknown` only if it is sent.
     """
     return Field(
         description=f"{description} Open enum: treat a value you do not know as `unknown`.\n\n"
         + describe_values(values),
         examples=[next(iter(values))],
-        json_schema_extra={"x-extensible-enum": [*values, "unknown"]},
+        json_schema_extra={"x-extensible-enum": list(values | {"unknown": ""})},
     )
 
 

@@ -26,8 +26,6 @@ Sort = Literal[
 Include = Literal["raw", "rev", "origin"]
 ExportFormat = Literal["csv", "ndjson"]
 
-_UNKNOWN = {"unknown": "the upstream's value is missing or not known to this version"}
-
 _ORDER_NO_PATTERN = re.compile(r"(?=.*[0-9])[0-9A-Za-z_-]{1,64}")
 _TIME_SCHEMA = {"maxLength": 35, "anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
@@ -43,8 +41,8 @@ def _check_order_no(value: str) -> str:
 def _any_of(description: str, values: dict[str, str], example: str) -> Any:
     """Return the field of a repeatable parameter that selects orders by an enum."""
     return Field(
-        description=f"{description}; repeatable.\n\n" + describe_values(values | _UNKNOWN),
-        max_length=len(values) + 1,
+        description=f"{description}; repeatable.\n\n" + describe_values(values),
+        max_length=len(values),
         examples=[[example]],
     )
 

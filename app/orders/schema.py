@@ -19,12 +19,15 @@ UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
 EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text("utf-8"))
 """Example bodies for the OpenAPI document."""
 
+UNKNOWN = "the upstream's value is missing or not known to this version"
+
 STATUSES = {
     "unpaid": "not paid yet",
     "paid": "paid, not completed",
     "completed": "paid and completed",
     "cancelled": "cancelled",
     "expired": "expired without payment",
+    "unknown": UNKNOWN,
 }
 TYPES = {
     "new": "a first order",
@@ -32,6 +35,7 @@ TYPES = {
     "renewal": "a renewal",
     "overdue_correction": "a correction after late payment",
     "overflow_correction": "a correction after the quota was exceeded",
+    "unknown": UNKNOWN,
 }
 SOURCES = {
     "self_service": "ordered by the customer",
@@ -39,6 +43,7 @@ SOURCES = {
     "offline": "sold offline",
     "admin": "activated by the vendor's back office",
     "redemption_code": "a redeemed code",
+    "unknown": UNKNOWN,
 }
 CHANGES = {
     "created": "the order is new",

@@ -65,7 +65,7 @@ def load_api_keys(path: Path) -> tuple[ApiKeyConfig, ...]:
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
         messages = "; ".join(describe(detail, 0) for detail in details)
-        raise ValueError(f"names a file with errors: {messages}") from None
+        raise ValueError(f"the file is not valid: {messages}") from None
     except (OSError, UnicodeDecodeError):
         raise ValueError("must name a readable file") from None
 

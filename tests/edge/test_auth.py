@@ -171,7 +171,7 @@ class KeysFile:
 
     def read(self) -> Sequence[ApiKey]:
         if not self.is_valid:
-            raise ValueError("names a file with errors: entry 1")
+            raise ValueError("the file is not valid: entry 1")
         return [key("filed", text) for text in self.texts]
 
 
