@@ -45,7 +45,7 @@ class CallResult(Enum):
     SUCCESS = auto()
     FAILURE = auto()
     IGNORED = auto()
-    """Nothing: for example, our own deadline passed first."""
+    """It says nothing: for example, our own deadline passed first."""
 
 
 class Breaker:
@@ -133,7 +133,7 @@ class Admission:
         """Hold a slot for one call; an error raised within decides what the breaker records.
 
         Yields:
-            The call's start, to be updated when the call is really sent.
+            The call's start, to be updated when the call is actually sent.
 
         Raises:
             UpstreamUnavailable: the circuit is open.

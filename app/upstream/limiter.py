@@ -36,7 +36,7 @@ DEFAULT_THROTTLE_SECONDS = 1.0
 
 @dataclass(slots=True, eq=False)
 class CallStart:
-    """When a call started: first when it was let out, then updated when it was really sent.
+    """When a call started: at first when it got its slot, then when it was actually sent.
 
     On a busy event loop or a slow connect that is later. Counting from the earlier time would
     let more than `max_rate` calls reach the upstream within one second.
@@ -127,7 +127,7 @@ class CallLimiter:
         """Wait until one call may start; `release` must be called when it has ended.
 
         Returns:
-            Its start, which the caller updates when the call is really sent.
+            Its start, which the caller updates when the call is actually sent.
 
         Raises:
             DeadlineExceeded: no call may start before the deadline.

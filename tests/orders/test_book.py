@@ -135,7 +135,7 @@ async def test_a_window_past_the_end_ages_with_the_block_that_stated_the_total()
     assert harness.list.calls == [0, 0]
 
 
-async def test_an_expired_total_is_no_total():
+async def test_the_total_is_unknown_once_its_block_has_expired():
     harness = BookHarness(20)
     assert harness.book.total is None
     await harness.book.window(0, 10)

@@ -190,7 +190,7 @@ async def test_throttling_pauses_all_calls_and_rejects_those_whose_deadline_is_e
     await asyncio.gather(first, second, patient)
 
 
-async def test_all_queued_calls_can_be_rejected_and_leaves_nothing_behind():
+async def test_rejecting_all_queued_calls_leaves_no_task():
     bench = Bench(max_concurrency=1)
     before = asyncio.all_tasks()
     calls = [bench.call(name) for name in "abc"]
