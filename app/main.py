@@ -92,11 +92,7 @@ ORDER_CACHE_ENTRIES = 20_000
 class App:
     """The proxy as an ASGI application, and what the server needs besides.
 
-    Attributes:
-        api: FastAPI with all middleware.
-        reload_credential: reads the configured credential again.
-        shutdown: the state of the shutdown.
-        limits: the limits of connections.
+    `reload_credential` reads the configured credential again.
     """
 
     api: FastAPI

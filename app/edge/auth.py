@@ -69,11 +69,8 @@ def key_digest(key: bytes) -> bytes:
 class ApiKeyStore:
     """The API keys: those that are configured directly, and those in a file.
 
-    Args:
-        keys: the keys that are configured directly.
-        clock: the source of time.
-        read_file: returns the keys in the file; raises ValueError with a message that repeats
-            nothing from the file.
+    `read_file` returns the keys in the file. It raises ValueError with a message that repeats
+    nothing from the file.
     """
 
     def __init__(
@@ -118,10 +115,7 @@ class ApiKeyStore:
 class ApiKeyAuthentication:
     """Rejects API requests without a valid key; other paths need none.
 
-    Args:
-        app: the application to protect.
-        keys: the keys.
-        anonymous_scopes: the scopes of callers without a key; if empty, a key is required.
+    Callers without a key have `anonymous_scopes`. If those are empty, a key is required.
     """
 
     def __init__(
@@ -188,20 +182,20 @@ async def require_scopes(
     Raises:
         Forbidden: the caller lacks one of the scopes.
     """
-    caller = cast("Caller", context_of(request.scope).caller)
-    require_scope(caller, *required.scopes)
-    return caller
+    return require_scope(request, *required.scopes)
 
 
-def require_scope(caller: Caller, *scopes: str) -> None:
-    """Check that the caller has all of `scopes`.
+def require_scope(request: Request, *scopes: str) -> Caller:
+    """Return the authenticated caller of `request`, who must have all of `scopes`.
 
     Raises:
         Forbidden: the caller lacks one of them.
     """
+    caller = cast("Caller", context_of(request.scope).caller)
     for scope in scopes:
         if scope not in caller.scopes:
             raise Forbidden(scope)
+    return caller
 
 
 def _by_digest(keys: Sequence[ApiKey]) -> dict[bytes, ApiKey]:

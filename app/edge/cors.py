@@ -18,12 +18,9 @@ EXPOSED_HEADERS = sorted(HEADERS.keys() - {"WWW-Authenticate"})
 def cors_middleware(
     app: ASGIApp, *, origins: Collection[str], api_keys: bool = False
 ) -> CORSMiddleware:
-    """Return Starlette's middleware, configured. It answers preflights itself.
+    """Return Starlette's middleware. It answers preflights itself.
 
-    Args:
-        app: the application for all other requests.
-        origins: the origins whose pages may read responses.
-        api_keys: whether those pages may send a key.
+    Pages of `origins` may read responses; `api_keys` says whether they may send a key.
     """
     return CORSMiddleware(
         app,

@@ -28,10 +28,8 @@ _CODES_BY_STATUS = {
 def install_exception_handlers(api: FastAPI, problem_codes: Mapping[type[Exception], str]) -> None:
     """Answer every exception of every route of `api` with a problem.
 
-    Args:
-        api: the application.
-        problem_codes: the problem code of each exception class and its subclasses. FastAPI looks
-            handlers up along the bases of a class, so the nearest entry applies.
+    FastAPI looks handlers up along the bases of a class, so the nearest entry of `problem_codes`
+    applies.
     """
     problems: dict[type[Exception], Callable[[Any], Problem]] = {
         **dict.fromkeys(problem_codes, lambda error: to_problem(error, problem_codes)),

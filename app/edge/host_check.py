@@ -24,10 +24,7 @@ class HostCheck:
     A server on loopback accepts only loopback host names: otherwise a page on the web could point a
     name of its own at 127.0.0.1 and read the responses (DNS rebinding).
 
-    Args:
-        app: the application to protect.
-        loopback: whether the server listens on loopback.
-        extra_host: one more accepted value of `Host`, that of the public URL.
+    `extra_host` is one more accepted value of `Host`, that of the public URL.
     """
 
     def __init__(self, app: ASGIApp, *, loopback: bool, extra_host: str = "") -> None:

@@ -11,7 +11,7 @@ from app.edge.auth import require_scopes
 from app.edge.context import Caller
 from app.edge.openapi import api_responses, json_content
 from app.edge.query_params import StrictQuery
-from app.edge.schema import open_enum
+from app.edge.schema import described, open_enum
 
 KINDS = {
     "key": "authenticated with an API key",
@@ -24,9 +24,7 @@ class Me(TypedDict):
 
     name: Annotated[str, Field(examples=["dashboard"])]
     kind: Annotated[str, open_enum("How the caller was authenticated.", KINDS)]
-    scopes: Annotated[
-        list[str], Field(description="What the caller may do.", examples=[["orders:read"]])
-    ]
+    scopes: Annotated[list[str], described("What the caller may do.", ["orders:read"])]
 
 
 class MeMeta(TypedDict):

@@ -105,9 +105,7 @@ class StrictQuery:
 def decimal_integer(maximum: int, hint: str) -> BeforeValidator:
     """Return a validator for an integer from 1 to `maximum`, written in ASCII digits only.
 
-    Args:
-        maximum: the greatest value.
-        hint: what to do instead of exceeding it.
+    `hint` says what to do instead of exceeding the maximum.
     """
 
     def check(value: object) -> object:

@@ -13,17 +13,22 @@ Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
 """Code generators choose the type of an integer by its format."""
 
 
+def described(description: str, *examples: object, **constraints: Any) -> Any:
+    """Return a field with a description and examples; `constraints` as for `pydantic.Field`."""
+    if examples:  # None would hide the examples of the type
+        constraints["examples"] = list(examples)
+    return Field(description=description, **constraints)
+
+
 def open_enum(description: str, values: dict[str, str]) -> Any:
     """Return a field whose known values are documented and may grow (Zalando guideline 112).
 
-    Args:
-        description: of the field.
-        values: the meaning of each known value; of `unknown` only if it is sent.
+    `values` has the meaning of each known value; of `unknown` only if it is sent.
     """
-    return Field(
-        description=f"{description} Open enum: treat a value you do not know as `unknown`.\n\n"
+    return described(
+        f"{description} Open enum: treat a value you do not know as `unknown`.\n\n"
         + describe_values(values),
-        examples=[next(iter(values))],
+        next(iter(values)),
         json_schema_extra={"x-extensible-enum": list(values | {"unknown": ""})},
     )
 
@@ -37,13 +42,12 @@ class InvalidParameter(TypedDict):
     """One error of one parameter."""
 
     parameter: str
-    message: Annotated[str, Field(description="What is wrong and how to fix it.")]
+    message: Annotated[str, described("What is wrong and how to fix it.")]
     value: NotRequired[
         Annotated[
             str,
-            Field(
-                description="The value, cut to 100 characters; absent for unknown parameters.",
-                max_length=100,
+            described(
+                "The value, cut to 100 characters; absent for unknown parameters.", max_length=100
             ),
         ]
     ]
@@ -69,9 +73,8 @@ class Problem(TypedDict):
 
     type: Annotated[
         str,
-        Field(
-            description="The page that explains the code.",
-            json_schema_extra={"format": "uri-reference"},
+        described(
+            "The page that explains the code.", json_schema_extra={"format": "uri-reference"}
         ),
     ]
     title: str
@@ -80,20 +83,17 @@ class Problem(TypedDict):
     instance: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
     code: Annotated[
         str,
-        Field(
-            description="Open enum: for a code you do not know, go by `status`. Each code is "
+        described(
+            "Open enum: for a code you do not know, go by `status`. Each code is "
             "explained at `/problems/{code}`.",
             json_schema_extra={"x-extensible-enum": list(PROBLEM_TYPES)},
         ),
     ]
-    request_id: Annotated[str, Field(description="The id to quote when you report a problem.")]
+    request_id: Annotated[str, described("The id to quote when you report a problem.")]
     retryable: Annotated[
-        bool,
-        Field(description="Whether the same request may succeed later; see `Retry-After`."),
+        bool, described("Whether the same request may succeed later; see `Retry-After`.")
     ]
-    errors: NotRequired[
-        Annotated[list[InvalidParameter], Field(description="For `invalid_request`.")]
-    ]
+    errors: NotRequired[Annotated[list[InvalidParameter], described("For `invalid_request`.")]]
     upstream: NotRequired[UpstreamError]
     progress: NotRequired[Progress]
 

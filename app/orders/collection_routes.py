@@ -10,14 +10,15 @@ from fastapi.responses import StreamingResponse
 
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup
+from app.edge.auth import require_scope
 from app.edge.context import context_of
 from app.edge.openapi import json_content, upstream_responses
 from app.edge.query_params import StrictQuery
 from app.orders.dependencies import (
+    RAW_SCOPE,
     READ_ORDERS,
     OrdersDependencies,
     RequestDirective,
-    require_raw_scope,
 )
 from app.orders.export import (
     MEDIA_TYPES,
@@ -108,7 +109,8 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         All orders are loaded before the first byte is sent: the file never has only a part of them.
         Poll it with `If-None-Match`.
         """
-        require_raw_scope(request, query.include)
+        if "raw" in query.include:
+            require_scope(request, RAW_SCOPE)
         started_at = deps.clock.monotonic()
         deadline = started_at + deps.deadline
         snapshot, lookup = await deps.snapshots.get(directive)

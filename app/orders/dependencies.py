@@ -1,8 +1,8 @@
 """What the order routes depend on, and how they respond."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, Security
 from fastapi.responses import StreamingResponse
@@ -10,9 +10,9 @@ from fastapi.responses import StreamingResponse
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Lookup
 from app.clock import Clock
-from app.edge.auth import require_scope, require_scopes
+from app.edge.auth import require_scopes
 from app.edge.content_coding import negotiate
-from app.edge.context import Caller, context_of
+from app.edge.context import context_of
 from app.orders.book import OrderBook
 from app.orders.changes import History
 from app.orders.compute import ComputeQueue
@@ -32,6 +32,7 @@ from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import SnapshotCache
 
 READ_ORDERS = Security(require_scopes, scopes=[SCOPE])
+RAW_SCOPE = "orders:raw"
 READ_PAYMENTS = Security(require_scopes, scopes=["payments:read"])
 
 
@@ -165,13 +166,3 @@ class OrdersDependencies:
             return not_modified
         file.raw_headers += headers
         return file
-
-
-def require_raw_scope(request: Request, include: Collection[str]) -> None:
-    """Check that a caller who requests the upstream's rows may read them.
-
-    Raises:
-        Forbidden: the caller may not.
-    """
-    if "raw" in include:
-        require_scope(cast("Caller", context_of(request.scope).caller), "orders:raw")

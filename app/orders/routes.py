@@ -9,15 +9,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
+from app.edge.auth import require_scope
 from app.edge.openapi import json_content, upstream_responses
 from app.edge.query_params import StrictQuery
 from app.orders.blocks import Block
 from app.orders.dependencies import (
+    RAW_SCOPE,
     READ_ORDERS,
     READ_PAYMENTS,
     OrdersDependencies,
     RequestDirective,
-    require_raw_scope,
 )
 from app.orders.mapping import Row
 from app.orders.queries import OrderNoParameter, PageQuery
@@ -77,7 +78,8 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
 
         Filters and `sort` apply to the whole list, which is fetched once and shared by all callers.
         """
-        require_raw_scope(request, query.include)
+        if "raw" in query.include:
+            require_scope(request, RAW_SCOPE)
         started_at = deps.clock.monotonic()
         if query.is_unfiltered():
             page = await _plain_page(deps, query, directive)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.schema import Int32, Int64, open_enum
+from app.edge.schema import Int32, Int64, described, open_enum
 
 ORDER_NO = "202209251234224"
 UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
@@ -57,25 +57,20 @@ SOURCE_ENUM = open_enum("Where the order comes from.", SOURCES)
 
 DecimalText = Annotated[
     str,
-    Field(
-        description="A decimal number, with the upstream's digits, unrounded.",
+    described(
+        "A decimal number, with the upstream's digits, unrounded.",
+        "199.00",
         pattern=r"^-?[0-9]+(\.[0-9]+)?$",
-        examples=["199.00"],
     ),
 ]
 Timestamp = Annotated[
     str,
-    Field(
-        description="RFC 3339 in UTC.",
-        json_schema_extra={"format": "date-time"},
-        examples=["2022-09-25T04:34:22Z"],
+    described(
+        "RFC 3339 in UTC.", "2022-09-25T04:34:22Z", json_schema_extra={"format": "date-time"}
     ),
 ]
 OrderNo = Annotated[
-    str,
-    Field(
-        description="Empty if the upstream's order number could not be read.", examples=[ORDER_NO]
-    ),
+    str, described("Empty if the upstream's order number could not be read.", ORDER_NO)
 ]
 
 
@@ -91,10 +86,10 @@ class Order(TypedDict):
 
     order_no: OrderNo
     package_name: NotRequired[PackageName]
-    unit_price: NotRequired[Annotated[DecimalText, Field(description="The price of one unit.")]]
-    quantity: NotRequired[Annotated[Int64, Field(description="Units ordered.", examples=[2])]]
+    unit_price: NotRequired[Annotated[DecimalText, described("The price of one unit.")]]
+    quantity: NotRequired[Annotated[Int64, described("Units ordered.", 2)]]
     actual_amount: NotRequired[
-        Annotated[DecimalText, Field(description="The amount charged for the order.")]
+        Annotated[DecimalText, described("The amount charged for the order.")]
     ]
     status: Annotated[str, STATUS_ENUM]
     type: Annotated[str, TYPE_ENUM]
@@ -106,15 +101,15 @@ class Origin(TypedDict):
     """The upstream response that an order comes from."""
 
     upstream_request_id: NotRequired[Annotated[str, Field(examples=[UPSTREAM_REQUEST_ID])]]
-    fetched_at: Annotated[Timestamp, Field(description="When it was requested.")]
+    fetched_at: Annotated[Timestamp, described("When it was requested.")]
 
 
 Rev = Annotated[
     str,
-    Field(
-        description="Fingerprint of the upstream's row: it changes when the order does.",
+    described(
+        "Fingerprint of the upstream's row: it changes when the order does.",
+        "8d3f1c0a9b7e5264",
         pattern="^[0-9a-f]{16}$",
-        examples=["8d3f1c0a9b7e5264"],
     ),
 ]
 
@@ -123,7 +118,7 @@ class ListedOrder(Order):
     """One order of a list, with the fields that `include` adds."""
 
     rev: NotRequired[Rev]
-    raw: NotRequired[Annotated[Any, Field(description="The upstream's row, unchanged.")]]
+    raw: NotRequired[Annotated[Any, described("The upstream's row, unchanged.")]]
     origin: NotRequired[Origin]
 
 
@@ -131,82 +126,60 @@ class Payment(TypedDict):
     """The payment of one order. Unknown values are omitted."""
 
     order_no: OrderNo
-    channel_order_no: NotRequired[
-        Annotated[str, Field(description="The number at the payment channel.")]
-    ]
+    channel_order_no: NotRequired[Annotated[str, described("The number at the payment channel.")]]
     paid_amount: NotRequired[DecimalText]
     paid_at: NotRequired[Timestamp]
     paid_account: NotRequired[
-        Annotated[
-            str,
-            Field(description="All but the last 4 characters are `*`.", examples=["****6503"]),
-        ]
+        Annotated[str, described("All but the last 4 characters are `*`.", "****6503")]
     ]
     status_code: NotRequired[
-        Annotated[
-            str,
-            Field(
-                description="The upstream's own code; its meaning is not documented.",
-                examples=["3"],
-            ),
-        ]
+        Annotated[str, described("The upstream's own code; its meaning is not documented.", "3")]
     ]
-    method: NotRequired[
-        Annotated[str, Field(description="The payment channel.", examples=["Alipay"])]
-    ]
+    method: NotRequired[Annotated[str, described("The payment channel.", "Alipay")]]
     created_at: NotRequired[Timestamp]
 
 
 class UnparsedValue(TypedDict):
     """An upstream value that could not be parsed: it is omitted, or `unknown`."""
 
-    pointer: Annotated[
-        str,
-        Field(description="JSON Pointer (RFC 6901) to the value.", examples=["/data/3/quantity"]),
-    ]
+    pointer: Annotated[str, described("JSON Pointer (RFC 6901) to the value.", "/data/3/quantity")]
     order_no: OrderNo
-    raw: NotRequired[
-        Annotated[str, Field(description="As sent, cut to 100 characters.", max_length=100)]
-    ]
+    raw: NotRequired[Annotated[str, described("As sent, cut to 100 characters.", max_length=100)]]
 
 
 class ResponseMeta(TypedDict):
     """What a response is based on."""
 
-    as_of: Annotated[Timestamp, Field(description="When the oldest part of it was requested.")]
+    as_of: Annotated[Timestamp, described("When the oldest part of it was requested.")]
     upstream_request_ids: Annotated[
         list[str],
-        Field(
-            description="The requestId of each upstream response that this one is based on.",
+        described(
+            "The requestId of each upstream response that this one is based on.",
+            [UPSTREAM_REQUEST_ID],
             max_length=200,
-            examples=[[UPSTREAM_REQUEST_ID]],
         ),
     ]
     upstream_responses: NotRequired[
         Annotated[
             Int32,
-            Field(
-                description="Total number of upstream responses; present when the list of ids is "
-                "cut at 200."
+            described(
+                "Total number of upstream responses; present when the list of ids is cut at 200."
             ),
         ]
     ]
     warnings: NotRequired[Annotated[list[UnparsedValue], Field(max_length=100)]]
     warnings_omitted: NotRequired[
-        Annotated[Int64, Field(description="Number of warnings beyond the first 100.")]
+        Annotated[Int64, described("Number of warnings beyond the first 100.")]
     ]
     currency: NotRequired[
-        Annotated[
-            str, Field(description="ISO 4217, as configured by the operator.", examples=["CNY"])
-        ]
+        Annotated[str, described("ISO 4217, as configured by the operator.", "CNY")]
     ]
 
 
 Inconsistent = Annotated[
     bool,
-    Field(
-        description="The list changed while it was read: an order may be missing, but none appears "
-        "twice."
+    described(
+        "The list changed while it was read: an order may be missing, but none appears twice."
     ),
 ]
 
@@ -216,11 +189,8 @@ class PageMeta(ResponseMeta):
 
     page: Annotated[Int32, Field(examples=[1])]
     limit: Annotated[Int32, Field(examples=[10])]
-    total: Annotated[
-        Int64,
-        Field(description="Number of matching orders.", examples=[137]),
-    ]
-    pages: Annotated[Int64, Field(description="0 when there are no orders.", examples=[14])]
+    total: Annotated[Int64, described("Number of matching orders.", 137)]
+    pages: Annotated[Int64, described("0 when there are no orders.", 14)]
     inconsistent: NotRequired[Inconsistent]
 
 
@@ -235,9 +205,7 @@ class Total(TypedDict):
     """The number of some orders, and the sum of their amounts."""
 
     count: Annotated[Int64, Field(examples=[57])]
-    actual_amount: Annotated[
-        DecimalText, Field(description="The exact sum of the readable amounts.")
-    ]
+    actual_amount: Annotated[DecimalText, described("The exact sum of the readable amounts.")]
 
 
 class StatusTotal(Total):
@@ -263,10 +231,9 @@ class MonthTotal(StatusTotal):
 
     month: Annotated[
         str,
-        Field(
-            description="`YYYY-MM` in `time_zone`; `unknown`, sorted last, for orders without a "
-            "creation time.",
-            examples=["2022-09"],
+        described(
+            "`YYYY-MM` in `time_zone`; `unknown`, sorted last, for orders without a creation time.",
+            "2022-09",
         ),
     ]
 
@@ -275,8 +242,7 @@ class Totals(Total):
     """Totals of all matching orders."""
 
     amounts_unknown: Annotated[
-        Int64,
-        Field(description="Orders without a readable amount, which are in no sum.", examples=[0]),
+        Int64, described("Orders without a readable amount, which are in no sum.", 0)
     ]
     by_status: list[StatusTotal]
     by_type: list[TypeTotal]
@@ -289,25 +255,16 @@ class OrderChange(TypedDict):
 
     change: Annotated[str, open_enum("What happened.", CHANGES)]
     order_no: OrderNo
-    order: NotRequired[
-        Annotated[Order, Field(description="The order as it is now; absent if removed.")]
-    ]
+    order: NotRequired[Annotated[Order, described("The order as it is now; absent if removed.")]]
 
 
 class ChangesMeta(ResponseMeta):
     """The state after the changes."""
 
     cursor: Annotated[
-        str,
-        Field(
-            description="Pass it as `since` next time.",
-            examples=["5f0c9be2a0d54c7e8d3f1c0a9b7e5264"],
-        ),
+        str, described("Pass it as `since` next time.", "5f0c9be2a0d54c7e8d3f1c0a9b7e5264")
     ]
-    poll_after: Annotated[
-        Int32,
-        Field(description="Seconds to wait before polling again.", examples=[41]),
-    ]
+    poll_after: Annotated[Int32, described("Seconds to wait before polling again.", 41)]
 
 
 class OrderChanges(TypedDict):
