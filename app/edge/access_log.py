@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import request_id
 from app.clock import Clock
 from app.edge.context import RequestContext
-from app.edge.problems import default_problem, send_problem
+from app.edge.problems import default_problem, problem_response
 from app.logging.setup import log_request
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -84,15 +84,20 @@ class AccessLog:
                 message = {**message, "headers": headers + constant_headers}
             await send(message)
 
+        async def respond_if_not_started(code: str) -> None:
+            if context.status == 0:
+                response = problem_response(scope, default_problem(code))
+                await response(scope, receive, send_with_headers)
+
         try:
             await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
             # At the end of the drain timeout the server cancels the requests that are left.
-            await _send_fallback_problem("shutting_down", context, scope, send_with_headers)
+            await respond_if_not_started("shutting_down")
             raise
         except Exception:
             _logger.exception("unhandled_exception")
-            await _send_fallback_problem("internal_error", context, scope, send_with_headers)
+            await respond_if_not_started("internal_error")
         finally:
             if _logger.isEnabledFor(logging.INFO):
                 self._log(context, scope)
@@ -120,11 +125,3 @@ class AccessLog:
         if context.problem:
             fields["problem"] = context.problem
         log_request(fields)
-
-
-async def _send_fallback_problem(
-    code: str, context: RequestContext, scope: Scope, send: Send
-) -> None:
-    """Send a problem unless the response has started."""
-    if context.status == 0:
-        await send_problem(scope, send, default_problem(code))

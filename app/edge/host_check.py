@@ -5,7 +5,7 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.context import context_of
-from app.edge.problems import default_problem, send_problem
+from app.edge.problems import default_problem, problem_response
 
 _LOOPBACK = re.compile(
     rb"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?",
@@ -39,7 +39,8 @@ class HostCheck:
             return
         # After a malformed head the rest of the connection cannot be trusted either.
         headers = (("Connection", "close"),) if code == "bad_request" else ()
-        await send_problem(scope, send, default_problem(code, headers=headers))
+        response = problem_response(scope, default_problem(code, headers=headers))
+        await response(scope, receive, send)
 
     def _reject_code(self, scope: Scope) -> str:
         """Return the problem code for a request to reject, or an empty text."""

@@ -53,7 +53,7 @@ def me_router() -> APIRouter:
         operation_id="getMe",
         summary="Get the caller",
         response_model=MeResponse,
-        responses=api_responses("The caller.", json_content(EXAMPLE)),
+        responses=api_responses("The caller.", json_content(EXAMPLE), calls_upstream=False),
         dependencies=[Depends(StrictQuery())],
     )
     async def get_me(caller: Annotated[Caller, Security(require_scopes)]) -> Response:

@@ -67,6 +67,7 @@ def api_responses(
     *,
     headers: Sequence[str] = (),
     problems: Iterable[str] = (),
+    calls_upstream: bool = True,
 ) -> Responses:
     """Return what an API route documents: its response and every problem it may return.
 
@@ -76,7 +77,12 @@ def api_responses(
         headers: names of `HEADERS` that the response has in addition to those of every response.
             With `ETag`, a 304 is documented as well.
         problems: codes in addition to those that every API route may return.
+        calls_upstream: whether the response is based on the upstream, which adds headers and
+            problems.
     """
+    if calls_upstream:
+        headers = [*_UPSTREAM_HEADERS, *headers]
+        problems = [*_UPSTREAM_PROBLEMS, *problems]
     header_refs = _header_refs([*_COMMON_HEADERS, *headers])
     responses: Responses = {
         200: {"description": description, "headers": header_refs, "content": content}
@@ -89,22 +95,6 @@ def api_responses(
     for status, codes in sorted(codes_by_status.items()):
         responses[status] = _problem_response(codes)
     return responses
-
-
-def upstream_responses(
-    description: str,
-    content: dict[str, Any],
-    *,
-    headers: Sequence[str] = (),
-    problems: Sequence[str] = (),
-) -> Responses:
-    """Like `api_responses`, for a route whose response is based on the upstream."""
-    return api_responses(
-        description,
-        content,
-        headers=[*_UPSTREAM_HEADERS, *headers],
-        problems=[*_UPSTREAM_PROBLEMS, *problems],
-    )
 
 
 def build_openapi(api: FastAPI) -> dict[str, Any]:

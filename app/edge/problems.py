@@ -4,7 +4,7 @@ import json
 from dataclasses import KW_ONLY, dataclass
 
 from starlette.responses import Response
-from starlette.types import Scope, Send
+from starlette.types import Scope
 
 from app.edge.context import context_of
 from app.edge.problem_types import PROBLEM_TYPES, ProblemType
@@ -66,19 +66,6 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
         headers=problem_headers(problem),
         media_type=MEDIA_TYPE,
     )
-
-
-async def send_problem(scope: Scope, send: Send, problem: Problem) -> None:
-    """Send the response for `problem`, from a middleware."""
-    response = problem_response(scope, problem)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status_code,
-            "headers": response.raw_headers,
-        }
-    )
-    await send({"type": "http.response.body", "body": response.body})
 
 
 def problem_headers(problem: Problem) -> dict[str, str]:

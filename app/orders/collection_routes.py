@@ -12,7 +12,7 @@ from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup
 from app.edge.auth import require_scope
 from app.edge.context import context_of
-from app.edge.openapi import json_content, upstream_responses
+from app.edge.openapi import api_responses, json_content
 from app.edge.query_params import StrictQuery
 from app.orders.dependencies import (
     RAW_SCOPE,
@@ -49,7 +49,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         operation_id="summarizeOrders",
         summary="Get order totals",
         response_model=Summary,
-        responses=upstream_responses(
+        responses=api_responses(
             "Counts and sums.",
             json_content(EXAMPLES["summary"]),
             headers=("ETag",),
@@ -90,7 +90,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         operation_id="exportOrders",
         summary="Export orders",
         response_class=StreamingResponse,
-        responses=upstream_responses(
+        responses=api_responses(
             "The file.",
             {
                 media_type: {"schema": {"type": "string"}, "example": EXAMPLES[name]}
@@ -154,7 +154,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         operation_id="listOrderChanges",
         summary="List changes since a cursor",
         response_model=OrderChanges,
-        responses=upstream_responses(
+        responses=api_responses(
             "The changes and the new cursor.",
             json_content(EXAMPLES["changes"]),
             headers=("ETag",),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
 from app.edge.auth import require_scope
-from app.edge.openapi import json_content, upstream_responses
+from app.edge.openapi import api_responses, json_content
 from app.edge.query_params import StrictQuery
 from app.orders.blocks import Block
 from app.orders.dependencies import (
@@ -63,7 +63,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         operation_id="listOrders",
         summary="List orders",
         response_model=OrderPage,
-        responses=upstream_responses(
+        responses=api_responses(
             "One page of the list.",
             json_content(EXAMPLES["page"]),
             headers=("ETag", "Link", "X-Total-Count"),
@@ -95,7 +95,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         operation_id="getOrder",
         summary="Get an order",
         response_model=SingleOrder,
-        responses=upstream_responses(
+        responses=api_responses(
             "The order.",
             json_content(EXAMPLES["order"]),
             headers=("ETag",),
@@ -117,7 +117,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         operation_id="getOrderPayment",
         summary="Get the payment of an order",
         response_model=SinglePayment,
-        responses=upstream_responses(
+        responses=api_responses(
             "The payment.", json_content(EXAMPLES["payment"]), problems=("payment_not_found",)
         ),
         dependencies=[READ_PAYMENTS, Depends(StrictQuery())],

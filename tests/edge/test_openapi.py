@@ -19,7 +19,6 @@ from app.edge.openapi import (
     build_openapi,
     json_content,
     problem_example,
-    upstream_responses,
 )
 from app.edge.pages import docs_router, pages_router
 from app.edge.problem_types import PROBLEM_TYPES
@@ -40,7 +39,7 @@ def things() -> FastAPI:
     @api.get(
         "/v1/things/{name}",
         response_model=Thing,
-        responses=upstream_responses(
+        responses=api_responses(
             "The thing.",
             json_content({"name": "a"}),
             headers=("ETag", "Link"),
@@ -51,7 +50,9 @@ def things() -> FastAPI:
     async def get_thing(name: Annotated[str, Path()]) -> None: ...
 
     @api.get(
-        "/v1/me", response_model=Thing, responses=api_responses("You.", json_content({"name": "b"}))
+        "/v1/me",
+        response_model=Thing,
+        responses=api_responses("You.", json_content({"name": "b"}), calls_upstream=False),
     )
     async def get_me() -> None: ...
 

@@ -5,14 +5,13 @@ import json
 import pytest
 from fastapi import Security
 from starlette.exceptions import HTTPException
-from starlette.types import Message
 
 from app.edge import schema
 from app.edge.auth import require_scopes
 from app.edge.context import Caller
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import Problem, send_problem
+from app.edge.problems import Problem, problem_response
 from app.upstream.errors import (
     OrderNotFound,
     UpstreamError,
@@ -219,24 +218,19 @@ async def test_a_validation_error_of_fastapi_is_an_invalid_request() -> None:
     assert (await api.request("/v1/numbers/7")).json() == 7
 
 
-async def test_a_middleware_sends_problems_in_the_same_format() -> None:
+async def test_a_problem_has_its_own_headers_and_the_id_of_the_upstream() -> None:
     api = failing_with(ValueError())
     await api.request("/v1/nowhere")
-    scope = {"type": "http", "context": api.contexts[0]}
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    challenge = ("WWW-Authenticate", "Bearer")
     details = schema.UpstreamError(request_id="upstream-2")
+    challenge = ("WWW-Authenticate", "Bearer")
     problem = Problem("unauthenticated", "Who?", headers=(challenge,), upstream=details)
-    await send_problem(scope, send, problem)
 
-    assert sent[0]["status"] == 401
-    assert dict(sent[0]["headers"])[b"www-authenticate"] == b"Bearer"
-    assert dict(sent[0]["headers"])[b"x-upstream-request-id"] == b"upstream-2"
-    assert json.loads(sent[1]["body"])["detail"] == "Who?"
+    response = problem_response({"context": api.contexts[0]}, problem)
+
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["x-upstream-request-id"] == "upstream-2"
+    assert json.loads(bytes(response.body))["detail"] == "Who?"
 
 
 @pytest.mark.parametrize("code", PROBLEM_TYPES)
