@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypeAliasType
 
 from app.edge.query_params import decimal_integer
 from app.edge.schema import describe_values
@@ -17,14 +18,26 @@ MAX_PAGE = 1_000_000
 MAX_LIMIT = 50
 MAX_ORDER_NOS = 50
 
-Status = Literal["unpaid", "paid", "completed", "cancelled", "expired", "unknown"]
-Type = Literal["new", "upgrade", "renewal", "overdue_correction", "overflow_correction", "unknown"]
-Source = Literal["self_service", "license", "offline", "admin", "redemption_code", "unknown"]
-Sort = Literal[
-    "created_at", "-created_at", "actual_amount", "-actual_amount", "order_no", "-order_no"
-]
-Include = Literal["raw", "rev", "origin"]
-ExportFormat = Literal["csv", "ndjson"]
+# Named schemas, so that generated clients have one class for all operations.
+KnownStatus = TypeAliasType(
+    "KnownStatus", Literal["unpaid", "paid", "completed", "cancelled", "expired", "unknown"]
+)
+KnownType = TypeAliasType(
+    "KnownType",
+    Literal["new", "upgrade", "renewal", "overdue_correction", "overflow_correction", "unknown"],
+)
+KnownSource = TypeAliasType(
+    "KnownSource",
+    Literal["self_service", "license", "offline", "admin", "redemption_code", "unknown"],
+)
+SortOrder = TypeAliasType(
+    "SortOrder",
+    Literal[
+        "created_at", "-created_at", "actual_amount", "-actual_amount", "order_no", "-order_no"
+    ],
+)
+Include = TypeAliasType("Include", Literal["raw", "rev", "origin"])
+ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "ndjson"])
 
 _ORDER_NO_PATTERN = re.compile(r"(?=.*[0-9])[0-9A-Za-z_-]{1,64}")
 _TIME_SCHEMA = {"maxLength": 35, "anyOf": [{"format": "date-time"}, {"format": "date"}]}
@@ -62,13 +75,13 @@ class FilterQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: Annotated[
-        tuple[Status, ...], _any_of("Only orders with one of these statuses", STATUSES, "paid")
+        tuple[KnownStatus, ...], _any_of("Only orders with one of these statuses", STATUSES, "paid")
     ] = ()
     type: Annotated[
-        tuple[Type, ...], _any_of("Only orders of one of these types", TYPES, "renewal")
+        tuple[KnownType, ...], _any_of("Only orders of one of these types", TYPES, "renewal")
     ] = ()
     source: Annotated[
-        tuple[Source, ...],
+        tuple[KnownSource, ...],
         _any_of("Only orders from one of these sources", SOURCES, "self_service"),
     ] = ()
     order_no: Annotated[
@@ -158,7 +171,7 @@ class ListQuery(FilterQuery):
     """Parameters that filter, sort and extend orders."""
 
     sort: Annotated[
-        Sort | SkipJsonSchema[None],
+        SortOrder | SkipJsonSchema[None],
         Field(
             description="Order of the result. Default and tie-breaker: upstream order. Unknown "
             "values sort last.\n\n"

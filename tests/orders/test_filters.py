@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.orders.compute import CHUNK_SIZE
 from app.orders.filters import Filter, select
 from app.orders.mapping import Row
-from app.orders.queries import Sort
+from app.orders.queries import SortOrder
 from tests.support.book import row
 from tests.support.run import run
 
@@ -70,7 +70,7 @@ def key_of(one: Row, sort: str) -> Any:
     return named[sort.removeprefix("-")]
 
 
-sorts = st.sampled_from(get_args(Sort))
+sorts = st.sampled_from(get_args(SortOrder.__value__))
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.query_params import StrictQuery
 from app.orders.filters import NO_FILTER, Filter
-from app.orders.queries import PageQuery, Source, Status, Type
+from app.orders.queries import KnownSource, KnownStatus, KnownType, PageQuery
 from app.orders.schema import SOURCES, STATUSES, TYPES
 from app.orders.timestamps import parse_timestamp_ns
 from tests.support.api_harness import ApiHarness, bare_api
@@ -129,5 +129,5 @@ async def test_an_invalid_order_number_is_rejected(number: str):
 
 
 def test_the_filters_accept_every_documented_value():
-    for literal, values in ((Status, STATUSES), (Type, TYPES), (Source, SOURCES)):
-        assert get_args(literal) == tuple(values)
+    for literal, values in ((KnownStatus, STATUSES), (KnownType, TYPES), (KnownSource, SOURCES)):
+        assert get_args(literal.__value__) == tuple(values)
