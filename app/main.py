@@ -209,9 +209,7 @@ def create_app(
         version=__version__,
         description=DESCRIPTION,
         servers=[{"url": public_url}] if public_url else None,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+        openapi_url=None,  # nor FastAPI's own pages
         openapi_tags=TAGS,
         license_info=LICENSE,
         redirect_slashes=False,

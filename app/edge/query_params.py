@@ -77,7 +77,9 @@ class StrictQuery:
         for name, count in Counter(name for name, _ in parameters).items():
             given = [value for parameter, value in parameters if parameter == name]
             if name not in self._is_repeatable:
-                errors.append(_error(name, f"is not a parameter of this route; {self._accepted()}"))
+                accepted = ", ".join(self._is_repeatable) or "none"
+                message = f"is not a parameter of this route; it accepts {accepted}"
+                errors.append(_error(name, message))
             elif count > 1 and not self._is_repeatable[name]:
                 errors.append(_error(name, "must not be repeated", given[0]))
             elif not all(given):
@@ -85,10 +87,6 @@ class StrictQuery:
             else:
                 values[name] = given if self._is_repeatable[name] else given[0]
         return values, errors
-
-    def _accepted(self) -> str:
-        names = ", ".join(self._is_repeatable)
-        return f"it accepts {names}" if names else "it accepts none"
 
     def _model_errors(self, values: Mapping[str, object]) -> ValidationErrors:
         if self._model is None:
