@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 
 from app.edge.auth import ApiKeyAuthentication, ApiKeyStore
 from app.edge.cors import cors_middleware
-from tests.edge.asgi_harness import RecordingApp, request
+from tests.edge.asgi_harness import RecordingApp, logging_to, request
 from tests.support.clock import ManualClock
 
 PAGE = "https://dashboard.example"
@@ -54,6 +54,16 @@ async def test_a_page_may_send_a_key_only_if_the_operator_allows_it(header: str)
     allowed = await preflight(cors(RecordingApp(), api_keys=True), headers=header)
 
     assert (refused.status_code, allowed.status_code) == (400, 200)
+
+
+async def test_the_log_names_the_headers_that_a_preflight_is_refused_for() -> None:
+    with logging_to() as log:
+        await preflight(cors(RecordingApp()), headers="if-none-match, X-API-Key,authorization,")
+        await preflight(cors(RecordingApp()), headers="if-none-match")
+
+    (line,) = [line for line in log.lines() if line["event"] == "preflight_refused"]
+    assert line["reason"] == "Disallowed CORS headers"
+    assert line["headers"] == "authorization, x-api-key"
 
 
 async def test_without_configured_origins_a_preflight_is_refused() -> None:
