@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import request_id
 from app.clock import Clock
 from app.edge.context import RequestContext
-from app.edge.problems import default_problem, problem_response
+from app.edge.problems import Problem, problem_response
 from app.logging.setup import log_request
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -86,7 +86,7 @@ class AccessLog:
 
         async def respond_if_not_started(code: str) -> None:
             if context.status == 0:
-                response = problem_response(scope, default_problem(code))
+                response = problem_response(scope, Problem(code))
                 await response(scope, receive, send_with_headers)
 
         try:

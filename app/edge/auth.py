@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.clock import Clock
 from app.edge.access_log import is_api_path
 from app.edge.context import Caller, context_of
-from app.edge.problems import default_problem, problem_response
+from app.edge.problems import Problem, problem_response
 
 _KEY = re.compile(rb"[\x21-\x7e]{16,256}")
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="orders-bff"'),)
@@ -134,7 +134,7 @@ class ApiKeyAuthentication:
             context = context_of(scope)
             context.caller = self.authenticate(context.headers)
             if context.caller is None:
-                problem = default_problem("unauthenticated", headers=_CHALLENGE)
+                problem = Problem("unauthenticated", headers=_CHALLENGE)
                 await problem_response(scope, problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

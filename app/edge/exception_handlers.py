@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.edge import schema
 from app.edge.auth import Forbidden
 from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import Problem, default_problem, problem_response
+from app.edge.problems import Problem, problem_response
 from app.edge.query_params import invalid_parameters
 from app.upstream.errors import UpstreamError
 
@@ -36,7 +36,7 @@ def install_exception_handlers(api: FastAPI, problem_codes: Mapping[type[Excepti
         HTTPException: _from_http_exception,
         RequestValidationError: _from_validation_error,
         Forbidden: _from_forbidden,
-        Exception: lambda _: default_problem("internal_error"),
+        Exception: lambda _: Problem("internal_error"),
     }
     for error_type, make_problem in problems.items():
         api.add_exception_handler(error_type, _handler(make_problem))
@@ -53,7 +53,6 @@ def to_problem(error: Exception, problem_codes: Mapping[type[Exception], str]) -
 
     An error may have `retry_after` in seconds and `progress`, the orders loaded and in total.
     """
-    code = problem_code(error, problem_codes)
     retry_after = getattr(error, "retry_after", None)
     progress = getattr(error, "progress", None)
     upstream = {
@@ -62,8 +61,7 @@ def to_problem(error: Exception, problem_codes: Mapping[type[Exception], str]) -
         if isinstance(error, UpstreamError) and (value := getattr(error, name)) is not None
     }
     return Problem(
-        code,
-        PROBLEM_TYPES[code].detail,
+        problem_code(error, problem_codes),
         retry_after=None if retry_after is None else ceil(retry_after),
         upstream=cast("schema.UpstreamError", upstream),
         progress=progress and schema.Progress(loaded=progress[0], total=progress[1]),
@@ -86,14 +84,13 @@ def _from_http_exception(error: HTTPException) -> Problem:
         methods = {method.strip() for method in headers["Allow"].split(",")}
         headers["Allow"] = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
     code = _CODES_BY_STATUS.get(error.status_code, default)
-    return default_problem(code, headers=tuple(headers.items()))
+    return Problem(code, headers=tuple(headers.items()))
 
 
 def _from_validation_error(error: RequestValidationError) -> Problem:
-    detail = PROBLEM_TYPES["invalid_request"].detail
-    return Problem("invalid_request", detail, errors=invalid_parameters(error.errors()))
+    return Problem("invalid_request", errors=invalid_parameters(error.errors()))
 
 
 def _from_forbidden(error: Forbidden) -> Problem:
     detail = f"This request requires the scope `{error}`. `GET /v1/me` lists your scopes."
-    return Problem("forbidden", detail)
+    return Problem("forbidden", detail=detail)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.edge.exception_handlers import to_problem
-from app.edge.problems import default_problem, problem_response
+from app.edge.problems import Problem, problem_response
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -39,7 +39,7 @@ def health_router(
     async def readyz(request: Request) -> Response:
         nonlocal is_ready
         if is_draining():
-            return problem_response(request.scope, default_problem("shutting_down"))
+            return problem_response(request.scope, Problem("shutting_down"))
         try:
             if not is_ready:
                 await check_ready()

@@ -5,7 +5,7 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.context import context_of
-from app.edge.problems import default_problem, problem_response
+from app.edge.problems import Problem, problem_response
 
 _LOOPBACK = re.compile(
     rb"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?",
@@ -39,7 +39,7 @@ class HostCheck:
             return
         # After a malformed head the rest of the connection cannot be trusted either.
         headers = (("Connection", "close"),) if code == "bad_request" else ()
-        response = problem_response(scope, default_problem(code, headers=headers))
+        response = problem_response(scope, Problem(code, headers=headers))
         await response(scope, receive, send)
 
     def _reject_code(self, scope: Scope) -> str:

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic supports typing's own only f
 
 from app.edge.auth import require_scopes
 from app.edge.context import Caller
-from app.edge.openapi import api_responses, json_content
+from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.schema import described, open_enum
 
@@ -53,7 +53,7 @@ def me_router() -> APIRouter:
         operation_id="getMe",
         summary="Get the caller",
         response_model=MeResponse,
-        responses=api_responses("The caller.", json_content(EXAMPLE), calls_upstream=False),
+        responses=api_responses("The caller.", EXAMPLE, calls_upstream=False),
         dependencies=[Depends(StrictQuery())],
     )
     async def get_me(caller: Annotated[Caller, Security(require_scopes)]) -> Response:

@@ -3,14 +3,13 @@
 import json
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
 from app.edge.problem_types import PROBLEM_TYPES
-from app.edge.problems import MEDIA_TYPE, default_problem, problem_body
+from app.edge.problems import MEDIA_TYPE, Problem, problem_body
 from app.edge.schema import problem_schemas
 
 _FOLDER = Path(__file__).parent
@@ -56,15 +55,11 @@ _UPSTREAM_HEADERS = (
 )
 
 
-def json_content(example: object) -> dict[str, Any]:
-    """Return the content of a JSON response with an example. FastAPI adds the schema."""
-    return {"application/json": {"example": example}}
-
-
 def api_responses(
     description: str,
-    content: dict[str, Any],
+    example: object = None,
     *,
+    content: dict[str, Any] | None = None,
     headers: Sequence[str] = (),
     problems: Iterable[str] = (),
     calls_upstream: bool = True,
@@ -73,7 +68,8 @@ def api_responses(
 
     Args:
         description: of the response.
-        content: of the response, by media type.
+        example: of a JSON response.
+        content: of any other response, by media type.
         headers: names of `HEADERS` that the response has in addition to those of every response.
             With `ETag`, a 304 is documented as well.
         problems: codes in addition to those that every API route may return.
@@ -84,6 +80,7 @@ def api_responses(
         headers = [*_UPSTREAM_HEADERS, *headers]
         problems = [*_UPSTREAM_PROBLEMS, *problems]
     header_refs = _header_refs([*_COMMON_HEADERS, *headers])
+    content = content or {"application/json": {"example": example}}  # FastAPI adds the schema
     responses: Responses = {
         200: {"description": description, "headers": header_refs, "content": content}
     }
@@ -109,7 +106,7 @@ def build_openapi(api: FastAPI) -> dict[str, Any]:
 
 def problem_example(code: str) -> Any:
     """Return the body of a problem with this code, as a caller would get it."""
-    problem = replace(default_problem(code), **PROBLEM_TYPES[code].example)
+    problem = Problem(code, **PROBLEM_TYPES[code].example)
     return json.loads(problem_body(problem, HEADERS["X-Request-Id"]["example"]))
 
 

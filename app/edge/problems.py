@@ -19,8 +19,8 @@ class Problem:
 
     Attributes:
         code: a key of `PROBLEM_TYPES`.
-        detail: what happened in this case.
-        status: the HTTP status, if it is not that of the problem type.
+        detail: what happened in this case, if not the default of the problem type.
+        status: the HTTP status, if not that of the problem type.
         retry_after: seconds; at least 1 is sent, and nothing if the problem is not retryable.
         errors: the invalid parameters.
         upstream: what the upstream reported, if it was called.
@@ -29,8 +29,8 @@ class Problem:
     """
 
     code: str
-    detail: str
     _: KW_ONLY
+    detail: str = ""
     status: int | None = None
     retry_after: int | None = None
     errors: tuple[InvalidParameter, ...] = ()
@@ -47,11 +47,6 @@ class Problem:
     def upstream_request_id(self) -> str:
         """The id of the upstream's response, or an empty text."""
         return self.upstream.get("request_id", "") if self.upstream else ""
-
-
-def default_problem(code: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Problem:
-    """Return a problem with the default detail of its type."""
-    return Problem(code, PROBLEM_TYPES[code].detail, headers=headers)
 
 
 def problem_response(scope: Scope, problem: Problem) -> Response:
@@ -85,7 +80,7 @@ def problem_body(problem: Problem, request_id: str) -> bytes:
         "type": page,
         "title": problem.type.title,
         "status": problem.status or problem.type.status,
-        "detail": problem.detail,
+        "detail": problem.detail or problem.type.detail,
         "instance": f"{page}#{request_id}",
         "code": problem.code,
         "request_id": request_id,

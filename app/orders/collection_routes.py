@@ -12,7 +12,7 @@ from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup
 from app.edge.auth import require_scope
 from app.edge.context import context_of
-from app.edge.openapi import api_responses, json_content
+from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.orders.dependencies import (
     RAW_SCOPE,
@@ -51,7 +51,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         response_model=Summary,
         responses=api_responses(
             "Counts and sums.",
-            json_content(EXAMPLES["summary"]),
+            EXAMPLES["summary"],
             headers=("ETag",),
             problems=_LIST_PROBLEMS,
         ),
@@ -92,7 +92,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         response_class=StreamingResponse,
         responses=api_responses(
             "The file.",
-            {
+            content={
                 media_type: {"schema": {"type": "string"}, "example": EXAMPLES[name]}
                 for name, media_type in (("csv", "text/csv"), ("ndjson", "application/x-ndjson"))
             },
@@ -156,7 +156,7 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         response_model=OrderChanges,
         responses=api_responses(
             "The changes and the new cursor.",
-            json_content(EXAMPLES["changes"]),
+            EXAMPLES["changes"],
             headers=("ETag",),
             problems=(*_LIST_PROBLEMS, "cursor_expired"),
         ),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
 from app.edge.auth import require_scope
-from app.edge.openapi import api_responses, json_content
+from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.orders.blocks import Block
 from app.orders.dependencies import (
@@ -65,7 +65,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         response_model=OrderPage,
         responses=api_responses(
             "One page of the list.",
-            json_content(EXAMPLES["page"]),
+            EXAMPLES["page"],
             headers=("ETag", "Link", "X-Total-Count"),
             problems=("list_loading", "list_too_large"),
         ),
@@ -97,7 +97,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         response_model=SingleOrder,
         responses=api_responses(
             "The order.",
-            json_content(EXAMPLES["order"]),
+            EXAMPLES["order"],
             headers=("ETag",),
             problems=("order_not_found",),
         ),
@@ -118,7 +118,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         summary="Get the payment of an order",
         response_model=SinglePayment,
         responses=api_responses(
-            "The payment.", json_content(EXAMPLES["payment"]), problems=("payment_not_found",)
+            "The payment.", EXAMPLES["payment"], problems=("payment_not_found",)
         ),
         dependencies=[READ_PAYMENTS, Depends(StrictQuery())],
     )

@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app import request_id
 from app.edge.access_log import VARY, RawHeaders, is_api_path
-from app.edge.problems import MEDIA_TYPE, default_problem, problem_body, problem_headers
+from app.edge.problems import MEDIA_TYPE, Problem, problem_body, problem_headers
 
 _logger = logging.getLogger("orders_bff.server")
 
@@ -18,7 +18,7 @@ def error_response(code: str) -> Response:
 
     Logs the request as well, because the access log does not see it.
     """
-    problem = default_problem(code)
+    problem = Problem(code)
     own_id = request_id.adopt_or_mint(None)
     status = problem.type.status
     fields = {"request_id": own_id, "route": "unmatched", "status": status, "problem": code}

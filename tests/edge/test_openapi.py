@@ -17,7 +17,6 @@ from app.edge.openapi import (
     HEADERS,
     api_responses,
     build_openapi,
-    json_content,
     problem_example,
 )
 from app.edge.pages import docs_router, pages_router
@@ -41,7 +40,7 @@ def things() -> FastAPI:
         response_model=Thing,
         responses=api_responses(
             "The thing.",
-            json_content({"name": "a"}),
+            {"name": "a"},
             headers=("ETag", "Link"),
             problems=("order_not_found",),
         ),
@@ -52,7 +51,7 @@ def things() -> FastAPI:
     @api.get(
         "/v1/me",
         response_model=Thing,
-        responses=api_responses("You.", json_content({"name": "b"}), calls_upstream=False),
+        responses=api_responses("You.", {"name": "b"}, calls_upstream=False),
     )
     async def get_me() -> None: ...
 

@@ -223,7 +223,7 @@ async def test_a_problem_has_its_own_headers_and_the_id_of_the_upstream() -> Non
     await api.request("/v1/nowhere")
     details = schema.UpstreamError(request_id="upstream-2")
     challenge = ("WWW-Authenticate", "Bearer")
-    problem = Problem("unauthenticated", "Who?", headers=(challenge,), upstream=details)
+    problem = Problem("unauthenticated", detail="Who?", headers=(challenge,), upstream=details)
 
     response = problem_response({"context": api.contexts[0]}, problem)
 
