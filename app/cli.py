@@ -207,7 +207,11 @@ def openapi(
     elif output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text, "utf-8", newline="\n")
+        try:
+            output.write_text(text, "utf-8", newline="\n")
+        except OSError as error:
+            echo_err(f"Cannot write {output}: {error.strerror}")
+            raise typer.Exit(1) from None
 
 
 def keys_new(
@@ -230,6 +234,9 @@ def keys_new(
     ] = None,
 ) -> None:
     """Create an API key, and print it once, with its configuration entry."""
+    expires_at = expires and expires.replace(tzinfo=UTC)
+    if expires_at and expires_at <= SystemClock().now():
+        raise typer.BadParameter("--expires must be a day in the future")
     key = generate_key()
     try:
         entry = ApiKeyConfig.model_validate(
@@ -237,7 +244,7 @@ def keys_new(
                 "name": name,
                 "sha256": key_digest(key.encode()).hex(),
                 "scopes": tuple(dict.fromkeys(scope or ["orders:read"])),
-                "expires_at": expires and expires.replace(tzinfo=UTC),
+                "expires_at": expires_at,
             }
         )
     except ValidationError:

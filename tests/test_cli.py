@@ -332,6 +332,12 @@ def test_the_check_requires_a_file() -> None:
     assert "--output" in result.stderr
 
 
+def test_openapi_reports_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    result = run("openapi", "--output", str(tmp_path / "missing" / "openapi.json"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Cannot write ")
+
+
 # keys
 
 
@@ -355,14 +361,19 @@ def test_a_new_key_has_the_scope_orders_read_by_default() -> None:
 
 
 def test_a_new_key_expires_at_the_start_of_the_given_day_in_utc() -> None:
-    entry = run("keys", "new", "dashboard", "--expires", "2027-01-31").stdout.splitlines()[3]
+    entry = run("keys", "new", "dashboard", "--expires", "2999-01-31").stdout.splitlines()[3]
     expires_at = ApiKeyConfig.model_validate_json(entry).expires_at
-    assert expires_at == datetime(2027, 1, 31, tzinfo=UTC)
+    assert expires_at == datetime(2999, 1, 31, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("no spaces",), ("name", "--scope", "orders:write"), ("name", "--expires", "tomorrow")],
+    [
+        ("no spaces",),
+        ("name", "--scope", "orders:write"),
+        ("name", "--expires", "tomorrow"),
+        ("name", "--expires", "2020-01-01"),
+    ],
 )
 def test_an_invalid_key_is_not_created(arguments: tuple[str, ...]) -> None:
     result = run("keys", "new", *arguments)

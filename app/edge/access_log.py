@@ -93,8 +93,8 @@ class AccessLog:
             await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
             # At the end of the drain timeout the server cancels the requests that are left.
+            # Not raised again: the server would log it as an error of the application.
             await respond_if_not_started("shutting_down")
-            raise
         except Exception:
             _logger.exception("unhandled_exception")
             await respond_if_not_started("internal_error")
