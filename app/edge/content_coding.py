@@ -21,9 +21,6 @@ MIN_COMPRESS_BYTES = 1024
 INLINE_COMPRESS_BYTES = 64 * 1024
 """Largest body compressed on the event loop (under a millisecond), in bytes; others in a thread."""
 
-_MAX_CACHED_HEADER = 256
-"""Longest Accept-Encoding whose parsed form is cached, in bytes."""
-
 _MEMBER = re.compile(
     rb"[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*"
     rb"(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?",
@@ -37,8 +34,7 @@ def negotiate(accept_encoding: bytes, size: int) -> str:
     Without the header, and if neither is acceptable, it is `IDENTITY`: a server may disregard the
     header (RFC 9110 section 12.4.1), and a plain body is of more use than a 406.
     """
-    is_short = len(accept_encoding) <= _MAX_CACHED_HEADER
-    weights = (_cached_weights if is_short else _weights)(accept_encoding)
+    weights = _weights(accept_encoding)
     others = weights.get("*")
     compressed = weights.get(GZIP, others or 0)
     plain = weights.get(IDENTITY, others)  # acceptable without a preference unless listed
@@ -47,6 +43,7 @@ def negotiate(accept_encoding: bytes, size: int) -> str:
     return IDENTITY if size < MIN_COMPRESS_BYTES or (plain or 0) > compressed else GZIP
 
 
+@lru_cache(maxsize=128)  # of headers, whose size the server limits
 def _weights(accept_encoding: bytes) -> Mapping[str, float]:
     weights = {}
     for member in accept_encoding.split(b","):
@@ -54,9 +51,6 @@ def _weights(accept_encoding: bytes) -> Mapping[str, float]:
             name = match[1].decode("ascii").lower().removeprefix("x-")
             weights[name] = float(match[2] or 1)
     return weights
-
-
-_cached_weights = lru_cache(maxsize=128)(_weights)
 
 
 def compress(body: bytes) -> bytes:

@@ -117,22 +117,14 @@ def collection_router(deps: OrdersDependencies) -> APIRouter:
         rows, with_raw = snapshot.content.rows, "raw" in query.include
         if snapshot.inconsistent:
             raise ListLoading.inconsistent(len(rows))
-        row_filter = query.filter()
-        positions = await deps.select(snapshot, row_filter, query.sort, deadline)
+        positions = await deps.select(snapshot, query.filter(), query.sort, deadline)
         content = await deps.compute.get_or_compute(
             snapshot.content.results,
             ("content_digest", with_raw),
             lambda: content_digest(rows, raw=with_raw),
             deadline=deadline,
         )
-        digest = export_digest(
-            content,
-            snapshot,
-            file_format=query.format,
-            row_filter=row_filter,
-            sort=query.sort,
-            include=query.include,
-        )
+        digest = export_digest(content, snapshot, query)
         head = render_export_head(digest, snapshot.blocks, total=len(positions))
         body_positions = positions if context_of(request.scope).method == "GET" else ()
         chunks = (

@@ -14,8 +14,9 @@ import msgspec
 from pydantic_core import from_json
 
 from app.orders.compute import cooperative_chunks
-from app.orders.filters import Filter, Positions
+from app.orders.filters import Positions
 from app.orders.mapping import Row
+from app.orders.queries import ExportQuery
 from app.orders.rendering import origin_json, render_row
 from app.orders.schema import Order
 from app.orders.snapshot import Snapshot
@@ -75,23 +76,15 @@ async def content_digest(rows: Sequence[Row], *, raw: bool) -> bytes:
     return digest.digest()
 
 
-def export_digest(
-    content: bytes,
-    snapshot: Snapshot,
-    *,
-    file_format: str,
-    row_filter: Filter,
-    sort: str | None,
-    include: Collection[str],
-) -> bytes:
+def export_digest(content: bytes, snapshot: Snapshot, query: ExportQuery) -> bytes:
     """Return the SHA-256 of what determines an export, equal on every replica.
 
     `content` is the `content_digest` of the rows. The file itself is not hashed, so it is rendered
     once: an order that the filter leaves out changes the digest too.
     """
-    query = (file_format, row_filter, sort, frozenset(include))
-    digest = hashlib.sha256(content + msgspec.json.encode(query, order="deterministic"))
-    if "origin" in include:
+    canonical = (query.format, query.filter(), query.sort, frozenset(query.include))
+    digest = hashlib.sha256(content + msgspec.json.encode(canonical, order="deterministic"))
+    if "origin" in query.include:
         for start, entry in zip(snapshot.content.starts, snapshot.blocks, strict=True):
             digest.update(b"%d" % start + origin_json(entry.value))
     return digest.digest()

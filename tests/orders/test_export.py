@@ -22,8 +22,8 @@ from app.orders.export import (
     stream_csv,
     stream_ndjson,
 )
-from app.orders.filters import Filter
 from app.orders.mapping import Row, map_order
+from app.orders.queries import ExportQuery
 from app.orders.snapshot import Content, Snapshot
 from tests.support.run import run
 from tests.support.upstream import wire_order
@@ -120,30 +120,30 @@ def test_the_content_digest_changes_with_any_row_and_on_request_with_unknown_fie
 
 def test_the_export_digest_is_that_of_the_content_and_the_query():
     query: dict[str, Any] = {
-        "file_format": "ndjson",
-        "row_filter": Filter(statuses=frozenset({"paid", "unpaid"})),
-        "sort": None,
+        "format": "ndjson",
+        "status": ("paid", "unpaid"),
         "include": ("rev", "raw"),
     }
 
     def digest(content: bytes = b"content", request_id: str = "id-1", **changes: Any) -> bytes:
         one = snapshot(row(), request_id=request_id)
-        return export_digest(content, one, **(query | changes))
+        return export_digest(content, one, ExportQuery(**(query | changes)))
 
     same = [
         digest(include=("raw", "rev", "raw")),
         digest(request_id="id-2"),
-        digest(row_filter=Filter(statuses=frozenset({"unpaid", "paid"}))),
+        digest(status=("unpaid", "paid")),
     ]
     assert {digest(), *same} == {digest()}
     assert digest().hex()[:16] == "472d38699b7e6247"
     others = [
         digest(content=b"other"),
-        digest(file_format="csv"),
-        digest(row_filter=Filter()),
+        digest(include=()),
+        digest(include=(), format="csv"),
+        digest(status=()),
         digest(sort="order_no"),
         digest(include=("rev",)),
         digest(include=("origin",)),
         digest(include=("origin",), request_id="id-2"),
     ]
-    assert len({digest(), *others}) == 8
+    assert len({digest(), *others}) == 9
