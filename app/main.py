@@ -40,7 +40,6 @@ from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.changes import CursorExpired, History
-from app.orders.collection_routes import collection_router
 from app.orders.compute import ComputeQueue, ComputeQueueFull
 from app.orders.dependencies import OrdersDependencies
 from app.orders.lookup import OrderLookup
@@ -48,6 +47,7 @@ from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
 from app.orders.snapshot_cache import ListLoading, SnapshotCache
 from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
+from app.orders.snapshot_routes import snapshot_router
 from app.orders.source import FetchedOrder, OrderSource
 from app.server.limits import Limits
 from app.server.server import Shutdown
@@ -248,7 +248,7 @@ def create_app(
         problem_code=_problem_code,
     )
     app = App(api, rotation.reload, shutdown, create_limits(settings))
-    api.include_router(collection_router(dependencies))
+    api.include_router(snapshot_router(dependencies))
     api.include_router(orders_router(dependencies))
     api.include_router(me_router())
     api.include_router(

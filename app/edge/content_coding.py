@@ -11,10 +11,6 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-GZIP = "gzip"
-
-IDENTITY = "identity"
-
 MIN_COMPRESS_BYTES = 1024
 """Smallest body that is compressed, in bytes: below this it fits one packet either way."""
 
@@ -28,19 +24,19 @@ _MEMBER = re.compile(
 )
 
 
-def negotiate(accept_encoding: bytes, size: int) -> str:
-    """Return the coding for a body of `size` bytes: `GZIP` or `IDENTITY`, by the header's weights.
+def prefers_gzip(accept_encoding: bytes, size: int) -> bool:
+    """Return whether to compress a body of `size` bytes, by the weights of the header.
 
-    Without the header, and if neither is acceptable, it is `IDENTITY`: a server may disregard the
-    header (RFC 9110 section 12.4.1), and a plain body is of more use than a 406.
+    Without the header, and if no coding is acceptable, it is not: a server may disregard the header
+    (RFC 9110 section 12.4.1), and a plain body is of more use than a 406.
     """
     weights = _weights(accept_encoding)
     others = weights.get("*")
-    compressed = weights.get(GZIP, others or 0)
-    plain = weights.get(IDENTITY, others)  # acceptable without a preference unless listed
+    compressed = weights.get("gzip", others or 0)
+    plain = weights.get("identity", others)  # acceptable without a preference unless listed
     if compressed == 0 or plain == 0:
-        return GZIP if compressed else IDENTITY
-    return IDENTITY if size < MIN_COMPRESS_BYTES or (plain or 0) > compressed else GZIP
+        return compressed > 0
+    return size >= MIN_COMPRESS_BYTES and (plain or 0) <= compressed
 
 
 @lru_cache(maxsize=128)  # of headers, whose size the server limits
@@ -58,37 +54,28 @@ def compress(body: bytes) -> bytes:
     return gzip.compress(body, 6, mtime=0)
 
 
-class EncodedBodies:
-    """One body in the content codings in which it has been requested so far."""
+class GzipBody:
+    """The gzip form of a body, compressed when it is requested first."""
 
-    def __init__(self, body: bytes) -> None:
-        self._bodies = {IDENTITY: body}
-        self._tasks: dict[str, asyncio.Task[bytes]] = {}
+    def __init__(self, plain: bytes) -> None:
+        self._plain = plain
+        self._compressed: bytes | None = None
+        self._task: asyncio.Task[bytes] | None = None
 
     @property
     def size(self) -> int:
-        """The bytes of all encoded bodies."""
-        return sum(map(len, self._bodies.values()))
+        """The bytes of the compressed body; 0 as long as there is none."""
+        return len(self._compressed or b"")
 
-    def get(self, coding: str) -> bytes | None:
-        """Return the body in `coding` if it is already encoded."""
-        return self._bodies.get(coding)
+    async def get(self) -> bytes:
+        """Return the compressed body; a large one is compressed in a thread, once for all."""
+        if self._compressed is None:
+            is_small = len(self._plain) <= INLINE_COMPRESS_BYTES
+            self._compressed = compress(self._plain) if is_small else await self._in_thread()
+        return self._compressed
 
-    async def encoded(self, coding: str) -> bytes:
-        """Return the body in `coding`. A large one is encoded in a thread, once for all callers."""
-        body = self._bodies.get(coding)
-        if body is None:
-            plain = self._bodies[IDENTITY]
-            is_small = len(plain) <= INLINE_COMPRESS_BYTES
-            body = compress(plain) if is_small else await self._compressed_in_thread(coding)
-            self._bodies[coding] = body
-        return body
-
-    async def _compressed_in_thread(self, coding: str) -> bytes:
-        task = self._tasks.get(coding)
-        if task is None:
-            task = asyncio.create_task(asyncio.to_thread(compress, self._bodies[IDENTITY]))
-            self._tasks[coding] = task
-            task.add_done_callback(lambda _: self._tasks.pop(coding))
+    async def _in_thread(self) -> bytes:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(asyncio.to_thread(compress, self._plain))
         # Shared by all callers: cancelling one of them must not cancel it for the others.
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._task)

@@ -11,7 +11,7 @@ from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Lookup
 from app.clock import Clock
 from app.edge.auth import require_scopes
-from app.edge.content_coding import negotiate
+from app.edge.content_coding import prefers_gzip
 from app.edge.context import context_of
 from app.orders.book import OrderBook
 from app.orders.changes import History
@@ -113,8 +113,8 @@ class OrdersDependencies:
         """
         raw_headers = request.scope["headers"]
         accepted = joined_header(raw_headers, b"accept-encoding") if stored else b""
-        coding = negotiate(accepted, len(rendered.body))
-        await rendered.encodings.encoded(coding)
+        use_gzip = prefers_gzip(accepted, len(rendered.body))
+        compressed = await rendered.gzip.get() if use_gzip else None
         now = self.clock.monotonic()
         context = context_of(request.scope)
         context.waited_seconds = now - started_at
@@ -125,7 +125,7 @@ class OrdersDependencies:
             outcome,
             now,
             if_none_match=joined_header(raw_headers, b"if-none-match"),
-            coding=coding,
+            compressed=compressed,
         )
         response = Response(body, status)
         response.raw_headers = [*rendered.headers, *headers]

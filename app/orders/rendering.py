@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic_core import to_json
 
 from app.cache.grace_cache import Entry
-from app.edge.content_coding import EncodedBodies
+from app.edge.content_coding import GzipBody
 from app.orders.blocks import Block, FetchedValue
 from app.orders.changes import Change
 from app.orders.mapping import Row
@@ -49,13 +49,13 @@ class RenderedResponse(ResponseHead):
     """A head with its JSON body, which is compressed at most once."""
 
     body: bytes
-    encodings: EncodedBodies
+    gzip: GzipBody
 
     @property
     def size(self) -> int:
-        """The estimated memory in bytes, all encoded bodies included."""
+        """The estimated memory in bytes, the compressed body included."""
         headers = sum(len(name) + len(value) for name, value in self.headers)
-        return self.encodings.size + headers + OVERHEAD_BYTES
+        return len(self.body) + self.gzip.size + headers + OVERHEAD_BYTES
 
 
 def render_page(
@@ -181,9 +181,7 @@ def _render(
     if len(ids) > MAX_IDS_IN_BODY:
         meta["upstream_responses"] = len(sources)
     body = b'{"data":' + data + b',"meta":' + to_json(meta) + b"}"
-    return RenderedResponse(
-        head.etag, head.fetched_at, ids, head.headers, body, EncodedBodies(body)
-    )
+    return RenderedResponse(head.etag, head.fetched_at, ids, head.headers, body, GzipBody(body))
 
 
 def _render_head(etag_data: bytes, sources: Sources, headers: Headers) -> ResponseHead:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.cache.lru import LruStore
 from app.clock import Clock
-from app.edge.content_coding import negotiate
+from app.edge.content_coding import prefers_gzip
 from app.edge.context import RequestContext, context_of
 from app.orders.book import OrderBook
 from app.orders.rendering import RenderedResponse
@@ -108,8 +108,9 @@ class ResponseCacheMiddleware:
             return
         context, raw_headers = context_of(scope), scope["headers"]
         context.route = scope["path"]
-        coding = negotiate(joined_header(raw_headers, b"accept-encoding"), len(rendered.body))
-        await rendered.encodings.encoded(coding)
+        accepted = joined_header(raw_headers, b"accept-encoding")
+        use_gzip = prefers_gzip(accepted, len(rendered.body))
+        compressed = await rendered.gzip.get() if use_gzip else None
         self._response_cache.update_size(key)
         now = self._clock.monotonic()
         status, headers, body = build_response(
@@ -118,7 +119,7 @@ class ResponseCacheMiddleware:
             fresh_hit(self._book.blocks.ttl - (now - rendered.fetched_at)),
             now,
             if_none_match=joined_header(raw_headers, b"if-none-match"),
-            coding=coding,
+            compressed=compressed,
         )
         headers = [*rendered.headers, *headers]
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -113,11 +113,11 @@ def build_response(
     now: float,
     *,
     if_none_match: bytes,
-    coding: str,
+    compressed: bytes | None,
 ) -> tuple[int, HeaderList, bytes]:
     """Return the response for one caller, and record it in `context` for the access log.
 
-    `coding` is a content coding in which the body is already encoded.
+    `compressed` is the body to send with gzip; None to send the plain one.
 
     Returns:
         The status (200 or 304), the headers besides those of `rendered`, and the body.
@@ -126,9 +126,9 @@ def build_response(
     if etag_matches(if_none_match, rendered.etag):
         return 304, headers, b""
     headers.append((b"content-type", b"application/json"))
-    body = rendered.encodings.get(coding) or rendered.body
-    if body is not rendered.body:
-        headers.append((b"content-encoding", coding.encode()))
+    body = rendered.body if compressed is None else compressed
+    if compressed is not None:
+        headers.append((b"content-encoding", b"gzip"))
     headers.append((b"content-length", b"%d" % len(body)))
     return 200, headers, body
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.edge.content_coding import EncodedBodies
+from app.edge.content_coding import GzipBody
 from app.orders.rendering import RenderedResponse
 from app.orders.response_cache import ResponseCache, Validity
 from tests.support.proxy import Proxy
@@ -12,7 +12,7 @@ KEY = ("/v1/orders", b"page=1")
 
 
 def rendered(body: bytes) -> RenderedResponse:
-    return RenderedResponse(b'W/"1"', 0.0, (), (), body, EncodedBodies(body))
+    return RenderedResponse(b'W/"1"', 0.0, (), (), body, GzipBody(body))
 
 
 async def test_concurrent_requests_for_one_page_get_the_same_bytes() -> None:
@@ -76,7 +76,7 @@ async def test_compressed_bodies_count_towards_the_size_of_the_cache() -> None:
     cache.update_size(KEY)
     assert cache.get(KEY) is not None
 
-    await response.encodings.encoded("gzip")
+    await response.gzip.get()
     cache.update_size(KEY)
 
     assert cache.get(KEY) is None

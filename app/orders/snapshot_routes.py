@@ -40,7 +40,7 @@ POLL_WHILE_REFRESHING = 2
 _LIST_PROBLEMS = ("list_loading", "list_too_large")
 
 
-def collection_router(deps: OrdersDependencies) -> APIRouter:
+def snapshot_router(deps: OrdersDependencies) -> APIRouter:
     """Return the routes over the whole list."""
     router = APIRouter(prefix=LIST_PATH, tags=["orders"])
 
