@@ -93,11 +93,7 @@ def _notify(waiter: asyncio.Future[None]) -> None:
 
 
 class SingleFlight(Generic[K, V]):
-    """The flights in progress, at most one per key.
-
-    Args:
-        max_waiters: callers that may wait for one flight.
-    """
+    """The flights in progress: at most one per key, each with at most `max_waiters` waiters."""
 
     def __init__(self, clock: Clock, *, max_waiters: int = 10_000) -> None:
         self._clock = clock

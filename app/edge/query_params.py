@@ -27,12 +27,9 @@ ValidationErrors = list[dict[str, Any]]
 class StrictQuery:
     """A dependency that rejects parameters which FastAPI would ignore, merge or repair.
 
-    These are unknown, repeated and empty parameters and broken escapes. The errors of the route's
-    query model are reported along with them, so that a caller sees everything at once.
-
-    Args:
-        model: the query model of the route; None if it has no query parameters. A parameter may be
-            repeated if its type is a tuple.
+    These are unknown, repeated and empty parameters and broken escapes; a parameter may be repeated
+    if its type in `model` is a tuple. The errors of `model`, the query model of the route, are
+    reported along with them, so that a caller sees everything at once.
     """
 
     def __init__(self, model: type[BaseModel] | None = None) -> None:

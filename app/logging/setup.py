@@ -36,10 +36,8 @@ def configure(
 ) -> logging.Handler:
     """Log the project's events from `level` on, and warnings of libraries, to `stream`.
 
-    The format `auto` is text if `stream` is a terminal, else JSON.
-
-    Returns:
-        The handler, so that it can be removed.
+    The format `auto` is text if `stream` is a terminal, else JSON. Returns the handler, so that it
+    can be removed.
     """
     is_text = log_format == "text" or (log_format == "auto" and stream.isatty())
     formatter = _TextFormatter(clock) if is_text else _JsonFormatter(clock)

@@ -43,9 +43,7 @@ class CursorExpired(Exception):
 class History:
     """The states of the list that this process has seen, bounded in number and size.
 
-    Attributes:
-        cursor: names the present state; empty before the first one.
-        latest: the latest snapshot of the present state.
+    `cursor` names the present state, and is empty before the first; `latest` is its last snapshot.
     """
 
     def __init__(self) -> None:

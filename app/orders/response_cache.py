@@ -32,11 +32,9 @@ CacheKey = tuple[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """What a response depends on. Equal if two responses were rendered from the same data.
+    """What a response depends on: `key` identifies the data that it was rendered from.
 
-    Attributes:
-        key: identifies the data.
-        is_current: returns, given `key`, whether the data is unchanged and fresh.
+    `is_current` returns, given `key`, whether that data is unchanged and fresh.
     """
 
     key: tuple[Any, ...]

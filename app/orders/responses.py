@@ -117,10 +117,8 @@ def build_response(
 ) -> tuple[int, HeaderList, bytes]:
     """Return the response for one caller, and record it in `context` for the access log.
 
-    `compressed` is the body to send with gzip; None to send the plain one.
-
-    Returns:
-        The status (200 or 304), the headers besides those of `rendered`, and the body.
+    It is the status (200 or 304), the headers besides those of `rendered`, and the body, which is
+    `compressed` with gzip, or the plain one if that is None.
     """
     headers = per_caller_headers(context, rendered, outcome, now)
     if etag_matches(if_none_match, rendered.etag):

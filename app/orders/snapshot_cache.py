@@ -42,9 +42,7 @@ class _Loaded(NamedTuple):
 class ListLoading(Exception):
     """The deadline has passed before all blocks are loaded. The load goes on.
 
-    Attributes:
-        progress: the orders loaded so far, of how many.
-        retry_after: estimated seconds until all are loaded.
+    `retry_after` is the estimated number of seconds until all are loaded.
     """
 
     def __init__(self, progress: Progress, retry_after: float) -> None:

@@ -28,9 +28,7 @@ class FetchedOrder(FetchedValue):
 class OrderSource:
     """The upstream's orders and payments.
 
-    Args:
-        zone: the zone of upstream times that carry none.
-        deadline: seconds that one fetch may take.
+    `zone` is that of upstream times without one; a fetch may take `deadline` seconds.
     """
 
     def __init__(

@@ -38,10 +38,8 @@ _METHODS: Final = {TOKEN: "POST", ORDERS: "GET", DETAIL: "GET", PAYMENT: "GET"}
 class Sandbox:
     """An embedded upstream. Every response has `X-Sandbox: true`.
 
-    Injecting `reset` or `half_body` requires a `SandboxServer`.
-
-    Attributes:
-        calls: the number of calls per path of the vendor's API, failed ones included.
+    Injecting `reset` or `half_body` requires a `SandboxServer`. `calls` counts the calls of each
+    path of the vendor's API, failed ones included.
     """
 
     def __init__(self, options: Options, *, clock: Clock) -> None:

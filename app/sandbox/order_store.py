@@ -87,10 +87,7 @@ class OrderStore:
 
     Seeded order `i` depends only on the seed, `i` and the number of seeded orders. It was created
     in the `i`-th interval before `NEWEST`, and its number starts with a time of that interval, so
-    that `find` can compute `i`.
-
-    Attributes:
-        seeded: the number of seeded orders.
+    that `find` can compute `i`. `seeded` is their number.
     """
 
     def __init__(self, *, orders: int, seed: int, clock: Clock) -> None:

@@ -44,11 +44,7 @@ _MESSAGES = {
 
 
 class SettingsError(Exception):
-    """The settings are invalid.
-
-    Attributes:
-        messages: one line for each error.
-    """
+    """The settings are invalid; `messages` has one line for each error."""
 
     def __init__(self, messages: Sequence[str]) -> None:
         super().__init__("\n".join(messages))
@@ -96,9 +92,7 @@ def _format_error(error: ErrorDetails, examples: Mapping[str, str]) -> str:
 def describe(error: ErrorDetails, depth: int) -> str:
     """Return what is wrong, with its place in a list: `entry 2, sha256: must be …`.
 
-    Args:
-        error: an error of pydantic.
-        depth: how many leading items of its location belong to the setting itself.
+    `depth` is how many leading items of the location of `error` belong to the setting itself.
     """
     place = error["loc"][depth:]
     entry = f"entry {int(place[0]) + 1}" if place and isinstance(place[0], int) else ""

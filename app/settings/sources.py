@@ -77,11 +77,8 @@ def load_for_sandbox(
 class CredentialFiles:
     """The sources of the upstream credential, for reading it again while the proxy runs.
 
-    The arguments are those of `load`.
-
-    Attributes:
-        paths: the files in `ORDERS_SECRETS_DIR` that have the credential; none without a directory.
-            They need not exist.
+    The arguments are those of `load`. `paths` are the files in `ORDERS_SECRETS_DIR` that have the
+    credential; they need not exist.
     """
 
     def __init__(

@@ -51,10 +51,8 @@ class CallResult(Enum):
 class Breaker:
     """Rejects calls while the upstream fails.
 
-    A state machine that makes no call and reads no clock. Times are monotonic, in seconds.
-
-    Args:
-        open_seconds: how long an open circuit rejects all calls before it lets a probe pass.
+    A state machine that makes no call and reads no clock. Times are monotonic, in seconds. An open
+    circuit rejects all calls for `open_seconds` before it lets a probe pass.
     """
 
     def __init__(self, *, open_seconds: float) -> None:
@@ -85,10 +83,8 @@ class Breaker:
     def after_call(self, epoch: int, result: CallResult, now: float) -> float | None:
         """Record the result of a call that started in `epoch`.
 
-        Results from before the circuit last opened or closed are ignored.
-
-        Returns:
-            The seconds until the next probe if this opened the circuit, else None.
+        Results from before the circuit last opened or closed are ignored. Returns the seconds until
+        the next probe if this opened the circuit, else None.
         """
         if epoch != self._epoch:
             return None

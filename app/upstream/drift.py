@@ -86,11 +86,7 @@ def log_drift(kind: DriftKind) -> None:
 
 
 class Drift:
-    """Counts the kinds of drift that this process has seen.
-
-    Args:
-        on_new: called with each kind that is seen for the first time.
-    """
+    """Counts the kinds of drift seen, and calls `on_new` with each that is new."""
 
     def __init__(self, on_new: Callable[[DriftKind], None] = log_drift) -> None:
         self._on_new = on_new

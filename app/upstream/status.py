@@ -8,11 +8,7 @@ from app.upstream.errors import UpstreamError
 
 @dataclass(frozen=True, slots=True)
 class LastContact:
-    """The ages of the last success and the last failure, if any.
-
-    Attributes:
-        error: the last failure, if no success came after it.
-    """
+    """The ages of the last success and failure; `error` is a failure with no success after it."""
 
     seconds_since_success: float | None
     seconds_since_failure: float | None
