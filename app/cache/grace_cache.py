@@ -1,4 +1,4 @@
-"""A cache that serves stale entries while it refreshes them, or if that fails (RFC 5861).
+"""The caching rule, in one file: stale entries serve during a refresh, or if it fails (RFC 5861).
 
 Concurrent requests for one key share one fetch. A failed fetch never replaces an entry, never
 extends its life, and is not repeated until its backoff has passed.
