@@ -18,6 +18,7 @@ class ProblemType:
         status: the HTTP status.
         title: a short summary, the same for every occurrence.
         retryable: whether the same request may succeed later.
+        owner: who can remove the cause: `caller`, `operator` or `upstream`.
         detail: the default of a problem's `detail`.
         meaning: what happened; for the page `/problems/<code>`, like the next two.
         caller: what the caller can do.
@@ -28,6 +29,7 @@ class ProblemType:
     status: int
     title: str
     retryable: bool
+    owner: str
     detail: str
     meaning: str
     caller: str

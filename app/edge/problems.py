@@ -21,7 +21,7 @@ class Problem:
         code: a key of `PROBLEM_TYPES`.
         detail: what happened in this case, if not the default of the problem type.
         status: the HTTP status, if not that of the problem type.
-        retry_after: seconds; at least 1 is sent, and nothing if the problem is not retryable.
+        retry_after: seconds until the caller should try again, if known.
         errors: the invalid parameters.
         upstream: what the upstream reported, if it was called.
         progress: for `list_loading`.
@@ -42,6 +42,11 @@ class Problem:
     def type(self) -> ProblemType:
         """The problem type of the code."""
         return PROBLEM_TYPES[self.code]
+
+    @property
+    def seconds_to_retry(self) -> int | None:
+        """The seconds that are sent: at least 1, and None if the problem is not retryable."""
+        return max(1, self.retry_after or 0) if self.type.retryable else None
 
     @property
     def upstream_request_id(self) -> str:
@@ -66,8 +71,8 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
 def problem_headers(problem: Problem) -> dict[str, str]:
     """Return the headers for `problem`, apart from those that describe the body."""
     headers = {"Cache-Control": "no-store"}
-    if problem.type.retryable:
-        headers["Retry-After"] = str(max(1, problem.retry_after or 0))
+    if problem.seconds_to_retry is not None:
+        headers["Retry-After"] = str(problem.seconds_to_retry)
     if upstream_id := problem.upstream_request_id:
         headers["X-Upstream-Request-Id"] = upstream_id
     return headers | dict(problem.headers)
@@ -87,6 +92,8 @@ def problem_body(problem: Problem, request_id: str) -> bytes:
         "retryable": problem.type.retryable,
     }
     extensions = {
+        "retry_after": problem.seconds_to_retry,
+        "owner": problem.type.owner,
         "errors": problem.errors,
         "upstream": problem.upstream,
         "progress": problem.progress,

@@ -38,6 +38,13 @@ def describe_values(values: Mapping[str, str]) -> str:
     return "\n".join(f"- `{value}`: {meaning}" for value, meaning in values.items())
 
 
+OWNERS = {
+    "caller": "the sender of the request, by changing it",
+    "operator": "the operator of this proxy, who can be given the `request_id`",
+    "upstream": "the upstream, or the network in between; often it passes",
+}
+
+
 class InvalidParameter(TypedDict):
     """One error of one parameter."""
 
@@ -91,7 +98,23 @@ class Problem(TypedDict):
     ]
     request_id: Annotated[str, described("The id to quote when you report a problem.")]
     retryable: Annotated[
-        bool, described("Whether the same request may succeed later; see `Retry-After`.")
+        bool, described("Whether the same request may succeed later; see `retry_after`.")
+    ]
+    retry_after: NotRequired[
+        Annotated[
+            int,
+            described(
+                "Seconds to wait before sending the request again, as in `Retry-After`; present "
+                "if `retryable`.",
+                1,
+                ge=1,
+                json_schema_extra={"format": "int32"},
+            ),
+        ]
+    ]
+    owner: Annotated[
+        str,
+        open_enum("Who can remove the cause.", OWNERS),
     ]
     errors: NotRequired[Annotated[list[InvalidParameter], described("For `invalid_request`.")]]
     upstream: NotRequired[UpstreamError]

@@ -57,7 +57,13 @@ async def test_a_problem_has_the_members_of_rfc_9457_and_our_own() -> None:
         "code": "upstream_timeout",
         "request_id": REQUEST_ID,
         "retryable": True,
+        "retry_after": 1,
+        "owner": "upstream",
     }
+    assert list(response.json()) == [
+        *("type", "title", "status", "detail", "instance"),
+        *("code", "request_id", "retryable", "retry_after", "owner"),
+    ]
 
 
 async def test_the_upstream_s_codes_are_included_but_never_its_message() -> None:
@@ -100,6 +106,7 @@ async def test_a_retryable_problem_has_retry_after(
     )
 
     assert response.headers["retry-after"] == expected
+    assert response.json()["retry_after"] == int(expected)
 
 
 async def test_a_problem_that_is_not_retryable_has_no_retry_after() -> None:
@@ -108,6 +115,7 @@ async def test_a_problem_that_is_not_retryable_has_no_retry_after() -> None:
     assert response.status_code == 404
     assert response.json()["retryable"] is False
     assert "retry-after" not in response.headers
+    assert "retry_after" not in response.json()
 
 
 def test_an_error_has_the_code_of_its_nearest_base_class() -> None:
@@ -238,6 +246,8 @@ def test_every_problem_has_advice_for_caller_and_operator(code: str) -> None:
     problem_type = PROBLEM_TYPES[code]
 
     assert 400 <= problem_type.status < 600
+    assert problem_type.owner in schema.OWNERS
+    assert problem_type.owner == "caller" or problem_type.status >= 500
     for text in (
         problem_type.detail,
         problem_type.meaning,

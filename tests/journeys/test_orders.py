@@ -272,7 +272,7 @@ async def test_under_v1_authentication_precedes_404_and_405():
         ("status=503", 502, "upstream_failed", True),
         ("status=603", 502, "upstream_failed", True),
         ("html=502", 502, "upstream_failed", True),
-        ("html=200", 502, "upstream_malformed", False),
+        ("html=200", 502, "upstream_malformed", True),
     ],
 )
 async def test_each_upstream_failure_has_its_problem(
