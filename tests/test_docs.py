@@ -25,3 +25,16 @@ def test_the_architecture_names_every_package() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     packages = [path.parent.name for path in (ROOT / "app").glob("*/__init__.py")]
     assert [name for name in packages if f"{name}/" not in text] == []
+
+
+def test_every_limit_has_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    header = "| input |", "| what |", "|---"
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    rows = [row for row in rows if not row.startswith(header)]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.rpartition(" | ")[2])
+        assert named, row
+        for path, name in named:
+            assert f"def {name}(" in (ROOT / path).read_text("utf-8"), row
