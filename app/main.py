@@ -49,6 +49,7 @@ from app.orders.snapshot_cache import ListLoading, SnapshotCache
 from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
 from app.orders.snapshot_routes import snapshot_router
 from app.orders.source import FetchedOrder, OrderSource
+from app.orders.totals import TotalConfirmation
 from app.server.limits import Limits
 from app.server.server import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
@@ -148,13 +149,15 @@ def create_app(
         max_entries=-(-settings.cache.max_orders // BLOCK_SIZE),
         max_bytes=BLOCK_BYTES,
     )
+    max_orders = settings.cache.max_orders
+    confirmed = TotalConfirmation(source.fetch_block, client.report_drift, max_orders=max_orders)
     book = OrderBook(
         blocks,
-        source.fetch_block,
+        confirmed.fetch_block,
         clock,
         deadline=deadline,
         refresh_rate=settings.upstream.refresh_rate,
-        max_orders=settings.cache.max_orders,
+        max_orders=max_orders,
     )
     orders: GraceCache[str, FetchedOrder] = create_cache(
         settings, clock, max_entries=ORDER_CACHE_ENTRIES, max_bytes=ORDER_CACHE_BYTES

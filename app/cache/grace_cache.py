@@ -128,6 +128,9 @@ class GraceCache(Generic[K, V]):
         self._sequence = count(1)
         self._listeners: list[Callable[[K, Entry[V]], None]] = []
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     @property
     def ttl(self) -> float:
         """Seconds that an entry is fresh."""

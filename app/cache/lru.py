@@ -29,6 +29,9 @@ class LruStore(Generic[K, V]):
         self._max_entries = max_entries
         self._values: LRUCache[K, V] = LRUCache(max_bytes, getsizeof=size_of)
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def get(self, key: K) -> V | None:
         """Return the value, which counts as a use of it, or None."""
         try:

@@ -49,7 +49,7 @@ class OrderBook:
     Args:
         deadline: seconds that one caller waits at most.
         refresh_rate: calls per second that keeping the list fresh may cost. The TTL of a large
-            list is the time in which it can be read at this rate.
+            list is the time in which its cached blocks can be fetched at this rate.
         max_orders: the number of orders that are kept fresh.
 
     Attributes:
@@ -121,7 +121,7 @@ class OrderBook:
         used = [lookups[index] for index in needed if index in lookups]
         return self._make_window(start, stop, used or list(lookups.values()), inconsistent=True)
 
-    def block_indexes(self, collected: Iterable[Entry[Block]]) -> list[int]:
+    def block_indexes(self, collected: Iterable[Entry[Block]]) -> range:
         """Return the blocks of the whole list, given the blocks that the caller has collected."""
         return self._needed_blocks(0, maxsize, self.total_entry_for(collected))
 
@@ -200,19 +200,20 @@ class OrderBook:
         self.generation += 1
         if self._total_entry is None or self._total_entry.sequence < entry.sequence:
             self._total_entry = entry
-            blocks = -(-min(entry.value.total, self._max_orders) // BLOCK_SIZE)
-            self.blocks.set_min_ttl(blocks / self._refresh_rate)
+        # Not by the stated total alone: a wrong one would make the cache keep it for long.
+        total = min(self._total_entry.value.total, self._max_orders)
+        blocks = min(-(-total // BLOCK_SIZE), len(self.blocks))
+        self.blocks.set_min_ttl(blocks / self._refresh_rate)
 
     def _total_entry_of(self, lookups: dict[int, Lookup[Block]]) -> Entry[Block] | None:
         return self.total_entry_for(lookup.entry for lookup in lookups.values())
 
     @staticmethod
-    def _needed_blocks(start: int, stop: int, total_entry: Entry[Block] | None) -> list[int]:
+    def _needed_blocks(start: int, stop: int, total_entry: Entry[Block] | None) -> range:
         """Return the blocks of the window, or the one that states the total if it is empty."""
-        if total_entry is None:
-            return [PROBE_BLOCK]
-        needed = blocks_for_range(start, stop, total_entry.value.total)
-        return list(needed) or [total_entry.value.index]
+        index = total_entry.value.index if total_entry else PROBE_BLOCK
+        needed = blocks_for_range(start, stop, total_entry.value.total) if total_entry else None
+        return needed or range(index, index + 1)
 
     @staticmethod
     def _outdated(

@@ -113,7 +113,7 @@ class SnapshotLoader:
         elapsed = self._clock.monotonic() - self._started_at
         return (len(needed) - len(self._loaded)) * elapsed / max(self.fetch_count, 1)
 
-    def _needed_blocks(self) -> list[int]:
+    def _needed_blocks(self) -> range:
         self._check_limits()
         return self._book.block_indexes(self._loaded.values())
 

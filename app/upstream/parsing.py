@@ -10,6 +10,7 @@ from app.upstream.wire import (
     BLOCK_SIZE,
     ENVELOPE_FIELDS,
     LIST_FIELDS,
+    MAX_TOTAL,
     ORDER_FIELDS,
     PAYMENT_FIELDS,
     ObjectResponse,
@@ -25,18 +26,22 @@ _FIELDS: Mapping[Subject, frozenset[str]] = {"order": ORDER_FIELDS, "payment": P
 def parse_order_list(envelope: Envelope, page: int, drift: Drift) -> OrderListResponse:
     """Return the response to get-orders for `page`, from 1; report what is new in it to `drift`.
 
+    If it has more rows than its total admits, the rows count.
+
     Raises:
         UpstreamMalformed: there is no data or no valid total, so an empty list is never assumed.
     """
     if not isinstance(envelope.data, dict):
         raise UpstreamMalformed("the list is missing", request_id=envelope.request_id)
-    total = parse_integer(envelope.data.get("totalCount"), max_digits=12)
-    if total is None:
+    total = parse_integer(envelope.data.get("totalCount"))
+    if total is None or total > MAX_TOTAL:
         raise UpstreamMalformed("the list has no valid total", request_id=envelope.request_id)
     rows = _rows(envelope)
-    expected = min(max(total - (page - 1) * BLOCK_SIZE, 0), BLOCK_SIZE)
-    drift.report(_list_drift(envelope, rows, expected))
-    return OrderListResponse(rows[:BLOCK_SIZE], total, envelope.request_id, envelope.sandbox)
+    drift.report(_list_drift(envelope, rows, total - (page - 1) * BLOCK_SIZE))
+    rows = rows[:BLOCK_SIZE]
+    if rows:
+        total = max(total, (page - 1) * BLOCK_SIZE + len(rows))
+    return OrderListResponse(rows, total, envelope.request_id, envelope.sandbox)
 
 
 def parse_object(
@@ -76,15 +81,17 @@ def _rows(envelope: Envelope) -> tuple[object, ...]:
     raise UpstreamMalformed("the list is not an array", request_id=envelope.request_id)
 
 
-def _list_drift(envelope: Envelope, rows: tuple[object, ...], expected: int) -> Iterator[DriftKind]:
+def _list_drift(envelope: Envelope, rows: tuple[object, ...], promised: int) -> Iterator[DriftKind]:
     yield from new_fields("envelope", envelope.raw, ENVELOPE_FIELDS)
     yield from new_fields("list", envelope.data, LIST_FIELDS)
     if isinstance(envelope.data.get("list"), dict):
         yield DriftKind("changed type", "list", "list", "object")
     if len(rows) > BLOCK_SIZE:
         yield DriftKind("more rows than requested", "list")
-    if len(rows) < expected:
+    if len(rows) < min(promised, BLOCK_SIZE):
         yield DriftKind("fewer rows than expected", "list")
+    if min(len(rows), BLOCK_SIZE) > max(promised, 0):
+        yield DriftKind("more rows than the total", "list")
     for row in rows[:BLOCK_SIZE]:
         yield from find_drift("order", row, ORDER_FIELDS)
 

@@ -7,6 +7,9 @@ from typing import Any
 BLOCK_SIZE = 50
 """Rows per list call: the most that the upstream allows."""
 
+MAX_TOTAL = 50_000_000
+"""Orders in the list; a greater total is not one."""
+
 ENVELOPE_FIELDS = frozenset({"statusCode", "apiCode", "message", "requestId", "data"})
 LIST_FIELDS = frozenset({"totalCount", "list"})
 ORDER_FIELDS = frozenset(

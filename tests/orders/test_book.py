@@ -11,6 +11,7 @@ from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import NotInCache, Outcome
 from app.orders.blocks import Block, Window
 from app.upstream.errors import UpstreamFailed
+from app.upstream.wire import MAX_TOTAL
 from tests.support.book import LIFETIME, TTL, BookHarness, row
 from tests.support.clock import settle
 
@@ -358,14 +359,14 @@ def test_of_two_rows_with_one_order_number_the_first_is_found():
     assert set(block.by_order_no) == {"n1", "n2"}
 
 
-async def test_the_ttl_of_a_large_list_is_its_block_count_divided_by_the_refresh_rate():
+async def test_the_ttl_is_the_time_in_which_the_cached_blocks_can_be_fetched_again():
     harness = BookHarness(500, refresh_rate=0.1)
     assert harness.book.blocks.ttl == TTL
-    await harness.book.window(0, 10)
+    await harness.book.window(0, 500)
     assert harness.book.blocks.ttl == 100
     await harness.clock.advance(99)
     await harness.book.window(0, 10)
-    assert len(harness.list.calls) == 1
+    assert len(harness.list.calls) == 10
     del harness.list.numbers[100:]
     await harness.clock.advance(1)
     await harness.book.window(0, 10)  # stale: refreshed in the background
@@ -373,7 +374,22 @@ async def test_the_ttl_of_a_large_list_is_its_block_count_divided_by_the_refresh
     assert harness.book.blocks.ttl == TTL
 
 
-async def test_orders_beyond_max_orders_do_not_extend_the_ttl():
-    harness = BookHarness(5000, refresh_rate=0.1, max_orders=1000)
-    await harness.book.window(0, 10)
+async def test_a_total_that_is_only_stated_does_not_extend_the_ttl():
+    harness = BookHarness(50)
+    harness.list.stated_total = 50_000_000
+    window = await harness.book.window(0, 10)
+    assert window.total == 50_000_000
+    assert harness.book.blocks.ttl == TTL
+
+
+async def test_blocks_beyond_max_orders_do_not_extend_the_ttl():
+    harness = BookHarness(1500, refresh_rate=0.1, max_orders=1000)
+    await harness.book.window(0, 1500)
     assert harness.book.blocks.ttl == 200
+
+
+async def test_the_blocks_of_a_list_with_the_largest_total_are_not_enumerated():
+    harness = BookHarness(50)
+    harness.list.stated_total = MAX_TOTAL
+    await harness.book.window(0, 10)
+    assert harness.book.block_indexes([]) == range(MAX_TOTAL // 50)

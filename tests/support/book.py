@@ -30,6 +30,7 @@ class UpstreamList:
         calls: the indexes of the fetched blocks.
         down: whether every fetch fails.
         before_response: called in each fetch before the list is read.
+        stated_total: the total that each block states, if it is not the number of orders.
     """
 
     def __init__(self, size: int) -> None:
@@ -37,6 +38,7 @@ class UpstreamList:
         self.calls: list[int] = []
         self.down = False
         self.before_response: Callable[[], None] = lambda: None
+        self.stated_total: int | None = None
 
     async def fetch(self, index: int) -> Block:
         """Return a block, as a list call would."""
@@ -47,7 +49,7 @@ class UpstreamList:
         start = index * BLOCK_SIZE
         rows = tuple(row(number) for number in self.numbers[start : start + BLOCK_SIZE])
         request_id = f"call-{len(self.calls)}"
-        total = len(self.numbers)
+        total = len(self.numbers) if self.stated_total is None else self.stated_total
         return Block(index, rows, total, as_of="", request_id=request_id, sandbox=False)
 
 

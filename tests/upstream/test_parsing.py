@@ -8,7 +8,7 @@ from app.upstream.drift import Drift
 from app.upstream.envelope import Envelope
 from app.upstream.errors import OrderNotFound, PaymentNotFound, UpstreamMalformed
 from app.upstream.parsing import parse_object, parse_order_list
-from app.upstream.wire import JsonNumber, OrderListResponse
+from app.upstream.wire import MAX_TOTAL, JsonNumber, OrderListResponse
 
 
 def envelope(data: Any, **members: Any) -> Envelope:
@@ -30,7 +30,21 @@ def test_the_total_may_be_text_or_a_number(total: str):
 
 @pytest.mark.parametrize(
     "total",
-    [None, "", "two", "-1", "1.5", JsonNumber("1e3"), "٣", " 1", "1" * 13, True, [], {}],
+    [
+        None,
+        "",
+        "two",
+        "-1",
+        "1.5",
+        JsonNumber("1e3"),
+        "٣",
+        " 1",
+        f"{MAX_TOTAL + 1}",
+        "1" * 13,
+        True,
+        [],
+        {},
+    ],
 )
 def test_a_list_without_a_valid_total_is_malformed(total: object):
     with pytest.raises(UpstreamMalformed) as raised:
@@ -86,6 +100,24 @@ def test_fewer_rows_than_expected_are_reported(page: int, rows: int):
     response, drift = parse({"totalCount": "137", "list": [{}] * rows}, page)
     assert response.rows == ({},) * rows
     assert drift == ["fewer rows than expected (list)"]
+
+
+@pytest.mark.parametrize(
+    ("page", "stated", "rows", "total"),
+    [(1, "0", 3, 3), (2, "0", 20, 70), (1, "49", 50, 50), (3, "137", 38, 138)],
+)
+def test_if_there_are_more_rows_than_the_total_admits_the_rows_count(
+    page: int, stated: str, rows: int, total: int
+):
+    response, drift = parse({"totalCount": stated, "list": [{}] * rows}, page)
+    assert response.total == total
+    assert drift == ["more rows than the total (list)"]
+
+
+@pytest.mark.parametrize("page", [1, 1_000_000])
+def test_the_largest_total_is_accepted(page: int):
+    response, _ = parse({"totalCount": str(MAX_TOTAL), "list": [{}] * 50}, page)
+    assert response.total == MAX_TOTAL
 
 
 @pytest.mark.parametrize(("page", "rows"), [(2, 50), (3, 37), (4, 0), (9, 0)])

@@ -18,9 +18,9 @@ from app.single_flight import SingleFlight
 
 class NoProbe(OrderBook):
     @staticmethod
-    def _needed_blocks(start: int, stop: int, total_entry: Entry[Block] | None) -> list[int]:
+    def _needed_blocks(start: int, stop: int, total_entry: Entry[Block] | None) -> range:
         if total_entry is None:
-            return list(blocks_for_range(start, stop, 10**6))
+            return blocks_for_range(start, stop, 10**6)
         return OrderBook._needed_blocks(start, stop, total_entry)
 
 
