@@ -4,6 +4,7 @@ import heapq
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from app.orders.compute import cooperative_chunks
@@ -31,6 +32,8 @@ class Filter:
         search_text: case-folded; a substring of the order number or a package name.
         created_from: nanoseconds since 1970, inclusive.
         created_to: nanoseconds since 1970, exclusive.
+        amount_from: inclusive.
+        amount_to: inclusive.
     """
 
     statuses: frozenset[str] = frozenset()
@@ -40,6 +43,8 @@ class Filter:
     search_text: str = ""
     created_from: int | None = None
     created_to: int | None = None
+    amount_from: Decimal | None = None
+    amount_to: Decimal | None = None
 
     def matches(self, row: Row) -> bool:
         """Return whether the row satisfies every condition."""
@@ -51,7 +56,11 @@ class Filter:
             return False
         if self.order_nos and row.order_no not in self.order_nos:
             return False
-        return self._matches_time(row.created_ns) and self._matches_text(row)
+        return (
+            self._matches_time(row.created_ns)
+            and self._matches_amount(row.amount)
+            and self._matches_text(row)
+        )
 
     def _matches_time(self, created_ns: int | None) -> bool:
         if self.created_from is None and self.created_to is None:
@@ -61,6 +70,15 @@ class Filter:
         if self.created_from is not None and created_ns < self.created_from:
             return False
         return self.created_to is None or created_ns < self.created_to
+
+    def _matches_amount(self, amount: Decimal | None) -> bool:
+        if self.amount_from is None and self.amount_to is None:
+            return True
+        if amount is None:
+            return False
+        if self.amount_from is not None and amount < self.amount_from:
+            return False
+        return self.amount_to is None or amount <= self.amount_to
 
     def _matches_text(self, row: Row) -> bool:
         if not self.search_text or self.search_text in row.order_no.casefold():

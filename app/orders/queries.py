@@ -1,6 +1,7 @@
 """The query parameters of the order routes."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,7 +12,7 @@ from typing_extensions import TypeAliasType
 from app.edge.query_params import decimal_integer
 from app.edge.schema import describe_values
 from app.orders.filters import NO_FILTER, Filter
-from app.orders.schema import ORDER_NO, SOURCES, STATUSES, TYPES
+from app.orders.schema import INTERVALS, ORDER_NO, SOURCES, STATUSES, TYPES
 from app.orders.timestamps import parse_date_ns, parse_timestamp_ns
 
 MAX_PAGE = 1_000_000
@@ -37,9 +38,11 @@ SortOrder = TypeAliasType(
     ],
 )
 Include = TypeAliasType("Include", Literal["raw", "rev", "origin"])
+Interval = TypeAliasType("Interval", Literal["day", "week", "month", "quarter"])
 ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "ndjson"])
 
 _ORDER_NO_PATTERN = re.compile(r"(?=.*[0-9])[0-9A-Za-z_-]{1,64}")
+_AMOUNT_PATTERN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _TIME_SCHEMA = {"maxLength": 35, "anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
 
@@ -127,6 +130,24 @@ class FilterQuery(BaseModel):
         ),
     ] = None
 
+    amount_from: Annotated[
+        Annotated[str, Field(max_length=100)] | SkipJsonSchema[None],
+        Field(
+            description="Only orders of at least this amount. Orders without a readable amount are "
+            "excluded.",
+            json_schema_extra={"pattern": f"^{_AMOUNT_PATTERN.pattern}$"},
+            examples=["1000"],
+        ),
+    ] = None
+    amount_to: Annotated[
+        Annotated[str, Field(max_length=100)] | SkipJsonSchema[None],
+        Field(
+            description="Only orders of at most this amount.",
+            json_schema_extra={"pattern": f"^{_AMOUNT_PATTERN.pattern}$"},
+            examples=["4999.99"],
+        ),
+    ] = None
+
     @field_validator("time_zone")
     @classmethod
     def _check_zone(cls, value: str) -> str:
@@ -139,11 +160,26 @@ class FilterQuery(BaseModel):
     @field_validator("created_from", "created_to")
     @classmethod
     def _check_time(cls, value: str, info: ValidationInfo) -> str:
-        if _parse_time_ns(value, ZoneInfo(info.data.get("time_zone", "UTC"))) is None:
+        zone = ZoneInfo(info.data.get("time_zone", "UTC"))
+        time_ns = _parse_time_ns(value, zone)
+        if time_ns is None:
             raise ValueError(
                 "must be a date (2022-09-25) or an RFC 3339 time (2022-09-25T04:34:22Z);"
                 " encode the + of an offset as %2B"
             )
+        start_ns = _parse_time_ns(info.data.get("created_from") or "", zone)
+        if info.field_name == "created_to" and start_ns is not None and start_ns > time_ns:
+            raise ValueError("must not be before created_from")
+        return value
+
+    @field_validator("amount_from", "amount_to")
+    @classmethod
+    def _check_amount(cls, value: str, info: ValidationInfo) -> str:
+        if not _AMOUNT_PATTERN.fullmatch(value):
+            raise ValueError("must be a decimal number, for example 1000 or 199.50")
+        start = info.data.get("amount_from")
+        if info.field_name == "amount_to" and start is not None and Decimal(start) > Decimal(value):
+            raise ValueError("must not be less than amount_from")
         return value
 
     @property
@@ -161,10 +197,25 @@ class FilterQuery(BaseModel):
             (self.q or "").casefold(),
             self._time_ns(self.created_from),
             self._time_ns(self.created_to),
+            None if self.amount_from is None else Decimal(self.amount_from),
+            None if self.amount_to is None else Decimal(self.amount_to),
         )
 
     def _time_ns(self, text: str | None) -> int | None:
         return None if text is None else _parse_time_ns(text, self.zone)
+
+
+class SummaryQuery(FilterQuery):
+    """Parameters of a summary."""
+
+    interval: Annotated[
+        Interval | SkipJsonSchema[None],
+        Field(
+            description="Adds `by_period`: totals by day, week, month or quarter in "
+            "`time_zone`.\n\n" + describe_values(INTERVALS),
+            examples=["quarter"],
+        ),
+    ] = None
 
 
 class ListQuery(FilterQuery):

@@ -45,6 +45,12 @@ SOURCES = {
     "redemption_code": "a redeemed code",
     "unknown": UNKNOWN,
 }
+INTERVALS = {
+    "day": "by day",
+    "week": "by week, from Monday (ISO 8601)",
+    "month": "by calendar month",
+    "quarter": "by calendar quarter",
+}
 CHANGES = {
     "created": "the order is new",
     "updated": "the order has changed",
@@ -238,16 +244,43 @@ class MonthTotal(StatusTotal):
     ]
 
 
+class PeriodTotal(StatusTotal):
+    """The total of one period and one status."""
+
+    period: Annotated[
+        str,
+        described(
+            "The first day of the period, in `time_zone`. `earlier`, sorted first, for everything "
+            "before the newest 400 periods; `unknown`, sorted last, for orders without a creation "
+            "time.",
+            "2022-07-01",
+        ),
+    ]
+
+
+class StatusGroups(TypedDict):
+    """Totals of the statuses that belong together. They add up to the total of all orders."""
+
+    revenue: Annotated[Total, described("Orders that are `paid` or `completed`.")]
+    outstanding: Annotated[Total, described("Orders that are `unpaid`.")]
+    lost: Annotated[Total, described("Orders that are `cancelled` or `expired`.")]
+    other: Annotated[Total, described("Orders of any other status.")]
+
+
 class Totals(Total):
     """Totals of all matching orders."""
 
     amounts_unknown: Annotated[
         Int64, described("Orders without a readable amount, which are in no sum.", 0)
     ]
+    groups: StatusGroups
     by_status: list[StatusTotal]
     by_type: list[TypeTotal]
     by_source: list[SourceTotal]
     by_month: list[MonthTotal]
+    by_period: NotRequired[
+        Annotated[list[PeriodTotal], described("Only with the parameter `interval`.")]
+    ]
 
 
 class OrderChange(TypedDict):

@@ -27,7 +27,7 @@ from app.orders.export import (
     stream_csv,
     stream_ndjson,
 )
-from app.orders.queries import ChangesQuery, ExportQuery, FilterQuery
+from app.orders.queries import ChangesQuery, ExportQuery, SummaryQuery
 from app.orders.rendering import render_changes, render_export_head, render_summary
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
 from app.orders.schema import EXAMPLES, OrderChanges, Summary
@@ -55,10 +55,10 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
             headers=("ETag",),
             problems=_LIST_PROBLEMS,
         ),
-        dependencies=[READ_ORDERS, Depends(StrictQuery(FilterQuery))],
+        dependencies=[READ_ORDERS, Depends(StrictQuery(SummaryQuery))],
     )
     async def summarize_orders(
-        request: Request, query: Annotated[FilterQuery, Query()], directive: RequestDirective
+        request: Request, query: Annotated[SummaryQuery, Query()], directive: RequestDirective
     ) -> Response:
         """Counts and exact sums of all orders, or of those matching the filters.
 
@@ -69,8 +69,8 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         row_filter = query.filter()
         result = await deps.compute.get_or_compute(
             snapshot.content.results,
-            (SUMMARY_PATH, row_filter, query.time_zone),
-            lambda: summarize(snapshot.content.rows, row_filter, query.zone),
+            (SUMMARY_PATH, row_filter, query.time_zone, query.interval),
+            lambda: summarize(snapshot.content.rows, row_filter, query.zone, query.interval),
             deadline=started_at + deps.deadline,
         )
         render = partial(

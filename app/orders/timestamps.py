@@ -1,7 +1,7 @@
 """Times as integers, nanoseconds since 1970 in UTC, so that they compare as times."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 SECOND_NS = 1_000_000_000
@@ -23,9 +23,9 @@ def parse_timestamp_ns(text: str) -> int | None:
     match = _TIMESTAMP.fullmatch(text)
     if not match:
         return None
-    date, time, fraction, offset = match.groups()
+    day, time, fraction, offset = match.groups()
     try:
-        timestamp = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
+        timestamp = datetime.fromisoformat(f"{day}T{time}{offset.upper()}")
     except ValueError:
         return None
     return _seconds_since_1970(timestamp) * SECOND_NS + int((fraction or "0").ljust(9, "0"))
@@ -36,19 +36,18 @@ def parse_date_ns(text: str, zone: ZoneInfo) -> int | None:
     if not _DATE.fullmatch(text):
         return None
     try:
-        date = datetime.fromisoformat(text)
+        midnight = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return _seconds_since_1970(date.replace(tzinfo=zone)) * SECOND_NS
+    return _seconds_since_1970(midnight.replace(tzinfo=zone)) * SECOND_NS
 
 
-def month_of(time_ns: int, zone: ZoneInfo) -> str | None:
-    """Return the month of a time in `zone`, as `2022-09`, None if `datetime` cannot express it."""
+def date_of(time_ns: int, zone: ZoneInfo) -> date | None:
+    """Return the day of a time in `zone`, None if `datetime` cannot express it."""
     try:
-        local = (_EPOCH + timedelta(seconds=time_ns // SECOND_NS)).astimezone(zone)
+        return (_EPOCH + timedelta(seconds=time_ns // SECOND_NS)).astimezone(zone).date()
     except OverflowError:
         return None
-    return f"{local.year:04d}-{local.month:02d}"
 
 
 def _seconds_since_1970(time: datetime) -> int:

@@ -42,7 +42,13 @@ filters = st.builds(
     st.sampled_from(["", "a", "ss", "企", "0a", "rp"]),
     st.none() | st.integers(-5, 5),
     st.none() | st.integers(-5, 5),
+    st.none() | amounts,
+    st.none() | amounts,
 )
+
+
+def _at_least(left: Decimal | None, right: Decimal | None) -> bool:
+    return left is not None and right is not None and left >= right
 
 
 def filter_plainly(rows: Sequence[Row], row_filter: Filter) -> list[Row]:
@@ -56,6 +62,8 @@ def filter_plainly(rows: Sequence[Row], row_filter: Filter) -> list[Row]:
             and (not row_filter.order_nos or one.order_no in row_filter.order_nos)
             and any(row_filter.search_text in text for text in texts)
             and (not dated or one.created_ns is not None)
+            and (row_filter.amount_from is None or _at_least(one.amount, row_filter.amount_from))
+            and (row_filter.amount_to is None or _at_least(row_filter.amount_to, one.amount))
             and (
                 row_filter.created_from is None or (one.created_ns or 0) >= row_filter.created_from
             )

@@ -1,5 +1,6 @@
 """The query parameters of the order routes, and the messages for invalid ones."""
 
+from decimal import Decimal
 from typing import Annotated, get_args
 from urllib.parse import quote
 
@@ -44,7 +45,7 @@ async def test_parameters_make_a_filter():
     query = await parse(
         "status=paid&status=unpaid&status=paid&type=new&source=admin&order_no=A1&order_no=B2"
         f"&q={quote('Straße')}&created_from=2022-09-25&created_to=2022-09-26T00:00:00%2B08:00"
-        "&time_zone=Asia/Shanghai"
+        "&time_zone=Asia/Shanghai&amount_from=-0.50&amount_to=1000"
     )
     assert query.filter() == Filter(
         frozenset({"paid", "unpaid"}),
@@ -54,6 +55,8 @@ async def test_parameters_make_a_filter():
         "strasse",
         parse_timestamp_ns("2022-09-24T16:00:00Z"),
         parse_timestamp_ns("2022-09-25T16:00:00Z"),
+        Decimal("-0.5"),
+        Decimal(1000),
     )
     assert not query.is_unfiltered()
 
@@ -70,6 +73,8 @@ async def test_parameters_make_a_filter():
         ("status=unknown", False),
         ("created_to=1970-01-01", False),
         ("created_from=1970-01-01", False),
+        ("amount_from=0", False),
+        ("amount_to=0", False),
     ],
 )
 async def test_a_query_without_filter_and_sort_is_a_page_in_upstream_order(
@@ -100,6 +105,16 @@ async def test_a_query_without_filter_and_sort_is_a_page_in_upstream_order(
         ("created_from=yesterday", "created_from", "must be a date (2022-09-25) or an RFC 3339"),
         ("created_to=2022-09-25T00:00:00+08:00", "created_to", "must be a date"),
         ("created_to=2022-09-25T00:00:00", "created_to", "must be a date"),
+        (
+            "created_from=2022-09-26&created_to=2022-09-25T23:59:59Z",
+            "created_to",
+            "must not be before created_from",
+        ),
+        ("amount_from=1e3", "amount_from", "must be a decimal number, for example 1000"),
+        ("amount_to=1,000", "amount_to", "must be a decimal number"),
+        ("amount_to=%D9%A1", "amount_to", "must be a decimal number"),
+        ("amount_from=" + "1" * 101, "amount_from", "must have at most 100 characters"),
+        ("amount_from=1000&amount_to=999.99", "amount_to", "must not be less than amount_from"),
         ("page=0", "page", "must be a whole number from 1 to 1000000 (digits only)"),
         ("limit=51", "limit", "must be at most 50; request more pages"),
     ],
@@ -110,6 +125,19 @@ async def test_an_invalid_value_is_reported_with_its_fix(
     (error,) = await errors_of(query_string)
     assert error["parameter"] == parameter
     assert error["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    "query_string",
+    [
+        "created_from=2022-09-25&created_to=2022-09-25",
+        "amount_from=5.0&amount_to=5",
+        "amount_from=x&amount_to=1",
+        "created_from=x&created_to=2022-09-25",
+    ],
+)
+async def test_only_the_end_of_a_reversed_range_is_reported(query_string: str):
+    assert "_to" not in {error["parameter"][-3:] for error in await errors_of(query_string)}
 
 
 async def test_only_the_invalid_value_of_a_repeated_parameter_is_reported():

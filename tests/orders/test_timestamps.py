@@ -1,13 +1,13 @@
 """Times as integers, whatever zone and notation they are given in."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.orders.timestamps import SECOND_NS, month_of, parse_date_ns, parse_timestamp_ns
+from app.orders.timestamps import SECOND_NS, date_of, parse_date_ns, parse_timestamp_ns
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -59,12 +59,12 @@ def test_a_date_is_midnight_in_its_zone():
     assert parse_date_ns("9999-12-31", NEW_YORK) is not None
 
 
-def test_a_month_is_that_of_the_time_in_the_zone():
+def test_a_date_is_that_of_the_time_in_the_zone():
     time = parse_timestamp_ns("2022-09-30T16:00:00Z")
     assert time is not None
-    assert month_of(time, SHANGHAI) == "2022-10"
-    assert month_of(time, NEW_YORK) == "2022-09"
-    assert month_of(-1, UTC_ZONE) == "1969-12"
+    assert date_of(time, SHANGHAI) == date(2022, 10, 1)
+    assert date_of(time, NEW_YORK) == date(2022, 9, 30)
+    assert date_of(-1, UTC_ZONE) == date(1969, 12, 31)
     first = parse_timestamp_ns("0001-01-01T00:00:00Z")
     assert first is not None
-    assert month_of(first, NEW_YORK) is None
+    assert date_of(first, NEW_YORK) is None
