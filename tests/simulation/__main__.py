@@ -7,12 +7,16 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import reduce
 
-from tests.simulation.batch import Totals, find_mutant, silence_logs, simulate
-from tests.simulation.draw import FIRST_SMALL_SEED, draw_plan
+from tests.simulation.batch import Totals, find_mutant, run_seed, silence_logs, simulate
+from tests.simulation.draw import FIRST_SMALL_SEED
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.world import run_world
+from tests.simulation.sync.draw import (
+    FIRST_ANYWHERE_SEED,
+    FIRST_DEFECT_SEED,
+    FIRST_SYNC_SEED,
+)
 
-CHUNK_SIZE = 500
+CHUNK_SIZE = 100
 
 
 def main() -> int:
@@ -24,6 +28,9 @@ def main() -> int:
     )
     parser.add_argument("--worlds", type=int, default=10_000, help="number of worlds")
     parser.add_argument("--small", type=int, default=0, help="number of small worlds besides")
+    parser.add_argument("--sync", type=int, default=0, help="number of lists that are followed")
+    parser.add_argument("--anywhere", type=int, default=0, help="likewise, with inserts anywhere")
+    parser.add_argument("--defects", type=int, default=0, help="number of lists that are wrong")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="worker processes")
     parser.add_argument("--seed", type=int, help="replay the world of this seed")
@@ -42,6 +49,9 @@ def main() -> int:
     chunks = [
         *_chunks(args.first, args.worlds),
         *_chunks(FIRST_SMALL_SEED + args.first, args.small),
+        *_chunks(FIRST_SYNC_SEED + args.first, args.sync),
+        *_chunks(FIRST_ANYWHERE_SEED + args.first, args.anywhere),
+        *_chunks(FIRST_DEFECT_SEED + args.first, args.defects),
     ]
     with _pool(args.processes) as pool:
         totals = reduce(Totals.__add__, pool.map(simulate, chunks), Totals())
@@ -50,6 +60,8 @@ def main() -> int:
         f" client): {totals.callers:,} callers, {totals.fetches:,} fetches,"
         f" {totals.steps:,} steps in {totals.cpu_seconds:.1f} s of CPU time"
     )
+    if totals.figures.changes:
+        print(f"lists that are followed: {totals.figures}")
     if totals.failed_seed is None:
         print("no rule was broken")
         return 0
@@ -64,7 +76,7 @@ def replay(seed: int, *, verbose: bool) -> bool:
     Its events are printed if `verbose`, or if a rule was broken.
     """
     silence_logs()
-    result = run_world(draw_plan(seed), trace=True)
+    result = run_seed(seed, trace=True)
     if verbose or result.violations:
         print(result.plan, *result.trace, sep="\n")
     for violation in result.violations:

@@ -7,13 +7,17 @@ multiprocessing cannot import `tests.simulation.__main__`. Python 3.14 no longer
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
+from tests.simulation.components import ORIGINALS, Components
 from tests.simulation.draw import draw_plan, seam_of
 from tests.simulation.mutants import MAX_WORLDS, MUTANTS
 from tests.simulation.plan import Seam
-from tests.simulation.world import run_world
+from tests.simulation.sync.draw import FIRST_SYNC_SEED, draw_sync_plan
+from tests.simulation.sync.figures import Figures
+from tests.simulation.sync.world import SyncResult, run_sync_world
+from tests.simulation.world import Result, run_world
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Totals:
     Attributes:
         with_client: worlds that include the upstream client.
         failed_seed: the first seed that broke a rule.
+        figures: of the worlds in which the list is followed.
     """
 
     worlds: int = 0
@@ -32,6 +37,7 @@ class Totals:
     steps: int = 0
     cpu_seconds: float = 0.0
     failed_seed: int | None = None
+    figures: Figures = field(default_factory=Figures)
 
     def __add__(self, other: "Totals") -> "Totals":
         failed_seeds = [seed for seed in (self.failed_seed, other.failed_seed) if seed is not None]
@@ -43,7 +49,15 @@ class Totals:
             self.steps + other.steps,
             self.cpu_seconds + other.cpu_seconds,
             min(failed_seeds, default=None),
+            self.figures + other.figures,
         )
+
+
+def run_seed(seed: int, components: Components = ORIGINALS, *, trace: bool = False) -> Result:
+    """Run the world of a seed, of whichever kind."""
+    if seed >= FIRST_SYNC_SEED:
+        return run_sync_world(draw_sync_plan(seed), components, trace=trace)
+    return run_world(draw_plan(seed), components, trace=trace)
 
 
 def simulate(seeds: Iterable[int]) -> Totals:
@@ -52,7 +66,7 @@ def simulate(seeds: Iterable[int]) -> Totals:
     started_at = time.process_time()
     totals = Totals()
     for seed in seeds:
-        result = run_world(draw_plan(seed))
+        result = run_seed(seed)
         totals += Totals(
             worlds=1,
             with_client=result.plan.seam is Seam.TRANSPORT,
@@ -60,6 +74,7 @@ def simulate(seeds: Iterable[int]) -> Totals:
             fetches=result.fetches,
             steps=result.steps,
             failed_seed=seed if result.violations else None,
+            figures=result.figures if isinstance(result, SyncResult) else Figures(),
         )
         if result.violations:
             break
@@ -74,7 +89,7 @@ def find_mutant(number: int) -> str:
     for seed in count(mutant.first_seed):
         if seam_of(seed) is mutant.seam:
             worlds += 1
-            violations = run_world(draw_plan(seed), mutant.components).violations
+            violations = run_seed(seed, mutant.components).violations
             if any(violation.rule in mutant.rules for violation in violations):
                 return f"{mutant.description}: found in {worlds} worlds, with seed {seed}"
         if worlds == MAX_WORLDS:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -13,6 +14,7 @@ from app.clock import Clock
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
+from app.orders.changes import History
 from app.orders.snapshot_cache import SnapshotCache
 from app.orders.snapshot_loader import SnapshotLoader
 from app.upstream.client import UpstreamClient, create_upstream_client
@@ -31,6 +33,7 @@ class Components:
     book: Callable[..., OrderBook] = OrderBook
     snapshot_cache: Callable[..., SnapshotCache] = SnapshotCache
     snapshot_loader: Callable[..., SnapshotLoader] = SnapshotLoader
+    change_history: Callable[[], History] = History
     client: Callable[..., UpstreamClient] = create_upstream_client
     backoff: BackoffPolicy = upstream_backoff
 
@@ -52,7 +55,7 @@ class Components:
         )
 
     def make_snapshot_cache(
-        self, settings: Settings, clock: Clock, book: OrderBook
+        self, settings: Settings, clock: Clock, book: OrderBook, **options: Any
     ) -> SnapshotCache:
         """Return the snapshot cache of an order book."""
         return self.snapshot_cache(
@@ -69,6 +72,7 @@ class Components:
             deadline=settings.deadline,
             max_stale_wait=settings.max_stale_wait,
             backoff=self.backoff,
+            **options,
         )
 
     def make_client(

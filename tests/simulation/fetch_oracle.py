@@ -49,7 +49,7 @@ class FetchOracle:
     def fetch_completed(self, fetch: Fetch, state: ListState) -> None:
         """Record that a fetch was answered from this state of the list."""
         fetch.completed_at = self._history.time()
-        fetch.version, fetch.total = state.version, len(state.orders)
+        fetch.version, fetch.total = state.version, state.total(fetch.index)
         fetch.rows = state.block(fetch.index)
         self._fetch_ended(fetch)
         self._backoffs.pop(fetch.index, None)

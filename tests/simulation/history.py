@@ -33,8 +33,13 @@ class ListState:
     orders: tuple[Row, ...]
 
     def block(self, index: int) -> tuple[Row, ...]:
-        """Return the rows of a block."""
+        """Return the rows of a block, as the upstream sends them."""
         return self.orders[index * BLOCK_SIZE : (index + 1) * BLOCK_SIZE]
+
+    def total(self, index: int) -> int:
+        """Return the total that the upstream states with a block."""
+        del index
+        return len(self.orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class Fetch:
         has_waiters: whether anybody waits for it.
         rejections: calls that were rejected for their token.
         version: of the list from which it was answered.
+        first_version: of the list when it started.
+        last_version: of the list when it completed.
     """
 
     number: int
@@ -67,6 +74,8 @@ class Fetch:
     rejections: int = 0
     calls: int = 0
     version: int = -1
+    first_version: int = -1
+    last_version: int = -1
     total: int = 0
     rows: tuple[Row, ...] = ()
 

@@ -39,12 +39,14 @@ class ChangeKind(Enum):
     Attributes:
         REPLACED: one order removed and another one added, so the total stays the same.
         EDITED: no order moves.
+        MOVED: an order goes to where new orders appear.
     """
 
     ADDED = "added"
     REMOVED = "removed"
     REPLACED = "replaced"
     EDITED = "edited"
+    MOVED = "moved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,20 @@ class Rule(Enum):
     FRESH_AFTER_OUTAGE = "all answers are fresh one TTL after an outage"
     RECOVERY = "once the upstream is healthy and unchanged, answers are fresh and correct"
 
+    # Lists that change at random, with new orders at one end.
+    EXPORT_LACKS = "an export not marked as inconsistent has each order that was there throughout"
+    PAGE_LACKS = "a page not marked as inconsistent has each order that was in range throughout"
+    GONE = "no answer has an order that never existed or was gone before its oldest fetch"
+    FALSE_REMOVAL = "changes never report an existing order as removed"
+    FOLLOWED = "whoever follows the changes has the list, once it rests"
+    ALWAYS_ANSWERED = "whatever the list is like, it is answered"
+    COST_AT_REST = "a list that rests costs N / 50 fetches, rounded up, and one more per TTL"
+
+    # Lists that are wrong for good, or wrong once.
+    EVERY_ROW = "every row is served, also those that share an order number"
+    ABSURD_TOTAL = "a total that was stated once is not believed after the next fetch"
+    STRETCHED = "a total that was stated once does not change the TTL"
+
     # Fetches of blocks.
     SINGLE_FLIGHT = "at most one fetch per block at a time"
     SHARED_FLIGHT = "a caller that disconnects cancels no fetch"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.batch import run_seed
 from tests.simulation.draw import FIRST_SMALL_SEED, draw_plan
 from tests.simulation.mutants import MUTANTS, Mutant, cache, orders, upstream
+from tests.simulation.sync.draw import FIRST_ANYWHERE_SEED, FIRST_DEFECT_SEED, FIRST_SYNC_SEED
 from tests.simulation.world import run_world
 
 REPOSITORY = Path(__file__).parents[2]
@@ -86,9 +88,20 @@ def test_a_mutant_overrides_only_what_its_base_class_defines(mutated: type):
     assert overridden <= set(dir(base)), f"{base.__name__} lacks some of {overridden}"
 
 
-@pytest.mark.parametrize("seed", [20, 21, 22, FIRST_SMALL_SEED + 3])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        20,
+        21,
+        22,
+        FIRST_SMALL_SEED + 3,
+        FIRST_SYNC_SEED + 1,
+        FIRST_ANYWHERE_SEED + 1,
+        FIRST_DEFECT_SEED + 20,
+    ],
+)
 def test_a_seed_replays_exactly(seed: int):
-    first, second = (run_world(draw_plan(seed), trace=True) for _ in range(2))
+    first, second = (run_seed(seed, trace=True) for _ in range(2))
     assert first.trace == second.trace
     assert first.steps == second.steps
     result = run_command("--seed", str(seed), "--verbose", hash_seed="7")

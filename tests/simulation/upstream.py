@@ -26,6 +26,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from app.upstream.wire import OrderListResponse
 from tests.simulation.call_oracle import TOKEN, CallOracle
 from tests.simulation.history import Call, CallResult, Fetch, ListState
 from tests.simulation.loop import START
@@ -51,7 +52,13 @@ ERRORS: dict[Fault, type[UpstreamError]] = {
 @lru_cache(maxsize=4096)
 def make_row(order_no: str, edits: int = 0) -> Row:
     """Return the row of an order that was edited so many times."""
-    return Row(order_no, f"{order_no}.{edits}".encode(), (), has_amount=False)
+    return Row(order_no, f"{order_no}.{edits}".encode(), (), has_amount=False, rev=str(edits))
+
+
+def rows_of(response: OrderListResponse) -> tuple[Row, ...]:
+    """Return the rows of a response that the client has parsed."""
+    wire_rows: list[Any] = list(response.rows)
+    return tuple(make_row(str(row["orderNo"]), int(row["quantity"])) for row in wire_rows)
 
 
 class SimulatedUpstream:
@@ -132,12 +139,16 @@ class SimulatedUpstream:
         self._tokens.clear()
         self._log("upstream", "revokes all tokens")
 
+    def state_for_call(self) -> ListState:
+        """Return the state of the list that answers the next call for a page."""
+        return self.states[-1]
+
     async def fetch_block(self) -> ListState:
         """Return the state of the list that answers a fetch of a block, or raise an error."""
         fault = self._draw_fault()
         before, after = self._draw_latency(), self._draw_latency()
         await self._sleep(before)
-        state = self.states[-1]
+        state = self.state_for_call()
         await self._sleep(after)
         if fault:
             raise ERRORS[fault](fault.value)
@@ -215,7 +226,7 @@ class SimulatedUpstream:
             self._oracle.token_rejected(token, current_fetch.get())
             return _envelope(401, apiCode=2020)
         assert request.url.path == ORDERS_PATH
-        return _page(self.states[-1], int(request.url.params["page"]))
+        return _page(self.state_for_call(), int(request.url.params["page"]))
 
     def _draw_fault(self) -> Fault | None:
         if self._is_healthy:
@@ -283,7 +294,7 @@ def _envelope(status_code: int, **more: Any) -> bytes:
 @lru_cache(maxsize=512)
 def _page(state: ListState, page: int) -> bytes:
     rows = [{"orderNo": row.order_no, "quantity": _edits(row)} for row in state.block(page - 1)]
-    data = {"totalCount": len(state.orders), "list": rows}
+    data = {"totalCount": state.total(page - 1), "list": rows}
     return _envelope(200, requestId=f"s{state.version}", data=data)
 
 

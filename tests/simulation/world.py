@@ -1,24 +1,20 @@
 """Runs one world: the real components between simulated callers and a simulated upstream."""
 
 import asyncio
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
 
 from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Outcome
-from app.orders.blocks import Block
 from app.orders.mapping import Row
-from app.single_flight import current_flight
 from app.upstream.client import UpstreamClient
 from app.upstream.credential_rotation import CredentialRotation
-from app.upstream.wire import OrderListResponse
 from tests.simulation.answer_oracle import CHECK_INTERVAL, AnswerOracle
 from tests.simulation.call_oracle import CallOracle
 from tests.simulation.components import ORIGINALS, Components, access_key
 from tests.simulation.fetch_oracle import FetchOracle
-from tests.simulation.history import Answer, CallerRequest, Fetch, History, Violation
+from tests.simulation.fetcher import BlockFetcher, current_request
+from tests.simulation.history import Answer, CallerRequest, History, Violation
 from tests.simulation.loop import START, Deadlock, SimulatedClock, SimulatedLoop, TooManySteps
 from tests.simulation.plan import ALL_ORDERS, BLOCK_SIZE, Caller, KeyRotation, Plan, Seam
 from tests.simulation.rules import Rule
@@ -26,8 +22,6 @@ from tests.simulation.upstream import (
     FIRST_KEY,
     SimulatedNetwork,
     SimulatedUpstream,
-    current_fetch,
-    make_row,
 )
 
 RECOVERY_SECONDS = 20.0
@@ -43,10 +37,6 @@ class Result:
     trace: tuple[str, ...]
     fetches: int
     steps: int
-
-
-_current_request: ContextVar[CallerRequest | None] = ContextVar("_current_request", default=None)
-"""The request that caused something: a fetch runs in the context of the caller that started it."""
 
 
 def run_world(plan: Plan, components: Components = ORIGINALS, *, trace: bool = False) -> Result:
@@ -91,8 +81,9 @@ class _World:
             )
             self._rotation = self._make_rotation(self._client) if plan.rotation else None
         self._block_cache = components.make_block_cache(plan.settings, self._clock)
+        fetcher = BlockFetcher(history, self._clock, self._fetches, self._upstream, self._client)
         self._book = components.book(
-            self._block_cache, self._fetch_block, self._clock, deadline=plan.settings.deadline
+            self._block_cache, fetcher.fetch_block, self._clock, deadline=plan.settings.deadline
         )
         self._snapshot_cache = components.make_snapshot_cache(
             plan.settings, self._clock, self._book
@@ -108,33 +99,6 @@ class _World:
             read=lambda: access_key(self._upstream.configured_key),
             deadline=self._plan.settings.deadline,
         )
-
-    async def _fetch_block(self, index: int) -> Block:
-        """Fetch a block for the order book, and have the fetch checked."""
-        number, request = len(self._history.fetches), _current_request.get()
-        fetch = Fetch(number, index, self._clock.monotonic(), request)
-        flight = current_flight()
-        if flight:
-            fetch.has_waiters = flight.has_waiters
-        self._fetches.fetch_started(fetch)
-        current_fetch.set(fetch)
-        try:
-            if self._client is None:
-                state = await self._upstream.fetch_block()
-                rows, total = state.block(index), len(state.orders)
-            else:
-                deadline = self._clock.monotonic() + self._plan.settings.deadline
-                response = await self._client.list_orders(index + 1, deadline=deadline)
-                state = self._upstream.states[int((response.request_id or "").removeprefix("s"))]
-                rows, total = _rows(response), response.total
-        except asyncio.CancelledError:
-            self._fetches.fetch_cancelled(fetch)
-            raise
-        except Exception as error:
-            self._fetches.fetch_failed(fetch, error)
-            raise
-        self._fetches.fetch_completed(fetch, state)
-        return Block(index, rows, total, as_of=str(fetch.number), request_id=None, sandbox=False)
 
     async def run(self) -> None:
         """Do all that is planned; then let the upstream recover, and check the answers again."""
@@ -180,7 +144,7 @@ class _World:
             self._loop.call_later(caller.disconnects_after, task.cancel)
 
     async def _run_request(self, request: CallerRequest) -> None:
-        _current_request.set(request)
+        current_request.set(request)
         self._answers.request_started(request, self._book.total)
         try:
             answer = await self._answer(request.caller)
@@ -261,8 +225,3 @@ class _World:
         for task in self._requests:
             if not task.done():
                 self._history.report(Rule.EVERY_CALLER, "a caller still waits")
-
-
-def _rows(response: OrderListResponse) -> tuple[Row, ...]:
-    wire_rows: list[Any] = list(response.rows)
-    return tuple(make_row(str(row["orderNo"]), int(row["quantity"])) for row in wire_rows)

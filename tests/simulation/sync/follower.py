@@ -1,0 +1,75 @@
+"""A client that keeps a copy of the list: an export first, then what changed since.
+
+It does what the documentation says: it gets a cursor, takes the export, and applies the changes
+since the cursor to it. If the cursor has expired, it starts again.
+"""
+
+from app.clock import Clock
+from app.orders.changes import CursorExpired
+from tests.simulation.sync import plan
+from tests.simulation.sync.oracle import SyncOracle
+from tests.simulation.sync.proxy import Proxy
+
+RETRY_AFTER = 1.0
+
+
+class Follower:
+    """One such client.
+
+    Args:
+        takes_inconsistent: whether it takes an export that is marked as inconsistent; otherwise it
+            tries again.
+
+    Attributes:
+        copy: the fingerprint of each order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        follower: plan.Follower,
+        proxy: Proxy,
+        clock: Clock,
+        oracle: SyncOracle,
+        *,
+        takes_inconsistent: bool,
+    ) -> None:
+        self._name = name
+        self._interval = follower.interval
+        self._proxy = proxy
+        self._clock = clock
+        self._oracle = oracle
+        self._takes_inconsistent = takes_inconsistent
+        self._cursor = ""
+        self.copy: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Follow the list until this is cancelled."""
+        while True:
+            started_at = self._clock.monotonic()
+            try:
+                seconds = await self._step(started_at)
+            except CursorExpired:
+                self._cursor, seconds = "", 0.0
+            except Exception as error:  # noqa: BLE001  the oracle checks it
+                self._oracle.read_failed(self._name, started_at, error)
+                seconds = RETRY_AFTER
+            await self._clock.sleep(seconds)
+
+    async def _step(self, started_at: float) -> float:
+        """Take the export or the next changes; return the seconds until the next step."""
+        reading = await self._proxy.changes(self._cursor)
+        self._oracle.changes_read(self._name, started_at, reading)
+        if not self._cursor:
+            export = await self._proxy.export()
+            self._oracle.export_read(self._name, started_at, export)
+            if export.inconsistent and not self._takes_inconsistent:
+                return RETRY_AFTER
+            self.copy = {row.order_no: row.rev for row in export.rows}
+        for change in reading.changes:
+            if change.row is None:
+                self.copy.pop(change.order_no, None)
+            else:
+                self.copy[change.order_no] = change.row.rev
+        self._cursor = reading.cursor
+        return self._interval or reading.poll_after
