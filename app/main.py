@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
@@ -220,9 +219,7 @@ def create_app(
         middleware=[
             Middleware(AccessLog, clock=clock),
             Middleware(
-                HostCheck,
-                loopback=is_loopback(settings.server.host),
-                extra_host=urlsplit(public_url).netloc,
+                HostCheck, loopback=is_loopback(settings.server.host), public_url=public_url
             ),
             Middleware(
                 cors_middleware, origins=settings.cors.origins, api_keys=settings.cors.api_keys

@@ -1,36 +1,97 @@
-"""Middleware that rejects requests for another host, and ambiguous request heads."""
+"""Middleware that rejects requests for another host, and escaped slashes in the path."""
 
 import re
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.context import context_of
 from app.edge.problems import Problem, problem_response
 
-_LOOPBACK = re.compile(
-    rb"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?",
-    re.IGNORECASE,
+MAX_HOST_BYTES = 1024
+"""More than a DNS name (RFC 1035) has with every byte percent-encoded, and a port."""
+
+MAX_PORT = 65535
+
+_AUTHORITY = re.compile(
+    r"(?P<host>(?:[a-z0-9._~!$&'()*+,;=-]|%[0-9a-f]{2})*|\[(?P<ipv6>[0-9a-f:.]+)\])"
+    r"(?::(?P<port>[0-9]*))?"
 )
-_HOST = re.compile(
-    rb"(?:[a-z0-9._~!$&'()*+,;=%-]*|\[[0-9a-f:.]+\])(?::[0-9]*)?",
-    re.IGNORECASE,
-)
-"""RFC 3986 section 3.2.2, without IPvFuture addresses."""
+"""Host and port in lower case (RFC 3986 section 3.2), without IPvFuture addresses."""
+
+_ESCAPE = re.compile(r"%([0-9a-f]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Authority(NamedTuple):
+    """A host and its port in normal form, so that equal authorities are equal.
+
+    Attributes:
+        host: in lower case, with no unreserved character percent-encoded and without the dot of a
+            fully qualified name; an IP address in its shortest form, IPv6 in brackets.
+        port: None if there is none or it is empty.
+    """
+
+    host: str
+    port: int | None
+
+    def is_loopback(self) -> bool:
+        """Return whether the host is this machine, by its address or as `localhost`."""
+        if self.host.startswith("["):
+            address = IPv6Address(self.host[1:-1])
+            return (address.ipv4_mapped or address).is_loopback
+        if self.host == "localhost" or self.host.endswith(".localhost"):
+            return True
+        try:
+            return IPv4Address(self.host).is_loopback
+        except AddressValueError:
+            return False
+
+
+@lru_cache(maxsize=64)
+def parse_authority(text: bytes) -> Authority | None:
+    """Return a `Host` value in normal form (RFC 9110 section 4.2.3), or None if it is invalid.
+
+    An empty host is valid (RFC 9112 section 3.2), but not with a port.
+    """
+    lower = text.lower().decode("latin-1")
+    match = _AUTHORITY.fullmatch(lower)
+    if match is None or len(text) > MAX_HOST_BYTES:
+        return None
+    host, ipv6, port = match["host"], match["ipv6"], match["port"]
+    if (port and int(port) > MAX_PORT) or (port is not None and not host):
+        return None
+    if ipv6:
+        try:
+            host = f"[{IPv6Address(ipv6).compressed}]"
+        except AddressValueError:
+            return None
+    return Authority(_ESCAPE.sub(_unescape, host).removesuffix("."), int(port) if port else None)
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character.lower() if _UNRESERVED.fullmatch(character) else escape[0]
 
 
 class HostCheck:
     """Rejects requests that are not meant for this server.
 
     A server on loopback accepts only loopback host names: otherwise a page on the web could point a
-    name of its own at 127.0.0.1 and read the responses (DNS rebinding).
-
-    `extra_host` is one more accepted value of `Host`, that of the public URL.
+    name of its own at 127.0.0.1 and read the responses (DNS rebinding). It also accepts the host of
+    `public_url`.
     """
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, extra_host: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, loopback: bool, public_url: str = "") -> None:
         self._app = app
         self._loopback = loopback
-        self._extra_host = extra_host.lower().encode()
+        parts = urlsplit(public_url)
+        self._default_port = _DEFAULT_PORTS.get(parts.scheme)
+        self._public = self._with_port(parse_authority(parts.netloc.encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         code = self._reject_code(scope) if scope["type"] == "http" else ""
@@ -44,35 +105,26 @@ class HostCheck:
 
     def _reject_code(self, scope: Scope) -> str:
         """Return the problem code for a request to reject, or an empty text."""
-        headers = context_of(scope).headers
-        if code := self._host_reject_code(scope, headers):
-            return code
-        # Only chunked is supported, and HTTP/1.0 has no transfer codings (RFC 9112 section 6.1).
-        coding = headers.get(b"transfer-encoding")
-        if coding and (coding.lower() != b"chunked" or scope["http_version"] == "1.0"):
-            return "bad_request"
+        host = context_of(scope).headers.get(b"host")
+        if host is not None:
+            authority = parse_authority(host)
+            if authority is None:
+                return "bad_request"
+            if self._loopback and not self._is_own(authority):
+                return "misdirected_request"
         # A proxy in front may take an escaped slash for a separator, and apply another rule.
         has_escaped_slash = b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower()
         return "not_found" if has_escaped_slash else ""
 
-    def _host_reject_code(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
-        """Check `Host`: exactly one and valid, optional before HTTP/1.1 (RFC 9112 section 3.2)."""
-        version = scope["http_version"]
-        if version not in ("1.1", "1.0"):
-            return "bad_request"
-        host = headers.get(b"host")
-        if host is None:
-            return "bad_request" if version == "1.1" else ""
-        has_repeated_header = len(headers) != len(scope["headers"])
-        if has_repeated_header and sum(name == b"host" for name, _ in scope["headers"]) > 1:
-            return "bad_request"
-        if self._is_allowed(host):
-            return ""
-        is_other_host = self._loopback and _HOST.fullmatch(host)
-        return "misdirected_request" if is_other_host else "bad_request"
+    def _is_own(self, authority: Authority) -> bool:
+        if authority.is_loopback():
+            return True
+        return bool(self._public and self._public.host) and (
+            self._with_port(authority) == self._public
+        )
 
-    def _is_allowed(self, host: bytes) -> bool:
-        """Return whether a request with this `Host` is meant for this server."""
-        if not self._loopback:
-            return _HOST.fullmatch(host) is not None
-        return _LOOPBACK.fullmatch(host) is not None or host.lower() == self._extra_host != b""
+    def _with_port(self, authority: Authority | None) -> Authority | None:
+        """Return `authority` with the default port of the public URL's scheme, if it has none."""
+        if authority is None or authority.port is not None:
+            return authority
+        return authority._replace(port=self._default_port)

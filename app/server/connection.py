@@ -3,7 +3,6 @@
 import asyncio
 from enum import Enum, auto
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -11,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.clock import Clock
 from app.server.error_responses import overloaded_app, serialize_error
 from app.server.limits import Limits
+from app.server.request_head import RequestRejected, check_framing, normalize_target
 
 PARSE_CHUNK_BYTES: Final = 4 * 1024
 """Bytes parsed at once. One read can contain thousands of pipelined requests, and a parsed request
@@ -26,16 +26,8 @@ class State(Enum):
     IDLE = auto()  # between requests
     READING_HEAD = auto()
     READING_BODY = auto()
-    REJECTED = auto()  # ignores input; an error follows the responses that are due
+    DONE = auto()  # ignores input; an error or nothing follows the responses that are due
     LINGERING = auto()  # has sent its last response; ignores input (RFC 9112 section 9.6)
-
-
-class RequestRejected(ValueError):
-    """Raised in a parser callback to reject the request with the problem `code`."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -112,6 +104,8 @@ class HttpConnection(HttpToolsProtocol):
         return not self.transport.is_closing()
 
     def on_message_begin(self) -> None:
+        if self._state is State.DONE:
+            raise RequestRejected("bad_request")  # ends the parsing; nothing is sent
         self._state = State.READING_HEAD
         self._header_bytes = self._body_bytes = 0
         self._waiting_since = self._clock.monotonic()
@@ -131,14 +125,19 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.url) > self._limits.max_url_bytes:
             raise RequestRejected("uri_too_long")
-        self._normalize_target()
-        for name, value in self.headers:
-            if name == b"content-length" and int(value) > self._limits.max_body_bytes:
-                raise RequestRejected("request_too_large")
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        upgrade = self.parser.should_upgrade()
+        length = check_framing(method, version, self.headers, upgrade=upgrade)
+        if length > self._limits.max_body_bytes:
+            raise RequestRejected("request_too_large")
+        self.url = normalize_target(method, version, self.url, self.headers)
         if self._over_limit:  # when it was accepted
             overloaded = len(self.connections) > self._limits.max_connections
             self.app = cast("Any", overloaded_app if overloaded else self.config.loaded_app)
         super().on_headers_complete()
+        if b"expect" in dict(self.headers):
+            # A client that gets the response first may send the body or not (RFC 9110 10.1.1).
+            self.cycle.keep_alive = False
         self._state = State.READING_BODY
         self._incomplete_bytes = 0
         if not self.pipeline:
@@ -152,7 +151,8 @@ class HttpConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._state = State.IDLE
+        # A request after one that closes the connection is not processed (RFC 9112 section 9.6).
+        self._state = State.IDLE if self.cycle.keep_alive else State.DONE
         self._incomplete_bytes = 0
         super().on_message_complete()
 
@@ -200,7 +200,7 @@ class HttpConnection(HttpToolsProtocol):
                 self._finish()
 
     def _is_reading(self) -> bool:
-        return self._state not in (State.REJECTED, State.LINGERING)
+        return self._state not in (State.DONE, State.LINGERING)
 
     def _is_responding(self) -> bool:
         return self._running is not None and not self._running.response_complete
@@ -215,11 +215,16 @@ class HttpConnection(HttpToolsProtocol):
                 self.parser.feed_data(chunk)
             except httptools.HttpParserUpgrade as upgrade:
                 # Not accepted, so HTTP/1.1 continues after the request (RFC 9110 section 7.8).
+                # The request has no body, see `check_framing`.
                 self._buffer[:0] = chunk[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
             except httptools.HttpParserError as error:
-                self._reject(getattr(error.__context__, "code", "bad_request"))
+                if self._is_reading():
+                    self._reject(getattr(error.__context__, "code", "bad_request"))
             else:
                 self._check_incomplete_bytes()
+        if not self._is_reading():
+            self._buffer.clear()
         if self._buffer:
             self.flow.pause_reading()
 
@@ -230,24 +235,9 @@ class HttpConnection(HttpToolsProtocol):
         elif self._incomplete_bytes > self._limits.max_head_bytes:
             self._reject("headers_too_large")
 
-    def _normalize_target(self) -> None:
-        """Reduce an absolute-form target to its path and query (RFC 9112 section 3.2.2)."""
-        if self.url.startswith(b"/") and b"#" not in self.url:
-            return
-        if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
-            return
-        parts = urlsplit(self.url)
-        is_http = parts.scheme in (b"http", b"https") and parts.netloc and b"@" not in parts.netloc
-        if not is_http or b"#" in self.url:
-            raise RequestRejected("bad_request")
-        # The host of the target replaces the Host header.
-        self.headers[:] = [header for header in self.headers if header[0] != b"host"]
-        self.headers.append((b"host", parts.netloc))
-        self.url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
-
     def _reject(self, code: str) -> None:
         """Ignore further input, and let `_finish` send the problem `code`."""
-        state, self._state = self._state, State.REJECTED
+        state, self._state = self._state, State.DONE
         self._buffer.clear()
         is_head = state is not State.IDLE and self.parser.get_method() == b"HEAD"
         self._error = (code, is_head)
@@ -271,7 +261,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._eof_received and self._state is State.READING_BODY and not self._buffer:
             self._reject("bad_request")  # the body cannot become complete (RFC 9112 section 8)
         responding = self._is_responding()
-        if self._state is State.REJECTED:
+        if self._state is State.DONE:
             if not responding:
                 self._send_error()
         elif self._closing and not self._buffer:

@@ -91,6 +91,11 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
         ["bad_request"],
         True,
     ),
+    "another coding in a line before (6.1)": (
+        READ + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ["bad_request"],
+        True,
+    ),
     "chunked in HTTP/1.0 (6.1)": (
         CHUNKS.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
         ["bad_request"],
@@ -137,12 +142,32 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
     "Expect: 100-continue is optional (RFC 9110 10.1.1)": (
         POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
         [200],
-        False,
+        True,
     ),
     "an upgrade is ignored (RFC 9110 7.8)": (
         header(b"Connection: Upgrade\r\nUpgrade: websocket") + GET,
         [200, 200],
         False,
+    ),
+    "an upgrade with Content-Length: 0 is ignored": (
+        header(b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0") + GET,
+        [200, 200],
+        False,
+    ),
+    "an upgrade with a body": (
+        header(b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d" % len(GET)) + GET,
+        ["bad_request"],
+        True,
+    ),
+    "an upgrade with a chunked body": (
+        CHUNKED.replace(HOST, HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n") + GET,
+        ["bad_request"],
+        True,
+    ),
+    "an upgrade that closes": (
+        header(b"Connection: close, Upgrade\r\nUpgrade: h2c") + GET,
+        [200],
+        True,
     ),
     # The request line
     "bytes that need an escape": (target(b"/\xff\xfe"), ["bad_request"], True),
@@ -166,6 +191,29 @@ CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
     "authority-form (3.2.3)": (
         b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n",
         ["bad_request"],
+        True,
+    ),
+    "CONNECT of a path": (GET.replace(b"GET", b"CONNECT"), ["bad_request"], True),
+    "absolute-form without a Host": (target(b"http://localhost/", b""), ["bad_request"], True),
+    "absolute-form with two Hosts (3.2)": (
+        target(b"http://localhost/", HOST * 2),
+        ["bad_request"],
+        True,
+    ),
+    "absolute-form without a host (RFC 9110 4.2.1)": (
+        target(b"http://:80/"),
+        ["bad_request"],
+        True,
+    ),
+    "no version (0.9)": (b"GET /\r\n" + HOST + b"\r\n", ["bad_request"], True),
+    "HTTP/1.0 with keep-alive": (
+        GET.replace(b"1.1", b"1.0").replace(HOST, HOST + b"Connection: keep-alive\r\n") + GET,
+        [200],
+        True,
+    ),
+    "a body and a request after Connection: close (9.6)": (
+        POST + b"Connection: close\r\nContent-Length: 3\r\n\r\nabc" + GET[:20],
+        [200],
         True,
     ),
     "HTTP/1.0 (9.3)": (GET.replace(b"1.1", b"1.0"), [200], True),
