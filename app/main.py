@@ -26,7 +26,7 @@ from app.components import (
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
 from app.edge.auth import ApiKeyAuthentication
-from app.edge.cors import cors_middleware
+from app.edge.cors import CorsHeaders, Preflight
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.head import Head
 from app.edge.health import health_router
@@ -34,6 +34,7 @@ from app.edge.host_check import HostCheck
 from app.edge.me import me_router
 from app.edge.openapi import DESCRIPTION, LICENSE, TAGS, build_openapi
 from app.edge.pages import docs_router, pages_router
+from app.edge.unhandled_errors import UnhandledErrors
 from app.file_watcher import FileWatcher
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
@@ -215,15 +216,23 @@ def create_app(
         openapi_tags=TAGS,
         license_info=LICENSE,
         redirect_slashes=False,
+        # FastAPI's own would export values that callers chose, as soon as any provider exists.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
         lifespan=lifespan,
         middleware=[
             Middleware(AccessLog, clock=clock),
+            Middleware(CorsHeaders, origins=settings.cors.origins),
+            Middleware(UnhandledErrors),
             Middleware(
                 HostCheck, loopback=is_loopback(settings.server.host), public_url=public_url
             ),
-            Middleware(
-                cors_middleware, origins=settings.cors.origins, api_keys=settings.cors.api_keys
-            ),
+            Middleware(Preflight, origins=settings.cors.origins, api_keys=settings.cors.api_keys),
             Middleware(Head),
             Middleware(
                 ApiKeyAuthentication, keys=api_keys, anonymous_scopes=settings.anonymous_scopes()

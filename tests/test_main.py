@@ -123,3 +123,33 @@ def test_the_doctor_reports_errors_as_json(tmp_path: Path):
     report = json.loads(completed.stdout)
     assert report["ok"] is False
     assert {check["outcome"] for check in report["checks"]} == {"error"}
+
+
+TRACED_REQUEST = """
+import asyncio
+import httpx
+from opentelemetry import trace
+from app.main import create_app
+from app.settings import Settings
+
+class Provider(trace.TracerProvider):
+    def get_tracer(self, *args, **kwargs):
+        raise SystemExit("a tracer was requested")
+
+trace.set_tracer_provider(Provider())
+app = create_app(Settings.for_openapi())
+
+async def run():
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        print((await client.get("/livez")).status_code)
+
+asyncio.run(run())
+"""
+
+
+def test_a_global_tracer_provider_gets_no_spans_of_the_framework():
+    result = subprocess.run(
+        [sys.executable, "-c", TRACED_REQUEST], capture_output=True, text=True, check=False
+    )
+    assert result.stdout.strip() == "200", result.stderr

@@ -448,7 +448,6 @@ def test_settings_without_effect_are_validated_and_warned_about() -> None:
         CALLERS__SCAN_RATE="60/minute",
         CALLERS__DETAIL_RATE="2/second",
         CALLERS__API_KEYS=json.dumps([ENTRY | {"rate": "1/hour"}]),
-        SERVER__TRUSTED_PROXIES="[]",
         METRICS__LISTEN="127.0.0.1:9100",
     )
     effect = "is set but not implemented yet: it has no effect"
@@ -458,7 +457,6 @@ def test_settings_without_effect_are_validated_and_warned_about() -> None:
         f"ORDERS_CALLERS__RATE {effect}",
         f"ORDERS_CALLERS__SCAN_RATE {effect}",
         f"ORDERS_CALLERS__DETAIL_RATE {effect}",
-        f"ORDERS_SERVER__TRUSTED_PROXIES {effect}",
         f"ORDERS_METRICS__LISTEN {effect}",
         f"`rate` in ORDERS_CALLERS__API_KEYS {effect}",
     )

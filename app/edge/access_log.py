@@ -1,17 +1,13 @@
-"""The outermost middleware: request id, constant response headers, access log, last-resort errors.
+"""The outermost middleware: request id, constant response headers and the access log."""
 
-Any exception of the layers below becomes a problem here, so the server never shows a traceback.
-"""
-
-import asyncio
 import logging
 
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import request_id
 from app.clock import Clock
 from app.edge.context import RequestContext
-from app.edge.problems import Problem, problem_response
 from app.logging.setup import log_request
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -38,6 +34,9 @@ CSP_HEADER = (
 
 MAX_LOGGED_UPSTREAM_IDS = 10
 """Upstream request ids in one log line. If there are more, the line has their number as well."""
+
+MAX_CLIENT_CHARS = 45
+"""Characters of the longest IP address."""
 
 _logger = logging.getLogger("orders_bff.access")
 
@@ -84,31 +83,21 @@ class AccessLog:
                 message = {**message, "headers": headers + constant_headers}
             await send(message)
 
-        async def respond_if_not_started(code: str) -> None:
-            if context.status == 0:
-                response = problem_response(scope, Problem(code))
-                await response(scope, receive, send_with_headers)
-
         try:
             await self._app(scope, receive, send_with_headers)
-        except asyncio.CancelledError:
-            # At the end of the drain timeout the server cancels the requests that are left.
-            # Not raised again: the server would log it as an error of the application.
-            await respond_if_not_started("shutting_down")
-        except Exception:
-            _logger.exception("unhandled_exception")
-            await respond_if_not_started("internal_error")
         finally:
             if _logger.isEnabledFor(logging.INFO):
                 self._log(context, scope)
 
     def _log(self, context: RequestContext, scope: Scope) -> None:
-        route = context.route or getattr(scope.get("route"), "path", "unmatched")
+        client = scope.get("client")
         fields: dict[str, object] = {
             "request_id": context.request_id,
             "caller": context.caller.name if context.caller else "",
+            # Of a trusted proxy's X-Forwarded-For, which is not always an address.
+            "client": client[0][:MAX_CLIENT_CHARS] if client else "",
             "method": context.method,
-            "route": route,
+            "route": context.route or _route_template(scope),
             "status": context.status,
             "duration_ms": round((self._clock.monotonic() - context.started_at) * 1000, 3),
         }
@@ -125,3 +114,12 @@ class AccessLog:
         if context.problem:
             fields["problem"] = context.problem
         log_request(fields)
+
+
+def _route_template(scope: Scope) -> str:
+    """Return the path template of the request's route, also if it was rejected before routing."""
+    route = scope.get("route")
+    if route is None and "app" in scope:
+        matches = ((each, each.matches(scope)[0]) for each in scope["app"].routes)
+        route = next((each for each, match in matches if match is not Match.NONE), None)
+    return getattr(route, "path", "unmatched")

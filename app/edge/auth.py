@@ -21,11 +21,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import Clock
 from app.edge.access_log import is_api_path
-from app.edge.context import Caller, context_of
+from app.edge.context import Caller, context_of, has_repeated_header
 from app.edge.problems import Problem, problem_response
 
 _KEY = re.compile(rb"[\x21-\x7e]{16,256}")
+_KEY_HEADERS = (b"authorization", b"x-api-key")
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="orders-bff"'),)
+_JWT = re.compile(rb"eyJ[\w-]*+(?:\.[\w-]*+){2,4}")
+"""A signed or encrypted JSON Web Token (RFC 7519): its header is a JSON object."""
 
 _logger = logging.getLogger("orders_bff.auth")
 
@@ -116,6 +119,9 @@ class ApiKeyAuthentication:
     """Rejects API requests without a valid key; other paths need none.
 
     Callers without a key have `anonymous_scopes`. If those are empty, a key is required.
+
+    A key is offered in `X-API-Key`, or with the scheme `Bearer` in `Authorization`. Other schemes,
+    and tokens of an identity provider, are meant for a gateway in front and are ignored.
     """
 
     def __init__(
@@ -131,6 +137,12 @@ class ApiKeyAuthentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and is_api_path(scope["path"]):
+            if has_repeated_header(scope, _KEY_HEADERS):
+                # Two layers could believe different ones.
+                detail = "`X-API-Key` and `Authorization` must not be sent more than once."
+                problem = Problem("bad_request", detail=detail)
+                await problem_response(scope, problem)(scope, receive, send)
+                return
             context = context_of(scope)
             context.caller = self.authenticate(context.headers)
             if context.caller is None:
@@ -142,13 +154,11 @@ class ApiKeyAuthentication:
     def authenticate(self, headers: Mapping[bytes, bytes]) -> Caller | None:
         """Return the caller of a request with these headers, or None if it must be rejected."""
         key = headers.get(b"x-api-key")
-        authorization = headers.get(b"authorization")
-        if authorization is not None:
-            scheme, _, token = authorization.partition(b" ")
-            bearer = token.strip() if scheme.lower() == b"bearer" else b""
-            if key is not None and key != bearer:
-                return None
+        bearer = _bearer_key(headers.get(b"authorization", b""))
+        if key is None:
             key = bearer
+        elif bearer is not None and bearer != key:
+            return None  # which of the two is meant is not clear
         if key is None:
             return self._anonymous
         # An invalid key is rejected even if none is required, or its owner would not notice.
@@ -196,6 +206,13 @@ def require_scope(request: Request, *scopes: str) -> Caller:
         if scope not in caller.scopes:
             raise Forbidden(scope)
     return caller
+
+
+def _bearer_key(authorization: bytes) -> bytes | None:
+    """Return the key in an Authorization header (RFC 6750 section 2.1), None if it has none."""
+    scheme, _, token = authorization.replace(b"\t", b" ").partition(b" ")
+    token = token.strip()
+    return None if scheme.lower() != b"bearer" or _JWT.fullmatch(token) else token
 
 
 def _by_digest(keys: Sequence[ApiKey]) -> dict[bytes, ApiKey]:

@@ -17,6 +17,9 @@ MIN_COMPRESS_BYTES = 1024
 INLINE_COMPRESS_BYTES = 64 * 1024
 """Largest body compressed on the event loop (under a millisecond), in bytes; others in a thread."""
 
+MAX_HEADER_BYTES = 500
+"""Longest Accept-Encoding that is read, since parsed ones are cached."""
+
 _MEMBER = re.compile(
     rb"[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)[ \t]*"
     rb"(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*)?",
@@ -27,10 +30,10 @@ _MEMBER = re.compile(
 def prefers_gzip(accept_encoding: bytes, size: int) -> bool:
     """Return whether to compress a body of `size` bytes, by the weights of the header.
 
-    Without the header, and if no coding is acceptable, it is not: a server may disregard the header
-    (RFC 9110 section 12.4.1), and a plain body is of more use than a 406.
+    Without the header, if it is absurdly long, and if no coding is acceptable, it is not: a server
+    may disregard the header (RFC 9110 section 12.4.1), and a plain body is of more use than a 406.
     """
-    weights = _weights(accept_encoding)
+    weights = _weights(accept_encoding if len(accept_encoding) <= MAX_HEADER_BYTES else b"")
     others = weights.get("*")
     compressed = weights.get("gzip", others or 0)
     plain = weights.get("identity", others)  # acceptable without a preference unless listed
@@ -39,7 +42,7 @@ def prefers_gzip(accept_encoding: bytes, size: int) -> bool:
     return size >= MIN_COMPRESS_BYTES and (plain or 0) <= compressed
 
 
-@lru_cache(maxsize=128)  # of headers, whose size the server limits
+@lru_cache(maxsize=128)
 def _weights(accept_encoding: bytes) -> Mapping[str, float]:
     weights = {}
     for member in accept_encoding.split(b","):

@@ -1,5 +1,7 @@
 """What the middleware and the routes know about one request, shared through the ASGI scope."""
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import cast
 
@@ -53,3 +55,11 @@ class RequestContext:
 def context_of(scope: Scope) -> RequestContext:
     """Return the context of the request that `scope` belongs to."""
     return cast("RequestContext", scope["context"])
+
+
+def has_repeated_header(scope: Scope, names: Collection[bytes]) -> bool:
+    """Return whether the request has one of these headers more than once."""
+    if len(context_of(scope).headers) == len(scope["headers"]):
+        return False
+    counts = Counter(name for name, _ in scope["headers"])
+    return any(counts[name] > 1 for name in names)

@@ -22,6 +22,10 @@ _AUTHORITY = re.compile(
 )
 """Host and port in lower case (RFC 3986 section 3.2), without IPvFuture addresses."""
 
+_ESCAPED = re.compile(rb"%(?:2f|0a)", re.IGNORECASE)
+"""A proxy in front may take an escaped slash for a separator, and apply the rule of another path. A
+pattern of the router that ends in `$` would accept an escaped line feed at the end."""
+
 _ESCAPE = re.compile(r"%([0-9a-f]{2})")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -112,9 +116,7 @@ class HostCheck:
                 return "bad_request"
             if self._loopback and not self._is_own(authority):
                 return "misdirected_request"
-        # A proxy in front may take an escaped slash for a separator, and apply another rule.
-        has_escaped_slash = b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower()
-        return "not_found" if has_escaped_slash else ""
+        return "not_found" if _ESCAPED.search(scope["raw_path"]) else ""
 
     def _is_own(self, authority: Authority) -> bool:
         if authority.is_loopback():

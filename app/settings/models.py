@@ -200,7 +200,6 @@ NOT_IMPLEMENTED: tuple[tuple[str, ...], ...] = (
     ("callers", "rate"),
     ("callers", "scan_rate"),
     ("callers", "detail_rate"),
-    ("server", "trusted_proxies"),
     ("metrics", "listen"),
 )
 """Settings that are validated but have no effect, because their feature is not implemented yet."""

@@ -1,6 +1,4 @@
-"""The outermost middleware: request ids, constant headers, the access log, last-resort errors."""
-
-import asyncio
+"""The outermost middleware: request ids, constant headers and the access log."""
 
 import httpx
 import pytest
@@ -8,9 +6,10 @@ from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog
+from app.edge.auth import ApiKeyAuthentication, ApiKeyStore
 from app.edge.context import Caller, context_of
 from app.request_id import current
-from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
+from tests.edge.asgi_harness import RecordingApp, logging_to, request
 from tests.support.clock import ManualClock
 
 VARY = "Accept-Encoding, Authorization, Cookie, Origin, X-API-Key"
@@ -70,60 +69,6 @@ async def test_every_response_has_the_security_headers(path: str) -> None:
     assert ("vary" in response.headers) == path.startswith("/v1") & (path != "/v10")
 
 
-async def test_an_exception_becomes_a_problem_and_its_message_is_not_shown() -> None:
-    with logging_to() as log:
-        response = await request(
-            failing(lambda: RuntimeError(SECRET)), headers={"X-Request-Id": "caller-0001"}
-        )
-
-    error, access = log.lines()
-    assert response.status_code == 500
-    assert response.json()["code"] == "internal_error"
-    assert response.json()["request_id"] == "caller-0001"
-    assert error["event"] == "unhandled_exception"
-    assert error["error"] == "RuntimeError"
-    assert error["request_id"] == "caller-0001"
-    assert any(frame.startswith("asgi_harness.py:") for frame in error["frames"])
-    assert access["problem"] == "internal_error"
-    assert SECRET not in log.text() + response.text
-
-
-async def test_an_exception_after_the_response_started_is_only_logged() -> None:
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    access_log = AccessLog(failing(lambda: RuntimeError(SECRET), after_start=True), ManualClock())
-    with logging_to() as log:
-        await access_log(_scope(), receive, send)
-
-    assert [message["type"] for message in sent] == ["http.response.start"]
-    assert [line["event"] for line in log.lines()] == ["unhandled_exception", "request"]
-
-
-async def test_a_request_cancelled_by_the_server_gets_503_and_logs_no_error() -> None:
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    access_log = AccessLog(failing(asyncio.CancelledError), ManualClock())
-    with logging_to() as log:
-        await access_log(_scope(), receive, send)
-
-    assert sent[0]["status"] == 503
-    assert [(line["event"], line.get("problem")) for line in log.lines()] == [
-        ("request", "shutting_down")
-    ]
-
-
 async def test_the_route_is_logged_and_never_the_path() -> None:
     api = FastAPI()
 
@@ -139,6 +84,48 @@ async def test_the_route_is_logged_and_never_the_path() -> None:
     assert found["route"] == "/v1/orders/{order_no}"
     assert unmatched["route"] == "unmatched"
     assert SECRET not in log.text()
+
+
+async def test_a_request_rejected_before_routing_is_logged_with_its_route() -> None:
+    api = FastAPI(openapi_url=None)
+    api.add_middleware(ApiKeyAuthentication, keys=ApiKeyStore((), ManualClock()))
+
+    @api.get("/v1/orders/{order_no}")
+    async def order(order_no: str) -> None: ...
+
+    with logging_to() as log:
+        await request(api, f"/v1/orders/{SECRET}")
+        await request(api, f"/v1/orders/{SECRET}", method="POST")
+        await request(api, f"/v1/{SECRET}")
+
+    assert [(line["status"], line["route"]) for line in log.lines()] == [
+        (401, "/v1/orders/{order_no}"),
+        (401, "/v1/orders/{order_no}"),
+        (401, "unmatched"),
+    ]
+    assert SECRET not in log.text()
+
+
+@pytest.mark.parametrize(
+    ("client", "logged"),
+    [(("192.0.2.7", 50000), "192.0.2.7"), (("x" * 60, 0), "x" * 45), (None, "")],
+)
+async def test_the_address_of_the_client_is_logged(
+    client: tuple[str, int] | None, logged: str
+) -> None:
+    async def send(_: Message) -> None:
+        return
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    with logging_to() as log:
+        await AccessLog(RecordingApp(), ManualClock())(
+            {**_scope(), "client": client}, receive, send
+        )
+
+    (line,) = log.lines()
+    assert line["client"] == logged
 
 
 async def test_the_log_line_has_what_the_layers_recorded() -> None:
@@ -164,6 +151,7 @@ async def test_the_log_line_has_what_the_layers_recorded() -> None:
             "event": "request",
             "request_id": "caller-0001",
             "caller": "dashboard",
+            "client": "127.0.0.1",
             "method": "GET",
             "route": "/v1/orders",
             "status": 200,

@@ -21,6 +21,8 @@ from tests.support.clock import NOON, ManualClock
 
 DASHBOARD = "obff_canary-dashboard-0123456789"
 BILLING = "obff_canary-billing-0123456789"
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJpZHAifQ.c2lnbmF0dXJl"
+JWE = "eyJhbGciOiJSU0EtT0FFUCJ9.a2V5.aXY.dGV4dA.dGFn"
 
 
 def key(name: str, text: str, *scopes: str, expires_in: float | None = None) -> ApiKey:
@@ -53,6 +55,10 @@ def is_rejected(response: httpx.Response) -> bool:
         {"X-API-Key": DASHBOARD},
         {"Authorization": f"Bearer {DASHBOARD}"},
         {"Authorization": f"bEARER  {DASHBOARD}"},
+        {"Authorization": f"Bearer\t{DASHBOARD}"},
+        {"Authorization": "Basic dXNlcjpwYXNzd29yZA==", "X-API-Key": DASHBOARD},
+        {"Authorization": "Digest username=user", "X-API-Key": DASHBOARD},
+        {"Authorization": f"Bearer {JWT}", "X-API-Key": DASHBOARD},
         {"Authorization": f"Bearer {DASHBOARD}", "X-API-Key": DASHBOARD},
     ],
 )
@@ -86,10 +92,11 @@ def test_a_text_that_cannot_be_a_key_is_rejected_even_if_configured(text: str) -
         {"X-API-Key": "x" * 257},
         {"X-API-Key": f"{DASHBOARD} {DASHBOARD}"},
         {"Authorization": "Bearer"},
-        {"Authorization": DASHBOARD},
-        {"Authorization": f"Basic {DASHBOARD}"},
+        {"Authorization": "Bearer obff_nobody-has-this-key"},
+        {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9"},
+        {"Authorization": f"Bearer {JWT}", "X-API-Key": "obff_nobody-has-this-key"},
         {"Authorization": f"Bearer {DASHBOARD}", "X-API-Key": BILLING},
-        {"Authorization": f"Basic {DASHBOARD}", "X-API-Key": DASHBOARD},
+        {"Authorization": "Bearer obff_nobody-has-this-key", "X-API-Key": DASHBOARD},
     ],
 )
 async def test_a_wrong_key_is_rejected_even_if_none_is_required(
@@ -101,6 +108,50 @@ async def test_a_wrong_key_is_rejected_even_if_none_is_required(
 
     assert is_rejected(response)
     assert app.contexts == []
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [f"Basic {DASHBOARD}", DASHBOARD, "Negotiate", "", f"Bearer {JWT}", f"Bearer {JWE}"],
+)
+async def test_credentials_for_a_gateway_are_no_key(authorization: str) -> None:
+    app = RecordingApp()
+    headers = {"Authorization": authorization}
+
+    assert is_rejected(await request(authentication_for(app), headers=headers))
+    await request(authentication_for(app, anonymous=True), headers=headers)
+
+    (context,) = app.contexts
+    assert context.caller is not None
+    assert context.caller.kind == "anonymous"
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("X-API-Key", DASHBOARD), ("x-api-key", DASHBOARD)],
+        [("X-API-Key", "obff_nobody-has-this-key"), ("X-API-Key", DASHBOARD)],
+        [("Authorization", f"Bearer {DASHBOARD}"), ("Authorization", f"Bearer {DASHBOARD}")],
+        [("Authorization", "Basic dXNlcg=="), ("Authorization", f"Bearer {DASHBOARD}")],
+    ],
+)
+async def test_a_repeated_header_with_a_key_is_ambiguous(
+    headers: list[tuple[str, str]], *, anonymous: bool
+) -> None:
+    app = RecordingApp()
+
+    response = await request(authentication_for(app, anonymous=anonymous), headers=headers)
+
+    assert (response.status_code, response.json()["code"]) == (400, "bad_request")
+    assert "`X-API-Key`" in response.json()["detail"]
+    assert app.contexts == []
+
+
+async def test_other_headers_may_be_repeated() -> None:
+    headers = [("X-API-Key", DASHBOARD), ("Cookie", "a=b"), ("Cookie", "c=d")]
+
+    assert (await request(authentication_for(RecordingApp()), headers=headers)).status_code == 200
 
 
 async def test_a_key_is_rejected_from_its_expiry_on() -> None:

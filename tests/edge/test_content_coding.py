@@ -42,6 +42,7 @@ LARGE = MIN_COMPRESS_BYTES
         ("gzip;q=high, gzip;level=3", False),
         ("gzip,,", True),
         ("gzip," + "x" * 300, True),
+        ("gzip," + "x" * 500, False),
     ],
 )
 def test_gzip_is_used_if_it_is_acceptable_and_preferred(accept: str, *, expected: bool) -> None:

@@ -1,12 +1,16 @@
 """Which pages of other origins may call the API from a browser."""
 
+import asyncio
+
 import httpx
 import pytest
 from starlette.types import ASGIApp
 
 from app.edge.auth import ApiKeyAuthentication, ApiKeyStore
-from app.edge.cors import cors_middleware
-from tests.edge.asgi_harness import RecordingApp, logging_to, request
+from app.edge.cors import CorsHeaders, Preflight
+from app.edge.host_check import HostCheck
+from app.edge.unhandled_errors import UnhandledErrors
+from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
 from tests.support.clock import ManualClock
 
 PAGE = "https://dashboard.example"
@@ -16,8 +20,11 @@ OTHER = "https://other.example"
 def cors(
     app: RecordingApp, *, api_keys: bool = False, origins: tuple[str, ...] = (PAGE,)
 ) -> ASGIApp:
+    """Return the middleware in the order of main."""
     authentication = ApiKeyAuthentication(app, ApiKeyStore((), ManualClock()))
-    return cors_middleware(authentication, origins=origins, api_keys=api_keys)
+    preflight = Preflight(authentication, origins=origins, api_keys=api_keys)
+    host_check = HostCheck(preflight, loopback=True)
+    return CorsHeaders(UnhandledErrors(host_check), origins=origins)
 
 
 async def preflight(app: ASGIApp, origin: str = PAGE, **requested: str) -> httpx.Response:
@@ -84,6 +91,42 @@ async def test_a_page_can_read_why_its_request_was_rejected() -> None:
     assert exposed >= {"X-Request-Id", "Vary", "X-Upstream-Request-Id", "ETag", "Age"}
     assert exposed >= {"Cache-Control", "X-Total-Count", "X-Freshness", "Link", "Cache-Status"}
     assert exposed >= {"Retry-After", "X-Sandbox"}
+
+
+@pytest.mark.parametrize(("host", "status"), [("other.example", 421), ("a b", 400)])
+async def test_a_page_can_read_why_a_request_was_rejected_before_authentication(
+    host: str, status: int
+) -> None:
+    response = await request(cors(RecordingApp()), headers={"Origin": PAGE, "Host": host})
+
+    assert response.status_code == status
+    assert response.headers["access-control-allow-origin"] == PAGE
+    assert len(response.headers.get_list("vary")) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
+async def test_a_page_can_read_the_problem_of_an_unhandled_error(
+    error: type[BaseException],
+) -> None:
+    app = CorsHeaders(UnhandledErrors(failing(error)), origins=[PAGE])
+    response = await request(app, headers={"Origin": PAGE})
+
+    assert response.status_code in (500, 503)
+    assert response.headers["access-control-allow-origin"] == PAGE
+
+
+async def test_a_preflight_with_an_invalid_host_is_a_bad_request() -> None:
+    headers = {"Host": "a b", "Origin": PAGE, "Access-Control-Request-Method": "GET"}
+
+    response = await request(cors(RecordingApp()), method="OPTIONS", headers=headers)
+
+    assert (response.status_code, response.headers["connection"]) == (400, "close")
+
+
+async def test_a_page_may_send_the_headers_of_tracing_sdks() -> None:
+    names = "baggage,sentry-trace,traceparent,tracestate"
+
+    assert (await preflight(cors(RecordingApp()), headers=names)).status_code == 200
 
 
 async def test_a_page_of_another_origin_cannot_read_the_response() -> None:

@@ -4,6 +4,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.edge.head import Head
+from app.edge.unhandled_errors import UnhandledErrors
 from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
 
 
@@ -37,7 +38,7 @@ async def test_the_access_log_has_the_route_of_a_head_request() -> None:
 
     with logging_to() as log:
         await request(Head(api), "/v1/orders/1", method="HEAD")
-        await request(Head(failing(RuntimeError)), method="HEAD")
+        await request(UnhandledErrors(Head(failing(RuntimeError))), method="HEAD")
 
     assert [line["route"] for line in log.lines() if line["event"] == "request"] == [
         "/v1/orders/{order_no}",

@@ -106,3 +106,10 @@ async def test_an_escaped_slash_is_not_a_separator() -> None:
 
     assert (await send(host_check, "/v1%2forders")).status_code == 404
     assert (await send(host_check, "/v1/order%73")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/orders%0a", "/v1/orders%0A", "/v1/me%0A"])
+async def test_an_escaped_line_feed_is_part_of_no_path(path: str) -> None:
+    response = await send(HostCheck(RecordingApp(), loopback=True), path)
+
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")

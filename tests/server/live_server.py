@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.edge.access_log import AccessLog
 from app.edge.head import Head
 from app.edge.host_check import HostCheck
+from app.edge.unhandled_errors import UnhandledErrors
 from app.server.limits import Limits
 from app.server.server import Server, Shutdown, open_server
 from tests.support.clock import ManualClock, settle
@@ -174,7 +175,7 @@ async def running(
     shutdown = Shutdown(clock, drain_delay=drain_delay, drain_timeout=drain_timeout)
     raised_signals: list[int] = []
     server = open_server(
-        AccessLog(HostCheck(Head(app), loopback=True), clock),
+        AccessLog(UnhandledErrors(HostCheck(Head(app), loopback=True)), clock),
         host="127.0.0.1",
         port=0,
         clock=clock,
