@@ -10,6 +10,7 @@ rules.py      the rules that hold in every world
 history.py    what has happened in a world
 *_oracle.py   check fetches, calls and answers against the rules
 sync/         worlds in which the list is read as a whole, and followed
+disturbed/    worlds in which one thing goes wrong, and the rest has to go on
 mutants/      components with a deliberate bug, each of which has to break its rule
 batch.py      runs many worlds
 """

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import reduce
 
 from tests.simulation.batch import Totals, find_mutant, run_seed, silence_logs, simulate
+from tests.simulation.disturbed.plan import FIRST_DISTURBED_SEED
 from tests.simulation.draw import FIRST_SMALL_SEED
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.sync.draw import (
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--sync", type=int, default=0, help="number of lists that are followed")
     parser.add_argument("--anywhere", type=int, default=0, help="likewise, with inserts anywhere")
     parser.add_argument("--defects", type=int, default=0, help="number of lists that are wrong")
+    parser.add_argument("--disturbed", type=int, default=0, help="number of disturbed worlds")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="worker processes")
     parser.add_argument("--seed", type=int, help="replay the world of this seed")
@@ -52,6 +54,7 @@ def main() -> int:
         *_chunks(FIRST_SYNC_SEED + args.first, args.sync),
         *_chunks(FIRST_ANYWHERE_SEED + args.first, args.anywhere),
         *_chunks(FIRST_DEFECT_SEED + args.first, args.defects),
+        *_chunks(FIRST_DISTURBED_SEED + args.first, args.disturbed),
     ]
     with _pool(args.processes) as pool:
         totals = reduce(Totals.__add__, pool.map(simulate, chunks), Totals())

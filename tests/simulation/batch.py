@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from tests.simulation.components import ORIGINALS, Components
+from tests.simulation.disturbed.plan import FIRST_DISTURBED_SEED, draw_disturbed_plan
+from tests.simulation.disturbed.world import run_disturbed_world
 from tests.simulation.draw import draw_plan, seam_of
 from tests.simulation.mutants import MAX_WORLDS, MUTANTS
 from tests.simulation.plan import Seam
@@ -55,6 +57,8 @@ class Totals:
 
 def run_seed(seed: int, components: Components = ORIGINALS, *, trace: bool = False) -> Result:
     """Run the world of a seed, of whichever kind."""
+    if seed >= FIRST_DISTURBED_SEED:
+        return run_disturbed_world(draw_disturbed_plan(seed), components, trace=trace)
     if seed >= FIRST_SYNC_SEED:
         return run_sync_world(draw_sync_plan(seed), components, trace=trace)
     return run_world(draw_plan(seed), components, trace=trace)

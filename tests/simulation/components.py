@@ -17,6 +17,7 @@ from app.orders.book import OrderBook
 from app.orders.changes import History
 from app.orders.snapshot_cache import SnapshotCache
 from app.orders.snapshot_loader import SnapshotLoader
+from app.orders.source import OrderSource
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
@@ -33,12 +34,17 @@ class Components:
     book: Callable[..., OrderBook] = OrderBook
     snapshot_cache: Callable[..., SnapshotCache] = SnapshotCache
     snapshot_loader: Callable[..., SnapshotLoader] = SnapshotLoader
+    source: Callable[..., OrderSource] = OrderSource
     change_history: Callable[[], History] = History
     client: Callable[..., UpstreamClient] = create_upstream_client
     backoff: BackoffPolicy = upstream_backoff
 
     def make_block_cache(self, settings: Settings, clock: Clock) -> GraceCache[int, Block]:
         """Return the cache of an order book."""
+        return self.make_cache(settings, clock)
+
+    def make_cache(self, settings: Settings, clock: Clock) -> GraceCache[Any, Any]:
+        """Return a cache of blocks or of single orders."""
         lifetime = self.lifetime(
             settings.ttl, settings.stale_while_revalidate, settings.stale_if_error
         )
@@ -49,7 +55,7 @@ class Components:
             max_stale_wait=settings.max_stale_wait,
             max_entries=settings.max_blocks,
             max_bytes=10**9,
-            size_of=lambda block: len(block.rows),
+            size_of=lambda _: 1,
             backoff=self.backoff,
             negative_errors=(UpstreamNotFound,),
         )
@@ -81,7 +87,9 @@ class Components:
         clock: Clock,
         random: Callable[[], float],
         key: AccessKey,
+        *,
         transport: AsyncBaseTransport,
+        pool_id: str | None = "pool",
     ) -> UpstreamClient:
         """Return an upstream client with that access key."""
         return self.client(
@@ -90,7 +98,7 @@ class Components:
             access_key_secret=key.secret,
             scheme="token",
             brand="genauth",
-            pool_id="pool",
+            pool_id=pool_id,
             ca_file=None,
             proxy=None,
             connect_timeout=2.0,

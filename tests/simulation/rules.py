@@ -47,6 +47,14 @@ class Rule(Enum):
     ABSURD_TOTAL = "a total that was stated once is not believed after the next fetch"
     STRETCHED = "a total that was stated once does not change the TTL"
 
+    # Worlds in which one thing goes wrong all the time.
+    OWN_FAILURE = "an order that fails or does not exist has no effect on pages"
+    REFRESHED = "background refreshes go on, however many callers there are"
+    RIGHT_ORDER = "a single order has the number that was requested"
+    SAME_POOL = "no token of another pool is used"
+    MAX_PAUSE = "no pause that the upstream asks for is longer than a minute"
+    NEW_KEY = "a new access key is used at once"
+
     # Fetches of blocks.
     SINGLE_FLIGHT = "at most one fetch per block at a time"
     SHARED_FLIGHT = "a caller that disconnects cancels no fetch"

@@ -77,7 +77,7 @@ class _World:
         if plan.seam is Seam.TRANSPORT:
             network = SimulatedNetwork(self._upstream, calls)
             self._client = components.make_client(
-                plan.settings, self._clock, rng.random, access_key(FIRST_KEY), network
+                plan.settings, self._clock, rng.random, access_key(FIRST_KEY), transport=network
             )
             self._rotation = self._make_rotation(self._client) if plan.rotation else None
         self._block_cache = components.make_block_cache(plan.settings, self._clock)

@@ -76,7 +76,7 @@ class _SyncWorld:
         if plan.seam is Seam.TRANSPORT:
             network = SimulatedNetwork(self._upstream, calls)
             self._client = components.make_client(
-                plan.settings, self._clock, rng.random, access_key(FIRST_KEY), network
+                plan.settings, self._clock, rng.random, access_key(FIRST_KEY), transport=network
             )
         fetcher = BlockFetcher(history, self._clock, self._fetches, self._upstream, self._client)
         self._proxy = Proxy(plan.settings, components, self._clock, fetcher.fetch_block)
