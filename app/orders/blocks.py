@@ -13,8 +13,11 @@ from app.cache.grace_cache import Entry, Lookup
 from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
-ROW_OVERHEAD = 400
-"""Estimated memory in bytes of a row besides its text."""
+BLOCK_OVERHEAD = 1000
+"""Memory in bytes of a block, its cache entry and its texts."""
+
+INDEX_ROW_BYTES = 50
+"""Memory in bytes of one row in `Block.rows` and `Block.by_order_no`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +58,8 @@ class Block(FetchedValue):
 
     @property
     def size(self) -> int:
-        """The estimated memory in bytes."""
-        return ROW_OVERHEAD + sum(row.size + ROW_OVERHEAD for row in self.rows)
+        """The memory in bytes."""
+        return BLOCK_OVERHEAD + sum(row.size + INDEX_ROW_BYTES for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)

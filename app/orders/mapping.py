@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from sys import getsizeof
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -27,8 +28,23 @@ T = TypeVar("T")
 MAX_RAW_CHARS = 100
 """Characters of an unparsed value that its warning shows."""
 
+MAX_TEXT_CHARS = 1000
+"""Characters of a package name and of the texts of a payment; longer ones cannot be parsed."""
+
+MAX_OBJECT_BYTES = 64 * 1024
+"""Bytes of the upstream's object; a larger one is null."""
+
 CACHED_VALUES = 4096
 """Distinct package names, and amounts, that are shared between the rows that have them."""
+
+MAX_SHARED_CHARS = 100
+"""Characters of a package's names, above which they are not shared."""
+
+ROW_OVERHEAD = 400
+"""Memory in bytes of a row besides what its values contain: the objects, and references to them."""
+
+UNPARSED_OVERHEAD = 100
+"""Memory in bytes of an `UnparsedField` besides its text."""
 
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -103,8 +119,10 @@ class Row(Struct, frozen=True, gc=False):
 
     @property
     def size(self) -> int:
-        """The length of its JSON in bytes."""
-        return len(self.body) + len(self.raw)
+        """The memory in bytes, shared values included."""
+        texts = (self.order_no, *self.search_names, *(one.raw or "" for one in self.unparsed))
+        parts = sum(map(getsizeof, (self.body, self.raw, *texts)))
+        return parts + ROW_OVERHEAD + UNPARSED_OVERHEAD * len(self.unparsed)
 
 
 def map_order(wire: object, zone: ZoneInfo) -> Row:
@@ -117,8 +135,8 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
     status = reader.enum("status", "status", STATUS)
     type_ = reader.enum("orderType", "type", TYPE)
     source = reader.enum("source", "source", SOURCE)
-    name_en = reader.value("goodsNameEn", "package_name/en", str)
-    name_zh = reader.value("goodsName", "package_name/zh", str)
+    name_en = reader.value("goodsNameEn", "package_name/en", _text)
+    name_zh = reader.value("goodsName", "package_name/zh", _text)
     unit_price = reader.value("goodsUnitPrice", "unit_price", _decimal)
     quantity = reader.value("quantity", "quantity", _integer)
     amount = reader.value("actualAmount", "actual_amount", _decimal)
@@ -145,7 +163,7 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
         search_names=_folded_names(name_en, name_zh),
         amount=None if amount is None else _amount(amount),
         created_ns=None if created_at is None else parse_timestamp_ns(created_at),
-        raw=compact_json(wire),
+        raw=_object_json(wire),
         rev=fingerprint(wire),
     )
 
@@ -156,12 +174,12 @@ def map_payment(wire: WireObject, zone: ZoneInfo) -> Row:
     order_no = reader.order_no()
     payment = _known(
         order_no=order_no,
-        channel_order_no=reader.value("channelOrderNo", "channel_order_no", str),
+        channel_order_no=reader.value("channelOrderNo", "channel_order_no", _text),
         paid_amount=reader.value("paidAmount", "paid_amount", _decimal),
         paid_at=reader.timestamp("paidTime", "paid_at"),
         paid_account=reader.value("paidAccountNo", "paid_account", mask_account, secret=True),
-        status_code=reader.value("payStatus", "status_code", str),
-        method=reader.value("payType", "method", str),
+        status_code=reader.value("payStatus", "status_code", _text),
+        method=reader.value("payType", "method", _text),
         created_at=reader.timestamp("createTime", "created_at"),
     )
     return Row(
@@ -185,8 +203,13 @@ def row_drift(schema: str, rows: Iterable[Row]) -> set[DriftKind]:
     }
 
 
-def mask_account(account: str) -> str:
-    """Return the account with all but the last 4 characters masked; 4 or fewer are all masked."""
+def mask_account(account: str) -> str | None:
+    """Return the account with all but the last 4 characters masked; 4 or fewer are all masked.
+
+    It is None if it is longer than `MAX_TEXT_CHARS`.
+    """
+    if len(account) > MAX_TEXT_CHARS:
+        return None
     visible = account[-4:] if len(account) > len("****") else ""
     return "*" * (len(account) - len(visible)) + visible
 
@@ -210,16 +233,32 @@ def to_utc(text: str, zone: ZoneInfo) -> str | None:
     return f"{seconds}{fraction or ''}Z"
 
 
-@lru_cache(CACHED_VALUES)
 def _folded_names(*names: str | None) -> tuple[str, ...]:
+    is_short = sum(len(name or "") for name in names) <= MAX_SHARED_CHARS
+    return _shared_folded(*names) if is_short else _folded(*names)
+
+
+def _folded(*names: str | None) -> tuple[str, ...]:
     return tuple(name.casefold() for name in names if name)
+
+
+_shared_folded = lru_cache(CACHED_VALUES)(_folded)
 
 
 _amount = lru_cache(CACHED_VALUES)(Decimal)
 
 
+def _object_json(wire: object) -> bytes:
+    raw = compact_json(wire)
+    return raw if len(raw) <= MAX_OBJECT_BYTES else b"null"
+
+
 def _known(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _text(value: str) -> str | None:
+    return str(value) if len(value) <= MAX_TEXT_CHARS else None
 
 
 def _decimal(text: str) -> str | None:

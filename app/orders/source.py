@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from app.clock import Clock
-from app.orders.blocks import ROW_OVERHEAD, Block, FetchedValue
+from app.orders.blocks import BLOCK_OVERHEAD, Block, FetchedValue
 from app.orders.mapping import Row, map_order, map_payment, row_drift
 from app.upstream.client import UpstreamClient
 from app.upstream.wire import ObjectResponse
@@ -21,8 +21,8 @@ class FetchedOrder(FetchedValue):
 
     @property
     def size(self) -> int:
-        """The estimated memory in bytes."""
-        return self.row.size + 2 * ROW_OVERHEAD
+        """The memory in bytes."""
+        return self.row.size + BLOCK_OVERHEAD
 
 
 class OrderSource:

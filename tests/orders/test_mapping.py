@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.orders.mapping import (
+    MAX_OBJECT_BYTES,
+    MAX_TEXT_CHARS,
     UnparsedField,
     map_order,
     map_payment,
@@ -166,6 +168,49 @@ def test_a_row_that_is_no_object_is_a_row_without_an_order_number(wire: Any):
 
 def test_a_warning_shows_the_start_of_the_value():
     assert mapped(quantity="x" * 500)[1][0].raw == "x" * 100
+
+
+@pytest.mark.parametrize("key", ["goodsName", "goodsNameEn"])
+def test_a_package_name_of_more_than_a_thousand_characters_is_omitted_with_a_warning(key: str):
+    field = {"goodsName": "package_name/zh", "goodsNameEn": "package_name/en"}[key]
+    longest = "\U0001f600" * MAX_TEXT_CHARS
+    order, unparsed = mapped(**{key: longest})
+    assert order["package_name"][field[-2:]] == longest
+    assert unparsed == ()
+    order, unparsed = mapped(**{key: longest + "x"})
+    assert field[-2:] not in order["package_name"]
+    assert unparsed == (UnparsedField(field, longest[:100]),)
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("channelOrderNo", "channel_order_no"),
+        ("payStatus", "status_code"),
+        ("payType", "method"),
+        ("paidAccountNo", "paid_account"),
+    ],
+)
+def test_a_text_of_a_payment_has_at_most_a_thousand_characters(key: str, field: str):
+    for length, known in ((MAX_TEXT_CHARS, True), (MAX_TEXT_CHARS + 1, False)):
+        row = map_payment({"orderNo": "1", key: "x" * length}, SHANGHAI)
+        assert (field in json.loads(row.body)) is known
+        assert [one.field for one in row.unparsed] == ([] if known else [field])
+
+
+def test_an_upstream_object_over_the_limit_is_null():
+    fields = {"orderNo": "1", "more": "x" * (MAX_OBJECT_BYTES - len('{"orderNo":"1","more":""}'))}
+    assert len(map_order(fields, SHANGHAI).raw) == MAX_OBJECT_BYTES
+    row = map_order({**fields, "most": "x"}, SHANGHAI)
+    assert (row.raw, row.order_no) == (b"null", "1")
+
+
+def test_only_short_names_are_shared_between_rows():
+    short, long = "企业版" * 30, "企业版" * 34
+    for name, is_shared in ((short, True), (long, False)):
+        wire = {**WIRE, "goodsName": name, "goodsNameEn": None}
+        first, second = map_order(wire, SHANGHAI), map_order(wire, SHANGHAI)
+        assert (first.search_names is second.search_names) is is_shared
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=5), st.data())
