@@ -21,7 +21,8 @@ from pydantic_core import to_json
 from app.orders.fingerprint import compact_json, fingerprint
 from app.orders.timestamps import parse_timestamp_ns
 from app.upstream.drift import DriftKind
-from app.upstream.wire import WireObject
+from app.upstream.numbers import parse_decimal, parse_integer
+from app.upstream.wire import JsonNumber, WireObject
 
 T = TypeVar("T")
 
@@ -46,8 +47,8 @@ ROW_OVERHEAD = 400
 UNPARSED_OVERHEAD = 100
 """Memory in bytes of an `UnparsedField` besides its text."""
 
-_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+MAX_QUANTITY_DIGITS = 18
+
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?"
     r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
@@ -137,9 +138,9 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
     source = reader.enum("source", "source", SOURCE)
     name_en = reader.value("goodsNameEn", "package_name/en", _text)
     name_zh = reader.value("goodsName", "package_name/zh", _text)
-    unit_price = reader.value("goodsUnitPrice", "unit_price", _decimal)
+    unit_price = reader.value("goodsUnitPrice", "unit_price", parse_decimal)
     quantity = reader.value("quantity", "quantity", _integer)
-    amount = reader.value("actualAmount", "actual_amount", _decimal)
+    amount = reader.value("actualAmount", "actual_amount", parse_decimal)
     created_at = reader.timestamp("createTime", "created_at")
     order = _known(
         order_no=order_no,
@@ -175,7 +176,7 @@ def map_payment(wire: WireObject, zone: ZoneInfo) -> Row:
     payment = _known(
         order_no=order_no,
         channel_order_no=reader.value("channelOrderNo", "channel_order_no", _text),
-        paid_amount=reader.value("paidAmount", "paid_amount", _decimal),
+        paid_amount=reader.value("paidAmount", "paid_amount", parse_decimal),
         paid_at=reader.timestamp("paidTime", "paid_at"),
         paid_account=reader.value("paidAccountNo", "paid_account", mask_account, secret=True),
         status_code=reader.value("payStatus", "status_code", _text),
@@ -261,12 +262,14 @@ def _text(value: str) -> str | None:
     return str(value) if len(value) <= MAX_TEXT_CHARS else None
 
 
-def _decimal(text: str) -> str | None:
-    return text if _DECIMAL.fullmatch(text) else None
+def _integer(value: str) -> int | None:
+    return parse_integer(value, MAX_QUANTITY_DIGITS, signed=True)
 
 
-def _integer(text: str) -> int | None:
-    return int(text) if _INTEGER.fullmatch(text) else None
+def _word(value: str) -> str:
+    """Return the value of an enum as it is listed: in lower case, a number as an integer."""
+    number = parse_integer(value) if isinstance(value, JsonNumber) else None
+    return value.casefold() if number is None else str(number)
 
 
 class _WireReader:
@@ -286,7 +289,7 @@ class _WireReader:
         if wire_value is None:
             return None
         # A number is a `JsonNumber`, which is a str too.
-        value = parse(str(wire_value)) if isinstance(wire_value, str) else None
+        value = parse(wire_value) if isinstance(wire_value, str) else None
         if value is None:
             self.unparsed.append(UnparsedField(field, None if secret else _raw(wire_value)))
         return value
@@ -302,7 +305,7 @@ class _WireReader:
 
     def enum(self, key: str, field: str, values: dict[str, str]) -> str:
         """Return our value for the upstream's, in any case, or `unknown`."""
-        return self.value(key, field, lambda text: values.get(text.casefold())) or "unknown"
+        return self.value(key, field, lambda value: values.get(_word(value))) or "unknown"
 
     def timestamp(self, key: str, field: str) -> str | None:
         """Return the time in UTC."""

@@ -5,7 +5,7 @@ A request goes through `list_orders` (or another endpoint), `_request` (credenti
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,11 @@ from app.upstream.wire import BLOCK_SIZE, ObjectResponse, OrderListResponse
 ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
+
+_OBJECTS: Mapping[Subject, tuple[str, type[UpstreamNotFound]]] = {
+    "order": (ORDER_PATH, OrderNotFound),
+    "payment": (PAYMENT_PATH, PaymentNotFound),
+}
 
 LOST_CALL_DEADLINES = 2.0
 """Deadlines after which a call counts as lost."""
@@ -91,7 +96,7 @@ class UpstreamClient:
         Raises:
             OrderNotFound: it does not exist.
         """
-        return await self._get_object(ORDER_PATH, "order", OrderNotFound, order_no, deadline)
+        return await self._get_object("order", order_no, deadline)
 
     async def get_payment(self, order_no: str, *, deadline: float) -> ObjectResponse:
         """Return the payment of one order.
@@ -99,7 +104,7 @@ class UpstreamClient:
         Raises:
             PaymentNotFound: it does not exist.
         """
-        return await self._get_object(PAYMENT_PATH, "payment", PaymentNotFound, order_no, deadline)
+        return await self._get_object("payment", order_no, deadline)
 
     async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
         """Return the response to an unauthenticated GET of `path`, whatever it is."""
@@ -137,17 +142,12 @@ class UpstreamClient:
         await self._credential.close(timeout)
         await self._transport.aclose()
 
-    async def _get_object(
-        self,
-        path: str,
-        subject: Subject,
-        not_found: type[UpstreamNotFound],
-        order_no: str,
-        deadline: float,
-    ) -> ObjectResponse:
+    async def _get_object(self, subject: Subject, order_no: str, deadline: float) -> ObjectResponse:
+        path, not_found = _OBJECTS[subject]
         request = UpstreamRequest(path, deadline, {"orderNo": order_no}, not_found=not_found)
         with self._observed(path):
-            return parse_object(await self._request(request), subject, not_found, self.drift)
+            envelope = await self._request(request)
+            return parse_object(envelope, subject, order_no, not_found=not_found, drift=self.drift)
 
     async def _request(self, request: UpstreamRequest) -> Envelope:
         """Use the current credential; start over if it is rejected and was switched meanwhile."""
@@ -231,6 +231,7 @@ def create_upstream_client(
     the number of calls for one request, `drift` where drift is counted (by default, new kinds are
     logged), `transport` the network (by default, the real one).
     """
+    drift = drift or Drift()
     open_http_client = partial(
         open_client,
         base_url,
@@ -257,7 +258,9 @@ def create_upstream_client(
     def make_credential(key: AccessKey) -> Credential:
         if scheme == "signature":
             return SignatureCredential(clock, access_key=key, brand=brand)
-        return TokenCredential(calls, clock, access_key=key, pool_id=pool_id, deadline=deadline)
+        return TokenCredential(
+            calls, clock, drift, access_key=key, pool_id=pool_id, deadline=deadline
+        )
 
     access_key = AccessKey(access_key_id, access_key_secret)
-    return UpstreamClient(calls, make_credential, access_key, drift or Drift(), clock)
+    return UpstreamClient(calls, make_credential, access_key, drift, clock)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from app.backoff import Failure
 from app.clock import Clock
 from app.single_flight import SingleFlight
+from app.upstream.drift import Drift
 from app.upstream.errors import DeadlineExceeded, UpstreamError
 from app.upstream.retry import upstream_backoff
 from app.upstream.signature import Brand, authorization, headers_to_sign, string_to_sign
@@ -39,8 +40,9 @@ class TokenCredential:
     Args:
         transport: sends the token calls.
         clock: the only source of time.
+        drift: where unexpected values in the responses are counted.
         access_key: what tokens are requested with.
-        pool_id: the only pool whose token is accepted; any pool if None.
+        pool_id: the only pool whose token is accepted; that of the first token if None.
         deadline: seconds that one renewal may take.
 
     Attributes:
@@ -51,6 +53,7 @@ class TokenCredential:
         self,
         transport: Transport,
         clock: Clock,
+        drift: Drift,
         *,
         access_key: AccessKey,
         pool_id: str | None,
@@ -58,6 +61,7 @@ class TokenCredential:
     ) -> None:
         self._transport = transport
         self._clock = clock
+        self._drift = drift
         self._access_key = access_key
         self._required_pool_id = pool_id
         self.pool_id: str | None = None
@@ -107,11 +111,13 @@ class TokenCredential:
         retries = self._transport.new_retries(request.deadline)
         try:
             envelope = await retries.run(lambda: self._transport.send(request))
-            token = parse_token(envelope.data, requested_at, self._required_pool_id)
+            required_pool_id = self._required_pool_id or self.pool_id
+            token = parse_token(envelope.data, requested_at, required_pool_id)
         except UpstreamError as error:
             failed_at = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, failed_at, upstream_backoff)
             raise self._failure.error from None
+        self._drift.report(token.drift)
         self._failure = None
         self._token = token
         self.pool_id = token.pool_id

@@ -14,9 +14,14 @@ from dataclasses import asdict, dataclass
 from app.upstream.wire import JsonNumber
 
 MAX_KINDS = 200
-"""Kinds that are counted separately; all further ones are counted as `OTHER`."""
+"""Kinds that are counted separately, and kinds of one response; further ones count as `OTHER`."""
 
-_NAME = re.compile(r"(?!.*[0-9]{4})[A-Za-z_][A-Za-z0-9_]{0,39}")
+MAX_NEW_FIELDS = 50
+"""New fields of one object that are reported by name."""
+
+MAX_NAME_CHARS = 40
+
+_NAME = re.compile(r"(?!.*[0-9]{4})[A-Za-z_][A-Za-z0-9_]*")
 _TYPES: Mapping[type, str] = {
     JsonNumber: "number",
     str: "text",
@@ -57,14 +62,13 @@ OTHER = DriftKind("other drift", "anywhere")
 
 
 def new_fields(where: str, sent: Mapping[str, object], known: frozenset[str]) -> set[DriftKind]:
-    """Return a kind for each field of `sent` that is not in `known`."""
-    return {
-        DriftKind(
-            "new field", where, name if _NAME.fullmatch(name) else "(not shown)", _type_name(value)
-        )
-        for name, value in sent.items()
-        if name not in known
+    """Return a kind for each field of `sent` that is not in `known`, at most `MAX_NEW_FIELDS`."""
+    names = [name for name in sent if name not in known]
+    kinds = {
+        DriftKind("new field", where, _shown(name), _type_name(sent[name]))
+        for name in names[:MAX_NEW_FIELDS]
     }
+    return kinds | {OTHER} if len(names) > MAX_NEW_FIELDS else kinds
 
 
 def find_drift(where: str, sent: object, known: frozenset[str]) -> set[DriftKind]:
@@ -99,12 +103,23 @@ class Drift:
 
     def report(self, kinds: Iterable[DriftKind]) -> None:
         """Count the kinds that were found in one response."""
-        for found in sorted(set(kinds)):
+        distinct: set[DriftKind] = set()
+        for kind in kinds:
+            if len(distinct) == MAX_KINDS:
+                distinct.add(OTHER)
+                break
+            distinct.add(kind)
+        for found in sorted(distinct):
             is_countable = found in self._counter or len(self._counter) < MAX_KINDS
             kind = found if is_countable else OTHER
             if kind not in self._counter:
                 self._on_new(kind)
             self._counter[kind] += 1
+
+
+def _shown(name: str) -> str:
+    is_short = len(name) <= MAX_NAME_CHARS
+    return name if is_short and _NAME.fullmatch(name) else "(not shown)"
 
 
 def _type_name(value: object) -> str:

@@ -4,14 +4,14 @@ Its `statusCode` decides, and only 200 is success. The HTTP status is 200 for fa
 counts only if there is no envelope.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any
 
+from app.upstream.decoding import Decoded, decode
 from app.upstream.errors import (
     UpstreamCredentialRejected,
     UpstreamError,
@@ -22,7 +22,8 @@ from app.upstream.errors import (
     UpstreamRejected,
     UpstreamThrottled,
 )
-from app.upstream.wire import JsonNumber, WireObject, parse_integer
+from app.upstream.numbers import MAX_NUMBER_CHARS, parse_decimal, parse_integer
+from app.upstream.wire import WireObject
 
 NOT_SIGNED_IN = 2020
 """apiCode of a token that is invalid or expired."""
@@ -39,10 +40,13 @@ _ERRORS_BY_STATUS: dict[int, tuple[type[UpstreamError], str]] = {
     (400, 404, 409, 413, 422, 499),
     (UpstreamRejected, "the upstream rejects our request"),
 )
-_MAX_RETRY_AFTER_SECONDS = 3600.0
+MAX_RETRY_AFTER_SECONDS = 60.0
+"""A longer Retry-After is cut: then one call finds out whether it is still true."""
+
+MAX_MESSAGE_CHARS = 300
+"""Characters of an error's message that are kept, for `doctor`."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,16 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A successful response: the whole envelope, and what is read from it and the headers."""
+    """A successful response: the whole envelope, and what is read from it and the headers.
+
+    `is_cut` is whether it had too many values, so that only its known fields were decoded.
+    """
 
     raw: WireObject
     data: Any
     request_id: str | None
     sandbox: bool
+    is_cut: bool = False
 
 
 def parse_envelope(
@@ -79,14 +87,14 @@ def parse_envelope(
     """
     if 300 <= response.status < 400:
         raise UpstreamMalformed("the upstream redirects, which is not followed")
-    raw = _parse_json(response.body)
+    raw, is_cut = _decoded(response.body)
     status = parse_integer(raw.get("statusCode")) if isinstance(raw, dict) else None
     if status is None:
         raise _http_error(response, now)
     request_id = _request_id(raw, response.headers)
     if status == 200:
         sandbox = response.headers.get("x-sandbox") == "true"
-        return Envelope(raw, raw.get("data"), request_id, sandbox)
+        return Envelope(raw, raw.get("data"), request_id, sandbox, is_cut)
     api_code = parse_integer(raw.get("apiCode"))
     message = raw.get("message")
     error_class, reason = _classify(status, api_code, not_found)
@@ -96,8 +104,15 @@ def parse_envelope(
         api_code=api_code,
         request_id=request_id,
         retry_after=_retry_after(response.headers, now),
-        message=str(message) if isinstance(message, str) else "",
+        message=message[:MAX_MESSAGE_CHARS] if isinstance(message, str) else "",
     )
+
+
+def _decoded(body: bytes) -> Decoded:
+    try:
+        return decode(body)
+    except ValueError:
+        return Decoded(None, is_cut=False)
 
 
 def _classify(
@@ -130,35 +145,6 @@ def _http_error(response: HttpResponse, now: datetime) -> UpstreamError:
     return UpstreamMalformed(f"{reason} and no envelope", request_id=request_id)
 
 
-def _parse_json(body: bytes) -> Any:
-    """Return the JSON value, or None. Numbers are `JsonNumber`; all text can be encoded again."""
-    try:
-        return json.loads(
-            body.decode("utf-8-sig"),
-            parse_int=JsonNumber,
-            parse_float=JsonNumber,
-            parse_constant=_reject_constant,
-            object_hook=_replace_surrogates,
-        )
-    except (ValueError, RecursionError):
-        return None
-
-
-def _reject_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-def _replace_surrogates(members: dict[str, Any]) -> dict[str, Any]:
-    """Replace lone surrogates by U+FFFD: they are valid JSON, but cannot be encoded as UTF-8."""
-    return {_replace_in(key): _replace_in(value) for key, value in members.items()}
-
-
-def _replace_in(value: Any) -> Any:
-    if type(value) is str:
-        return _SURROGATE.sub("\ufffd", value)
-    return [_replace_in(item) for item in value] if type(value) is list else value
-
-
 def _request_id(raw: WireObject, headers: Mapping[str, str]) -> str | None:
     """Return the first well-formed request id of body and headers."""
     sent = (raw.get("requestId"), headers.get("x-request-id"), headers.get("x-authing-request-id"))
@@ -171,11 +157,15 @@ def _request_id(raw: WireObject, headers: Mapping[str, str]) -> str | None:
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return Retry-After in seconds, or None if it is absent or invalid (RFC 9110 §10.2.3)."""
     value = headers.get("retry-after", "").strip()
-    seconds: float | None = parse_integer(value)
-    if seconds is None:
+    if len(value) > MAX_NUMBER_CHARS:
+        return None
+    number = parse_decimal(value)
+    if number and not number.startswith("-"):
+        seconds = float(number)
+    else:
         try:
             date = parsedate_to_datetime(value)
             seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
         except (ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

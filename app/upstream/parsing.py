@@ -6,6 +6,7 @@ from typing import Literal
 from app.upstream.drift import Drift, DriftKind, find_drift, new_fields
 from app.upstream.envelope import Envelope
 from app.upstream.errors import UpstreamMalformed, UpstreamNotFound
+from app.upstream.numbers import parse_integer
 from app.upstream.wire import (
     BLOCK_SIZE,
     ENVELOPE_FIELDS,
@@ -15,7 +16,6 @@ from app.upstream.wire import (
     PAYMENT_FIELDS,
     ObjectResponse,
     OrderListResponse,
-    parse_integer,
 )
 
 Subject = Literal["order", "payment"]
@@ -45,16 +45,21 @@ def parse_order_list(envelope: Envelope, page: int, drift: Drift) -> OrderListRe
 
 
 def parse_object(
-    envelope: Envelope, subject: Subject, not_found: type[UpstreamNotFound], drift: Drift
+    envelope: Envelope,
+    subject: Subject,
+    order_no: str,
+    *,
+    not_found: type[UpstreamNotFound],
+    drift: Drift,
 ) -> ObjectResponse:
-    """Return the response about one order: the members of `data`, or of the envelope itself.
+    """Return the response about the order `order_no`: it, or its payment.
 
     Raises:
         UpstreamNotFound: `not_found`, if the object is missing or empty.
-        UpstreamMalformed: it is not an object.
+        UpstreamMalformed: it is not an object, or it is about another order.
     """
     data = envelope.data
-    if data is None:
+    if data is None and subject == "payment":
         # Old deployments send a payment's fields next to `statusCode`.
         data = {key: envelope.raw[key] for key in PAYMENT_FIELDS if key in envelope.raw}
     if _is_empty(data) or (isinstance(data, dict) and all(map(_is_empty, data.values()))):
@@ -64,9 +69,18 @@ def parse_object(
     if not isinstance(data, dict):
         raise UpstreamMalformed("the data is not an object", request_id=envelope.request_id)
     drift.report(
-        new_fields("envelope", envelope.raw, ENVELOPE_FIELDS | PAYMENT_FIELDS)
-        | find_drift(subject, data, _FIELDS[subject])
+        {
+            *_cut_drift(envelope),
+            *new_fields("envelope", envelope.raw, ENVELOPE_FIELDS | PAYMENT_FIELDS),
+            *find_drift(subject, data, _FIELDS[subject]),
+        }
     )
+    sent = data.get("orderNo")
+    if sent and isinstance(sent, str) and sent != order_no:
+        drift.report([DriftKind("another order than requested", subject)])
+        raise UpstreamMalformed(
+            "the response is about another order", request_id=envelope.request_id
+        )
     return ObjectResponse(data, envelope.request_id, envelope.sandbox)
 
 
@@ -82,6 +96,7 @@ def _rows(envelope: Envelope) -> tuple[object, ...]:
 
 
 def _list_drift(envelope: Envelope, rows: tuple[object, ...], promised: int) -> Iterator[DriftKind]:
+    yield from _cut_drift(envelope)
     yield from new_fields("envelope", envelope.raw, ENVELOPE_FIELDS)
     yield from new_fields("list", envelope.data, LIST_FIELDS)
     if isinstance(envelope.data.get("list"), dict):
@@ -94,6 +109,11 @@ def _list_drift(envelope: Envelope, rows: tuple[object, ...], promised: int) -> 
         yield DriftKind("more rows than the total", "list")
     for row in rows[:BLOCK_SIZE]:
         yield from find_drift("order", row, ORDER_FIELDS)
+
+
+def _cut_drift(envelope: Envelope) -> Iterator[DriftKind]:
+    if envelope.is_cut:
+        yield DriftKind("too many values", "envelope")
 
 
 def _is_empty(value: object) -> bool:

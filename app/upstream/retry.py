@@ -41,9 +41,6 @@ MAX_BACKOFF_SECONDS = 2.0
 REJECTED_BACKOFF_SECONDS = 10.0
 """Seconds before a rejected credential is sent again."""
 
-MAX_RETRY_AFTER_SECONDS = 60.0
-"""Seconds after which a failing upstream is called again, even if its Retry-After is longer."""
-
 _RETRYABLE = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed, UpstreamThrottled)
 
 RandomFloat = Callable[[], float]
@@ -72,8 +69,7 @@ def upstream_backoff(error: Exception, failures: int) -> float:
         return retry_after or exponential_backoff(error, 1)  # the upstream was not called
     if isinstance(error, UpstreamCredentialRejected):
         return retry_after or REJECTED_BACKOFF_SECONDS
-    longest = min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS)
-    return max(exponential_backoff(error, failures), longest)
+    return max(exponential_backoff(error, failures), retry_after or 0.0)
 
 
 class RetryBudget:

@@ -8,23 +8,35 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from app.upstream.drift import DriftKind
 from app.upstream.errors import UpstreamCredentialRejected, UpstreamMalformed
-from app.upstream.wire import parse_integer
+from app.upstream.numbers import parse_decimal
 
 MAX_MARGIN_SECONDS = 60.0
-MAX_LIFETIME_SECONDS = 366 * 86400
+MAX_LIFETIME_SECONDS = 366 * 86400.0
+"""A token that claims to live longer is renewed after that time."""
+
+MIN_LIFETIME_SECONDS = 1.0
+ASSUMED_LIFETIME_SECONDS = 300.0
+"""Of a token whose lifetime is missing, unreadable or shorter than `MIN_LIFETIME_SECONDS`."""
+
+_LIFETIME_DRIFT = DriftKind("unparsed value", "token", "expires_in")
 
 _POOL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TOKEN = re.compile(r"[\x21-\x7e]+")
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """A management token for one user pool; `renew_at` is on the monotonic clock."""
+    """A management token for one user pool; `renew_at` is on the monotonic clock.
+
+    `drift` is what was unexpected in the response that it came with.
+    """
 
     value: SecretStr
     pool_id: str
     renew_at: float
+    drift: tuple[DriftKind, ...] = ()
 
     def headers_for(self, _path: str, _params: Mapping[str, str], /) -> Mapping[str, str]:
         """Return the headers of a call, with both pool headers.
@@ -42,8 +54,9 @@ def parse_token(data: object, requested_at: float, required_pool_id: str | None)
     """Return the token in the response to a token call.
 
     It is renewed early: by a tenth of its lifetime, at most `MAX_MARGIN_SECONDS`.
-    Its lifetime counts from `requested_at`, when the call started, on the monotonic clock. If a
-    pool is required, only its tokens are accepted.
+    Its lifetime counts from `requested_at`, when the call started, on the monotonic clock. One that
+    cannot be right is replaced, because a rejected token is renewed anyway. If a pool is required,
+    only its tokens are accepted.
 
     Raises:
         UpstreamMalformed: the response has no usable token.
@@ -53,17 +66,25 @@ def parse_token(data: object, requested_at: float, required_pool_id: str | None)
     value = members.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise UpstreamMalformed("the token response has no token")
-    lifetime = parse_integer(members.get("expires_in")) or 0
-    if not 0 < lifetime <= MAX_LIFETIME_SECONDS:
-        raise UpstreamMalformed("the token response has no valid lifetime")
+    lifetime, drift = _lifetime(members.get("expires_in"))
     claim = pool_claim(value)
     if required_pool_id and claim and claim != required_pool_id:
-        raise UpstreamCredentialRejected("the credential belongs to another pool than configured")
+        raise UpstreamCredentialRejected("the token is for another pool than expected")
     pool_id = required_pool_id or claim
     if not pool_id:
         raise UpstreamMalformed("the token names no pool: set ORDERS_UPSTREAM__POOL_ID")
     margin = min(lifetime / 10, MAX_MARGIN_SECONDS)
-    return Token(SecretStr(value), pool_id, requested_at + lifetime - margin)
+    return Token(SecretStr(value), pool_id, requested_at + lifetime - margin, drift)
+
+
+def _lifetime(sent: object) -> tuple[float, tuple[DriftKind, ...]]:
+    number = parse_decimal(sent)
+    seconds = float(number) if number else 0.0
+    if seconds < MIN_LIFETIME_SECONDS:
+        return ASSUMED_LIFETIME_SECONDS, (_LIFETIME_DRIFT,)
+    if seconds > MAX_LIFETIME_SECONDS:
+        return MAX_LIFETIME_SECONDS, (_LIFETIME_DRIFT,)
+    return seconds, ()
 
 
 def pool_claim(token: str) -> str | None:

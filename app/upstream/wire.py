@@ -49,13 +49,6 @@ class JsonNumber(str):
     __slots__ = ()
 
 
-def parse_integer(value: object, max_digits: int = 9) -> int | None:
-    """Return the integer that a text or a `JsonNumber` of ASCII digits has, else None."""
-    if not isinstance(value, str) or len(value) > max_digits:
-        return None
-    return int(value) if value.isascii() and value.isdigit() else None
-
-
 @dataclass(frozen=True, slots=True)
 class OrderListResponse:
     """A response to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not."""

@@ -66,7 +66,19 @@ def test_an_order_is_mapped_to_our_names_and_values():
 )
 def test_each_status_is_mapped_from_a_text_or_a_number(wire: str, value: str):
     assert mapped(status=wire)[0]["status"] == value
-    assert mapped(status=JsonNumber(wire)) == (mapped(status=wire)[0], ())
+    for number in (wire, f"{wire}.0", f"0.{wire}e1"):
+        assert mapped(status=JsonNumber(number)) == (mapped(status=wire)[0], ())
+
+
+def test_numbers_may_have_a_fraction_of_zeros_or_an_exponent():
+    order, unparsed = mapped(
+        goodsUnitPrice=JsonNumber("1e2"),
+        quantity=JsonNumber("2.0"),
+        actualAmount=JsonNumber("2.50E1"),
+    )
+    assert (order["unit_price"], order["quantity"], order["actual_amount"]) == ("100", 2, "25.0")
+    assert unparsed == ()
+    assert mapped(quantity="-3")[0]["quantity"] == -3
 
 
 @pytest.mark.parametrize(
@@ -114,7 +126,9 @@ def test_a_new_enum_value_is_unknown_with_a_warning(key: str):
     ("key", "field", "wire"),
     [
         ("goodsUnitPrice", "unit_price", "12,50"),
-        ("goodsUnitPrice", "unit_price", JsonNumber("1e3")),
+        ("goodsUnitPrice", "unit_price", "1e3"),
+        ("goodsUnitPrice", "unit_price", JsonNumber("1e99")),
+        ("goodsUnitPrice", "unit_price", "1" * 65),
         ("actualAmount", "actual_amount", ""),
         ("quantity", "quantity", "two"),
         ("quantity", "quantity", "1" * 19),

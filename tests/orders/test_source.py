@@ -27,7 +27,7 @@ async def test_unparsed_values_of_every_kind_of_response_are_counted():
     upstream.respond_with(script)
     for _ in range(2):
         await source.fetch_block(0)
-        await source.fetch_order("1")
+        await source.fetch_order(wire_order(1)["orderNo"])
         await source.fetch_payment("1")
     assert [(str(kind), count) for kind, count in client.drift.counts] == [
         ("unknown value (order): status", 2),

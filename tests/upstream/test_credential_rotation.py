@@ -157,7 +157,7 @@ async def test_a_credential_of_another_pool_than_configured_is_rejected_at_once(
     bench.issue(pool_id="another-pool")
     bench.configure()
     await bench.clock.advance(2)
-    assert log.fields["message"] == "the credential belongs to another pool than configured"
+    assert log.fields["message"] == "the token is for another pool than expected"
     assert await bench.used_key() == KEY_ID
     await bench.close()
 

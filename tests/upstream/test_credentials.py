@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 
 import httpx
 import pytest
@@ -103,6 +104,35 @@ async def test_a_token_s_lifetime_counts_from_when_it_was_requested():
     await bench.clock.advance(84)
     await bench.request()
     assert bench.cost == (2, 2)
+
+
+@pytest.mark.parametrize("expires_in", [None, 0, 7200.5, "7.2e3", 10**10, "soon"])
+async def test_a_token_whose_lifetime_is_odd_is_used_and_the_lifetime_reported(expires_in: object):
+    bench = Bench()
+    bench.upstream.expires_in = expires_in
+    assert (await bench.request()).total == 137
+    await bench.clock.advance(200)
+    assert (await bench.request()).total == 137
+    assert bench.cost == (1, 2)
+    reported = [str(kind) for kind, _ in bench.client.drift.counts]
+    assert reported == ([] if expires_in == 7200.5 else ["unparsed value (token): expires_in"])
+
+
+async def test_a_renewed_token_of_another_pool_is_refused(caplog: pytest.LogCaptureFixture):
+    bench = Bench()
+    bench.upstream.expires_in = 100
+    await bench.request()
+    bench.upstream.pool_id = "another-pool"
+    await bench.clock.advance(100)
+    with caplog.at_level(logging.WARNING, "orders_bff.upstream"):
+        error = await bench.failure()
+    assert type(error) is UpstreamCredentialRejected
+    assert str(error) == "the token is for another pool than expected"
+    assert [line.message for line in caplog.records] == ["upstream_call_failed"]
+    assert bench.cost == (2, 1)
+    bench.upstream.pool_id = POOL_ID
+    await bench.clock.advance(10)
+    assert (await bench.request()).total == 137
 
 
 @pytest.mark.parametrize("rejection", ["apiCode 2020", "statusCode 401", "HTTP 401"])

@@ -4,7 +4,15 @@ import logging
 
 import pytest
 
-from app.upstream.drift import MAX_KINDS, OTHER, Drift, DriftKind, find_drift, new_fields
+from app.upstream.drift import (
+    MAX_KINDS,
+    MAX_NEW_FIELDS,
+    OTHER,
+    Drift,
+    DriftKind,
+    find_drift,
+    new_fields,
+)
 from app.upstream.wire import ORDER_FIELDS, JsonNumber
 from tests.support.upstream import wire_order
 
@@ -66,6 +74,22 @@ def test_the_number_of_kinds_is_limited():
         drift.report(DriftKind("new field", "order", f"f{number}_{at}") for at in range(MAX_KINDS))
     assert len(reported) == len(drift.counts) == MAX_KINDS + 1
     assert dict(drift.counts)[OTHER] == 2 * MAX_KINDS
+
+
+def test_the_new_fields_of_one_object_are_named_up_to_a_limit():
+    sent = dict.fromkeys((f"f{number}" for number in range(100_000)), "x")
+    kinds = new_fields("order", sent, ORDER_FIELDS)
+    assert len(kinds) == MAX_NEW_FIELDS + 1
+    assert OTHER in kinds
+
+
+def test_the_kinds_of_one_response_are_taken_up_to_a_limit():
+    kinds = iter([DriftKind("new field", "order", f"f{number}") for number in range(1000)])
+    drift = Drift(lambda _: None)
+    drift.report(kinds)
+    assert len(drift.counts) == MAX_KINDS + 1
+    assert dict(drift.counts)[OTHER] == 1
+    assert len(list(kinds)) == 1000 - MAX_KINDS - 1, "the others are not even looked at"
 
 
 def test_a_kind_has_a_readable_description():

@@ -6,9 +6,14 @@ import pytest
 
 from app.upstream.drift import Drift
 from app.upstream.envelope import Envelope
-from app.upstream.errors import OrderNotFound, PaymentNotFound, UpstreamMalformed
-from app.upstream.parsing import parse_object, parse_order_list
-from app.upstream.wire import MAX_TOTAL, JsonNumber, OrderListResponse
+from app.upstream.errors import (
+    OrderNotFound,
+    PaymentNotFound,
+    UpstreamMalformed,
+    UpstreamNotFound,
+)
+from app.upstream.parsing import Subject, parse_object, parse_order_list
+from app.upstream.wire import MAX_TOTAL, JsonNumber, ObjectResponse, OrderListResponse
 
 
 def envelope(data: Any, **members: Any) -> Envelope:
@@ -21,8 +26,10 @@ def parse(data: Any, page: int = 1) -> tuple[OrderListResponse, list[str]]:
     return parse_order_list(envelope(data), page, drift), [str(kind) for kind, _ in drift.counts]
 
 
-@pytest.mark.parametrize("total", ["2", JsonNumber("2")])
-def test_the_total_may_be_text_or_a_number(total: str):
+@pytest.mark.parametrize(
+    "total", ["2", "2.0", JsonNumber("2"), JsonNumber("2.0"), JsonNumber("0.2e1")]
+)
+def test_the_total_may_be_text_or_a_number_in_any_form(total: str):
     response, drift = parse({"totalCount": total, "list": [{"orderNo": "1"}, {}]})
     assert response == OrderListResponse(({"orderNo": "1"}, {}), 2, "r-1", sandbox=False)
     assert not drift
@@ -36,7 +43,9 @@ def test_the_total_may_be_text_or_a_number(total: str):
         "two",
         "-1",
         "1.5",
-        JsonNumber("1e3"),
+        "1e3",
+        JsonNumber("1e-3"),
+        JsonNumber("1e99"),
         "٣",
         " 1",
         f"{MAX_TOTAL + 1}",
@@ -125,13 +134,25 @@ def test_as_many_rows_as_expected_are_no_drift(page: int, rows: int):
     assert parse({"totalCount": "137", "list": [{}] * rows}, page)[1] == []
 
 
-@pytest.mark.parametrize("not_found", [OrderNotFound, PaymentNotFound])
+def parse_one(sent: Envelope, subject: Subject = "order") -> tuple[ObjectResponse, list[str]]:
+    """Return the response about the order `1`, and the drift that was reported."""
+    drift = Drift()
+    not_found = OrderNotFound if subject == "order" else PaymentNotFound
+    response = parse_object(sent, subject, "1", not_found=not_found, drift=drift)
+    return response, [str(kind) for kind, _ in drift.counts]
+
+
+@pytest.mark.parametrize(
+    ("subject", "not_found"), [("order", OrderNotFound), ("payment", PaymentNotFound)]
+)
 @pytest.mark.parametrize(
     "data", [None, {}, [], "", {"orderNo": None, "status": ""}, {"a": [], "b": {}}]
 )
-def test_an_empty_object_is_not_found(data: Any, not_found: type[OrderNotFound]):
+def test_an_empty_object_is_not_found(
+    data: Any, subject: Subject, not_found: type[UpstreamNotFound]
+):
     with pytest.raises(not_found) as raised:
-        parse_object(envelope(data), "order", not_found, Drift())
+        parse_one(envelope(data), subject)
     assert raised.value.request_id == "r-1"
     assert raised.value.status_code == 200
 
@@ -139,37 +160,63 @@ def test_an_empty_object_is_not_found(data: Any, not_found: type[OrderNotFound])
 @pytest.mark.parametrize("data", ["x", [{"orderNo": "1"}], JsonNumber("0"), True])
 def test_data_of_one_order_that_is_not_an_object_is_malformed(data: Any):
     with pytest.raises(UpstreamMalformed):
-        parse_object(envelope(data), "order", OrderNotFound, Drift())
+        parse_one(envelope(data))
 
 
 def test_an_object_with_any_value_is_returned():
-    drift = Drift()
     sent = envelope({"orderNo": "1", "status": None, "tags": []}, traceId="t-1")
-    response = parse_object(sent, "order", OrderNotFound, drift)
-    assert [str(kind) for kind, _ in drift.counts] == [
-        "new field (envelope): traceId (text)",
-        "new field (order): tags (list)",
-    ]
+    response, drift = parse_one(sent)
+    assert drift == ["new field (envelope): traceId (text)", "new field (order): tags (list)"]
     assert response.data == {"orderNo": "1", "status": None, "tags": []}
     assert response.request_id == "r-1"
 
 
-def test_a_payment_of_an_old_deployment_is_taken_from_the_envelope_itself():
-    flat = Envelope(
-        {"statusCode": JsonNumber("200"), "requestId": "r-1", "orderNo": "1", "paidAmount": "7.9"},
-        None,
-        "r-1",
-        sandbox=True,
-    )
+@pytest.mark.parametrize("subject", ["order", "payment"])
+@pytest.mark.parametrize("order_no", ["2", "01", " 1", JsonNumber("2")])
+def test_an_object_of_another_order_than_requested_is_malformed(order_no: str, subject: Subject):
     drift = Drift()
-    response = parse_object(flat, "payment", PaymentNotFound, drift)
-    assert not drift.counts
-    assert response.data == {"orderNo": "1", "paidAmount": "7.9"}
+    with pytest.raises(UpstreamMalformed) as raised:
+        parse_object(
+            envelope({"orderNo": order_no, "createTime": "x"}),
+            subject,
+            "1",
+            not_found=UpstreamNotFound,
+            drift=drift,
+        )
+    assert raised.value.request_id == "r-1"
+    assert [str(kind) for kind, _ in drift.counts] == [f"another order than requested ({subject})"]
+
+
+@pytest.mark.parametrize("order_no", [None, "", JsonNumber("1"), ["2"]])
+def test_an_object_that_names_no_other_order_is_the_requested_one(order_no: object):
+    data = {"orderNo": order_no, "createTime": "x"}
+    assert parse_one(envelope(data))[0].data == data
+
+
+FLAT = {"statusCode": JsonNumber("200"), "requestId": "r-1", "orderNo": "1", "createTime": "x"}
+
+
+def test_a_payment_of_an_old_deployment_is_taken_from_the_envelope_itself():
+    sent = Envelope({**FLAT, "paidAmount": "7.9"}, None, "r-1", sandbox=True)
+    response, drift = parse_one(sent, "payment")
+    assert not drift
+    assert response.data == {"orderNo": "1", "createTime": "x", "paidAmount": "7.9"}
     assert response.sandbox
 
 
-def test_unknown_members_of_the_envelope_are_no_order():
+def test_an_order_is_never_taken_from_the_envelope_itself():
     with pytest.raises(OrderNotFound):
-        parse_object(
-            envelope(None, timestamp="2026", success=True), "order", OrderNotFound, Drift()
-        )
+        parse_one(Envelope(FLAT, None, "r-1", sandbox=False))
+
+
+def test_unknown_members_of_the_envelope_are_no_payment():
+    with pytest.raises(PaymentNotFound):
+        parse_one(envelope(None, timestamp="2026", success=True), "payment")
+
+
+def test_a_response_whose_unknown_values_were_skipped_is_reported():
+    cut = Envelope({}, {"totalCount": "0", "orderNo": "1"}, "r-1", sandbox=False, is_cut=True)
+    drift = Drift()
+    parse_order_list(cut, 1, drift)
+    assert "too many values (envelope)" in [str(kind) for kind, _ in drift.counts]
+    assert "too many values (envelope)" in parse_one(cut)[1]

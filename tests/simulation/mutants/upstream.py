@@ -104,6 +104,7 @@ def with_credential(credential: type[TokenCredential]) -> Components:
             return credential(
                 client._transport,
                 config["clock"],
+                client.drift,
                 access_key=key,
                 pool_id=config["pool_id"],
                 deadline=config["deadline"],

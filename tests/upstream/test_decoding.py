@@ -1,0 +1,120 @@
+"""However many values a response has, a bounded number of them is decoded."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.upstream.decoding import MAX_DEPTH, MAX_VALUES, decode
+from app.upstream.wire import JsonNumber
+from tests.support.upstream import wire_order, wire_payment
+
+
+def values_in(value: object) -> Iterator[object]:
+    yield value
+    members = value.values() if isinstance(value, dict) else value
+    for member in members if isinstance(members, (list, type({}.values()))) else ():
+        yield from values_in(member)
+
+
+def body_of(data: object) -> bytes:
+    return json.dumps({"statusCode": 200, "requestId": "r-1", "data": data, "x": None}).encode()
+
+
+MANY: dict[str, Any] = {f"f{number}": {"a": [1, {}]} for number in range(MAX_VALUES)}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            {"totalCount": 2, "list": [wire_order(1) | MANY, wire_order(2)]},
+            {"totalCount": "2", "list": [wire_order(1), wire_order(2)]},
+        ),
+        (wire_order(1) | MANY, wire_order(1)),
+        (wire_payment("1") | MANY, wire_payment("1")),
+        (
+            {"access_token": "t", "expires_in": 7.5} | MANY,
+            {"access_token": "t", "expires_in": "7.5"},
+        ),
+        ({"totalCount": 1, "list": None} | MANY, {"totalCount": "1", "list": None}),
+        (
+            {"totalCount": 10**5, "list": ["x", None] + [wire_order(1)] * MAX_VALUES},
+            {"totalCount": "100000", "list": ["x", None] + [wire_order(1)] * 49},
+        ),
+    ],
+    ids=["row", "order", "payment", "token", "no list", "rows"],
+)
+def test_of_a_response_with_too_many_values_only_the_known_fields_and_rows_are_decoded(
+    data: Any, expected: Any
+):
+    decoded = decode(body_of(data))
+    assert decoded.is_cut
+    assert decoded.value == {"statusCode": "200", "requestId": "r-1", "data": expected}
+
+
+@pytest.mark.parametrize("data", [None, "x", 1, [1, 2]])
+def test_a_response_with_too_many_values_may_have_any_data(data: Any):
+    body = body_of(data)[:-1] + b', "y": [' + b"0," * MAX_VALUES + b"0]}"
+    decoded = decode(body)
+    assert decoded.is_cut
+    assert decoded.value["statusCode"] == "200"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"1," * MAX_VALUES + b"1]",
+        b'{"statusCode": 200, "data": {"orderNo": [' + b"1," * MAX_VALUES + b"1]}}",
+        b'{"statusCode": 200, "data": [' + b"1," * MAX_VALUES + b"1]}",
+        b'{"statusCode": 200, "data": {"list": {"a": [' + b"1," * MAX_VALUES + b"1]}}}",
+        b'{"statusCode": 200, "x": ' + b"[" * 10**6 + b"]" * 10**6 + b"}",
+        b'{"statusCode": 200, "x": [' + b"1," * MAX_VALUES + b"}",
+    ],
+    ids=["an array", "a known field", "data", "list", "too deep", "no JSON"],
+)
+def test_a_response_whose_known_fields_have_too_many_values_is_not_decoded(body: bytes):
+    with pytest.raises(ValueError, match=r"."):
+        decode(body)
+
+
+@pytest.mark.parametrize("value", ["x", 1, [], {}])
+def test_a_response_of_the_most_values_is_decoded_completely(value: object):
+    items = [value] * (MAX_VALUES - 10 if value in ("x", 1) else MAX_VALUES // 2 - 10)
+    decoded = decode(json.dumps({"a": items}).encode())
+    assert not decoded.is_cut
+    assert len(decoded.value["a"]) == len(items)
+    assert len(list(values_in(decoded.value))) <= MAX_VALUES + 2
+
+
+def test_what_is_nested_deeper_than_the_limit_is_null():
+    deep: Any = "leaf"
+    for _ in range(MAX_DEPTH + 1):
+        deep = {"a": [deep]}
+    decoded = decode(json.dumps({"deep": deep, "b": "c"}).encode()).value
+    assert decoded["b"] == "c"
+    innermost = decoded["deep"]
+    for _ in range((MAX_DEPTH - 2) // 2):
+        (innermost,) = innermost["a"]
+    assert innermost == {"a": None}
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=30))
+def test_text_is_decoded_so_that_it_can_be_encoded(text: str):
+    (decoded,) = decode(json.dumps([text]).encode()).value
+    assert isinstance(decoded.encode(), bytes)
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe{\x00}\x00", b'"\x01"', b'"\xed\xa0\x80"', b'"\xc3"', b"01", b"1_0", b"+1"]
+)
+def test_what_other_decoders_would_reject_is_not_decoded(body: bytes):
+    with pytest.raises(ValueError, match=r"."):
+        decode(body)
+
+
+def test_of_fields_with_the_same_name_the_last_one_counts():
+    assert decode(b'{"a": 1, "a": 2}').value == {"a": JsonNumber("2")}
