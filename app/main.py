@@ -54,6 +54,7 @@ from app.server.limits import Limits
 from app.server.server import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
 from app.single_flight import TooManyWaiters
+from app.time_zones import time_zone_names
 from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient
 from app.upstream.retry import RandomFloat, upstream_backoff
@@ -129,6 +130,7 @@ def create_app(
     Raises:
         SettingsError: no caller could be authenticated.
     """
+    time_zone_names()  # now, and not while a request waits
     clock = clock or SystemClock()
     client = create_client(settings, clock, transport=transport, random=random)
     rotation = create_rotation(settings, client, clock, credential_files)

@@ -145,10 +145,10 @@ def _message(error: Mapping[str, Any]) -> str:
             message = f"must not be given more than {limits['max_length']} times"
         case "string_too_long":
             message = f"must have at most {limits['max_length']} characters"
-        case "string_pattern_mismatch":
-            message = f"must match {limits['pattern']}"
-        case _:
+        case "value_error" | "strict_query":
             message = str(error["msg"]).removeprefix("Value error, ")
+        case _:
+            message = "is not a valid value"
     return message
 
 

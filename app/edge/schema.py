@@ -9,8 +9,8 @@ from typing_extensions import TypedDict  # pydantic supports typing's own only f
 from app.edge.problem_types import PROBLEM_TYPES
 
 Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
-Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
-"""Code generators choose the type of an integer by its format."""
+Count = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
+"""Code generators choose the type of an integer by its format: a BigInt in JavaScript for int64."""
 
 
 def described(description: str, *examples: object, **constraints: Any) -> Any:
@@ -71,8 +71,8 @@ class UpstreamError(TypedDict):
 class Progress(TypedDict):
     """Progress of loading the whole list, in orders."""
 
-    loaded: Annotated[Int64, Field(ge=0)]
-    total: Annotated[Int64, Field(ge=0)]
+    loaded: Count
+    total: Count
 
 
 class Problem(TypedDict):

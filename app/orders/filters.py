@@ -8,15 +8,19 @@ from decimal import Decimal
 from typing import Any
 
 from app.orders.compute import cooperative_chunks
-from app.orders.mapping import Row
+from app.orders.mapping import STATUS, Row
+from app.orders.search_text import normalized
 
 Positions = Sequence[int]
 """Positions of rows in the list."""
+
+_STATUS_RANKS = {status: rank for rank, status in enumerate(STATUS.values())}
 
 _SORT_KEYS: dict[str, Callable[[Row], Any]] = {
     "created_at": lambda row: row.created_ns,
     "actual_amount": lambda row: row.amount,
     "order_no": lambda row: row.order_no or None,
+    "status": lambda row: _STATUS_RANKS.get(row.status),
 }
 
 
@@ -29,7 +33,7 @@ class Filter:
         types: any of these.
         sources: any of these.
         order_nos: any of these.
-        search_text: case-folded; a substring of the order number or a package name.
+        search_text: normalized; a substring of the order number or a package name.
         created_from: nanoseconds since 1970, inclusive.
         created_to: nanoseconds since 1970, exclusive.
         amount_from: inclusive.
@@ -81,7 +85,7 @@ class Filter:
         return self.amount_to is None or amount <= self.amount_to
 
     def _matches_text(self, row: Row) -> bool:
-        if not self.search_text or self.search_text in row.order_no.casefold():
+        if not self.search_text or self.search_text in normalized(row.order_no):
             return True
         return any(self.search_text in name for name in row.search_names)
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 from pydantic_core import to_json
 
 from app.orders.fingerprint import compact_json, fingerprint
+from app.orders.search_text import normalized
 from app.orders.timestamps import parse_timestamp_ns
 from app.upstream.drift import DriftKind
 from app.upstream.numbers import parse_decimal, parse_integer
@@ -34,6 +35,9 @@ MAX_TEXT_CHARS = 1000
 
 MAX_OBJECT_BYTES = 64 * 1024
 """Bytes of the upstream's object; a larger one is null."""
+
+MAX_ORDER_NO_CHARS = 64
+"""Characters of an order number; a longer one cannot be requested, so it counts as unreadable."""
 
 CACHED_VALUES = 4096
 """Distinct package names, and amounts, that are shared between the rows that have them."""
@@ -98,7 +102,7 @@ class Row(Struct, frozen=True, gc=False):
         body: the JSON that is sent.
         unparsed: the fields that could not be parsed.
         has_amount: whether `body` has an amount of money.
-        search_names: the package names, case-folded.
+        search_names: the package names, normalized.
         amount: `actual_amount`, exact.
         created_ns: `created_at`, in nanoseconds since 1970.
         raw: the upstream's object, as compact JSON.
@@ -240,7 +244,7 @@ def _folded_names(*names: str | None) -> tuple[str, ...]:
 
 
 def _folded(*names: str | None) -> tuple[str, ...]:
-    return tuple(name.casefold() for name in names if name)
+    return tuple(normalized(name) for name in names if name)
 
 
 _shared_folded = lru_cache(CACHED_VALUES)(_folded)
@@ -295,9 +299,9 @@ class _WireReader:
         return value
 
     def order_no(self) -> str:
-        """Return the order number; without one, an empty text and a warning."""
+        """Return the order number; without a readable one, an empty text and a warning."""
         wire_value = self._object.get("orderNo")
-        if isinstance(wire_value, str) and wire_value:
+        if isinstance(wire_value, str) and 0 < len(wire_value) <= MAX_ORDER_NO_CHARS:
             return str(wire_value)
         raw = self._non_object if wire_value is None else _raw(wire_value)
         self.unparsed.append(UnparsedField("order_no", raw))

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -13,7 +13,9 @@ from app.edge.query_params import decimal_integer
 from app.edge.schema import describe_values
 from app.orders.filters import NO_FILTER, Filter
 from app.orders.schema import INTERVALS, ORDER_NO, SOURCES, STATUSES, TYPES
+from app.orders.search_text import normalized
 from app.orders.timestamps import parse_date_ns, parse_timestamp_ns
+from app.time_zones import time_zone_names
 
 MAX_PAGE = 1_000_000
 MAX_LIMIT = 50
@@ -34,7 +36,14 @@ KnownSource = TypeAliasType(
 SortOrder = TypeAliasType(
     "SortOrder",
     Literal[
-        "created_at", "-created_at", "actual_amount", "-actual_amount", "order_no", "-order_no"
+        "created_at",
+        "-created_at",
+        "actual_amount",
+        "-actual_amount",
+        "order_no",
+        "-order_no",
+        "status",
+        "-status",
     ],
 )
 Include = TypeAliasType("Include", Literal["raw", "rev", "origin"])
@@ -42,6 +51,7 @@ Interval = TypeAliasType("Interval", Literal["day", "week", "month", "quarter"])
 ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "ndjson"])
 
 _ORDER_NO_PATTERN = re.compile(r"(?=.*[0-9])[0-9A-Za-z_-]{1,64}")
+_CURSOR_PATTERN = re.compile(r"[0-9a-f]{32}")
 _AMOUNT_PATTERN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _TIME_SCHEMA = {"maxLength": 35, "anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
@@ -51,6 +61,12 @@ def _check_order_no(value: str) -> str:
         raise ValueError(
             "must be 1 to 64 of the characters 0-9 A-Z a-z _ - with at least one digit"
         )
+    return value
+
+
+def _check_cursor(value: str) -> str:
+    if not _CURSOR_PATTERN.fullmatch(value):
+        raise ValueError("must be the meta.cursor of an earlier response; omit it to get one")
     return value
 
 
@@ -98,8 +114,8 @@ class FilterQuery(BaseModel):
     q: Annotated[
         Annotated[str, Field(min_length=1, max_length=100)] | SkipJsonSchema[None],
         Field(
-            description="Only orders whose number or package name contains this text (literal, "
-            "case-insensitive).",
+            description="Only orders whose number or package name contains this text (literal; "
+            "upper and lower case, full and half width are the same).",
             examples=["企业版"],
         ),
     ] = None
@@ -151,10 +167,8 @@ class FilterQuery(BaseModel):
     @field_validator("time_zone")
     @classmethod
     def _check_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("must be an IANA time zone, for example Asia/Shanghai") from None
+        if value not in time_zone_names():
+            raise ValueError("must be an IANA time zone, for example Asia/Shanghai")
         return value
 
     @field_validator("created_from", "created_to")
@@ -168,8 +182,8 @@ class FilterQuery(BaseModel):
                 " encode the + of an offset as %2B"
             )
         start_ns = _parse_time_ns(info.data.get("created_from") or "", zone)
-        if info.field_name == "created_to" and start_ns is not None and start_ns > time_ns:
-            raise ValueError("must not be before created_from")
+        if info.field_name == "created_to" and start_ns is not None and start_ns >= time_ns:
+            raise ValueError("must be later than created_from")
         return value
 
     @field_validator("amount_from", "amount_to")
@@ -194,7 +208,7 @@ class FilterQuery(BaseModel):
             frozenset(self.type),
             frozenset(self.source),
             frozenset(self.order_no),
-            (self.q or "").casefold(),
+            normalized(self.q or ""),
             self._time_ns(self.created_from),
             self._time_ns(self.created_to),
             None if self.amount_from is None else Decimal(self.amount_from),
@@ -234,6 +248,8 @@ class ListQuery(FilterQuery):
                     "-actual_amount": "amount, largest first",
                     "order_no": "order number, ascending",
                     "-order_no": "order number, descending",
+                    "status": "`unpaid`, `paid`, `completed`, `cancelled`, `expired`",
+                    "-status": "the other way round",
                 }
             ),
             examples=["-created_at"],
@@ -323,11 +339,11 @@ class ChangesQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     since: Annotated[
-        Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | SkipJsonSchema[None],
+        Annotated[str, AfterValidator(_check_cursor)] | SkipJsonSchema[None],
         Field(
             description="The `meta.cursor` of an earlier response. Omit it to get no data, just "
             "the current cursor.",
-            json_schema_extra={"maxLength": 32},
+            json_schema_extra={"pattern": f"^{_CURSOR_PATTERN.pattern}$", "maxLength": 32},
             examples=["5f0c9be2a0d54c7e8d3f1c0a9b7e5264"],
         ),
     ] = None

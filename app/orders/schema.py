@@ -12,7 +12,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.schema import Int32, Int64, described, open_enum
+from app.edge.schema import Count, Int32, described, open_enum
 
 ORDER_NO = "202209251234224"
 UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
@@ -69,6 +69,7 @@ DecimalText = Annotated[
         pattern=r"^-?[0-9]+(\.[0-9]+)?$",
     ),
 ]
+Quantity = Annotated[int, Field(gt=-(10**18), lt=10**18, json_schema_extra={"format": "int64"})]
 Timestamp = Annotated[
     str,
     described(
@@ -93,7 +94,7 @@ class Order(TypedDict):
     order_no: OrderNo
     package_name: NotRequired[PackageName]
     unit_price: NotRequired[Annotated[DecimalText, described("The price of one unit.")]]
-    quantity: NotRequired[Annotated[Int64, described("Units ordered.", 2)]]
+    quantity: NotRequired[Annotated[Quantity, described("Units ordered.", 2)]]
     actual_amount: NotRequired[
         Annotated[DecimalText, described("The amount charged for the order.")]
     ]
@@ -175,7 +176,7 @@ class ResponseMeta(TypedDict):
     ]
     warnings: NotRequired[Annotated[list[UnparsedValue], Field(max_length=100)]]
     warnings_omitted: NotRequired[
-        Annotated[Int64, described("Number of warnings beyond the first 100.")]
+        Annotated[Count, described("Number of warnings beyond the first 100.")]
     ]
     currency: NotRequired[
         Annotated[str, described("ISO 4217, as configured by the operator.", "CNY")]
@@ -195,8 +196,8 @@ class PageMeta(ResponseMeta):
 
     page: Annotated[Int32, Field(examples=[1])]
     limit: Annotated[Int32, Field(examples=[10])]
-    total: Annotated[Int64, described("Number of matching orders.", 137)]
-    pages: Annotated[Int64, described("0 when there are no orders.", 14)]
+    total: Annotated[Count, described("Number of matching orders.", 137)]
+    pages: Annotated[Count, described("0 when there are no orders.", 14)]
     inconsistent: NotRequired[Inconsistent]
 
 
@@ -210,7 +211,7 @@ class OrderPage(TypedDict):
 class Total(TypedDict):
     """The number of some orders, and the sum of their amounts."""
 
-    count: Annotated[Int64, Field(examples=[57])]
+    count: Annotated[Count, Field(examples=[57])]
     actual_amount: Annotated[DecimalText, described("The exact sum of the readable amounts.")]
 
 
@@ -271,7 +272,7 @@ class Totals(Total):
     """Totals of all matching orders."""
 
     amounts_unknown: Annotated[
-        Int64, described("Orders without a readable amount, which are in no sum.", 0)
+        Count, described("Orders without a readable amount, which are in no sum.", 0)
     ]
     groups: StatusGroups
     by_status: list[StatusTotal]

@@ -16,6 +16,19 @@ SHANGHAI: Final = timezone(timedelta(hours=8))
 NEWEST: Final = datetime(2026, 11, 20, 18, 0, tzinfo=SHANGHAI)
 """Upper bound of the seeded creation times: fixed, so that a seed always gives the same bytes."""
 
+DOCUMENTED_ORDER: Final[Row] = {
+    "orderNo": "202209251234224",
+    "goodsName": "企业版",
+    "goodsNameEn": "Enterprise",
+    "goodsUnitPrice": "199.00",
+    "quantity": "2",
+    "actualAmount": "398.00",
+    "status": "2",
+    "orderType": "New",
+    "createTime": "2022-09-25 12:34:22",
+    "source": "SelfHelp",
+}
+
 _DATETIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 _ORDER_NO_TIME_FORMAT: Final = "%Y%m%d%H%M%S"
 _ORDER_NO: Final = re.compile(r"([0-9]{14})(?:[0-9a-f]{12}|[0-9])")
@@ -110,7 +123,12 @@ class OrderStore:
         ]
 
     def find(self, order_no: str) -> Row | None:
-        """Return an order, None if it does not exist."""
+        """Return an order, None if it does not exist.
+
+        The order of the API's documentation exists as well, though it is not in the list.
+        """
+        if order_no == DOCUMENTED_ORDER["orderNo"]:
+            return dict(DOCUMENTED_ORDER)
         for row in self._added:
             if row["orderNo"] == order_no:
                 return dict(row)

@@ -74,7 +74,12 @@ def filter_plainly(rows: Sequence[Row], row_filter: Filter) -> list[Row]:
 
 
 def key_of(one: Row, sort: str) -> Any:
-    named = {"created_at": one.created_ns, "actual_amount": one.amount, "order_no": one.order_no}
+    named = {
+        "created_at": one.created_ns,
+        "actual_amount": one.amount,
+        "order_no": one.order_no,
+        "status": {"unpaid": 1, "paid": 2}.get(one.status),
+    }
     return named[sort.removeprefix("-")]
 
 

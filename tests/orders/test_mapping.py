@@ -166,6 +166,14 @@ def test_decimals_stay_exact(text: str):
     assert mapped(goodsUnitPrice=JsonNumber(text))[0]["unit_price"] == text
 
 
+def test_an_order_number_that_cannot_be_requested_is_unreadable():
+    assert mapped(orderNo="9" * 64)[0]["order_no"] == "9" * 64
+
+    order, (unparsed,) = mapped(orderNo="9" * 65)
+    assert order["order_no"] == ""
+    assert (unparsed.field, unparsed.raw) == ("order_no", "9" * 65)
+
+
 @pytest.mark.parametrize("wire", [None, "", ["1"], {"no": 1}])
 def test_a_row_without_an_order_number_has_a_warning(wire: Any):
     order, unparsed = mapped(orderNo=wire)

@@ -1,16 +1,17 @@
 """The query parameters of the order routes, and the messages for invalid ones."""
 
 from decimal import Decimal
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import quote
 
 import pytest
 from fastapi import Depends, Query
+from pydantic import BaseModel
 
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.query_params import StrictQuery
 from app.orders.filters import NO_FILTER, Filter
-from app.orders.queries import KnownSource, KnownStatus, KnownType, PageQuery
+from app.orders.queries import ChangesQuery, KnownSource, KnownStatus, KnownType, PageQuery
 from app.orders.schema import SOURCES, STATUSES, TYPES
 from app.orders.timestamps import parse_timestamp_ns
 from tests.support.api_harness import ApiHarness, bare_api
@@ -28,12 +29,14 @@ async def errors_of(query_string: str) -> list[dict[str, str]]:
     return await _request(query_string, [])
 
 
-async def _request(query_string: str, parsed: list[PageQuery]) -> list[dict[str, str]]:
+async def _request(
+    query_string: str, parsed: list[Any], model: type[BaseModel] = PageQuery
+) -> list[dict[str, str]]:
     api = bare_api()
     install_exception_handlers(api, {})
 
-    @api.get("/", dependencies=[Depends(StrictQuery(PageQuery))])
-    async def route(query: Annotated[PageQuery, Query()]) -> None:
+    @api.get("/", dependencies=[Depends(StrictQuery(model))])
+    async def route(query: Annotated[model, Query()]) -> None:  # type: ignore[valid-type]
         parsed.append(query)
 
     response = await ApiHarness(api).request(f"/?{query_string}")
@@ -102,13 +105,31 @@ async def test_a_query_without_filter_and_sort_is_a_page_in_upstream_order(
         ("q=" + "x" * 101, "q", "must have at most 100 characters"),
         ("time_zone=Mars/Olympus", "time_zone", "must be an IANA time zone"),
         ("time_zone=../etc/passwd", "time_zone", "must be an IANA time zone"),
+        ("time_zone=localtime", "time_zone", "must be an IANA time zone"),
+        ("time_zone=Factory", "time_zone", "must be an IANA time zone"),
+        ("time_zone=posixrules", "time_zone", "must be an IANA time zone"),
+        ("time_zone=right/UTC", "time_zone", "must be an IANA time zone"),
+        ("time_zone=posix/UTC", "time_zone", "must be an IANA time zone"),
+        ("time_zone=asia/shanghai", "time_zone", "must be an IANA time zone"),
+        ("time_zone=UTC%00", "time_zone", "must be an IANA time zone"),
+        ("time_zone=" + "x" * 70, "time_zone", "must have at most 64 characters"),
         ("created_from=yesterday", "created_from", "must be a date (2022-09-25) or an RFC 3339"),
         ("created_to=2022-09-25T00:00:00+08:00", "created_to", "must be a date"),
         ("created_to=2022-09-25T00:00:00", "created_to", "must be a date"),
         (
             "created_from=2022-09-26&created_to=2022-09-25T23:59:59Z",
             "created_to",
-            "must not be before created_from",
+            "must be later than created_from",
+        ),
+        (
+            "created_from=2022-09-25&created_to=2022-09-25",
+            "created_to",
+            "must be later than created_from",
+        ),
+        (
+            "time_zone=Asia/Shanghai&created_from=2022-09-25&created_to=2022-09-24T16:00:00Z",
+            "created_to",
+            "must be later than created_from",
         ),
         ("amount_from=1e3", "amount_from", "must be a decimal number, for example 1000"),
         ("amount_to=1,000", "amount_to", "must be a decimal number"),
@@ -130,7 +151,7 @@ async def test_an_invalid_value_is_reported_with_its_fix(
 @pytest.mark.parametrize(
     "query_string",
     [
-        "created_from=2022-09-25&created_to=2022-09-25",
+        "created_from=2022-09-25&created_to=2022-09-26",
         "amount_from=5.0&amount_to=5",
         "amount_from=x&amount_to=1",
         "created_from=x&created_to=2022-09-25",
@@ -138,6 +159,15 @@ async def test_an_invalid_value_is_reported_with_its_fix(
 )
 async def test_only_the_end_of_a_reversed_range_is_reported(query_string: str):
     assert "_to" not in {error["parameter"][-3:] for error in await errors_of(query_string)}
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "5F0C9BE2A0D54C7E8D3F1C0A9B7E5264", "0" * 31, "0" * 33, "0" * 31 + "%D9%A0"]
+)
+async def test_an_invalid_cursor_is_reported_with_its_fix(cursor: str):
+    (error,) = await _request(f"since={cursor}", [], ChangesQuery)
+    assert error["parameter"] == "since"
+    assert error["message"] == "must be the meta.cursor of an earlier response; omit it to get one"
 
 
 async def test_only_the_invalid_value_of_a_repeated_parameter_is_reported():

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from app.orders.schema import ORDER_NO
 from app.sandbox.order_store import OrderStore
 from tests.support.clock import ManualClock
 
@@ -107,3 +108,12 @@ async def test_changing_a_returned_row_does_not_change_the_store() -> None:
     store.add_order()
     store.rows(0, 1)[0]["status"] = "broken"
     assert store.rows(0, 1)[0]["status"] != "broken"
+
+
+def test_the_order_of_the_documentation_is_found_though_it_is_not_in_the_list() -> None:
+    store = make_store()
+    found = store.find(ORDER_NO)
+    assert found is not None
+    assert found["orderNo"] == ORDER_NO
+    assert store.find_payment(ORDER_NO) is not None
+    assert found not in store.rows(0, store.total)
