@@ -32,6 +32,11 @@ class LruStore(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def size(self) -> int:
+        """The total size of the values in bytes, or their number without `size_of`."""
+        return int(self._values.currsize)
+
     def get(self, key: K) -> V | None:
         """Return the value, which counts as a use of it, or None."""
         try:

@@ -8,11 +8,12 @@ from fastapi import Depends, Request, Response, Security
 from fastapi.responses import StreamingResponse
 
 from app.cache.freshness import CacheDirective
-from app.cache.grace_cache import Lookup
+from app.cache.grace_cache import Entry, Lookup
 from app.clock import Clock
 from app.edge.auth import require_scopes
 from app.edge.content_coding import prefers_gzip
 from app.edge.context import context_of
+from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.changes import History
 from app.orders.compute import ComputeQueue
@@ -85,6 +86,20 @@ class OrdersDependencies:
             lambda: select(snapshot.content.rows, row_filter, sort),
             deadline=deadline,
         )
+
+    def page_validity(self, entries: Sequence[Entry[Block]], total: int) -> Validity:
+        """Return what a page depends on, without keeping its blocks alive."""
+        blocks = tuple((entry.value.index, entry.sequence) for entry in entries)
+        return Validity((blocks, total), self._is_page_current)
+
+    def _is_page_current(self, blocks: Sequence[tuple[int, int]], total: int) -> bool:
+        entries = [self.book.blocks.get(index) for index, _ in blocks]
+        cached = [
+            entry
+            for entry, (_, sequence) in zip(entries, blocks, strict=True)
+            if entry and entry.sequence == sequence
+        ]
+        return len(cached) == len(blocks) and self.book.is_current(cached, total)
 
     def snapshot_validity(self, snapshot: Snapshot) -> Validity:
         """Return what a response over the whole list depends on, without keeping the list alive."""

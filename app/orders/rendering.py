@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,8 +20,8 @@ MAX_IDS_IN_BODY = 200
 MAX_IDS_IN_HEADER = 10
 MAX_WARNINGS = 100
 
-OVERHEAD_BYTES = 500
-"""Estimated memory of a rendered response besides its bodies and headers."""
+OVERHEAD_BYTES = 1500
+"""Memory of a rendered response besides its bodies, headers and request ids, in the cache."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 Sources = Sequence[Entry[FetchedValue]]
@@ -53,9 +54,10 @@ class RenderedResponse(ResponseHead):
 
     @property
     def size(self) -> int:
-        """The estimated memory in bytes, the compressed body included."""
-        headers = sum(len(name) + len(value) for name, value in self.headers)
-        return len(self.body) + self.gzip.size + headers + OVERHEAD_BYTES
+        """The memory in bytes, the compressed body included."""
+        headers = (value for _, value in self.headers)
+        parts = sum(map(getsizeof, (self.body, *headers, *self.upstream_request_ids)))
+        return parts + self.gzip.size + OVERHEAD_BYTES
 
 
 def render_page(

@@ -6,7 +6,8 @@ no block has changed and the oldest is fresh. Nothing here waits or fetches.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from sys import getsizeof
 from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -40,10 +41,26 @@ class Validity:
     key: tuple[Any, ...]
     is_current: Callable[..., bool]
 
+    def never_current(self) -> "Validity":
+        """Return the validity of a response that only a route may send again.
+
+        The route has checked a further scope, or has found that the data is inconsistent.
+        """
+        return replace(self, is_current=_never)
+
+
+def _never(*_: Any) -> bool:
+    return False
+
 
 class _CachedResponse(NamedTuple):
     rendered: RenderedResponse
     validity: Validity
+    key_size: int
+
+    @property
+    def size(self) -> int:
+        return self.rendered.size + self.key_size
 
 
 class ResponseCache:
@@ -53,8 +70,13 @@ class ResponseCache:
         self._responses: LruStore[CacheKey, _CachedResponse] = LruStore(
             max_entries=MAX_RESPONSES,
             max_bytes=max_bytes,
-            size_of=lambda cached: cached.rendered.size,
+            size_of=lambda cached: cached.size,
         )
+
+    @property
+    def size(self) -> int:
+        """The memory of the responses in bytes."""
+        return self._responses.size
 
     def get(self, key: CacheKey) -> RenderedResponse | None:
         """Return the response if it is valid.
@@ -73,7 +95,7 @@ class ResponseCache:
         """Return the response rendered from this data, rendering it if it is not cached."""
         cached = self._responses.get(key)
         if cached is None or cached.validity != validity:
-            cached = _CachedResponse(render(), validity)
+            cached = _CachedResponse(render(), validity, sum(map(getsizeof, key)))
             self._responses.put(key, cached)
         return cached.rendered
 

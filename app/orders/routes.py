@@ -86,9 +86,10 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         else:
             page = await _filtered_page(deps, query, directive, started_at + deps.deadline)
         render = partial(_render_page, deps, query, page, request.scope["query_string"])
+        validity = page.validity
         if page.inconsistent or "raw" in query.include:
-            return await deps.respond(request, render(), page.lookups, started_at)
-        return await deps.respond_cached(request, render, page.validity, page.lookups, started_at)
+            validity = validity.never_current()
+        return await deps.respond_cached(request, render, validity, page.lookups, started_at)
 
     @router.get(
         "/{order_no}",
@@ -150,7 +151,7 @@ async def _plain_page(
         inconsistent=window.inconsistent,
         sources=entries,
         lookups=window.lookups,
-        validity=Validity((entries, window.total), deps.book.is_current),
+        validity=deps.page_validity(entries, window.total),
     )
 
 

@@ -80,9 +80,9 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
             inconsistent=snapshot.inconsistent,
             currency=deps.currency if result.has_amount else "",
         )
-        if snapshot.inconsistent:
-            return await deps.respond(request, render(), [lookup], started_at)
         validity = deps.snapshot_validity(snapshot)
+        if snapshot.inconsistent:
+            validity = validity.never_current()
         return await deps.respond_cached(request, render, validity, [lookup], started_at)
 
     @router.get(

@@ -4,6 +4,7 @@ import gc
 import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,8 @@ import pytest
 from app.cache.grace_cache import Entry
 from app.orders.blocks import Block
 from app.orders.mapping import map_order
+from app.orders.rendering import RenderedResponse, render_page
+from app.orders.response_cache import ResponseCache, Validity
 from app.orders.source import FetchedOrder
 from tests.support.upstream import wire_order
 
@@ -66,4 +69,42 @@ def test_the_size_of_a_single_order_is_its_memory(kind: str):
         return Entry(order, 1.5, 1000)
 
     entry, memory = traced(make)
-    assert memory * 0.9 <= entry.value.size <= memory * 2, memory
+    assert memory * 0.9 <= entry.value.size <= memory * 2 + 1000, memory
+
+
+@pytest.mark.parametrize("rows", [0, 50])
+@pytest.mark.parametrize("sources", [1, 2000])
+@pytest.mark.parametrize("query", [b"", b"q=" + b"%41" * 2700])
+def test_the_size_of_a_cached_response_is_its_memory(rows: int, sources: int, query: bytes):
+    entries = [
+        Entry(Block(at, (), 0, as_of="", request_id=None, sandbox=False), 0.0, at)
+        for at in range(sources)
+    ]
+    row = map_order(wire_order(1), ZONE)
+
+    def render() -> RenderedResponse:
+        named = [
+            replace(entry, value=replace(entry.value, request_id=f"{entry.sequence:0128d}"))
+            for entry in entries
+        ]
+        return render_page(
+            [row] * rows,
+            [entries[0].value] * rows,
+            named,
+            page=1,
+            limit=50,
+            total=137,
+            inconsistent=False,
+            currency="",
+            link="<x>" * 100,
+        )
+
+    def make() -> ResponseCache:
+        cache = ResponseCache(max_bytes=10**9)
+        for at in range(20):
+            validity = Validity((((1, at), (2, at)), 137 * at), "".__contains__)
+            cache.get_or_render(("/v1/orders", b"limit=%d&%b" % (at, query)), validity, render)
+        return cache
+
+    cache, memory = traced(make)
+    assert memory * 0.9 <= cache.size <= memory * 1.5, memory

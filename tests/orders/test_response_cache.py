@@ -1,14 +1,22 @@
 """Cached responses: which are sent again, to whom, and in which coding."""
 
 import asyncio
+import gc
+import hashlib
+import json
+import os
 
+from app.edge.auth import generate_key
 from app.edge.content_coding import GzipBody
+from app.orders.blocks import Block
 from app.orders.rendering import RenderedResponse
 from app.orders.response_cache import ResponseCache, Validity
+from tests.support.clock import settle
 from tests.support.proxy import Proxy
 
 PAGE = "/v1/orders?page=1&limit=50"
 KEY = ("/v1/orders", b"page=1")
+KEY_BYTES = 200
 
 
 def rendered(body: bytes) -> RenderedResponse:
@@ -70,8 +78,8 @@ async def test_a_payment_is_never_compressed() -> None:
 
 
 async def test_compressed_bodies_count_towards_the_size_of_the_cache() -> None:
-    response = rendered(b"x" * 2000)
-    cache = ResponseCache(max_bytes=response.size + 10)
+    response = rendered(os.urandom(2000))
+    cache = ResponseCache(max_bytes=response.size + KEY_BYTES)
     cache.get_or_render(KEY, Validity((), lambda: True), lambda: response)
     cache.update_size(KEY)
     assert cache.get(KEY) is not None
@@ -103,3 +111,49 @@ def test_a_response_over_stale_but_unchanged_data_is_not_rendered_again() -> Non
     assert get_or_render("first") is first
     assert get_or_render("second") is not first
     assert rendered_bodies == [b"first", b"second"]
+
+
+async def test_a_response_with_raw_objects_is_rendered_once_and_only_for_callers_with_the_scope():
+    keys = {name: generate_key() for name in ("raw", "plain")}
+    entries = [
+        {"name": name, "sha256": hashlib.sha256(key.encode()).hexdigest(), "scopes": scopes}
+        for (name, key), scopes in zip(
+            keys.items(), (["orders:read", "orders:raw"], ["orders:read"]), strict=True
+        )
+    ]
+    proxy = Proxy(environ={"ORDERS_CALLERS__API_KEYS": json.dumps(entries)})
+    raw_page = f"{PAGE}&include=raw"
+    first = await proxy.get(raw_page, x_api_key=keys["raw"])
+    assert "raw" in first.json()["data"][0]
+    assert (await proxy.get(raw_page, x_api_key=keys["plain"])).status_code == 403
+    second = await proxy.get(raw_page, x_api_key=keys["raw"])
+    assert second.content == first.content
+    assert second.headers["cache-status"] == "orders-bff; hit; ttl=60"
+
+
+def test_a_response_that_is_never_current_is_rendered_once_for_the_same_data() -> None:
+    cache = ResponseCache(max_bytes=10_000)
+
+    def get_or_render(data: str) -> RenderedResponse:
+        validity = Validity((data,), lambda _: True).never_current()
+        return cache.get_or_render(KEY, validity, lambda: rendered(data.encode()))
+
+    first = get_or_render("first")
+    assert cache.get(KEY) is None
+    assert get_or_render("first") is first
+    assert get_or_render("second") is not first
+
+
+def block_count() -> int:
+    gc.collect()
+    return sum(isinstance(each, Block) for each in gc.get_objects())
+
+
+async def test_a_cached_page_does_not_keep_the_blocks_alive_that_it_was_rendered_from() -> None:
+    proxy = Proxy()
+    await proxy.get(PAGE)
+    before = block_count()
+    await proxy.clock.advance(6)
+    await proxy.get("/v1/orders?limit=7", cache_control="no-cache")
+    await settle()
+    assert block_count() == before
