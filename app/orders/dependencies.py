@@ -84,6 +84,7 @@ class OrdersDependencies:
             snapshot.content.results,
             (row_filter, sort),
             lambda: select(snapshot.content.rows, row_filter, sort),
+            kind="select",
             deadline=deadline,
         )
 

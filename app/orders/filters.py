@@ -14,6 +14,9 @@ from app.orders.search_text import normalized
 Positions = Sequence[int]
 """Positions of rows in the list."""
 
+CHARS_PER_COST = 32
+"""Characters that are searched, at worst, in the time in which the rest of a row is matched."""
+
 _STATUS_RANKS = {status: rank for rank, status in enumerate(STATUS.values())}
 
 _SORT_KEYS: dict[str, Callable[[Row], Any]] = {
@@ -49,6 +52,11 @@ class Filter:
     created_to: int | None = None
     amount_from: Decimal | None = None
     amount_to: Decimal | None = None
+
+    def cost(self, row: Row) -> int:
+        """Return the work of matching the row, about 1 unless a long text is searched."""
+        chars = sum(map(len, row.search_names)) if self.search_text else 0
+        return 1 + chars // CHARS_PER_COST
 
     def matches(self, row: Row) -> bool:
         """Return whether the row satisfies every condition."""
@@ -110,7 +118,8 @@ async def _matching(rows: Sequence[Row], row_filter: Filter) -> Positions:
     if row_filter == NO_FILTER:
         return range(len(rows))
     matching = array("I")
-    async for chunk in cooperative_chunks(range(len(rows))):
+    positions = range(len(rows))
+    async for chunk in cooperative_chunks(positions, cost=lambda at: row_filter.cost(rows[at])):
         matching.extend(position for position in chunk if row_filter.matches(rows[position]))
     return matching
 

@@ -239,7 +239,8 @@ class MonthTotal(StatusTotal):
     month: Annotated[
         str,
         described(
-            "`YYYY-MM` in `time_zone`; `unknown`, sorted last, for orders without a creation time.",
+            "`YYYY-MM` in `time_zone`. `earlier`, sorted first, for everything before the newest "
+            "400 months; `unknown`, sorted last, for orders without a creation time.",
             "2022-09",
         ),
     ]

@@ -71,6 +71,7 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
             snapshot.content.results,
             (SUMMARY_PATH, row_filter, query.time_zone, query.interval),
             lambda: summarize(snapshot.content.rows, row_filter, query.zone, query.interval),
+            kind="summary",
             deadline=started_at + deps.deadline,
         )
         render = partial(
@@ -122,6 +123,7 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
             snapshot.content.results,
             ("content_digest", with_raw),
             lambda: content_digest(rows, raw=with_raw),
+            kind="digest",
             deadline=deadline,
         )
         digest = export_digest(content, snapshot, query)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
-from typing import NamedTuple
+from sys import getsizeof
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
@@ -14,11 +15,16 @@ from app.orders.filters import Filter
 from app.orders.mapping import Row
 from app.orders.timestamps import date_of
 
+K = TypeVar("K")
+
+ROW_COST = 3
+"""The work of adding up a row, compared with matching it."""
+
 UNKNOWN = "unknown"
 EARLIER = "earlier"
 OTHER = "other"
 MAX_PERIODS = 400
-"""Periods of a summary; those before the newest ones are added up."""
+"""Months, or periods, of a summary; those before the newest ones are added up."""
 
 STATUS_GROUPS = {
     "revenue": ("paid", "completed"),
@@ -44,12 +50,6 @@ class _Kind(NamedTuple):
     source: str
 
 
-class _Period(NamedTuple):
-    month: str
-    period: str
-    status: str
-
-
 @dataclass(slots=True)
 class _Accumulator:
     count: int = 0
@@ -66,7 +66,9 @@ class _Accumulator:
         return {"count": self.count, "actual_amount": format(self.amount, "f")}
 
 
-_Totals = dict[tuple[str, ...], _Accumulator]
+_Totals = dict[K, _Accumulator]
+_Day = tuple[date | None, str]
+"""A day, None if it is not known, and a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class SummaryResult:
 
     totals: bytes
     has_amount: bool
+
+    @property
+    def size(self) -> int:
+        """The memory of the JSON in bytes."""
+        return getsizeof(self.totals)
 
 
 async def summarize(
@@ -88,22 +95,16 @@ async def summarize(
         zone: the time zone of months and of the periods of `interval`.
         interval: a key of `_PERIOD_START`; None leaves out the totals by period.
     """
-    period_start = _PERIOD_START["month" if interval is None else interval]
-    kinds: _Totals = {}
-    periods: _Totals = {}
-    async for chunk in cooperative_chunks(rows):
+    kinds: _Totals[_Kind] = {}
+    days: _Totals[_Day] = {}
+    async for chunk in cooperative_chunks(rows, cost=lambda row: ROW_COST + row_filter.cost(row)):
         for row in chunk:
             if not row_filter.matches(row):
                 continue
             day = None if row.created_ns is None else date_of(row.created_ns, zone)
-            month = UNKNOWN if day is None else day.isoformat()[:7]
-            period = UNKNOWN if day is None else period_start(day).isoformat()
             is_unknown = row.amount is None
-            for totals, key in (
-                (kinds, _Kind(row.status, row.type, row.source)),
-                (periods, _Period(month, period, row.status)),
-            ):
-                totals.setdefault(key, _Accumulator()).add(1, row.amount, is_unknown)
+            _add(kinds, _Kind(row.status, row.type, row.source), 1, row.amount, is_unknown)
+            _add(days, (day, row.status), 1, row.amount, is_unknown)
     overall = _Accumulator()
     for part in kinds.values():
         overall.add(part.count, part.amount, part.unknown)
@@ -111,42 +112,73 @@ async def summarize(
         **overall.totals(),
         "amounts_unknown": overall.unknown,
         "groups": _status_groups(kinds),
-        "by_status": _group_by(kinds, "status"),
-        "by_type": _group_by(kinds, "type"),
-        "by_source": _group_by(kinds, "source"),
-        "by_month": _group_by(periods, "month", "status"),
+        "by_status": _group_by_kind(kinds, "status"),
+        "by_type": _group_by_kind(kinds, "type"),
+        "by_source": _group_by_kind(kinds, "source"),
+        "by_month": _listed(await _by_period(days, _month), "month"),
     }
     if interval is not None:
-        summary["by_period"] = _group_by(_limit_periods(periods), "period", "status")
+        start = _PERIOD_START[interval]
+        periods = await _by_period(days, lambda day: start(day).isoformat())
+        summary["by_period"] = _listed(periods, "period")
     return SummaryResult(to_json(summary), has_amount=overall.count > overall.unknown)
 
 
-def _status_groups(kinds: _Totals) -> dict[str, dict[str, object]]:
+def _month(day: date) -> str:
+    return day.isoformat()[:7]
+
+
+def _add(totals: _Totals[K], key: K, count: int, amount: Decimal | None, unknown: int) -> None:
+    totals.setdefault(key, _Accumulator()).add(count, amount, unknown)
+
+
+def _status_groups(kinds: _Totals[_Kind]) -> dict[str, dict[str, object]]:
     groups = {name: _Accumulator() for name in STATUS_GROUPS}
-    for key, part in kinds.items():
-        group = _GROUP_OF_STATUS.get(key[0], OTHER)
+    for kind, part in kinds.items():
+        group = _GROUP_OF_STATUS.get(kind.status, OTHER)
         groups[group].add(part.count, part.amount, part.unknown)
     return {name: group.totals() for name, group in groups.items()}
 
 
-def _limit_periods(periods: _Totals) -> _Totals:
-    """Return `periods` with all but the newest MAX_PERIODS merged into one."""
-    starts = sorted({key[1] for key in periods} - {UNKNOWN})
-    first = starts[-MAX_PERIODS:][0] if starts else UNKNOWN
-    limited: _Totals = {}
-    for (_, period, status), part in periods.items():
-        key = _Period("", EARLIER if period < first else period, status)
-        limited.setdefault(key, _Accumulator()).add(part.count, part.amount, part.unknown)
+def _group_by_kind(kinds: _Totals[_Kind], name: str) -> list[dict[str, object]]:
+    """Return the totals by one part of the kind, sorted, `unknown` last."""
+    totals: _Totals[str] = {}
+    for kind, part in kinds.items():
+        _add(totals, getattr(kind, name), part.count, part.amount, part.unknown)
+    return [{name: value} | totals[value].totals() for value in sorted(totals, key=_order)]
+
+
+async def _by_period(
+    days: _Totals[_Day], period_of: Callable[[date], str]
+) -> _Totals[tuple[str, str]]:
+    """Return the totals by period and status, those before the newest periods merged."""
+    totals: _Totals[tuple[str, str]] = {}
+    newest: list[str] = []
+    async for chunk in cooperative_chunks(days.items()):
+        periods = set(newest)
+        for (day, status), part in chunk:
+            period = UNKNOWN if day is None else period_of(day)
+            _add(totals, (period, status), part.count, part.amount, part.unknown)
+            periods.add(period)
+        newest = sorted(periods - {UNKNOWN})[-MAX_PERIODS:]
+    limited: _Totals[tuple[str, str]] = {}
+    async for keys in cooperative_chunks(totals):
+        for period, status in keys:
+            part = totals[period, status]
+            is_listed = period == UNKNOWN or period >= newest[0]
+            key = period if is_listed else EARLIER, status
+            _add(limited, key, part.count, part.amount, part.unknown)
     return limited
 
 
-def _group_by(parts: _Totals, *names: str) -> list[dict[str, object]]:
-    """Return the totals by these parts of the key, sorted, `earlier` first and `unknown` last."""
-    totals: _Totals = {}
-    for key, part in parts.items():
-        values = tuple(getattr(key, name) for name in names)
-        totals.setdefault(values, _Accumulator()).add(part.count, part.amount, part.unknown)
-    in_order = sorted(
-        totals, key=lambda values: [(one == UNKNOWN, one != EARLIER, one) for one in values]
-    )
-    return [dict(zip(names, values, strict=True)) | totals[values].totals() for values in in_order]
+def _listed(totals: _Totals[tuple[str, str]], name: str) -> list[dict[str, object]]:
+    """Return the totals by period and status, sorted, `earlier` first and `unknown` last."""
+    keys = sorted(totals, key=lambda key: (_order(key[0]), _order(key[1])))
+    return [
+        {name: period, "status": status} | totals[period, status].totals()
+        for period, status in keys
+    ]
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    return name == UNKNOWN, name != EARLIER, name

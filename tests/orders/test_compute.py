@@ -1,17 +1,21 @@
 """Computations: cooperative loops, each result computed once, one computation at a time."""
 
 import asyncio
+from array import array
 
 import pytest
 
 from app.orders.compute import (
     MAX_QUEUED,
+    MAX_RESULT_BYTES,
     MAX_RESULTS,
     ComputeQueue,
     ComputeQueueFull,
     ResultCache,
+    Turns,
     cooperative_chunks,
 )
+from app.orders.summary import SummaryResult
 from tests.support.clock import ManualClock, settle
 
 LATER = 1e9
@@ -32,6 +36,12 @@ async def test_other_tasks_run_between_two_chunks():
     assert turns[:5] == [(0, 1), "other", (2, 3), "other", (4,)]
 
 
+async def test_a_chunk_ends_with_the_item_that_reaches_its_cost():
+    costs = [1, 1, 1, 5, 2, 1, 9]
+    chunks = [chunk async for chunk in cooperative_chunks(costs, 3, cost=lambda cost: cost)]
+    assert chunks == [[1, 1, 1], [5], [2, 1], [9]]
+
+
 class QueueHarness:
     """A queue whose computations run until the gate is opened."""
 
@@ -42,14 +52,14 @@ class QueueHarness:
         self.gate = asyncio.Event()
         self.started: list[str] = []
 
-    def request(self, key: str, deadline: float = LATER) -> asyncio.Future[str]:
+    def request(self, key: str, deadline: float = LATER, kind: str = "kind") -> asyncio.Future[str]:
         async def compute() -> str:
             self.started.append(key)
             await self.gate.wait()
             return f"result of {key}"
 
         return asyncio.ensure_future(
-            self.queue.get_or_compute(self.results, key, compute, deadline=deadline)
+            self.queue.get_or_compute(self.results, key, compute, kind=kind, deadline=deadline)
         )
 
 
@@ -92,6 +102,69 @@ async def test_a_full_queue_refuses_further_computations():
         await harness.request("one more")
     harness.gate.set()
     await asyncio.gather(*requests)
+
+
+async def test_kinds_take_turns_and_the_queue_of_one_is_not_full_for_another():
+    harness = QueueHarness()
+    requests = [harness.request(f"filter {at}", kind="filter") for at in range(MAX_QUEUED)]
+    await settle()
+    requests += [harness.request(f"summary {at}", kind="summary") for at in range(2)]
+    await settle()
+    harness.gate.set()
+    await asyncio.gather(*requests)
+    assert harness.started[:6] == [
+        "filter 0",
+        "filter 1",
+        "summary 0",
+        "filter 2",
+        "summary 1",
+        "filter 3",
+    ]
+
+
+async def test_a_computation_that_nobody_waits_for_any_more_is_not_begun():
+    harness = QueueHarness()
+    first = harness.request("a")
+    gone = [harness.request("b"), harness.request("c", deadline=harness.clock.monotonic() + 8)]
+    last = harness.request("d")
+    await settle()
+    gone[0].cancel()
+    await harness.clock.advance(8)
+    harness.gate.set()
+    assert [await first, await last] == ["result of a", "result of d"]
+    assert harness.started == ["a", "d"]
+    with pytest.raises(ComputeQueueFull):
+        await gone[1]
+
+
+@pytest.mark.parametrize("has_its_turn", [True, False])
+async def test_a_queued_computation_that_is_cancelled_blocks_no_other(*, has_its_turn: bool):
+    turns = Turns()
+    order: list[str] = []
+
+    async def run(name: str) -> None:
+        async with turns.take("kind"):
+            order.append(name)
+
+    async with turns.take("kind"):
+        tasks = [asyncio.ensure_future(run(name)) for name in "ab"]
+        await settle()
+        if not has_its_turn:
+            tasks[0].cancel()
+            await settle()
+    tasks[0].cancel()
+    await asyncio.wait(tasks)
+    assert order == ["b"]
+    assert tasks[0].cancelled()
+
+
+async def test_the_memory_of_the_cached_results_is_bounded():
+    results = ResultCache()
+    results.put("first", SummaryResult(b"x" * (MAX_RESULT_BYTES // 2), has_amount=False))
+    results.put("second", array("I", bytes(MAX_RESULT_BYTES // 2)))
+    assert results.get("first") is None
+    assert results.get("second") is not None
+    assert results.size <= MAX_RESULT_BYTES
 
 
 async def test_only_the_latest_results_of_a_list_are_cached():

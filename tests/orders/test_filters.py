@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.orders.compute import CHUNK_SIZE
-from app.orders.filters import Filter, select
+from app.orders.filters import CHARS_PER_COST, Filter, select
 from app.orders.mapping import Row
 from app.orders.queries import SortOrder
 from tests.support.book import row
-from tests.support.run import run
+from tests.support.run import run, turns_of
 
 STATUSES = ("paid", "unpaid", "unknown")
 amounts = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-99, max_value=99)
@@ -108,3 +108,14 @@ def test_a_list_of_many_chunks_is_sorted_as_one():
         assert found == sorted(
             rows, key=lambda one: one.amount or Decimal(), reverse=sort.startswith("-")
         )
+
+
+def test_the_longest_names_are_searched_a_few_rows_at_a_time():
+    longest = row("n1", search_names=("a" * 1000, "a" * 1000))
+    worst = Filter(search_text="a" * 80 + "b" + "a" * 19)
+    assert Filter().cost(longest) == 1
+    assert Filter(search_text="a").cost(row("n1", search_names=("enterprise", "企业版"))) == 1
+    rows = [longest] * 1000
+    turns = turns_of(select(rows, worst, None))
+    chars = sum(map(len, longest.search_names)) * len(rows)
+    assert chars / turns <= CHUNK_SIZE * CHARS_PER_COST

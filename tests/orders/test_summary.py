@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.orders.compute import CHUNK_SIZE
 from app.orders.filters import Filter
 from app.orders.mapping import Row
 from app.orders.schema import INTERVALS, STATUSES
-from app.orders.summary import MAX_PERIODS, STATUS_GROUPS, summarize
+from app.orders.summary import MAX_PERIODS, ROW_COST, STATUS_GROUPS, summarize
 from app.orders.timestamps import parse_timestamp_ns
 from tests.support.book import row
-from tests.support.run import run
+from tests.support.run import run, turns_of
 
 UTC = ZoneInfo("UTC")
 texts = st.from_regex(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", fullmatch=True)
@@ -142,3 +143,23 @@ def test_without_an_interval_there_are_no_periods():
     assert "by_period" not in json.loads(run(summarize([row("n")], Filter(), UTC)).totals)
     periods = json.loads(run(summarize([row("n")], Filter(), UTC, "day")).totals)["by_period"]
     assert [one["period"] for one in periods] == ["unknown"]
+
+
+def test_months_before_the_newest_are_added_up():
+    rows = [
+        row("n", status="paid", amount=Decimal(1), created_ns=at(f"{year}-0{month}-01T00:00:00Z"))
+        for year in range(1800, 1801 + MAX_PERIODS // 8)
+        for month in range(1, 9)
+    ]
+    months = json.loads(run(summarize(rows, Filter(), UTC)).totals)["by_month"]
+    assert len(months) == MAX_PERIODS + 1
+    assert months[0] == {"month": "earlier", "status": "paid", "count": 8, "actual_amount": "8"}
+    assert months[1]["month"] == "1801-01"
+
+
+def test_a_summary_of_orders_that_are_each_of_another_day_is_computed_in_chunks():
+    days = 10_000
+    rows = [row("n", created_ns=day * 86_400 * 10**9) for day in range(days)]
+    turns = turns_of(summarize(rows, Filter(), UTC, "day"))
+    # Each row is read once and each day twice.
+    assert turns >= days * (ROW_COST + 1) / CHUNK_SIZE + 2 * days / CHUNK_SIZE

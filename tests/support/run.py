@@ -17,3 +17,14 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as stopped:
         result: T = stopped.value
         return result
+
+
+def turns_of(coroutine: Coroutine[Any, Any, Any]) -> int:
+    """Return in how many turns of the event loop `coroutine` does its work."""
+    turns = 1
+    try:
+        while True:
+            coroutine.send(None)
+            turns += 1
+    except StopIteration:
+        return turns
