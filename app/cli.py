@@ -20,7 +20,7 @@ from app.main import create_app
 from app.sandbox.faults import KINDS, Fault
 from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder
 from app.serve import echo_err, run, serve_configured, serve_sandbox, serve_with_sandbox
-from app.settings import SCOPES, ApiKeyConfig, Settings, SettingsError, load
+from app.settings import SCOPES, ApiKeyConfig, Settings, SettingsError, find_warnings, load
 
 _DEFAULTS = Options()
 
@@ -277,7 +277,7 @@ async def _checks() -> AsyncIterator[Check]:
         for message in error.messages:
             yield Check("settings", "error", message, fix)
         return
-    for message in settings.warnings():
+    for message in find_warnings(settings):
         yield Check("settings", "warning", message, fix)
     yield Check("settings", "ok", "valid")
     async for check in Diagnostics(settings, clock).run():

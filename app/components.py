@@ -1,5 +1,6 @@
 """Builds single components from the settings; `app.main` connects them."""
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,11 +10,20 @@ from typing import Any, TypeVar
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
 from app.clock import Clock
+from app.daemon_thread import RunInThread, run_in_thread
 from app.edge.auth import ApiKey, ApiKeyStore
 from app.orders.blocks import Block
 from app.orders.source import FetchedOrder
 from app.server.limits import Limits
-from app.settings import ApiKeyConfig, CredentialFiles, Settings, SettingsError, load_api_keys
+from app.settings import (
+    ApiKeyConfig,
+    CredentialFiles,
+    Settings,
+    SettingsError,
+    api_key_warnings,
+    find_warnings,
+    load_api_keys,
+)
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
@@ -22,6 +32,8 @@ from app.upstream.retry import upstream_backoff
 
 BREAKER_OPEN_SECONDS = 5.0
 """Longest time that the circuit breaker stays open before a probe."""
+
+_logger = logging.getLogger("orders_bff.settings")
 
 V = TypeVar("V", Block, FetchedOrder)
 
@@ -52,13 +64,17 @@ def create_client(settings: Settings, clock: Clock, **overrides: Any) -> Upstrea
 
 
 def create_rotation(
-    settings: Settings, client: UpstreamClient, clock: Clock, files: CredentialFiles | None
+    settings: Settings,
+    client: UpstreamClient,
+    clock: Clock,
+    files: CredentialFiles | None,
+    run_in_thread: RunInThread,
 ) -> CredentialRotation:
     current = AccessKey(settings.upstream.access_key_id, settings.upstream.access_key_secret)
 
-    def read() -> AccessKey:
+    async def read() -> AccessKey:
         try:
-            return AccessKey(*files.read()) if files else current
+            return AccessKey(*await run_in_thread(files.read)) if files else current
         except SettingsError as error:
             raise ValueError("; ".join(error.messages)) from None
 
@@ -75,7 +91,7 @@ def create_cache(
         Lifetime(config.ttl, config.stale_while_revalidate, config.stale_if_error),
         clock,
         min_age=config.no_cache_min_age,
-        max_stale_wait=config.max_stale_wait,
+        max_stale_wait=min(config.max_stale_wait, settings.upstream.deadline),
         max_entries=max_entries,
         max_bytes=max_bytes,
         size_of=lambda value: value.size,
@@ -88,17 +104,30 @@ def create_limits(settings: Settings) -> Limits:
     return Limits(**{field.name: getattr(settings.server, field.name) for field in fields(Limits)})
 
 
-def create_api_key_store(settings: Settings, clock: Clock) -> ApiKeyStore:
+def create_api_key_store(
+    settings: Settings, clock: Clock, run_in_thread: RunInThread = run_in_thread
+) -> ApiKeyStore:
     """Build the store of the callers' API keys.
 
     Raises:
         SettingsError: no caller could be authenticated.
     """
     file = settings.callers.api_keys_file
+    known_warnings = set(find_warnings(settings))
+
+    async def read_file() -> tuple[ApiKey, ...]:
+        entries = await run_in_thread(partial(load_api_keys, file.path)) if file else ()
+        for warning in api_key_warnings(entries):
+            if warning not in known_warnings:
+                known_warnings.add(warning)
+                _logger.warning("setting_without_effect", extra={"fields": {"message": warning}})
+        return _api_keys(entries)
+
     store = ApiKeyStore(
         _api_keys(settings.callers.api_keys),
         clock,
-        read_file=(lambda: _api_keys(load_api_keys(file))) if file else None,
+        file_keys=_api_keys(file.entries if file else ()),
+        read_file=read_file if file else None,
     )
     if not settings.anonymous_scopes() and not store.has_valid_key():
         raise settings.no_valid_key_error()

@@ -23,6 +23,7 @@ from app.components import (
     create_limits,
     create_rotation,
 )
+from app.daemon_thread import RunInThread, run_in_thread
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
 from app.edge.auth import ApiKeyAuthentication
@@ -117,6 +118,7 @@ def create_app(
     clock: Clock | None = None,
     credential_files: CredentialFiles | None = None,
     random: RandomFloat = random.random,
+    run_in_thread: RunInThread = run_in_thread,
 ) -> App:
     """Build the proxy. It makes no upstream call until a request needs one.
 
@@ -126,6 +128,7 @@ def create_app(
         clock: the source of time; that of the system by default.
         credential_files: where the credential can change while the proxy runs.
         random: the source of jitter.
+        run_in_thread: runs what reads files.
 
     Raises:
         SettingsError: no caller could be authenticated.
@@ -133,15 +136,21 @@ def create_app(
     time_zone_names()  # now, and not while a request waits
     clock = clock or SystemClock()
     client = create_client(settings, clock, transport=transport, random=random)
-    rotation = create_rotation(settings, client, clock, credential_files)
-    api_keys = create_api_key_store(settings, clock)
-    watcher = FileWatcher(clock)
-    if credential_files:
-        watcher.watch(credential_files.paths, lambda: rotation.reload(requested=False))
-    if settings.callers.api_keys_file:
-        watcher.watch([settings.callers.api_keys_file], api_keys.reload)
+    rotation = create_rotation(settings, client, clock, credential_files, run_in_thread)
+    api_keys = create_api_key_store(settings, clock, run_in_thread)
+    watcher = FileWatcher(clock, run_in_thread)
 
-    deadline, max_stale_wait = settings.upstream.deadline, settings.cache.max_stale_wait
+    async def reload_credential() -> bool:
+        rotation.reload(requested=False)
+        return True  # it tries a credential that is not accepted again by itself
+
+    if credential_files:
+        watcher.watch(credential_files.paths, reload_credential)
+    if file := settings.callers.api_keys_file:
+        watcher.watch([file.path], api_keys.reload)
+
+    deadline = settings.upstream.deadline
+    max_stale_wait = min(settings.cache.max_stale_wait, deadline)
     source = OrderSource(
         client, clock, zone=ZoneInfo(settings.upstream.timezone), deadline=deadline
     )
@@ -158,7 +167,7 @@ def create_app(
         confirmed.fetch_block,
         clock,
         deadline=deadline,
-        refresh_rate=settings.upstream.refresh_rate,
+        refresh_rate=min(settings.upstream.refresh_rate, settings.upstream.max_rate),
         max_orders=max_orders,
     )
     orders: GraceCache[str, FetchedOrder] = create_cache(
@@ -204,6 +213,8 @@ def create_app(
             # Closed in the reverse order: the client last, since the others use it.
             for component in (client, lookup, book.blocks, snapshots, compute, rotation):
                 stack.push_async_callback(_close, component.close, shutdown)
+            if settings.api_keys():
+                api_keys.log_loaded()
             watching = asyncio.create_task(watcher.run())
             stack.callback(watching.cancel)
             yield

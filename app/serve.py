@@ -24,6 +24,7 @@ from app.settings import (
     Settings,
     SettingsError,
     env_name,
+    find_warnings,
     load,
     load_for_sandbox,
 )
@@ -57,7 +58,7 @@ async def serve_configured(server: dict[str, Any]) -> None:
     """Run the proxy with the configured upstream; `server` as for `serve_with_sandbox`."""
     with _configuration_errors():
         settings = load(server=server)
-        credential_files = CredentialFiles(server=server)
+        credential_files = CredentialFiles()
     await _serve(settings, credential_files=credential_files)
 
 
@@ -68,7 +69,7 @@ async def _serve(
     credential_files: CredentialFiles | None = None,
 ) -> None:
     clock = SystemClock()
-    for message in settings.warnings():
+    for message in find_warnings(settings):
         _warn(message)
     config = settings.server
     with _configuration_errors():

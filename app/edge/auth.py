@@ -8,7 +8,7 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -72,8 +72,12 @@ def key_digest(key: bytes) -> bytes:
 class ApiKeyStore:
     """The API keys: those that are configured directly, and those in a file.
 
-    `read_file` returns the keys in the file. It raises ValueError with a message that repeats
-    nothing from the file.
+    Args:
+        keys: the keys that are configured directly.
+        clock: the source of time.
+        file_keys: the keys in the file.
+        read_file: reads the keys in the file again. It raises ValueError with a message that
+            repeats nothing from the file.
     """
 
     def __init__(
@@ -81,26 +85,39 @@ class ApiKeyStore:
         keys: Sequence[ApiKey],
         clock: Clock,
         *,
-        read_file: Callable[[], Sequence[ApiKey]] | None = None,
+        file_keys: Sequence[ApiKey] = (),
+        read_file: Callable[[], Awaitable[Sequence[ApiKey]]] | None = None,
     ) -> None:
         self._configured_keys = tuple(keys)
         self._clock = clock
         self._read_file = read_file
-        self._keys = _by_digest(self._configured_keys)
-        self.reload()
+        self._keys = _by_digest((*self._configured_keys, *file_keys))
+        self._last_error = ""
 
-    def reload(self) -> None:
-        """Read the file again. If that fails, the present keys stay in use."""
+    async def reload(self) -> bool:
+        """Read the file again; return whether its keys are in use.
+
+        If it cannot be read, the present keys stay in use. The same error is logged once.
+        """
         if self._read_file is None:
-            return
+            return True
         try:
-            self._keys = _by_digest((*self._configured_keys, *self._read_file()))
+            keys = _by_digest((*self._configured_keys, *await self._read_file()))
         except ValueError as error:
-            fields = {"error": str(error), "active_keys": len(self._keys)}
-            # Not `exception`: the traceback says nothing about what is wrong with the file.
-            _logger.error("api_keys_reload_failed", extra={"fields": fields})  # noqa: TRY400
-        else:
-            _logger.info("api_keys_loaded", extra={"fields": {"keys": len(self._keys)}})
+            if str(error) != self._last_error:
+                self._last_error = str(error)
+                fields = {"error": str(error), "active_keys": len(self._keys)}
+                # Not `exception`: the traceback says nothing about what is wrong with the file.
+                _logger.error("api_keys_reload_failed", extra={"fields": fields})  # noqa: TRY400
+            return False
+        if keys != self._keys or self._last_error:
+            self._keys, self._last_error = keys, ""
+            self.log_loaded()
+        return True
+
+    def log_loaded(self) -> None:
+        """Log how many keys there are."""
+        _logger.info("api_keys_loaded", extra={"fields": {"keys": len(self._keys)}})
 
     def has_valid_key(self) -> bool:
         """Return whether there is a key that has not expired."""

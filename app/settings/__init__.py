@@ -1,28 +1,43 @@
 """The settings of one process: their models, validation and sources.
 
     models    the settings by group, with defaults and bounds
-    types     value types: durations, URLs, ports, networks
+    types     value types: durations, URLs, ports, networks, currencies
     api_keys  the callers' API keys, as digests
-    errors    error messages: all errors at once, one line each, without values
-    sources   command-line options, the environment, `.env` and secret files
+    checks    combinations of settings that cannot work or have no effect
+    errors    error messages: all errors at once, one line each, without secrets
+    names     names that are no setting, and the nearest one
+    sources   the environment, `.env` and secret files
+    files     reading small regular files within a bounded time
+    loading   all of it together
 
-`sources` is the only module of the project that reads the environment.
+`loading` is the only module of the project that reads the environment.
 """
 
-from app.settings.api_keys import SCOPES, ApiKeyConfig, Scope, load_api_keys
+from app.settings.api_keys import (
+    SCOPES,
+    UNUSED_SCOPES,
+    ApiKeyConfig,
+    Scope,
+    api_key_warnings,
+    load_api_keys,
+)
+from app.settings.checks import find_warnings
 from app.settings.errors import SettingsError, env_name
+from app.settings.loading import CredentialFiles, load, load_for_sandbox
 from app.settings.models import Settings
-from app.settings.sources import CredentialFiles, load, load_for_sandbox
 from app.settings.types import is_loopback
 
 __all__ = [
     "SCOPES",
+    "UNUSED_SCOPES",
     "ApiKeyConfig",
     "CredentialFiles",
     "Scope",
     "Settings",
     "SettingsError",
+    "api_key_warnings",
     "env_name",
+    "find_warnings",
     "is_loopback",
     "load",
     "load_api_keys",

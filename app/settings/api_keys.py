@@ -1,5 +1,8 @@
 """The callers' API keys as they are configured: a digest of each key, never the key."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -9,16 +12,28 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
     TypeAdapter,
     ValidationError,
 )
 
 from app.settings.errors import describe
+from app.settings.files import ReadTimeout, UnreadableFile, read_text, within_timeout
 from app.settings.types import Name, Rate, Sha256, from_json
 
 Scope = Literal["orders:read", "payments:read", "orders:raw", "metrics:read", "cache:purge"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+UNUSED_SCOPES: tuple[Scope, ...] = ("metrics:read", "cache:purge")
+"""Scopes that no route requires yet."""
+
+NO_EFFECT = "has no effect: it is not implemented yet"
+
+
+def _not_empty(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    # `min_length` would be another error of a list whose only scope is unknown.
+    if not scopes:
+        raise ValueError("must not be empty")
+    return scopes
 
 
 class ApiKeyConfig(BaseModel):
@@ -36,7 +51,7 @@ class ApiKeyConfig(BaseModel):
 
     name: Name
     sha256: Sha256
-    scopes: tuple[Scope, ...] = Field(min_length=1)
+    scopes: Annotated[tuple[Scope, ...], AfterValidator(_not_empty)]
     expires_at: AwareDatetime | None = None
     rate: Rate | None = None
 
@@ -53,6 +68,14 @@ ApiKeyList = Annotated[
 _API_KEYS: TypeAdapter[tuple[ApiKeyConfig, ...]] = TypeAdapter(ApiKeyList)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKeysFile:
+    """A file of API keys, and the entries that were read at the start."""
+
+    path: Path
+    entries: tuple[ApiKeyConfig, ...]
+
+
 def load_api_keys(path: Path) -> tuple[ApiKeyConfig, ...]:
     """Return the API keys in a file, which has the format of `ORDERS_CALLERS__API_KEYS`.
 
@@ -61,19 +84,37 @@ def load_api_keys(path: Path) -> tuple[ApiKeyConfig, ...]:
             the file's content.
     """
     try:
-        return _API_KEYS.validate_python(path.read_text("utf-8"))
+        return _API_KEYS.validate_python(read_text(path))
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
         messages = "; ".join(describe(detail, 0) for detail in details)
         raise ValueError(f"the file is not valid: {messages}") from None
-    except (OSError, UnicodeDecodeError):
-        raise ValueError("must name a readable file") from None
+    except UnreadableFile as error:
+        raise ValueError(f"the file {error}") from None
 
 
-def _readable(path: Path) -> Path:
-    load_api_keys(path)
-    return path
+def _load_file(path: object) -> object:
+    if not isinstance(path, str | Path):
+        return path
+    try:
+        entries = within_timeout(partial(load_api_keys, Path(path)))
+    except ReadTimeout as error:
+        raise ValueError(f"the file {error}") from None
+    return ApiKeysFile(Path(path), entries)
 
 
-ApiKeysFile = Annotated[Path, AfterValidator(_readable)]
+LoadedApiKeysFile = Annotated[ApiKeysFile, BeforeValidator(_load_file)]
 """A file of API keys that can be read and is valid."""
+
+
+def api_key_warnings(entries: Iterable[ApiKeyConfig]) -> tuple[str, ...]:
+    """Return what has no effect in the entries of API keys."""
+    warnings = []
+    for entry in entries:
+        if entry.rate:
+            warnings.append(f"the `rate` of the API key {entry.name} {NO_EFFECT}")
+        unused = [scope for scope in entry.scopes if scope in UNUSED_SCOPES]
+        warnings += [
+            f"the scope {scope} of the API key {entry.name} {NO_EFFECT}" for scope in unused
+        ]
+    return tuple(dict.fromkeys(warnings))

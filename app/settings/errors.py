@@ -1,27 +1,18 @@
 """Error messages of the settings: all errors at once, one line each.
 
-A line has the variable, what is wrong and an example. It never has the value: a secret may have
-been pasted into the wrong variable.
+A line has the variable, where it was read, what is wrong, the value and an example. It never has
+the value of a secret.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from typing import NamedTuple
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 PREFIX = "ORDERS_"
-
-RENAMED = {
-    "ORDERS_CACHE__GRACE": "ORDERS_CACHE__STALE_WHILE_REVALIDATE",
-    "ORDERS_CACHE__KEEP": "ORDERS_CACHE__STALE_IF_ERROR",
-    "ORDERS_CACHE__MIN_AGE": "ORDERS_CACHE__NO_CACHE_MIN_AGE",
-    "ORDERS_CACHE__WAIT": "ORDERS_CACHE__MAX_STALE_WAIT",
-    "ORDERS_SERVER__DRAIN": "ORDERS_SERVER__DRAIN_TIMEOUT",
-    "ORDERS_SERVER__KEEP_ALIVE": "ORDERS_SERVER__KEEP_ALIVE_TIMEOUT",
-    "ORDERS_UPSTREAM__SWEEP_RATE": "ORDERS_UPSTREAM__REFRESH_RATE",
-}
-"""Old names of settings, each with the new one. An old name is an error."""
 
 _MESSAGES = {
     "bool": "must be true or false",
@@ -42,6 +33,15 @@ _MESSAGES = {
 }
 """Messages by pydantic's error type, or by the first word of it."""
 
+_MAX_SHOWN = 60
+"""Characters of a value that a message shows."""
+
+_LIKE_SECRET = re.compile(r"://.*@|obff_|(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}")
+"""A password in a URL, an API key, or letters and digits as in the credential."""
+
+_MIN_SECRET_LENGTH = 8
+"""Shorter secrets are not looked for in other variables: they would be found everywhere."""
+
 
 class SettingsError(Exception):
     """The settings are invalid; `messages` has one line for each error."""
@@ -51,6 +51,13 @@ class SettingsError(Exception):
         self.messages = tuple(messages)
 
 
+class Variable(NamedTuple):
+    """The text of a variable, and where it was read, as `.env, line 3`."""
+
+    text: str
+    origin: str
+
+
 def env_name(*names: str) -> str:
     """Return the environment variable of a setting: `ORDERS_CACHE__TTL` for `"cache", "ttl"`."""
     return PREFIX + "__".join(names).upper()
@@ -58,35 +65,66 @@ def env_name(*names: str) -> str:
 
 def example_values(model: type[BaseModel]) -> dict[str, str]:
     """Return an example value for each environment variable of `model`; "" where there is none."""
-    return dict(_examples(model, ()))
+    return {name: _example(field) for name, field in _fields(model, ())}
 
 
-def _examples(model: type[BaseModel], groups: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def secret_names(model: type[BaseModel]) -> frozenset[str]:
+    """Return the variables of `model` whose value must not be shown: the fields without repr."""
+    return frozenset(name for name, field in _fields(model, ()) if not field.repr)
+
+
+def _fields(model: type[BaseModel], groups: tuple[str, ...]) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _examples(field.annotation, (*groups, name))
+            yield from _fields(field.annotation, (*groups, name))
         elif not field.exclude:
-            example = field.examples[0] if field.examples else field.default
-            yield env_name(*groups, name), "" if example is None else str(example)
+            yield env_name(*groups, name), field
 
 
-def format_errors(errors: Sequence[ErrorDetails], examples: Mapping[str, str]) -> tuple[str, ...]:
-    """Return one line for each error. `examples` has all variables, as `example_values` does."""
-    return tuple(dict.fromkeys(_format_error(error, examples) for error in errors))
+def _example(field: FieldInfo) -> str:
+    example = field.examples[0] if field.examples else field.default
+    return "" if example is None else str(example)
 
 
-def _format_error(error: ErrorDetails, examples: Mapping[str, str]) -> str:
-    loc = error["loc"]
-    name = env_name(*map(str, loc[:2]))
-    if name in RENAMED:
-        return f"{name}: has been renamed to {RENAMED[name]}"
-    if name not in examples:
-        if loc[0] == "login":
-            return f"{name}: is not implemented yet; remove it"
-        nearest = get_close_matches(name, examples, 1, cutoff=0.8)
-        return f"{name}: is not a setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
-    example = f". Example: {name}={examples[name]}" if examples[name] else ""
-    return f"{name}: {describe(error, 2)}{example}"
+class ErrorFormatter:
+    """Formats errors of `model`, whose values were read from `variables`."""
+
+    def __init__(self, model: type[BaseModel], variables: Mapping[str, Variable]) -> None:
+        self._examples = example_values(model)
+        self._secret_names = secret_names(model)
+        self._variables = variables
+        self._secrets = {variables[name].text for name in self._secret_names & variables.keys()} - {
+            ""
+        }
+
+    def format(self, name: str, message: str, value: object = None) -> str:
+        """Return the line for `message` about the variable `name`."""
+        variable = self._variables.get(name)
+        place = f" ({variable.origin})" if variable else ""
+        example = self._examples.get(name)
+        suffix = f". Example: {name}={example}" if example else ""
+        if variable and not isinstance(value, str | int | float):
+            value = variable.text
+        if variable and self._may_show(name, value):
+            suffix = f". Value: {_shorten(value)}{suffix}"
+        return f"{name}{place}: {message}{suffix}"
+
+    def format_validation_error(self, error: ErrorDetails) -> str:
+        """Return the line for an error of pydantic."""
+        name = env_name(*map(str, error["loc"][:2]))
+        return self.format(name, describe(error, 2), error["input"])
+
+    def _may_show(self, name: str, value: object) -> bool:
+        """Return whether `value` is neither a secret nor one in the wrong variable."""
+        if name in self._secret_names:
+            return False
+        text = str(value)
+        return not (_LIKE_SECRET.search(text) or any(each in text for each in self._secrets))
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def describe(error: ErrorDetails, depth: int) -> str:
@@ -97,7 +135,7 @@ def describe(error: ErrorDetails, depth: int) -> str:
     place = error["loc"][depth:]
     entry = f"entry {int(place[0]) + 1}" if place and isinstance(place[0], int) else ""
     if error["type"] == "extra_forbidden":  # the field's name is left out: it may be a secret
-        return f"{entry} has an unknown field"
+        return f"{entry} has an unknown field" if entry else "is not a setting"
     if len(place) > 1:
         entry += f", {place[1]}"
     return f"{entry}: {_message(error)}" if entry else _message(error)

@@ -1,12 +1,11 @@
 """The settings by group, with defaults and bounds.
 
-`.env.example` explains each of them. A setting whose validity depends on another one is declared
-after it, because `info.data` has the fields declared before. A setting whose default would be a
-useless example has another one in `examples`.
+`.env.example` explains each of them. `app.settings.checks` has what concerns several of them. A
+setting whose default would be a useless example has another one in `examples`; a secret has
+`repr=False`, and its value is never shown.
 """
 
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -14,15 +13,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.settings.api_keys import SCOPES, ApiKeyList, ApiKeysFile, Scope
+from app.settings.api_keys import SCOPES, ApiKeyConfig, ApiKeyList, LoadedApiKeysFile, Scope
 from app.settings.errors import PREFIX, SettingsError, env_name
 from app.settings.types import (
+    AccessKeyPart,
+    Age,
+    BaseUrl,
     CertificatesFile,
     Currency,
     Host,
@@ -37,10 +36,10 @@ from app.settings.types import (
     Seconds,
     StoreUrl,
     Timeout,
+    Ttl,
     WebUrl,
     Zone,
     from_json,
-    is_loopback,
 )
 
 
@@ -61,16 +60,16 @@ class Upstream(_Group):
     """The upstream API, the credential for it, and how it is called. Timeouts are in seconds."""
 
     allow_http: bool = Field(False, examples=["true"])
-    base_url: WebUrl = "https://api.genauth.ai"
-    access_key_id: SecretStr = Field(min_length=1, examples=["<access key id>"])
-    access_key_secret: SecretStr = Field(min_length=1, examples=["<access key secret>"])
+    base_url: BaseUrl = "https://api.genauth.ai"
+    access_key_id: AccessKeyPart = Field(repr=False, examples=["<access key id>"])
+    access_key_secret: AccessKeyPart = Field(repr=False, examples=["<access key secret>"])
     auth: Literal["token", "signature"] = "token"
     brand: Literal["genauth", "authing"] = "genauth"
     pool_id: PoolId | None = Field(None, examples=["6250f12d5d0000009bcfc784"])
     timezone: Zone = "Asia/Shanghai"
     currency: Currency | None = Field(None, examples=["CNY"])
     ca_file: CertificatesFile | None = Field(None, examples=["/etc/ssl/company-ca.pem"])
-    proxy: ProxyUrl | None = Field(None, examples=["http://proxy.internal:3128"])
+    proxy: ProxyUrl | None = Field(None, repr=False, examples=["http://proxy.internal:3128"])
     connect_timeout: Timeout = 2
     read_timeout: Timeout = 5
     deadline: Timeout = 8
@@ -78,37 +77,17 @@ class Upstream(_Group):
     max_rate: int = Field(50, ge=1, le=100_000)
     refresh_rate: float = Field(5, gt=0, le=100_000)
 
-    @field_validator("base_url")
-    @classmethod
-    def _require_https(cls, value: str, info: ValidationInfo) -> str:
-        parts = urlsplit(value)
-        allowed = info.data.get("allow_http", True)  # absent if invalid: one error is enough
-        if parts.scheme == "http" and not allowed and not is_loopback(parts.hostname or ""):
-            raise ValueError(
-                f"must start with https:// (or set {env_name('upstream', 'allow_http')}=true)"
-            )
-        return value
-
 
 class Cache(_Group):
     """How long a cached answer may be served, in seconds, and how many orders are cached."""
 
-    ttl: Seconds = Field(60, ge=1)
-    stale_while_revalidate: Seconds = Field(300, ge=0)
-    stale_if_error: Seconds = Field(86400, ge=0, validate_default=True)
-    no_cache_min_age: Seconds = Field(5, ge=0)
+    ttl: Ttl = 60
+    stale_while_revalidate: Age = 300
+    stale_if_error: Age = 86400
+    no_cache_min_age: Age = 5
     max_stale_wait: Timeout = 2
     max_orders: int = Field(100_000, ge=1, le=50_000_000)
-    url: StoreUrl | None = Field(None, examples=["rediss://cache.internal:6379/0"])
-
-    @field_validator("stale_if_error")
-    @classmethod
-    def _cover_stale_while_revalidate(cls, value: float, info: ValidationInfo) -> float:
-        # Both count from the end of the TTL (RFC 5861).
-        if value < info.data.get("stale_while_revalidate", 0):
-            variable = env_name("cache", "stale_while_revalidate")
-            raise ValueError(f"must be at least {variable}: both count from the end of the TTL")
-        return value
+    url: StoreUrl | None = Field(None, repr=False, examples=["rediss://cache.internal:6379/0"])
 
 
 class Callers(_Group):
@@ -116,29 +95,19 @@ class Callers(_Group):
 
     api_keys: ApiKeyList = Field(
         (),
+        repr=False,
         examples=['[{"name":"dashboard","sha256":"<64 hex digits>","scopes":["orders:read"]}]'],
     )
-    api_keys_file: ApiKeysFile | None = Field(None, examples=["/run/secrets/orders-keys.json"])
+    api_keys_file: LoadedApiKeysFile | None = Field(
+        None, examples=["/run/secrets/orders-keys.json"]
+    )
     rate: Rate = "6000/minute"
     scan_rate: Rate = "60/minute"
     detail_rate: Rate = "120/minute"
-    oidc_issuer: NotImplementedYet = None
-    oidc_audience: NotImplementedYet = None
-    grants: NotImplementedYet = None
-    anonymous: bool = Field(False, validate_default=True, examples=["true"])
-
-    @field_validator("anonymous")
-    @classmethod
-    def _require_authentication(cls, value: bool, info: ValidationInfo) -> bool:
-        # An invalid setting is absent from the data, and has an error of its own.
-        configured = (info.data.get(name, "invalid") for name in ("api_keys", "api_keys_file"))
-        if not value and not any(configured):
-            raise ValueError(
-                f"no caller could authenticate: set {env_name('callers', 'api_keys')}"
-                f" (`orders-bff keys new NAME` creates an entry) or"
-                f" {env_name('callers', 'api_keys_file')}, or allow anonymous callers"
-            )
-        return value
+    oidc_issuer: NotImplementedYet = Field(None, repr=False)
+    oidc_audience: NotImplementedYet = Field(None, repr=False)
+    grants: NotImplementedYet = Field(None, repr=False)
+    anonymous: bool = Field(False, examples=["true"])
 
 
 class Login(_Group):
@@ -163,8 +132,8 @@ class Server(_Group):
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(from_json)] = Field(
         (), examples=['["10.0.0.0/8"]']
     )
-    drain_timeout: Seconds = Field(10, ge=0)
-    drain_delay: Seconds = Field(0, ge=0, examples=["5"])
+    drain_timeout: Seconds = 10
+    drain_delay: Seconds = Field(0, examples=["5"])
     max_connections: int = Field(8192, ge=1, le=1_000_000)
     request_timeout: Timeout = 10
     keep_alive_timeout: Timeout = 75
@@ -190,19 +159,8 @@ class Docs(_Group):
 class Log(_Group):
     """The log on standard output."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["info", "warning", "error"] = "info"
     format: Literal["auto", "json", "text"] = Field("auto", examples=["json"])
-
-
-NOT_IMPLEMENTED: tuple[tuple[str, ...], ...] = (
-    ("name",),
-    ("cache", "url"),
-    ("callers", "rate"),
-    ("callers", "scan_rate"),
-    ("callers", "detail_rate"),
-    ("metrics", "listen"),
-)
-"""Settings that are validated but have no effect, because their feature is not implemented yet."""
 
 
 class Settings(BaseSettings):
@@ -211,7 +169,7 @@ class Settings(BaseSettings):
     Attributes:
         sandbox: every caller has every scope without a key. Set by `serve --sandbox` on a loopback
             address; no variable sets it.
-        ignored: variables that are set but ignored by `serve --sandbox`.
+        source_warnings: what has no effect in the sources, such as names that are no setting.
     """
 
     model_config = SettingsConfigDict(
@@ -236,7 +194,7 @@ class Settings(BaseSettings):
     docs: Docs
     log: Log
     sandbox: bool = Field(False, exclude=True)
-    ignored: tuple[str, ...] = Field((), exclude=True)
+    source_warnings: tuple[str, ...] = Field((), exclude=True)
 
     @classmethod
     def settings_customise_sources(
@@ -278,21 +236,13 @@ class Settings(BaseSettings):
             return SCOPES
         return ("orders:read",) if self.callers.anonymous else ()
 
-    def warnings(self) -> tuple[str, ...]:
-        """Return the warnings to log at each start: settings that are unsafe or have no effect."""
-        ignored = "is ignored: --sandbox uses the embedded upstream"
-        warnings = [f"{name} {ignored}" for name in self.ignored]
-        parts = urlsplit(self.upstream.base_url)
-        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            name = env_name("upstream", "base_url")
-            warnings.append(f"{name} is http: the credential is sent unencrypted")
-        unused = [env_name(*path) for path in NOT_IMPLEMENTED if self._is_set(path)]
-        if any(entry.rate for entry in self.callers.api_keys):
-            unused.append(f"`rate` in {env_name('callers', 'api_keys')}")
-        no_effect = "is set but not implemented yet: it has no effect"
-        return (*warnings, *(f"{name} {no_effect}" for name in unused))
+    def api_keys(self) -> tuple[ApiKeyConfig, ...]:
+        """Return all API keys: those that are configured directly, and those in the file."""
+        file = self.callers.api_keys_file
+        return (*self.callers.api_keys, *(file.entries if file else ()))
 
-    def _is_set(self, path: tuple[str, ...]) -> bool:
+    def is_set(self, *path: str) -> bool:
+        """Return whether a setting, as `"cache", "ttl"`, has been set and not its default."""
         *groups, name = path
         group: BaseModel = getattr(self, groups[0]) if groups else self
         return name in group.model_fields_set

@@ -1,176 +1,163 @@
-"""Where settings are read: options, then the environment, `.env` and secret files.
+"""The sources of variables: the environment, `.env` and secret files, and what is wrong with them.
 
-An earlier source has precedence. No other module reads the environment.
-
-pydantic-settings' `EnvSettingsSource` turns variables into groups of values. Its sources for `.env`
-and secret files are not used: the first expands `${…}` in values; the second reads every file in
-the directory, skips links that lead out of it, and fails at the first file that it cannot read.
+pydantic-settings' sources for `.env` and secret files are not used: the first expands `${…}` in
+values and ignores lines that it cannot parse; the second reads every file in the directory, skips
+links that lead out of it, and fails at the first file that it cannot read.
 """
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
+from io import StringIO
 from pathlib import Path
-from typing import Any
 
-from dotenv import dotenv_values
-from pydantic import SecretStr, ValidationError
-from pydantic_settings import EnvSettingsSource
+from dotenv.parser import Binding, parse_stream
 
-from app.settings.errors import PREFIX, SettingsError, env_name, example_values, format_errors
-from app.settings.models import Settings
-from app.settings.types import is_loopback
+from app.settings.errors import PREFIX, Variable
+from app.settings.files import MissingFile, ReadTimeout, UnreadableFile, read_text, within_timeout
+from app.settings.names import Names
 
 SECRETS_DIR = "ORDERS_SECRETS_DIR"
-DOTENV = Path(".env")
 
-_UPSTREAM_ADDRESS_FIELDS = (
-    "allow_http", "base_url", "access_key_id", "access_key_secret", "pool_id", "ca_file", "proxy",
-)  # fmt: skip
+Variables = dict[str, Variable]
 
 
-def load(
-    environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV, **options: Any
-) -> Settings:
-    """Return the settings of this process.
+class SourceReader:
+    """Reads the variables that are set, and collects what is wrong with the sources.
 
     Args:
-        environ: the environment; by default that of the process.
-        dotenv: the `.env` file, which need not exist.
-        options: values with precedence over all variables, as `server={"port": 9000}`.
+        names: the names of all settings.
+        timeout: seconds that reading one file may take; None for any time.
 
-    Raises:
-        SettingsError: with every error there is.
-    """
-    return _validate(_read(environ, dotenv), options)
-
-
-def load_for_sandbox(
-    upstream: Mapping[str, str],
-    environ: Mapping[str, str] | None = None,
-    *,
-    dotenv: Path = DOTENV,
-    **options: Any,
-) -> Settings:
-    """Return the settings of this process with the embedded upstream instead of the configured one.
-
-    On a loopback address callers have every scope without a key; elsewhere they need one as usual.
-    `upstream` has `base_url`, `access_key_id` and `access_key_secret` of the embedded upstream. The
-    other arguments are those of `load`.
-
-    Raises:
-        SettingsError: with every error there is.
-    """
-    read = _read(environ, dotenv)
-    replaced = dict.fromkeys(_UPSTREAM_ADDRESS_FIELDS) | {"allow_http": False} | dict(upstream)
-    ignored = [name for name in _UPSTREAM_ADDRESS_FIELDS if name in read.values["upstream"]]
-    options["upstream"] = options.get("upstream", {}) | replaced
-    options["ignored"] = tuple(env_name("upstream", name) for name in ignored)
-    server = read.values["server"] | options.get("server", {})
-    if is_loopback(server.get("host", "127.0.0.1")):
-        options["callers"] = options.get("callers", {}) | {"anonymous": True}
-        options["sandbox"] = True
-    return _validate(read, options)
-
-
-class CredentialFiles:
-    """The sources of the upstream credential, for reading it again while the proxy runs.
-
-    The arguments are those of `load`. `paths` are the files in `ORDERS_SECRETS_DIR` that have the
-    credential; they need not exist.
+    Attributes:
+        errors: each with the variable or the file that it is about.
+        warnings: messages about variables that have no effect.
+        secrets_dir: the directory of secret files, once it is known.
     """
 
-    def __init__(
-        self, environ: Mapping[str, str] | None = None, *, dotenv: Path = DOTENV, **options: Any
-    ) -> None:
-        self._load = partial(load, environ, dotenv=dotenv, **options)
-        directory = _read(environ, dotenv).secrets_dir
-        names = (env_name("upstream", name) for name in ("access_key_id", "access_key_secret"))
-        self.paths = tuple(directory / name for name in names) if directory else ()
+    def __init__(self, names: Names, timeout: float | None) -> None:
+        self._names = names
+        self._timeout = timeout
+        self.errors: list[tuple[str, str]] = []
+        self.warnings: list[str] = []
+        self.secrets_dir: Path | None = None
 
-    def read(self) -> tuple[SecretStr, SecretStr]:
-        """Return access key id and secret as a start would read them now.
+    def read(self, environ: Mapping[str, str], dotenv: Path) -> Variables:
+        """Return the variables that are not empty, each from the source with precedence."""
+        variables = self._read_dotenv(dotenv) | self._read_environment(environ)
+        if directory := variables.pop(SECRETS_DIR, None):
+            self.secrets_dir = Path(directory.text)
+            for name, variable in self._read_secret_files(directory).items():
+                if name in variables:
+                    self.warnings.append(
+                        f"{name} ({variable.origin}) has no effect: {variables[name].origin} has"
+                        " precedence"
+                    )
+                variables.setdefault(name, variable)
+        for name, (text, origin) in tuple(variables.items()):
+            if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+                self._add_error(name, origin, "must not be enclosed in quotes")
+                del variables[name]
+        return variables
 
-        Raises:
-            SettingsError: the settings are invalid now.
-        """
-        upstream = self._load().upstream
-        return upstream.access_key_id, upstream.access_key_secret
+    def _read_environment(self, environ: Mapping[str, str]) -> Variables:
+        found: Variables = {}
+        injected = _injected_by_kubernetes(environ)
+        for name, value in environ.items():
+            text = value.strip()
+            if not text or name in injected:
+                continue
+            if self._names.is_setting(name):
+                found[name] = Variable(text, "environment")
+            elif self._names.is_in_group(name):
+                self._add_error(name, "environment", self._names.describe(name))
+            else:
+                self._warn_about(name, "environment")
+        if injected:
+            names = ", ".join(sorted(injected))
+            self.warnings.append(
+                f"{names} (environment): not a setting; Kubernetes sets it for a service"
+            )
+        return found
 
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The values by group, the directory of secret files, and the errors of the sources."""
-
-    values: dict[str, Any]
-    secrets_dir: Path | None
-    errors: list[str]
-
-
-def _read(environ: Mapping[str, str] | None, dotenv: Path) -> _Read:
-    environ = os.environ if environ is None else environ
-    errors: list[str] = []
-    from_dotenv = _read_dotenv(dotenv, errors)
-    named = environ.get(SECRETS_DIR) or from_dotenv.get(SECRETS_DIR)
-    secrets_dir = Path(named) if named else None
-    from_files = _read_secret_files(secrets_dir, errors) if secrets_dir else {}
-    variables: dict[str, str] = {}
-    for source in (from_files, from_dotenv, environ):
-        # An empty variable is not set, so it does not replace that of another source.
-        variables |= {name: text for name in source if (text := (source[name] or "").strip())}
-    return _Read(_by_group(variables), secrets_dir, errors)
-
-
-def _read_dotenv(path: Path, errors: list[str]) -> Mapping[str, str | None]:
-    try:
-        return dotenv_values(path, interpolate=False)
-    except (OSError, UnicodeDecodeError):
-        errors.append(f"{path.name}: cannot be read. Example: see .env.example")
-        return {}
-
-
-def _read_secret_files(directory: Path, errors: list[str]) -> Mapping[str, str]:
-    if not directory.is_dir():
-        errors.append(f"{SECRETS_DIR}: must name a directory. Example: {SECRETS_DIR}=/run/secrets")
-        return {}
-    texts = {}
-    for path in sorted(directory.glob(f"{PREFIX}*")):
+    def _read_dotenv(self, path: Path) -> Variables:
         try:
-            texts[path.name] = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            errors.append(f"{path.name}: its file in {SECRETS_DIR} cannot be read")
-    return texts
+            text = within_timeout(partial(read_text, path), self._timeout)
+        except MissingFile:
+            return {}
+        except UnreadableFile as error:
+            self.errors.append((path.name, f"{path.name}: {error}"))
+            return {}
+        found: Variables = {}
+        for binding in parse_stream(StringIO(text, newline="")):
+            self._add_binding(binding, path.name, found)
+        return found
+
+    def _add_binding(self, binding: Binding, file: str, found: Variables) -> None:
+        string = binding.original.string  # with the empty lines before it
+        skipped = string[: len(string) - len(string.lstrip())]
+        origin = f"{file}, line {binding.original.line + skipped.count(chr(10))}"
+        if binding.error or (binding.key and binding.value is None):
+            self.errors.append((file, f"{origin}: must be NAME=value"))
+            return
+        name, text = binding.key or "", (binding.value or "").strip()
+        if name in found and text:
+            message = f"is set twice; also on line {found[name].origin.rpartition(' ')[2]}"
+            self._add_error(name, origin, message)
+        elif self._names.is_setting(name):
+            if text:
+                found[name] = Variable(text, origin)
+        elif self._names.is_ours(name):
+            self._add_error(name, origin, self._names.describe(name))
+        else:
+            self._warn_about(name, origin)
+
+    def _read_secret_files(self, directory: Variable) -> Variables:
+        try:
+            paths = within_timeout(partial(_list_files, Path(directory.text)), self._timeout)
+        except UnreadableFile as error:
+            message = f"{error}. Value: {directory.text!r}. Example: {SECRETS_DIR}=/run/secrets"
+            self._add_error(SECRETS_DIR, directory.origin, message)
+            return {}
+        found: Variables = {}
+        for path in paths:
+            origin = f"secret file {path.name}"
+            if self._names.is_setting(path.name):
+                try:
+                    text = within_timeout(partial(read_text, path), self._timeout).strip()
+                except UnreadableFile as error:
+                    self._add_error(path.name, origin, str(error))
+                    if isinstance(error, ReadTimeout):
+                        break  # the others are on the same mount
+                else:
+                    if text:
+                        found[path.name] = Variable(text, origin)
+            elif path.name.startswith(PREFIX) or self._names.is_in_group(path.name):
+                self._add_error(path.name, origin, self._names.describe(path.name))
+        if not any(path.name.startswith(PREFIX) for path in paths):
+            self.warnings.append(f"{SECRETS_DIR} ({directory.origin}) has no file named {PREFIX}…")
+        return found
+
+    def _warn_about(self, name: str, origin: str) -> None:
+        """Warn about a name that is no setting, if it was probably meant to be one."""
+        if self._names.is_ours(name) or self._names.resembles_setting(name):
+            self.warnings.append(f"{name} ({origin}) {self._names.describe(name)}")
+
+    def _add_error(self, name: str, origin: str, message: str) -> None:
+        self.errors.append((name, f"{name} ({origin}): {message}"))
 
 
-def _by_group(variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values by group: `ORDERS_CACHE__TTL` becomes `{"cache": {"ttl": …}}`.
-
-    A group is there if none of its variables is set, too. Names that are neither a setting nor in a
-    group are left out: Kubernetes injects `ORDERS_PORT` and the like for a service called `orders`.
-    """
-    known = example_values(Settings)
-    prefixes = tuple(env_name(group, "") for group in Settings.group_names())
-    source = EnvSettingsSource(Settings)
-    source.env_vars = {
-        name.lower(): text
-        for name, text in variables.items()
-        if name == name.upper() and (name in known or name.startswith(prefixes))
-    }
-    return {group: {} for group in Settings.group_names()} | source()
-
-
-def _validate(read: _Read, options: Mapping[str, Any]) -> Settings:
-    values = read.values | {
-        name: read.values[name] | value if isinstance(value, dict) else value
-        for name, value in options.items()
-    }
+def _list_files(directory: Path) -> list[Path]:
     try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        messages = format_errors(details, example_values(Settings))
-        raise SettingsError([*read.errors, *messages]) from None
-    if read.errors:
-        raise SettingsError(read.errors)
-    return settings
+        return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    except (OSError, ValueError):
+        raise UnreadableFile("must name a directory that can be read") from None
+
+
+def _injected_by_kubernetes(environ: Iterable[str]) -> frozenset[str]:
+    """Return the variables of services whose name starts with `orders`, as `ORDERS_PORT`."""
+    suffix = "_SERVICE_HOST"
+    services = {name.removesuffix(suffix) for name in environ if name.endswith(suffix)}
+    prefixes = tuple(f"{service}_{kind}" for service in services for kind in ("PORT", "SERVICE_"))
+    return frozenset(
+        name for name in environ if name.startswith(PREFIX) and name.startswith(prefixes)
+    )

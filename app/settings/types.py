@@ -1,15 +1,24 @@
-"""Types of settings values. An error message never repeats the value."""
+"""Types of settings values. Their error messages do not repeat the value."""
 
+import codecs
 import ipaddress
 import json
 import re
 import ssl
+from collections.abc import Iterable
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr
+
+from app.settings.currencies import CURRENCIES
+from app.settings.files import UnreadableFile, read_bytes, within_timeout
+from app.time_zones import time_zone_names
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_loopback(host: str) -> bool:
@@ -18,6 +27,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def networks_overlap(networks: Iterable[str], others: Iterable[str]) -> bool:
+    """Return whether an address is in one of `networks` and in one of `others`."""
+    pairs = product(map(ipaddress.ip_network, networks), map(ipaddress.ip_network, others))
+    return any(one.version == other.version and one.overlaps(other) for one, other in pairs)
 
 
 def from_json(value: object) -> object:
@@ -42,41 +57,99 @@ def _matches(pattern: str, message: str) -> AfterValidator:
 
 
 def _check_zone(value: str) -> str:
+    if value not in time_zone_names():
+        raise ValueError("must be an IANA time zone")
+    return value
+
+
+def _check_currency(value: str) -> str:
+    if value not in CURRENCIES:
+        raise ValueError("must be the code of a currency in ISO 4217: three letters in upper case")
+    return value
+
+
+def _is_host(host: str) -> bool:
+    """Return whether `host` is an IP address or a host name (RFC 1123; underscores are allowed)."""
     try:
-        return ZoneInfo(value).key
-    except (ValueError, OSError, LookupError):  # not a path, a folder of zones, no such zone
-        raise ValueError("must be an IANA time zone") from None
+        ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        # A name whose last label is a number would be taken for an IPv4 address.
+        return len(host) <= 253 and not labels[-1].isdigit() and all(map(_is_label, labels))
+    return True
+
+
+def _is_label(label: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", label))
+
+
+def _check_host(value: str) -> str:
+    host = value[1:-1] if re.fullmatch(r"\[.*:.*\]", value) else value
+    if not _is_host(host):
+        raise ValueError("must be a host name or an IP address, without a port")
+    return value
 
 
 def _check_url(value: str, *schemes: str) -> str:
-    """Return `value` without trailing slashes if it is a URL with a host and one of `schemes`."""
+    """Return `value` in normal form if it is a URL with a host and one of `schemes`.
+
+    The scheme and the host are in lower case; the default port and trailing slashes are removed.
+    """
     try:
         parts = urlsplit(value)
-        has_address = bool(parts.hostname) and parts.port != 0
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        has_address = False
-    if not has_address or parts.scheme not in schemes or not re.fullmatch(r"[!-~]+", value):
+        host, port = "", None
+    is_valid = _is_host(host) and port != 0 and re.fullmatch(r"[!-\[\]-~]+", value)
+    if not is_valid or parts.scheme not in schemes:
         raise ValueError(f"must be a URL that starts with {':// or '.join(schemes)}://")
-    return value.rstrip("/")
+    user, at, _ = parts.netloc.rpartition("@")
+    address = f"[{host}]" if ":" in host else host
+    suffix = "" if port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{port}"
+    return parts._replace(netloc=f"{user}{at}{address}{suffix}").geturl().rstrip("/")
 
 
 def _check_web_url(value: str) -> str:
     if re.search(r"[@?#]", value):
         raise ValueError("must not have a user, a query or a fragment")
-    return _check_url(value, "https", "http")
+    url = _check_url(value, "https", "http")
+    if any(segment in {"", ".", ".."} for segment in urlsplit(url).path.split("/")[1:]):
+        raise ValueError("must not have empty path segments, `.` or `..`")
+    return url
 
 
-def _secret_url(*schemes: str) -> AfterValidator:
-    return AfterValidator(lambda url: SecretStr(_check_url(url.get_secret_value(), *schemes)))
+def _check_base_url(value: str) -> str:
+    url = _check_web_url(value)
+    if urlsplit(url).path:
+        raise ValueError("must not have a path")
+    return url
+
+
+def _check_proxy_url(value: SecretStr) -> SecretStr:
+    url = _check_url(value.get_secret_value(), "http", "https")
+    parts = urlsplit(url)
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError("must not have a path, a query or a fragment")
+    return SecretStr(url)
+
+
+def _check_store_url(value: SecretStr) -> SecretStr:
+    return SecretStr(_check_url(value.get_secret_value(), "redis", "rediss"))
 
 
 def _check_origin(value: str) -> str:
-    exact = re.fullmatch(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[1-9][0-9]{0,4})?", value)
-    if not exact or exact[3] == {"https": ":443", "http": ":80"}[exact[1]]:
-        raise ValueError(
-            "must be an exact origin as browsers send it: scheme, host in lower case, and the port"
-            " unless it is the default; `*`, `null`, patterns and paths are refused"
-        )
+    message = (
+        "must be an exact origin as browsers send it: scheme, host in lower case, and the port"
+        " unless it is the default; `*`, `null`, patterns and paths are refused"
+    )
+    if not re.fullmatch(r"https?://[a-z0-9._:\[\]-]+", value):
+        raise ValueError(message)
+    try:
+        is_normal = _check_url(value, "https", "http") == value
+    except ValueError:
+        is_normal = False
+    if not is_normal:
+        raise ValueError(message)
     return value
 
 
@@ -89,22 +162,44 @@ def _check_network(value: str) -> str:
 
 def _check_listener(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535
+    if not is_port or not _is_host(host.strip("[]")):
         raise ValueError("must be host:port")
     return value
 
 
 def _check_certificates(path: Path) -> Path:
     try:
-        ssl.create_default_context(cafile=path)
-    except OSError:  # ssl.SSLError is an OSError too
-        raise ValueError("must name a file of PEM certificates") from None
+        within_timeout(partial(_load_certificates, path))
+    except UnreadableFile as error:
+        raise ValueError(f"the file {error}") from None
     return path
 
 
-Seconds = Annotated[float, Field(allow_inf_nan=False)]
-Timeout = Annotated[Seconds, Field(gt=0)]
-"""Seconds, more than 0."""
+def _load_certificates(path: Path) -> None:
+    if read_bytes(path).startswith(codecs.BOM_UTF8):
+        # OpenSSL would not see the first certificate.
+        raise UnreadableFile("must not start with a byte order mark")
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError:  # ssl.SSLError is an OSError too
+        raise UnreadableFile("must contain PEM certificates, and nothing incomplete") from None
+
+
+def _check_secret(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("must be printable ASCII characters without spaces")
+    return value
+
+
+_DAY, _YEAR = 86_400, 31_536_000
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=_DAY)]
+Timeout = Annotated[float, Field(allow_inf_nan=False, ge=0.01, le=_DAY)]
+"""Seconds, not 0."""
+Age = Annotated[float, Field(allow_inf_nan=False, ge=0, le=_YEAR)]
+"""Seconds for which an answer is cached."""
+Ttl = Annotated[float, Field(allow_inf_nan=False, ge=1, le=_YEAR)]
+"""Seconds, at least 1."""
 Name = Annotated[
     str,
     _matches(
@@ -116,9 +211,7 @@ PoolId = Annotated[
     str,
     _matches(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, underscores or hyphens"),
 ]
-Currency = Annotated[
-    str, _matches(r"[A-Z]{3}", "must be an ISO 4217 code: three letters in upper case")
-]
+Currency = Annotated[str, AfterValidator(_check_currency)]
 Rate = Annotated[
     str,
     _matches(
@@ -128,12 +221,14 @@ Rate = Annotated[
 ]
 """Requests in a unit of time, as `6000/minute`; `0` disables the limit."""
 Port = Annotated[int, Field(ge=0, le=65535)]
-Host = Annotated[str, _matches(r"[A-Za-z0-9._:\[\]-]+", "must be a host name or an IP address")]
+Host = Annotated[str, AfterValidator(_check_host)]
 Zone = Annotated[str, AfterValidator(_check_zone)]
 WebUrl = Annotated[str, AfterValidator(_check_web_url)]
+BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 # Secrets, because the URL may contain a password.
-ProxyUrl = Annotated[SecretStr, _secret_url("http", "https")]
-StoreUrl = Annotated[SecretStr, _secret_url("redis", "rediss")]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_check_proxy_url)]
+StoreUrl = Annotated[SecretStr, AfterValidator(_check_store_url)]
+AccessKeyPart = Annotated[SecretStr, AfterValidator(_check_secret)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Network = Annotated[str, AfterValidator(_check_network)]
 Listener = Annotated[str, AfterValidator(_check_listener)]

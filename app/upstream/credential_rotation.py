@@ -6,7 +6,7 @@ changed.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from app.clock import Clock, TimerHandle
 from app.upstream.client import UpstreamClient
@@ -41,7 +41,7 @@ class CredentialRotation:
         clock: Clock,
         *,
         current: AccessKey,
-        read: Callable[[], AccessKey],
+        read: Callable[[], Awaitable[AccessKey]],
         deadline: float,
     ) -> None:
         self._client = client
@@ -95,7 +95,7 @@ class CredentialRotation:
 
     async def _check(self, *, requested: bool) -> None:
         try:
-            access_key = self._read()
+            access_key = await self._read()
         except ValueError as error:
             fields: dict[str, object] = {"message": str(error)}
             self._retry_in(REJECTED_RETRY_SECONDS, "credential_unreadable", fields)

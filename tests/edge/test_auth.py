@@ -220,21 +220,32 @@ class KeysFile:
         self.texts: Sequence[str] = texts
         self.is_valid = True
 
-    def read(self) -> Sequence[ApiKey]:
+    async def read(self) -> Sequence[ApiKey]:
         if not self.is_valid:
             raise ValueError("the file is not valid: entry 1")
         return [key("filed", text) for text in self.texts]
 
 
-def test_keys_of_a_file_are_replaced_by_a_reload() -> None:
+def store_of(file: KeysFile) -> ApiKeyStore:
+    """Return a store with a key that is configured directly, and those of the file."""
+    return ApiKeyStore(
+        (key("dashboard", DASHBOARD),),
+        ManualClock(),
+        file_keys=[key("filed", text) for text in file.texts],
+        read_file=file.read,
+    )
+
+
+async def test_keys_of_a_file_are_replaced_by_a_reload() -> None:
     file = KeysFile(BILLING)
-    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock(), read_file=file.read)
+    store = store_of(file)
     assert store.authenticate(BILLING.encode()) is not None
 
     new_key = generate_key()
     file.texts = (new_key,)
     with logging_to() as log:
-        store.reload()
+        assert await store.reload()
+        assert await store.reload()
 
     assert store.authenticate(new_key.encode()) is not None
     assert store.authenticate(BILLING.encode()) is None
@@ -242,25 +253,29 @@ def test_keys_of_a_file_are_replaced_by_a_reload() -> None:
     assert [(line["event"], line["keys"]) for line in log.lines()] == [("api_keys_loaded", 2)]
 
 
-def test_an_invalid_file_leaves_the_present_keys_in_use() -> None:
+async def test_an_invalid_file_leaves_the_present_keys_in_use_and_is_logged_once() -> None:
     file = KeysFile(BILLING)
-    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock(), read_file=file.read)
+    store = store_of(file)
 
     file.is_valid = False
     with logging_to() as log:
-        store.reload()
+        assert not await store.reload()
+        assert not await store.reload()
+        assert store.authenticate(BILLING.encode()) is not None
+        file.is_valid = True
+        assert await store.reload()
 
-    assert store.authenticate(BILLING.encode()) is not None
-    (line,) = log.lines()
-    assert (line["event"], line["active_keys"]) == ("api_keys_reload_failed", 2)
-    assert "file" in line["error"]
+    failed, loaded = log.lines()
+    assert (failed["event"], failed["active_keys"]) == ("api_keys_reload_failed", 2)
+    assert "file" in failed["error"]
+    assert (loaded["event"], loaded["keys"]) == ("api_keys_loaded", 2)
     assert "canary" not in log.text()
 
 
-def test_without_a_file_a_reload_changes_nothing() -> None:
+async def test_without_a_file_a_reload_changes_nothing() -> None:
     store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock())
 
-    store.reload()
+    assert await store.reload()
 
     assert store.authenticate(DASHBOARD.encode()) is not None
 

@@ -118,7 +118,6 @@ def settings_of(base_url: str, scheme: Scheme, *, hangs: bool = False) -> Settin
         "ORDERS_UPSTREAM__READ_TIMEOUT": "0.3" if hangs else "10",
         "ORDERS_UPSTREAM__DEADLINE": "1" if hangs else "20",
         "ORDERS_CALLERS__API_KEYS": json.dumps([entry]),
-        "ORDERS_LOG__LEVEL": "debug",
     }
     return load(environ, dotenv=NO_DOTENV)
 

@@ -16,6 +16,7 @@ from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import CredentialFiles, load
 from tests.support.clock import ManualClock
+from tests.support.run import run_inline
 from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream
 
 ID = "ORDERS_UPSTREAM__ACCESS_KEY_ID"
@@ -46,6 +47,7 @@ async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
         transport=upstream.transport,
         clock=clock,
         credential_files=CredentialFiles(environ, dotenv=NO_DOTENV),
+        run_in_thread=run_inline,
     )
     transport = httpx.ASGITransport(app)
     async with (

@@ -9,6 +9,7 @@ from app.cache.grace_cache import Outcome
 from app.orders.mapping import Row
 from app.upstream.client import UpstreamClient
 from app.upstream.credential_rotation import CredentialRotation
+from app.upstream.credentials import AccessKey
 from tests.simulation.answer_oracle import CHECK_INTERVAL, AnswerOracle
 from tests.simulation.call_oracle import CallOracle
 from tests.simulation.components import ORIGINALS, Components, access_key
@@ -96,9 +97,12 @@ class _World:
             client,
             self._clock,
             current=access_key(FIRST_KEY),
-            read=lambda: access_key(self._upstream.configured_key),
+            read=self._read_access_key,
             deadline=self._plan.settings.deadline,
         )
+
+    async def _read_access_key(self) -> AccessKey:
+        return access_key(self._upstream.configured_key)
 
     async def run(self) -> None:
         """Do all that is planned; then let the upstream recover, and check the answers again."""

@@ -11,6 +11,7 @@ from app.sandbox.app import Sandbox
 from app.sandbox.options import Options
 from app.settings import load
 from tests.support.clock import ManualClock
+from tests.support.run import run_inline
 
 LIST = "/api/v3/get-orders"
 DETAIL = "/api/v3/get-order-detail"
@@ -59,7 +60,11 @@ class Proxy:
             **groups,
         )
         self.app = create_app(
-            self.settings, transport=self.transport, clock=self.clock, random=lambda: 0.0
+            self.settings,
+            transport=self.transport,
+            clock=self.clock,
+            random=lambda: 0.0,
+            run_in_thread=run_inline,
         )
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:

@@ -1,6 +1,6 @@
-"""Runs a coroutine without an event loop, which is cheap enough for property tests."""
+"""Runs a coroutine without an event loop, and a function without a thread."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -8,6 +8,8 @@ T = TypeVar("T")
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return the result of `coroutine`, resuming it at once whenever it yields.
+
+    This is cheap enough for property tests.
 
     It must not wait for a future or a task: without an event loop nothing would complete it.
     """
@@ -28,3 +30,8 @@ def turns_of(coroutine: Coroutine[Any, Any, Any]) -> int:
             turns += 1
     except StopIteration:
         return turns
+
+
+async def run_inline(function: Callable[[], T]) -> T:
+    """Return the result of `function`, where the program would call it in another thread."""
+    return function()

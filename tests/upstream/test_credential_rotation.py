@@ -65,7 +65,7 @@ class Bench:
         await self.rotation.close(1)
         await self.client.close(1)
 
-    def _read(self) -> AccessKey:
+    async def _read(self) -> AccessKey:
         if self.read_error:
             raise ValueError(self.read_error)
         if self.has_bug:

@@ -11,6 +11,7 @@ from app.cache.grace_cache import GraceCache
 from app.orders.lookup import OrderLookup
 from app.orders.source import FetchedOrder, OrderSource
 from app.upstream.credential_rotation import CredentialRotation
+from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamCredentialRejected
 from tests.simulation.components import ORIGINALS, Components, access_key
 from tests.simulation.disturbed.plan import Disturbance, DisturbedPlan
@@ -24,6 +25,10 @@ from tests.simulation.world import Result
 MAX_PAUSE = 60.0
 REFRESH_SECONDS = 10.0
 """Seconds in which a background refresh has to be done, however many callers there are."""
+
+
+async def _read_good_key() -> AccessKey:
+    return access_key(GOOD_KEY)
 
 
 def run_disturbed_world(
@@ -72,7 +77,7 @@ class _DisturbedWorld:
             self._client,
             self._clock,
             current=key,
-            read=lambda: access_key(GOOD_KEY),
+            read=_read_good_key,
             deadline=settings.deadline,
         )
         source = components.source(
