@@ -4,9 +4,10 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -22,6 +23,13 @@ Response = httpx.Response
 StreamError = httpx.StreamError
 Timeout = httpx.Timeout
 TimeoutException = httpx.TimeoutException
+
+MAX_HEAD_BYTES = 16 * 1024
+"""Bytes of a response head with all interim (1xx) responses before it, of trailers, or of a chunk
+extension: of everything that is received without a part of the body."""
+
+READ_BYTES = 8192
+"""Bytes per read: what they can contain, hundreds of chunks, is parsed in one go."""
 
 KEEPALIVE_SECONDS = 15.0
 """Seconds an idle connection is kept open: less than servers usually do, so that we close first."""
@@ -66,7 +74,7 @@ def _open_transport(
     tls = ssl.create_default_context()
     if ca_file:
         tls.load_verify_locations(ca_file)
-    return httpx.AsyncHTTPTransport(
+    transport = httpx.AsyncHTTPTransport(
         verify=tls,
         proxy=proxy,
         trust_env=False,
@@ -76,30 +84,59 @@ def _open_transport(
             keepalive_expiry=KEEPALIVE_SECONDS,
         ),
     )
+    # httpcore accepts a network backend, but httpx has no argument to pass it on.
+    pool: Any = transport._pool  # noqa: SLF001
+    pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+    return transport
 
 
-class CallTrace:
-    """The `trace` extension of one call: follows it, and rejects a response that is too early.
+_current_call: ContextVar["Call | None"] = ContextVar("current_call", default=None)
 
-    Bytes that a server sends after a response stay in the buffer of the keep-alive connection. The
-    library would take them for the response to the next request (response desynchronization), and
-    one block of the list would be taken for another. Reading from the network suspends the task, so
-    a response that is complete before the event loop has run once was already in the buffer.
+
+class ResponseHeadTooLarge(httpx.ProtocolError):
+    """More than `MAX_HEAD_BYTES` were received without a part of the body."""
+
+
+class Call:
+    """The `trace` extension of one call: follows it, limits it, and rejects an early response.
+
+    Limits: the library applies its read timeout to each read, so a head that arrives byte by byte,
+    or interim (1xx) responses without end, would evade it. Within this context manager each read
+    ends at the deadline of the call at the latest, and a head has a limit.
+
+    Early responses: bytes that a server sends after a response stay in the buffer of the keep-alive
+    connection. The library would take them for the response to the next request (response
+    desynchronization), and one block of the list would be taken for another. Reading from the
+    network suspends the task, so a response that is complete before the event loop has run once was
+    already in the buffer.
 
     Args:
         on_send: called when the connection is open and the request is about to be sent.
+        seconds_left: returns the seconds until the deadline.
 
     Attributes:
         is_reused: whether the connection had been used before; None before the first event.
+        head_complete: whether the head of the response was received.
 
     Raises:
         RemoteProtocolError: the response precedes its request; the library closes the connection.
+        ResponseHeadTooLarge: the head, an interim response, or trailers are too large.
     """
 
-    def __init__(self, on_send: Callable[[], None]) -> None:
+    def __init__(self, on_send: Callable[[], None], seconds_left: Callable[[], float]) -> None:
         self._on_send = on_send
+        self._seconds_left = seconds_left
         self._loop_ran = False
+        self.head_complete = False
+        self._head_bytes = 0
         self.is_reused: bool | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _current_call.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current_call.reset(self._token)
 
     async def __call__(self, event: str, _: dict[str, Any]) -> None:
         """Receive an event of the library; the first one of a new connection is to connect."""
@@ -108,12 +145,61 @@ class CallTrace:
         if event.endswith("send_request_headers.started"):
             self._on_send()
         elif event == "http11.receive_response_headers.started":
+            self.head_complete, self._head_bytes = False, 0
             asyncio.get_running_loop().call_soon(self._on_loop_run)
-        elif event == "http11.receive_response_headers.complete" and not self._loop_ran:
-            raise RemoteProtocolError("the response was received before its request was sent")
+        elif event == "http11.receive_response_headers.complete":
+            if not self._loop_ran:
+                raise RemoteProtocolError("the response was received before its request was sent")
+            self.head_complete = True
+
+    def on_body(self) -> None:
+        """Record that a part of the body was received."""
+        self._head_bytes = 0
+
+    async def read(self, stream: Any, timeout: float | None) -> bytes:
+        """Read from the network stream of the call."""
+        if self._head_bytes >= MAX_HEAD_BYTES:
+            raise ResponseHeadTooLarge("the head of the response is too large")
+        if self.head_complete:
+            # A TLS stream returns what it has buffered without suspending the task.
+            await asyncio.sleep(0)
+        left = max(self._seconds_left(), 0.0)
+        data = await stream.read(READ_BYTES, left if timeout is None else min(timeout, left))
+        self._head_bytes += len(data)
+        return bytes(data)
 
     def _on_loop_run(self) -> None:
         self._loop_ran = True
+
+
+class _Stream:
+    """A network stream of httpcore whose reads are limited by the current call."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.write = stream.write
+        self.aclose = stream.aclose
+        self.get_extra_info = stream.get_extra_info
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        call = _current_call.get()
+        if call:
+            return await call.read(self._stream, timeout)
+        return bytes(await self._stream.read(max_bytes, timeout))
+
+    async def start_tls(self, *args: Any, **kwargs: Any) -> "_Stream":
+        return _Stream(await self._stream.start_tls(*args, **kwargs))
+
+
+class _Backend:
+    """A network backend of httpcore that opens `_Stream`s."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.sleep = backend.sleep
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
+        return _Stream(await self._backend.connect_tcp(*args, **kwargs))
 
 
 async def _drop_location(response: Response) -> None:

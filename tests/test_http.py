@@ -13,8 +13,17 @@ import pytest
 import trustme
 
 from app.clock import SystemClock
+from app.http import READ_BYTES
 from app.upstream.client import UpstreamClient
-from app.upstream.errors import StaleConnection, UpstreamUnreachable
+from app.upstream.errors import (
+    StaleConnection,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from app.upstream.transport import MAX_CHUNKS
+from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of
 
 LIST = b'{"statusCode":200,"data":{"totalCount":0,"list":[]}}'
@@ -242,3 +251,137 @@ async def test_a_new_connection_that_is_closed_without_a_response_is_unreachable
         with pytest.raises(UpstreamUnreachable) as raised:
             await total(client_to(f"http://127.0.0.1:{server.port}"))
     assert not isinstance(raised.value, StaleConnection)
+
+
+class PieceServer(Server):
+    """Sends a response piece by piece, once."""
+
+    def __init__(self, response: AsyncIterator[bytes]) -> None:
+        super().__init__(b"")
+        self._pieces = response
+        self._closed = asyncio.Event()
+
+    @asynccontextmanager
+    async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+        async with super().listening(tls):
+            yield
+            await self._closed.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            async for piece in self._pieces:
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        self._closed.set()
+
+
+async def exchange(response: AsyncIterator[bytes]) -> UpstreamError | None:
+    """Return the error of a call whose response is sent piece by piece; None if it succeeds."""
+    server = PieceServer(response)
+    async with server.listening():
+        try:
+            await total(client_to(f"http://127.0.0.1:{server.port}"))
+        except UpstreamError as error:
+            return error
+    return None
+
+
+async def pieces(*parts: bytes, times: int = 1, end: bytes = b"") -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+    for _ in range(times - 1):
+        yield parts[-1]
+    yield end
+
+
+STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
+INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "piece", [b"x", INTERIM], ids=["a byte of a header", "an interim response"]
+)
+async def test_a_head_that_drips_beyond_the_deadline_is_a_timeout_of_the_upstream(piece: bytes):
+    clock = ManualClock()
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield b"" if piece == INTERIM else STATUS_LINE + b"X-Endless: "
+        for _ in range(100):
+            yield piece
+            await clock.advance(0.5)
+
+    server = PieceServer(dripping())
+    async with server.listening():
+        client = client_of(
+            ScriptedUpstream(0),
+            clock,
+            scheme="signature",
+            transport=None,
+            base_url=f"http://127.0.0.1:{server.port}",
+        )
+        with pytest.raises(UpstreamTimeout) as raised:
+            await client.list_orders(1, deadline=clock.monotonic() + 8)
+        assert clock.monotonic() - 1000 < 16, "it does not wait until the call counts as lost"
+        await client.close(0)
+    assert type(raised.value) is UpstreamTimeout, "it counts for the circuit breaker"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pieces(STATUS_LINE + b"X-Long: ", b"x" * 1000, times=1000, end=b"\r\n\r\n"),
+        pieces(STATUS_LINE, b"a:\r\n" * 1000, times=100, end=b"\r\n"),
+        pieces(INTERIM * 100, times=100, end=RESPONSE),
+        pieces(
+            STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"a:\r\n" * 1000, times=20
+        ),
+        pieces(STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 1000, times=50),
+    ],
+    ids=["one long header", "many headers", "interim responses", "trailers", "chunk extension"],
+)
+async def test_what_is_not_body_is_bounded(response: AsyncIterator[bytes]):
+    error = await exchange(response)
+    assert type(error) is UpstreamUnreachable
+    assert "ResponseHeadTooLarge" in str(error)
+
+
+async def test_a_head_may_be_as_large_as_those_of_common_servers():
+    head = STATUS_LINE + b"".join(b"X-%d: %s\r\n" % (at, b"x" * 1000) for at in range(12))
+    assert await exchange(pieces(INTERIM * 10, head, RESPONSE.removeprefix(STATUS_LINE))) is None
+
+
+async def test_a_body_may_have_trailers_and_chunk_extensions_and_chunks_of_one_byte():
+    chunks = b"".join(b"1;name=value\r\n%c\r\n" % byte for byte in LIST)
+    head = STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert await exchange(pieces(head, chunks, b"0\r\nX-Trailer: x\r\n\r\n")) is None
+
+
+async def test_a_body_of_too_many_chunks_is_read_in_many_turns_of_the_event_loop():
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(count)
+
+    asyncio.get_running_loop().call_soon(count)
+    head = STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n"
+    error = await exchange(pieces(head, b"1\r\nx\r\n" * 10_000, times=3))
+    assert type(error) is UpstreamMalformed
+    assert turns > MAX_CHUNKS * 6 / READ_BYTES
+
+
+@pytest.mark.parametrize("uses_tls", [False, True])
+async def test_what_the_network_delivers_at_once_is_read_in_small_pieces(
+    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, uses_tls: bool
+):
+    body = LIST + b" " * 1_000_000
+    server = Server(RESPONSE.replace(b"%d" % len(LIST), b"%d" % len(body)) + b" " * 1_000_000)
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with server.listening(tls if uses_tls else None):
+        base_url = f"http{'s' if uses_tls else ''}://127.0.0.1:{server.port}"
+        assert await total(client_to(base_url, ca_file=tmp_path / "ca.pem")) == 0

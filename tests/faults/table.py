@@ -178,6 +178,16 @@ ROWS: Mapping[str, Row] = {
         short_timeouts=STALE_WAIT_ONLY,
     ),
     "trickle": _response("sends the body byte by byte", _TIMEOUT, tcp_faults.trickle(0.02)),
+    "trickled-headers": _response(
+        "sends a header byte by byte",
+        _TIMEOUT,
+        tcp_faults.trickle_head(b"x", 0.1, start=b"HTTP/1.1 200 OK\r\nX-Endless: "),
+    ),
+    "interim-responses": _response(
+        "sends interim (1xx) responses and no final one",
+        _TIMEOUT,
+        tcp_faults.trickle_head(b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.1),
+    ),
     "no-response": _response(
         "accepts the request, never responds", _TIMEOUT, tcp_faults.no_response
     ),
@@ -244,11 +254,19 @@ ROWS: Mapping[str, Row] = {
         "sends every response twice", "200", tcp_faults.duplicate_response
     ),
     "truncated-gzip": _response("sends truncated gzip", _UNREACHABLE, tcp_faults.truncated_gzip),
+    "deflated": _response(
+        "sends deflate within gzip, under the name x-gzip", "200", tcp_faults.deflated
+    ),
+    "unknown-coding": _response(
+        "sends another content coding than gzip or deflate",
+        _MALFORMED,
+        tcp_faults.unknown_coding,
+    ),
     "invalid-gzip": _response("sends invalid gzip", _MALFORMED, tcp_faults.invalid_gzip),
     "gzip-bomb": _response(
-        "sends 9 KiB of gzip that decode to 9 MiB", _MALFORMED, tcp_faults.gzip_bomb
+        "sends 3 KiB of gzip that decode to 3 MiB", _MALFORMED, tcp_faults.gzip_bomb
     ),
-    "oversized-body": _response("sends 9 MiB", _MALFORMED, tcp_faults.oversized_body),
+    "oversized-body": _response("sends 3 MiB", _MALFORMED, tcp_faults.oversized_body),
     "endless-body": _response("sends an endless body", _MALFORMED, tcp_faults.endless_body),
     "endless-headers": _response("sends endless headers", _UNREACHABLE, tcp_faults.endless_headers),
     "not-http": _response("sends another protocol than HTTP", _UNREACHABLE, tcp_faults.not_http),

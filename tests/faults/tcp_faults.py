@@ -2,10 +2,11 @@
 
 import asyncio
 import gzip
+import zlib
 
 from tests.faults.tcp_proxy import Exchange, Fault, forward
 
-OVERSIZED_BYTES = 9 * 1024 * 1024
+OVERSIZED_BYTES = 3 * 1024 * 1024
 """More than the proxy accepts in one response."""
 
 _GZIP_HEADER = b"Content-Encoding: gzip"
@@ -29,6 +30,18 @@ def trickle(seconds: float) -> Fault:
         await exchange.send_head(len(exchange.body))
         for byte in exchange.body:
             await exchange.send(bytes([byte]))
+            await asyncio.sleep(seconds)
+
+    return fault
+
+
+def trickle_head(piece: bytes, seconds: float, *, start: bytes = b"") -> Fault:
+    """Send `start` and then `piece` again and again, `seconds` apart, instead of a response."""
+
+    async def fault(exchange: Exchange) -> None:
+        await exchange.send(start)
+        while not exchange.reader.at_eof():
+            await exchange.send(piece)
             await asyncio.sleep(seconds)
 
     return fault
@@ -115,6 +128,17 @@ async def duplicate_response(exchange: Exchange) -> None:
 async def truncated_gzip(exchange: Exchange) -> None:
     """Send half of a gzip stream as a complete HTTP message."""
     await _send(exchange, _first_half(gzip.compress(exchange.body)), _GZIP_HEADER)
+
+
+async def deflated(exchange: Exchange) -> None:
+    """Send the body in a coding that was not asked for, under the older name of another."""
+    body = gzip.compress(zlib.compress(exchange.body))
+    await _send(exchange, body, b"Content-Encoding: Deflate, x-gzip")
+
+
+async def unknown_coding(exchange: Exchange) -> None:
+    """Send a body with `Content-Encoding: br`."""
+    await _send(exchange, exchange.body, b"Content-Encoding: br")
 
 
 async def invalid_gzip(exchange: Exchange) -> None:

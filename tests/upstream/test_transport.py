@@ -16,7 +16,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.upstream.transport import MAX_BODY_BYTES, read_body
+from app.upstream.transport import MAX_BODY_BYTES, MAX_CHUNKS, read_body
 from tests.support.clock import ManualClock, settle
 from tests.support.upstream import ScriptedUpstream, client_of
 
@@ -48,24 +48,11 @@ async def test_a_missing_body_is_empty(coding: str):
     assert await read(b"", coding) == b""
 
 
-@pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "gzip, gzip"])
-async def test_a_coding_that_was_not_accepted_is_malformed(coding: str):
-    with pytest.raises(UpstreamMalformed):
-        await read(b"body", coding)
-
-
 @pytest.mark.parametrize("end", [5, 12, 60, -1])
 async def test_an_incomplete_gzip_body_is_a_broken_connection(end: int):
     compressed = gzip.compress(bytes(range(256)))
     with pytest.raises(UpstreamUnreachable):
         await read(compressed[:end], "gzip")
-
-
-async def test_an_invalid_gzip_body_is_malformed():
-    with pytest.raises(UpstreamMalformed) as raised:
-        await read(b"not gzip at all", "gzip")
-    assert raised.value.__cause__ is None
-    assert raised.value.__suppress_context__
 
 
 async def test_a_body_may_be_as_large_as_the_limit_and_no_larger():
@@ -106,20 +93,10 @@ async def test_a_body_that_drips_beyond_the_deadline_is_a_timeout():
     assert len(taken) == 9
 
 
-async def test_data_after_the_end_of_a_gzip_body_is_malformed():
-    taken = 0
-
-    async def trailing() -> AsyncIterator[bytes]:
-        nonlocal taken
-        yield gzip.compress(b"{}")
-        for _ in range(16):
-            taken += 65536
-            yield b"\0" * 65536
-
-    clock = ManualClock()
+async def test_a_body_may_have_as_many_chunks_as_the_limit_and_no_more():
+    assert len(await read(b"x" * MAX_CHUNKS, size=1)) == MAX_CHUNKS
     with pytest.raises(UpstreamMalformed):
-        await read_body(trailing(), "gzip", clock, deadline=clock.monotonic() + 8)
-    assert taken == 65536
+        await read(b"x" * (MAX_CHUNKS + 1), size=1)
 
 
 class CountingTransport(httpx.MockTransport):
