@@ -147,7 +147,17 @@ async def reload_list(app: App, clock: OffsetClock) -> None:
 
 
 async def freshness(app: App, target: str) -> bytes:
-    """Request /v1/orders followed by `target`, read the response, return its X-Freshness."""
+    """Request `target` as in `request`, which has to be answered with 200; return X-Freshness."""
+    status, headers = await request(app, target)
+    if status != 200:
+        raise SystemExit(f"{target} was answered with {status}")
+    return headers[b"x-freshness"]
+
+
+async def request(
+    app: App, target: str, *headers: tuple[bytes, bytes]
+) -> tuple[int, dict[bytes, bytes]]:
+    """Request /v1/orders followed by `target`; return status and headers of the response."""
     path, _, query = f"/v1/orders{target}".partition("?")
     scope = {
         "type": "http",
@@ -158,13 +168,13 @@ async def freshness(app: App, target: str) -> bytes:
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(b"host", b"localhost")],
+        "headers": [(b"host", b"localhost"), *headers],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "state": {},
     }
     statuses: list[int] = []
-    headers: dict[bytes, bytes] = {}
+    received: dict[bytes, bytes] = {}
 
     async def receive() -> Message:
         await asyncio.Event().wait()
@@ -173,12 +183,10 @@ async def freshness(app: App, target: str) -> bytes:
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
-            headers.update(message["headers"])
+            received.update(message["headers"])
 
     await app(scope, receive, send)
-    if statuses != [200]:
-        raise SystemExit(f"{target} was answered with {statuses}")
-    return headers[b"x-freshness"]
+    return statuses[0], received
 
 
 if __name__ == "__main__":

@@ -173,6 +173,13 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
     )
 
 
+def mapping_cost(wire: object) -> int:
+    """Return the work of mapping an order: the characters whose normalization may take long."""
+    names = (wire.get("goodsNameEn"), wire.get("goodsName")) if isinstance(wire, dict) else ()
+    lengths = [len(name) for name in names if isinstance(name, str)]
+    return 1 + sum(length for length in lengths if length <= MAX_TEXT_CHARS)
+
+
 def map_payment(wire: WireObject, zone: ZoneInfo) -> Row:
     """Return the row of a payment. Times that carry no zone are in `zone`."""
     reader = _WireReader(wire, zone)

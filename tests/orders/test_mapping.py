@@ -15,6 +15,7 @@ from app.orders.mapping import (
     UnparsedField,
     map_order,
     map_payment,
+    mapping_cost,
     mask_account,
     row_drift,
     to_utc,
@@ -225,6 +226,22 @@ def test_an_upstream_object_over_the_limit_is_null():
     assert len(map_order(fields, SHANGHAI).raw) == MAX_OBJECT_BYTES
     row = map_order({**fields, "most": "x"}, SHANGHAI)
     assert (row.raw, row.order_no) == (b"null", "1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "cost"),
+    [
+        ({}, 14),
+        ({"goodsName": "x" * MAX_TEXT_CHARS}, 1011),
+        ({"goodsName": "x" * (MAX_TEXT_CHARS + 1)}, 11),
+        ({"goodsName": None, "goodsNameEn": ["Enterprise"]}, 1),
+    ],
+)
+def test_the_work_of_mapping_an_order_is_that_of_normalizing_its_names(
+    changes: dict[str, Any], cost: int
+):
+    assert mapping_cost({**WIRE, **changes}) == cost
+    assert mapping_cost("no object") == 1
 
 
 def test_only_short_names_are_shared_between_rows():

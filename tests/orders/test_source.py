@@ -1,10 +1,12 @@
 """What cannot be parsed in an upstream response is reported as drift."""
 
+import asyncio
 from zoneinfo import ZoneInfo
 
 import httpx
 
-from app.orders.source import OrderSource
+from app.orders.mapping import MAX_TEXT_CHARS
+from app.orders.source import CHUNK_CHARS, OrderSource
 from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
 from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of, success, wire_order, wire_payment
@@ -34,3 +36,28 @@ async def test_unparsed_values_of_every_kind_of_response_are_counted():
         ("unparsed value (order): quantity", 2),
         ("unparsed value (payment): paid_at", 2),
     ]
+
+
+async def fetch_turns(name: str) -> int:
+    """Return in how many turns of the event loop a block of orders with that name is fetched."""
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    upstream.orders = [wire_order(at) | {"goodsName": name} for at in range(50)]
+    source = OrderSource(client_of(upstream, clock), clock, zone=ZoneInfo("UTC"), deadline=8)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.ensure_future(count())
+    block = await source.fetch_block(0)
+    counting.cancel()
+    assert len(block.rows) == 50
+    return turns
+
+
+async def test_orders_with_long_names_are_mapped_a_few_at_a_time():
+    turns = 50 * MAX_TEXT_CHARS / CHUNK_CHARS
+    assert await fetch_turns("\ufdfa" * MAX_TEXT_CHARS) - await fetch_turns("x") >= turns - 1
