@@ -35,6 +35,7 @@ from app.edge.host_check import HostCheck
 from app.edge.me import me_router
 from app.edge.openapi import DESCRIPTION, LICENSE, TAGS, build_openapi
 from app.edge.pages import docs_router, pages_router
+from app.edge.rejected_requests import RejectedRequests
 from app.edge.unhandled_errors import UnhandledErrors
 from app.file_watcher import FileWatcher
 from app.http import AsyncBaseTransport
@@ -52,7 +53,7 @@ from app.orders.snapshot_routes import snapshot_router
 from app.orders.source import FetchedOrder, OrderSource
 from app.orders.totals import TotalConfirmation
 from app.server.limits import Limits
-from app.server.server import Shutdown
+from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
 from app.single_flight import TooManyWaiters
 from app.time_zones import time_zone_names
@@ -242,6 +243,7 @@ def create_app(
             Middleware(AccessLog, clock=clock),
             Middleware(CorsHeaders, origins=settings.cors.origins),
             Middleware(UnhandledErrors),
+            Middleware(RejectedRequests),
             Middleware(
                 HostCheck, loopback=is_loopback(settings.server.host), public_url=public_url
             ),

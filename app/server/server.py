@@ -4,7 +4,6 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import inf
 from socket import socket
 from types import FrameType
 from typing import Any, Final, cast
@@ -15,66 +14,32 @@ from starlette.types import ASGIApp
 from app.clock import Clock
 from app.server.connection import HttpConnection
 from app.server.limits import Limits
+from app.server.shutdown import Shutdown
 
 _TICKS_PER_SECOND: Final = 10  # of uvicorn's main loop
-_FINAL_READ_SECONDS: Final = 0.01
-"""Time to read what arrived before the listener was closed."""
+IDLE_CLOSE_SECONDS: Final = 1.0
+"""Time for a client to use an idle connection once more after the shutdown has started. The
+response then announces that the connection closes; closed without it, a request could be lost."""
 _FINAL_WRITE_SECONDS: Final = 0.5
 """Time to send the responses of the requests that are aborted."""
 
 _logger = logging.getLogger("orders_bff.server")
 
 
-class Shutdown:
-    """Whether shutdown has started, and how much time is left for it.
-
-    Shared by readiness, the server and the closing of resources.
-
-    Args:
-        clock: the source of time.
-        drain_delay: seconds after the start in which connections are still accepted, so that load
-            balancers notice that readiness fails.
-        drain_timeout: seconds after that for accepted requests to complete.
-    """
-
-    def __init__(self, clock: Clock, *, drain_delay: float, drain_timeout: float) -> None:
-        self._clock = clock
-        self._delay = drain_delay
-        self._timeout = drain_timeout
-        self._stop_accepting_at = inf
-
-    @property
-    def started(self) -> bool:
-        return self._stop_accepting_at < inf
-
-    def start(self) -> None:
-        """Start shutdown, once. Safe to call from a signal handler."""
-        if not self.started:
-            self._stop_accepting_at = self._clock.monotonic() + self._delay
-
-    def should_stop_accepting(self) -> bool:
-        """Return whether the drain delay is over."""
-        return self._clock.monotonic() >= self._stop_accepting_at
-
-    def seconds_left(self) -> float:
-        """Return the seconds left to complete requests: before the start, the full timeout."""
-        drained = max(0.0, self._clock.monotonic() - self._stop_accepting_at)
-        return max(0.0, self._timeout - drained)
-
-
 class Server(uvicorn.Server):
     """A server that shuts down gracefully.
 
-    The first SIGTERM or SIGINT starts the shutdown: readiness fails; after the drain delay no
-    connection is accepted, and the accepted requests have the drain timeout to complete. Then the
-    process exits with 0. The second signal terminates it immediately.
+    The first SIGTERM or SIGINT starts the shutdown: readiness fails, and each response closes its
+    connection. After the drain delay no connection is accepted, connections that stay idle are
+    closed, and the accepted requests have the drain timeout to complete. Then the process exits
+    with 0. The second signal terminates it immediately.
 
     Overridden methods of uvicorn 0.54, and the reason:
 
     - `handle_exit`: uvicorn raises the signal again at the end, so that the exit code is not 0.
     - `on_tick`: checks timeouts, and delays the shutdown.
-    - `shutdown`: reads what has arrived before connections count as idle, waits as long as
-      `Shutdown` says on an injected clock, and waits for the responses of aborted requests.
+    - `shutdown`: closes idle connections last, waits as long as `Shutdown` says on an injected
+      clock, and waits for the responses of aborted requests.
 
     It reads `servers`, `lifespan` and `server_state`.
     """
@@ -91,7 +56,7 @@ class Server(uvicorn.Server):
         self._shutdown = shutdown
         self._clock = clock
         self._raise_signal = raise_signal
-        self._shutdown_logged = False
+        self._shutdown_announced = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Start the shutdown, or terminate the process if it has started."""
@@ -108,38 +73,39 @@ class Server(uvicorn.Server):
         if counter % _TICKS_PER_SECOND == 0:
             self._check_timeouts()
         if self._shutdown.started:
-            self._log_shutdown_started()
+            self._announce_shutdown()
         return should_exit or self._shutdown.should_stop_accepting()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Stop accepting, complete or abort the accepted requests, and close the application."""
         self._shutdown.start()
-        self._log_shutdown_started()
+        self._announce_shutdown()
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
-        await self._clock.sleep(_FINAL_READ_SECONDS)
-        for connection in tuple(self.server_state.connections):
-            connection.shutdown()
-        await self._wait_until_idle(self._shutdown.seconds_left())
+        await self._wait_until_closed(self._shutdown.seconds_left())
+        for connection in self._connections():
+            connection.close_if_idle(self._clock.monotonic())
         aborted = tuple(self.server_state.tasks)
         for task in aborted:
             task.cancel()
-        await self._wait_until_idle(_FINAL_WRITE_SECONDS)
+        await self._wait_until_closed(_FINAL_WRITE_SECONDS)
         for connection in self._connections():
-            connection.transport.abort()
+            connection.abort()
         await self.lifespan.shutdown()
         _logger.info("shutdown_complete", extra={"fields": {"aborted_requests": len(aborted)}})
 
-    async def _wait_until_idle(self, seconds: float) -> None:
-        """Wait at most `seconds` until no connection and no request is left."""
+    async def _wait_until_closed(self, seconds: float) -> None:
+        """Wait at most `seconds` until no connection and no request is left; close idle ones."""
         deadline = self._clock.monotonic() + seconds
         state = self.server_state
         while (state.connections or state.tasks) and self._clock.monotonic() < deadline:
             seconds_left = deadline - self._clock.monotonic()
             await self._clock.sleep(min(1 / _TICKS_PER_SECOND, seconds_left))
             self._check_timeouts()
+            for connection in self._connections():
+                connection.close_if_idle(self._clock.monotonic() - IDLE_CLOSE_SECONDS)
 
     def _check_timeouts(self) -> None:
         now = self._clock.monotonic()
@@ -149,10 +115,12 @@ class Server(uvicorn.Server):
     def _connections(self) -> tuple[HttpConnection, ...]:
         return cast("tuple[HttpConnection, ...]", tuple(self.server_state.connections))
 
-    def _log_shutdown_started(self) -> None:
-        if self._shutdown_logged:
+    def _announce_shutdown(self) -> None:
+        if self._shutdown_announced:
             return
-        self._shutdown_logged = True
+        self._shutdown_announced = True
+        for connection in self._connections():
+            connection.shutdown()
         state = self.server_state
         fields = {"connections": len(state.connections), "requests": len(state.tasks)}
         _logger.info("shutdown_started", extra={"fields": fields})
@@ -178,7 +146,7 @@ def open_server(
         app,
         host=host,
         port=port,
-        http=cast("Any", partial(HttpConnection, limits=limits, clock=clock)),
+        http=cast("Any", partial(HttpConnection, limits=limits, clock=clock, shutdown=shutdown)),
         ws="none",
         loop="auto",
         lifespan="on",

@@ -20,6 +20,7 @@ from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.server.server import Server, open_server
 from app.settings import load
+from tests.support.clock import settle
 
 CALLERS = 700
 CONCURRENCY = 50
@@ -53,6 +54,7 @@ class RunningProxy:
         """Return whether all connections and tasks end, while other requests are served."""
         state = self.server.server_state
         for _ in range(2000):
+            await settle()  # the server notices that the client has closed
             if not state.connections and not state.tasks:
                 return True
             await self.get("/livez")

@@ -5,19 +5,25 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog
+from app.edge.cors import CorsHeaders
 from app.edge.head import Head
 from app.edge.host_check import HostCheck
+from app.edge.rejected_requests import RejectedRequests
 from app.edge.unhandled_errors import UnhandledErrors
+from app.server.connection import HttpConnection
 from app.server.limits import Limits
-from app.server.server import Server, Shutdown, open_server
+from app.server.server import Server, open_server
+from app.server.shutdown import Shutdown
 from tests.support.clock import ManualClock, settle
 from tests.support.limits import default_limits
 
 HOST = b"Host: localhost\r\n"
+ORIGIN = "https://page.example"
 GET = b"GET /v1/orders HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
@@ -36,20 +42,23 @@ class Application:
 
     `/slow-start` waits for `gate` before the response, `/slow-body` after its headers;
     `/read-body` reads the request body first, `/until-disconnect` waits for the client to
-    disconnect, and `/large` sends 30 MB.
+    disconnect, and `/large` sends 30 MB. `/stream` sends `ok` in two parts without a length,
+    `/cut` only the first part, and `/long` 500 parts. `paths` maps other paths to
+    these.
     """
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     called: asyncio.Event = field(default_factory=asyncio.Event)
     scopes: list[Scope] = field(default_factory=list)
     received: list[Message] = field(default_factory=list)
+    paths: dict[str, str] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._run_lifespan(receive, send)
             return
         self.scopes.append(scope)
-        path = scope["path"]
+        path = self.paths.get(scope["path"], scope["path"])
         if path == "/slow-start":
             self.called.set()
             await self.gate.wait()
@@ -61,6 +70,9 @@ class Application:
             self.called.set()
             while (await self._receive(receive))["type"] != "http.disconnect":
                 pass
+        if path in ("/stream", "/cut", "/long"):
+            await self._stream(path, send)
+            return
         body = b"x" * 30_000_000 if path == "/large" else b"ok"
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -68,6 +80,14 @@ class Application:
             self.called.set()
             await self.gate.wait()
         await send({"type": "http.response.body", "body": body})
+
+    async def _stream(self, path: str, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"o", "more_body": True})
+        for _ in range(500 if path == "/long" else 0):
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        if path != "/cut":
+            await send({"type": "http.response.body", "body": b"k"})
 
     async def _receive(self, receive: Receive) -> Message:
         message = await receive()
@@ -132,12 +152,8 @@ class LiveServer:
     clock: ManualClock
     shutdown: Shutdown
     raised_signals: list[int]
+    port: int
     clients: list[Client] = field(default_factory=list)
-
-    @property
-    def port(self) -> int:
-        port: int = self.server.servers[0].sockets[0].getsockname()[1]
-        return port
 
     async def connect(self) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
@@ -151,13 +167,17 @@ class LiveServer:
         await self.server.on_tick(0)
         await settle()
 
+    def connections(self) -> set[HttpConnection]:
+        """Return the open connections."""
+        return cast("set[HttpConnection]", self.server.server_state.connections)
+
     async def connection_count(self, expected: int) -> int:
         """Return the number of connections, after waiting a little for it to be `expected`."""
         for _ in range(100):
-            if len(self.server.server_state.connections) == expected:
+            if len(self.connections()) == expected:
                 break
             await settle()
-        return len(self.server.server_state.connections)
+        return len(self.connections())
 
     async def shut_down(self) -> None:
         """Shut down, and advance the clock until that is complete."""
@@ -174,8 +194,9 @@ async def running(
     app, clock = Application(), ManualClock()
     shutdown = Shutdown(clock, drain_delay=drain_delay, drain_timeout=drain_timeout)
     raised_signals: list[int] = []
+    checked = UnhandledErrors(RejectedRequests(HostCheck(Head(app), loopback=True)))
     server = open_server(
-        AccessLog(UnhandledErrors(HostCheck(Head(app), loopback=True)), clock),
+        AccessLog(CorsHeaders(checked, origins=[ORIGIN]), clock),
         host="127.0.0.1",
         port=0,
         clock=clock,
@@ -188,7 +209,8 @@ async def running(
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()
     await server.on_tick(0)  # sets the Date header
-    live = LiveServer(server, app, clock, shutdown, raised_signals)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    live = LiveServer(server, app, clock, shutdown, raised_signals, port)
     try:
         yield live
     finally:
@@ -208,5 +230,6 @@ def problem_code(response: Response) -> str:
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["connection"] == "close"
     assert response.headers["x-request-id"] == body["request_id"]
+    assert response.headers["x-content-type-options"] == "nosniff"
     assert body["status"] == response.status
     return str(body["code"])

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import httptools
 import pytest
 
-from app.server.connection import LINGER_SECONDS, PARSE_CHUNK_BYTES
+from app.server.connection import LINGER_SECONDS, PIECE_BYTES, RECEIVE_BUFFER_BYTES
 from tests.edge.asgi_harness import logging_to
 from tests.server.live_server import (
     GET,
     HOST,
+    ORIGIN,
     Client,
     LiveServer,
     Response,
@@ -30,6 +32,8 @@ START = GET.removesuffix(b"\r\n")
 SLOW_START, SLOW_BODY, LARGE = (
     GET.replace(b"/v1/orders", path) for path in (b"/slow-start", b"/slow-body", b"/large")
 )
+HTTP_1_0 = GET.replace(b"HTTP/1.1", b"HTTP/1.0")
+IDENTIFIED = b"X-Request-Id: of-the-caller\r\nOrigin: %s\r\n" % ORIGIN.encode()
 KEY = b"obff_canary-server-0123456789"
 
 
@@ -279,6 +283,32 @@ async def test_a_malformed_request_gets_a_problem_whose_id_is_in_the_log() -> No
     assert KEY.decode() not in lines.text() + response.body.decode()
 
 
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (START + IDENTIFIED + b"X: y\r\nX(: b\r\n\r\n", "bad_request"),
+        (START + IDENTIFIED + b"X", "request_timeout"),
+        (READ + IDENTIFIED + b"Content-Length: 65537\r\n\r\n", "request_too_large"),
+        (target(b"/v1/" + b"a" * 9000, HOST + IDENTIFIED), "uri_too_long"),
+        (START + IDENTIFIED + b"a:\r\n" * 200, "headers_too_large"),
+        (READ + IDENTIFIED + b"Content-Length: 3\r\n\r\na", "request_timeout"),
+    ],
+)  # fmt: skip
+async def test_a_rejection_has_the_headers_of_every_api_response(sent: bytes, code: str) -> None:
+    sent = sent.replace(b"/read-body", b"/v1/orders")
+    async with running(default_limits(request_timeout=10)) as server:
+        server.app.paths["/v1/orders"] = "/read-body"
+        client = await server.connect()
+        client.send(sent)
+        await server.advance(10)
+        response = await client.receive()
+
+    assert problem_code(response) == code
+    assert response.headers["vary"].startswith("Accept-Encoding, Authorization")
+    assert response.headers["x-request-id"] == "of-the-caller"
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+
+
 async def test_an_error_response_to_head_has_no_body() -> None:
     async with running() as server:
         client = await server.connect()
@@ -398,7 +428,7 @@ async def test_a_body_over_the_limit_after_its_response_closes_the_connection() 
 
 
 async def test_many_pipelined_requests_are_answered_in_order() -> None:
-    count = 16 * PARSE_CHUNK_BYTES // len(GET)
+    count = 16 * PIECE_BYTES // len(GET)
     requests = b"".join(target(b"/%d" % at) for at in range(count))
     async with running() as server:
         client = await server.connect()
@@ -411,28 +441,42 @@ async def test_many_pipelined_requests_are_answered_in_order() -> None:
     assert paths[:-1] == [f"/{at}" for at in range(count)]
 
 
-async def test_only_one_chunk_of_pipelined_requests_is_parsed_ahead() -> None:
+async def test_pipelined_requests_wait_in_the_socket_while_a_response_is_in_progress() -> None:
     async with running() as server:
         client = await server.connect()
-        client.send(SLOW_START + GET * 20_000)
+        client.send(SLOW_START + GET * 40_000)
         await server.app.called.wait()
-        await settle()
-        (connection,) = server.server.server_state.connections
-
-        assert len(connection.pipeline) <= PARSE_CHUNK_BYTES // len(GET)  # type: ignore[union-attr]
-
-
-async def test_pipelined_requests_are_not_all_read_ahead() -> None:
-    count = 40_000
-    async with running() as server:
-        client = await server.connect()
-        client.send(SLOW_START + GET * count)
-        await server.app.called.wait()
-        server.app.gate.set()
-        (connection,) = server.server.server_state.connections
-        while len(server.app.scopes) < 2000:
+        for _ in range(10):
             await settle()
-            assert len(connection._buffer) < count * len(GET) / 2  # type: ignore[union-attr]
+        (connection,) = server.connections()
+
+        assert len(server.app.scopes) == 1
+        assert len(connection.pipeline) == 0
+        assert len(connection._buffer) <= 4 * RECEIVE_BUFFER_BYTES
+
+
+@pytest.mark.parametrize("line", [b"a:\r\n", b"a: b\r\n"])
+async def test_a_head_of_many_short_lines_is_rejected_before_it_is_complete(line: bytes) -> None:
+    async with running() as server:
+        client = await server.connect()
+        client.send(START + line * 17_400)
+
+        assert problem_code(await client.receive()) == "headers_too_large"
+        (connection,) = server.connections()
+        assert len(connection.headers) <= default_limits().max_headers
+
+
+async def test_a_second_request_within_one_piece_is_rejected() -> None:
+    """The connection never passes such a piece to the parser; if it did, no request would mix."""
+    async with running() as server:
+        client = await server.connect()
+        await settle()
+        (connection,) = server.connections()
+        with pytest.raises(httptools.HttpParserCallbackError):
+            connection.parser.feed_data(GET * 2)
+
+        assert (await client.receive()).status == 200
+        assert len(server.app.scopes) == 1
 
 
 # Time
@@ -560,12 +604,12 @@ async def test_unsent_bytes_that_are_equal_by_chance_are_not_a_stall() -> None:
     async with running(default_limits(send_timeout=30)) as server:
         await server.connect()
         await settle()
-        (connection,) = server.server.server_state.connections
+        (connection,) = server.connections()
         real = connection.transport
         transports = [UnsentTransport(size) for size in (5000, 0, 5000, 5000)]
         for at, transport in enumerate(transports):
             connection.transport = transport  # type: ignore[assignment]
-            connection.check_timeouts(at * 20.0)  # type: ignore[union-attr]
+            connection.check_timeouts(at * 20.0)
         connection.transport = real
 
         assert [transport.aborted for transport in transports] == [False] * 4
@@ -600,6 +644,12 @@ async def client_that_does_not_read(
         yield client
 
 
+async def read_all(client: socket.socket) -> None:
+    """Read until the server closes."""
+    while await asyncio.get_running_loop().sock_recv(client, 1_000_000):
+        pass
+
+
 async def test_a_rejected_connection_lingers_and_is_then_aborted() -> None:
     async with running() as server:
         client = await server.connect()
@@ -615,11 +665,65 @@ async def test_a_rejected_connection_lingers_and_is_then_aborted() -> None:
 async def test_a_rejected_connection_ends_when_the_client_closes() -> None:
     async with running() as server:
         client = await server.connect()
-        client.send(b"garbage\r\n\r\n" + b"x" * 3 * PARSE_CHUNK_BYTES)
+        client.send(b"garbage\r\n\r\n" + b"x" * 3 * PIECE_BYTES)
         assert problem_code(await client.receive()) == "bad_request"
         client.close()
 
         assert await server.connection_count(0) == 0
+
+
+# HTTP/1.0 (RFC 9112 section 6.1)
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+async def test_a_streamed_response_to_http_1_0_is_plain_bytes_that_end_with_the_connection(
+    method: bytes,
+) -> None:
+    async with running() as server:
+        client = await server.connect()
+        client.send(HTTP_1_0.replace(b"/v1/orders", b"/stream").replace(b"GET", method))
+        head, _, body = (await client.reader.read()).partition(b"\r\n\r\n")
+
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert body == (b"" if method == b"HEAD" else b"ok")
+
+
+async def test_a_response_with_a_length_to_http_1_0_keeps_it() -> None:
+    async with running() as server:
+        response = await (await server.connect()).request(HTTP_1_0)
+
+    assert (response.headers["content-length"], response.body) == ("2", b"ok")
+
+
+async def test_a_streamed_response_to_http_1_1_is_chunked() -> None:
+    async with running() as server:
+        client = await server.connect()
+        client.send(START.replace(b"/v1/orders", b"/stream") + b"Connection: close\r\n\r\n")
+        head, _, body = (await client.reader.read()).partition(b"\r\n\r\n")
+
+    assert b"transfer-encoding: chunked" in head
+    assert body == b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n"
+
+
+async def test_an_incomplete_response_to_http_1_0_ends_with_a_reset() -> None:
+    """Otherwise the client would take the first part for the whole."""
+    async with running() as server:
+        client = await server.connect()
+        client.send(HTTP_1_0.replace(b"/v1/orders", b"/cut"))
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read()
+
+
+async def test_a_client_that_stops_reading_a_response_to_http_1_0_sees_a_reset() -> None:
+    async with (
+        running(default_limits(send_timeout=30)) as server,
+        client_that_does_not_read(server, HTTP_1_0.replace(b"/v1/orders", b"/long")) as client,
+    ):
+        await server.advance(0)
+        await server.advance(30)
+        with pytest.raises(ConnectionResetError):
+            await read_all(client)
 
 
 # Responses in progress

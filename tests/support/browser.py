@@ -14,7 +14,8 @@ from playwright.async_api import ConsoleMessage, Page, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clock import SystemClock
-from app.server.server import Shutdown, open_server
+from app.server.server import open_server
+from app.server.shutdown import Shutdown
 from tests.support.limits import default_limits
 
 CHROMIUM = "/usr/bin/chromium"
