@@ -9,6 +9,7 @@ requested        TTL          TTL + STALE_WHILE_REVALIDATE        TTL + STALE_IF
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import ClassVar
 
 
 class Freshness(Enum):
@@ -45,25 +46,71 @@ class Lifetime:
         return Freshness.EXPIRED
 
 
-class CacheDirective(Enum):
-    """Which answer a caller wants.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheDirective:
+    """Which entries a caller accepts; numbers in seconds.
 
-    `NO_CACHE` and `ONLY_IF_CACHED` are request directives (RFC 9111 section 5.2.1); the last two
+    The first six are request directives (RFC 9111 section 5.2.1, RFC 5861 section 4); the other two
     are used by the order book.
 
     Attributes:
-        DEFAULT: the cached entry as long as it is usable, else a fetched one.
-        NO_CACHE: a newly fetched entry; the cached one if the fetch fails.
-        ONLY_IF_CACHED: the cached entry; nothing is fetched.
-        MUST_REVALIDATE: a fresh entry; the error if the fetch fails.
-        REFETCH: a newer entry than one found to be outdated; that one if the fetch fails.
+        no_cache: none that is cached, unless it is very young.
+        max_age: none that is older. Without `max_stale`, none that is stale either.
+        min_fresh: none that is not fresh for this much longer.
+        max_stale: stale ones at most this long after the TTL, and those without waiting.
+        stale_if_error: if a fetch fails, none that is older than the TTL and this much.
+        only_if_cached: nothing is fetched.
+        must_revalidate: only fresh ones, and none if a fetch fails.
+        refetch: a newer one than that which was found to be outdated; that one if the fetch fails.
     """
 
-    DEFAULT = auto()
-    NO_CACHE = auto()
-    ONLY_IF_CACHED = auto()
-    MUST_REVALIDATE = auto()
-    REFETCH = auto()
+    no_cache: bool = False
+    max_age: float | None = None
+    min_fresh: float | None = None
+    max_stale: float | None = None
+    stale_if_error: float | None = None
+    only_if_cached: bool = False
+    must_revalidate: bool = False
+    refetch: bool = False
+
+    DEFAULT: ClassVar["CacheDirective"]
+    NO_CACHE: ClassVar["CacheDirective"]
+    ONLY_IF_CACHED: ClassVar["CacheDirective"]
+    MUST_REVALIDATE: ClassVar["CacheDirective"]
+    REFETCH: ClassVar["CacheDirective"]
+
+    def accepts(self, freshness: Freshness, *, age: float, ttl: float, min_age: float) -> bool:
+        """Return whether the caller accepts an entry that has not expired.
+
+        An entry younger than `min_age` satisfies every request directive.
+        """
+        if self.must_revalidate or self.refetch:
+            return self.must_revalidate and freshness is Freshness.FRESH
+        if age < min_age:
+            return True
+        if self.no_cache or (self.max_age is not None and age > self.max_age):
+            return False
+        if self.min_fresh is not None and ttl - age < self.min_fresh:
+            return False
+        return freshness is Freshness.FRESH or self._accepts_stale(age - ttl)
+
+    def _accepts_stale(self, staleness: float) -> bool:
+        if self.max_stale is None:
+            return self.max_age is None and self.min_fresh is None
+        return self.max_stale > 0 and staleness <= self.max_stale
+
+    def accepts_after_failure(self, staleness: float) -> bool:
+        """Return whether the caller accepts an entry that long after the TTL if a fetch fails."""
+        if self.must_revalidate:
+            return False
+        return self.stale_if_error is None or staleness <= self.stale_if_error
+
+
+CacheDirective.DEFAULT = CacheDirective()
+CacheDirective.NO_CACHE = CacheDirective(no_cache=True)
+CacheDirective.ONLY_IF_CACHED = CacheDirective(only_if_cached=True)
+CacheDirective.MUST_REVALIDATE = CacheDirective(must_revalidate=True)
+CacheDirective.REFETCH = CacheDirective(refetch=True)
 
 
 class Action(Enum):
@@ -87,43 +134,56 @@ class Action(Enum):
     NOT_IN_CACHE = auto()
 
 
-D, A = CacheDirective, Action
-
-# fmt: off
 _ACTIONS = {
-    # directive         fresh             stale             stale-if-error    expired
-    D.DEFAULT:         (A.SERVE,          A.REFRESH,        A.FETCH_OR_STALE, A.FETCH),
-    D.NO_CACHE:        (A.FETCH_OR_STALE, A.FETCH_OR_STALE, A.FETCH_OR_STALE, A.FETCH),
-    D.ONLY_IF_CACHED:  (A.SERVE,          A.SERVE,          A.SERVE,          A.NOT_IN_CACHE),
-    D.MUST_REVALIDATE: (A.SERVE,          A.FETCH,          A.FETCH,          A.FETCH),
-    D.REFETCH:         (A.FETCH_OR_STALE, A.FETCH_OR_STALE, A.FETCH_OR_STALE, A.FETCH_OR_STALE),
+    Freshness.FRESH: Action.SERVE,
+    Freshness.STALE: Action.REFRESH,
+    Freshness.STALE_IF_ERROR: Action.FETCH_OR_STALE,
+    Freshness.EXPIRED: Action.FETCH,
 }
 _INSTEAD_OF_FETCHING = {
-    A.REFRESH: A.SERVE, A.FETCH_OR_STALE: A.SERVE, A.FETCH: A.FAIL,
+    Action.REFRESH: Action.SERVE,
+    Action.FETCH_OR_STALE: Action.SERVE,
+    Action.FETCH: Action.FAIL,
 }
-# fmt: on
-_COLUMNS = {freshness: column for column, freshness in enumerate(Freshness)}
 
 
 def decide(
     directive: CacheDirective,
     freshness: Freshness,
     *,
+    age: float,
+    ttl: float,
+    min_age: float = 0.0,
+    failed: bool = False,
     backing_off: bool = False,
     recently_refetched: bool = False,
 ) -> Action:
     """Return what to do for a request.
 
     Args:
-        directive: which answer the caller wants.
+        directive: which entries the caller accepts.
         freshness: the freshness of the entry; expired if there is none.
-        backing_off: whether the last fetch failed, and it is too early for another one.
+        age: the age of the entry in seconds.
+        ttl: the TTL of the cache in seconds.
+        min_age: seconds; a younger entry satisfies every request directive.
+        failed: whether the last fetch failed.
+        backing_off: whether it is too early for another fetch after that.
         recently_refetched: whether the entry replaced an outdated one ahead of time, less than a
-            TTL ago. Only `NO_CACHE` fetches it again.
+            TTL ago. Only a request directive that does not accept it fetches it again.
     """
-    action = _ACTIONS[directive][_COLUMNS[freshness]]
-    if backing_off:
-        return _INSTEAD_OF_FETCHING.get(action, action)
-    if recently_refetched and directive is not CacheDirective.NO_CACHE:
+    is_usable = freshness is not Freshness.EXPIRED
+    accepted = is_usable and directive.accepts(freshness, age=age, ttl=ttl, min_age=min_age)
+    if directive.only_if_cached:
+        return Action.SERVE if accepted else Action.NOT_IN_CACHE
+    is_internal = directive.must_revalidate or directive.refetch
+    if recently_refetched and not backing_off and (accepted or is_internal):
         return Action.SERVE
-    return action
+    action = _ACTIONS[freshness]
+    if directive.refetch or (is_usable and not accepted):
+        action = Action.FETCH_OR_STALE
+    elif action is Action.FETCH_OR_STALE and directive.max_stale is not None:
+        action = Action.REFRESH  # the caller has said that it accepts an entry as old as this
+    is_fallback = action is Action.FETCH_OR_STALE or (failed and action is Action.REFRESH)
+    if is_fallback and not directive.accepts_after_failure(age - ttl):
+        action = Action.FETCH
+    return _INSTEAD_OF_FETCHING.get(action, action) if backing_off else action

@@ -74,7 +74,7 @@ class Lookup(Generic[V]):
         ttl: the TTL of the cache, in seconds.
         forward_reason: why it was fetched: `uri-miss`, `stale` or `request` (RFC 9211
             section 2.2); empty if it was not.
-        error: why the fetch failed, if an older entry is served instead.
+        error: why the last fetch failed, if the entry is not fresh.
     """
 
     entry: Entry[V]
@@ -156,6 +156,11 @@ class GraceCache(Generic[K, V]):
         """Return all keys and entries, even expired ones; does not affect what is evicted next."""
         return self._entries.items()
 
+    def last_error(self, key: K) -> Exception | None:
+        """Return why the last fetch failed, None if it did not."""
+        failure = self._failures.get(key)
+        return failure.error if failure else None
+
     def freshness(self, entry: Entry[V]) -> Freshness:
         """Return the freshness that `entry` has now."""
         freshness = self.freshness_at(entry.fetched_at)
@@ -187,7 +192,7 @@ class GraceCache(Generic[K, V]):
             outdated: with `REFETCH`, the entry that the caller found to be outdated.
 
         Raises:
-            NotInCache: the directive is `ONLY_IF_CACHED`, and there is no entry to serve.
+            NotInCache: the directive has `only_if_cached`, and there is no entry to serve.
             WaitTimeout: the deadline passed, and there is no entry to serve.
             TooManyWaiters: too many callers wait, and there is no entry to serve.
             Exception: the fetch raised this, now or a moment ago, and there is no entry to serve.
@@ -201,16 +206,16 @@ class GraceCache(Generic[K, V]):
         freshness = self.freshness(entry) if entry else Freshness.EXPIRED
         failure = self._failures.get(key)
         backing_off = failure is not None and failure.is_backing_off(now)
-        action = self._decide(directive, entry, freshness, backing_off=backing_off)
+        action = self._decide(directive, entry, freshness, failure, backing_off=backing_off)
+        reason = self._forward_reason(directive, entry, freshness)
 
         if action is Action.NOT_IN_CACHE:
             raise NotInCache
         if failure and action is Action.FAIL:
             raise failure.error_at(now)
         if entry is None or action is Action.FETCH:
-            return await self._fetch(key, fetch, deadline, "stale" if entry else "uri-miss")
+            return await self._fetch(key, fetch, deadline, reason)
         if action is Action.FETCH_OR_STALE:
-            reason = "request" if directive is CacheDirective.NO_CACHE else "stale"
             stale = Lookup(entry, freshness, Outcome.STALE_IF_ERROR, self.ttl, reason)
             wait_until = (now if wait_started is None else wait_started) + self._max_stale_wait
             if deadline is not None:
@@ -218,8 +223,10 @@ class GraceCache(Generic[K, V]):
             return await self._fetch_or_stale(key, fetch, wait_until, stale)
         if action is Action.REFRESH:
             self._join_or_launch(key, fetch)
-        hit = Outcome.HIT if freshness is Freshness.FRESH else Outcome.STALE_HIT
-        return Lookup(entry, freshness, hit, self.ttl)
+        if freshness is Freshness.FRESH:
+            return Lookup(entry, freshness, Outcome.HIT, self.ttl)
+        error = self.last_error(key)
+        return Lookup(entry, freshness, Outcome.STALE_HIT, self.ttl, error=error)
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
@@ -230,18 +237,33 @@ class GraceCache(Generic[K, V]):
         directive: CacheDirective,
         entry: Entry[V] | None,
         freshness: Freshness,
+        failure: Failure | None,
         *,
         backing_off: bool,
     ) -> Action:
         age = self._clock.monotonic() - entry.fetched_at if entry else math.inf
-        if directive is CacheDirective.NO_CACHE and age < self._min_age:
-            directive = CacheDirective.DEFAULT
         return decide(
             directive,
             freshness,
+            age=age,
+            ttl=self.ttl,
+            min_age=self._min_age,
+            failed=failure is not None,
             backing_off=backing_off,
             recently_refetched=entry is not None and entry.refetched_early and age < self.ttl,
         )
+
+    def _forward_reason(
+        self, directive: CacheDirective, entry: Entry[V] | None, freshness: Freshness
+    ) -> str:
+        """Return why a fetch is necessary, if it is."""
+        if entry is None:
+            return "uri-miss"
+        if freshness is Freshness.EXPIRED or directive.must_revalidate or directive.refetch:
+            return "stale"
+        age = self._clock.monotonic() - entry.fetched_at
+        accepted = directive.accepts(freshness, age=age, ttl=self.ttl, min_age=self._min_age)
+        return "stale" if accepted else "request"
 
     async def _fetch(
         self, key: K, fetch: Fetch[K, V], deadline: float | None, reason: str

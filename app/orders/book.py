@@ -89,7 +89,7 @@ class OrderBook:
         """Return the orders at positions `start` to `stop`.
 
         Raises:
-            NotInCache: `directive` is `ONLY_IF_CACHED`, and a block is not cached.
+            NotInCache: `directive` has `only_if_cached`, and a block is not cached.
             WaitTimeout: a block is not cached, and the deadline has passed.
             UpstreamError: a block is not cached, and fetching it failed.
         """
@@ -113,7 +113,7 @@ class OrderBook:
             outdated = self._outdated(used, start, stop, total_entry)
             if not outdated:
                 return self._make_window(start, stop, used)
-            if directive is CacheDirective.ONLY_IF_CACHED:
+            if directive.only_if_cached:
                 break
             if not await self._refetch_outdated(outdated, lookups, deadline, wait_started):
                 break

@@ -7,12 +7,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response, Security
 from fastapi.responses import StreamingResponse
 
+from app.cache.cache_control import parse_cache_control
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
 from app.clock import Clock
 from app.edge.auth import require_scopes
 from app.edge.content_coding import prefers_gzip
 from app.edge.context import context_of
+from app.edge.entity_tags import etag_matches
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.changes import History
@@ -24,9 +26,7 @@ from app.orders.response_cache import SCOPE, ResponseCache, Validity
 from app.orders.responses import (
     build_response,
     combine_lookups,
-    etag_matches,
     joined_header,
-    parse_cache_control,
     per_caller_headers,
 )
 from app.orders.snapshot import Snapshot

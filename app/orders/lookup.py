@@ -4,6 +4,7 @@ An order comes from a fresh block if one has it, else from one order detail call
 always fetched; concurrent requests for it share the call.
 """
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -64,11 +65,16 @@ class OrderLookup:
         now = self._clock.monotonic()
         cached = self._book.find(order_no)
         freshness = self._book.blocks.freshness(cached[1]) if cached else Freshness.EXPIRED
-        if cached and freshness is Freshness.FRESH:
-            age = now - cached[1].fetched_at
-            if directive is not CacheDirective.NO_CACHE or age < self._min_age:
-                return self._from_block(cached, freshness, Outcome.HIT)
-        timeout = self._max_stale_wait if cached else self._deadline
+        ttl = self._book.blocks.ttl
+        age = now - cached[1].fetched_at if cached else math.inf
+        accepted = directive.accepts(freshness, age=age, ttl=ttl, min_age=self._min_age)
+        if cached and accepted and freshness is Freshness.FRESH:
+            return self._from_block(cached, freshness, Outcome.HIT)
+        may_be_stale = directive.max_stale is not None and not directive.only_if_cached
+        if cached and accepted and may_be_stale:
+            return self._from_block(cached, freshness, Outcome.STALE_HIT)
+        has_fallback = cached is not None and directive.accepts_after_failure(age - ttl)
+        timeout = self._max_stale_wait if has_fallback else self._deadline
         try:
             lookup = await self._order_cache.get_or_fetch(
                 order_no, self._source.fetch_order, directive, deadline=now + timeout
@@ -77,11 +83,12 @@ class OrderLookup:
             raise
         except (NotInCache, WaitTimeout, TooManyWaiters, UpstreamError) as error:
             # An older row from a block is better than an error.
-            if not cached:
+            is_miss = isinstance(error, NotInCache)
+            if cached is None or not (accepted if is_miss else has_fallback):
                 raise
-            if isinstance(error, NotInCache):
+            if is_miss:
                 return self._from_block(cached, freshness, Outcome.STALE_HIT)
-            reason = "request" if directive is CacheDirective.NO_CACHE else "stale"
+            reason = "stale" if accepted else "request"
             return self._from_block(cached, freshness, Outcome.STALE_IF_ERROR, reason, error)
         return FoundOrder(lookup.entry.value.row, lookup)
 
@@ -90,12 +97,12 @@ class OrderLookup:
 
         Raises:
             PaymentNotFound: the upstream has no payment of that order.
-            NotInCache: `directive` is `ONLY_IF_CACHED`; payments are never cached.
+            NotInCache: `directive` has `only_if_cached`; payments are never cached.
             WaitTimeout: the deadline has passed.
             TooManyWaiters: too many callers wait for it.
             UpstreamError: the fetch failed.
         """
-        if directive is CacheDirective.ONLY_IF_CACHED:
+        if directive.only_if_cached:
             raise NotInCache
         flight, outcome = self._payments.get(order_no), Outcome.COLLAPSED
         if flight is None:
@@ -129,4 +136,6 @@ class OrderLookup:
     ) -> FoundOrder:
         row, entry = cached
         ttl = self._book.blocks.ttl
+        if outcome is Outcome.STALE_HIT:
+            error = self._book.blocks.last_error(entry.value.index)
         return FoundOrder(row, Lookup(entry, freshness, outcome, ttl, reason, error))

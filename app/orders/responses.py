@@ -4,18 +4,16 @@ Everything else about a response is the same for all callers and is rendered onc
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.cache.freshness import CacheDirective, Freshness
+from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup, Outcome
 from app.edge.context import RequestContext
+from app.edge.entity_tags import etag_matches
 from app.orders.rendering import RenderedResponse, ResponseHead
 
-_ENTITY_TAG = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
-_MAX_AGE_0 = re.compile(rb'max-age="?0+"?')
 _BY_SEVERITY = list(Freshness)
 
 HeaderList = list[tuple[bytes, bytes]]
@@ -51,59 +49,39 @@ def combine_lookups(
 ) -> CacheOutcome:
     """Return the outcome of at least one lookup: the greatest `Outcome` counts for all of them.
 
+    Why the last fetch of a part failed is a part of the outcome as long as that part is stale.
     `now` is on the monotonic clock, and `stored` says whether what was fetched is cached.
     """
     dominant = max(lookups, key=lambda lookup: lookup.outcome)
     freshness = max((lookup.freshness for lookup in lookups), key=_BY_SEVERITY.index)
     ttl = math.floor(min(_seconds_left(lookup, now) for lookup in lookups))
     forwarded = f"orders-bff; fwd={dominant.forward_reason}"
+    error = dominant.error or next((lookup.error for lookup in lookups if lookup.error), None)
+    detail = f"; detail={problem_code(error)}" if error else ""
     match dominant.outcome:
         case Outcome.HIT:
             return fresh_hit(ttl)
         case Outcome.STALE_HIT:
             name = "stale_if_error" if freshness is Freshness.STALE_IF_ERROR else "stale_hit"
-            return CacheOutcome(f"orders-bff; hit; ttl={ttl}", freshness, name)
+            return CacheOutcome(f"orders-bff; hit; ttl={ttl}{detail}", freshness, name)
         case Outcome.MISS:
-            return CacheOutcome(f"{forwarded}; stored" if stored else forwarded, freshness, "miss")
+            status = f"{forwarded}; stored" if stored else forwarded
+            return CacheOutcome(status + detail, freshness, "miss")
         case Outcome.COLLAPSED:
-            return CacheOutcome(f"{forwarded}; collapsed", freshness, "collapsed")
+            return CacheOutcome(f"{forwarded}; collapsed{detail}", freshness, "collapsed")
         case _:  # STALE_IF_ERROR
-            code = problem_code(dominant.error) if dominant.error else "internal_error"
-            status = f"{forwarded}; ttl={ttl}; detail={code}"
+            status = f"{forwarded}; ttl={ttl}{detail}"
             return CacheOutcome(status, freshness, "stale_if_error")
 
 
 def _seconds_left(lookup: Lookup[Any], now: float) -> float:
     seconds = lookup.ttl - (now - lookup.entry.fetched_at)
-    return min(seconds, 0) if lookup.entry.outdated else seconds
+    return seconds if lookup.freshness is Freshness.FRESH else min(seconds, 0)
 
 
 def joined_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     """Return all values of a header as one list (RFC 9110 section 5.3), empty if absent."""
     return b",".join(value for key, value in headers if key == name)
-
-
-def parse_cache_control(cache_control: bytes) -> CacheDirective:
-    """Return the directive of a request's Cache-Control (RFC 9111 section 5.2.1).
-
-    `only-if-cached` takes precedence: with it no fetch may be started.
-    """
-    directives = [directive.strip().lower() for directive in cache_control.split(b",")]
-    if b"only-if-cached" in directives:
-        return CacheDirective.ONLY_IF_CACHED
-    for directive in directives:
-        if directive == b"no-cache" or _MAX_AGE_0.fullmatch(directive):
-            return CacheDirective.NO_CACHE
-    return CacheDirective.DEFAULT
-
-
-def etag_matches(if_none_match: bytes, etag: bytes) -> bool:
-    """Return whether If-None-Match lists `etag`, by weak comparison (RFC 9110 13.1.2, 8.8.3.2)."""
-    if not if_none_match:
-        return False
-    if if_none_match.strip() == b"*":
-        return True
-    return etag.removeprefix(b"W/") in _ENTITY_TAG.findall(if_none_match)
 
 
 def build_response(

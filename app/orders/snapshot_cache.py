@@ -99,11 +99,11 @@ class SnapshotCache:
         Raises:
             ListTooLarge: the list exceeds the limits.
             ListLoading: nothing can be served, and the deadline has passed.
-            NotInCache: `directive` is `ONLY_IF_CACHED`, and not all blocks are cached.
+            NotInCache: `directive` has `only_if_cached`, and not all blocks are cached.
             UpstreamError: nothing can be served, and fetching a block failed.
         """
         snapshot = await self._cached()
-        if directive is CacheDirective.ONLY_IF_CACHED:
+        if directive.only_if_cached:
             if snapshot is None:
                 raise NotInCache
             return self._serve(snapshot)

@@ -1,25 +1,10 @@
-"""Request headers that a response depends on: Cache-Control and If-None-Match."""
+"""What a response says about the cache, and how repeated headers are read."""
 
 import pytest
 
-from app.cache.freshness import CacheDirective
-from app.orders.responses import etag_matches, joined_header, parse_cache_control
-
-
-@pytest.mark.parametrize(
-    ("cache_control", "directive"),
-    [
-        (b"", CacheDirective.DEFAULT),
-        (b"max-age=60", CacheDirective.DEFAULT),
-        (b"no-cache", CacheDirective.NO_CACHE),
-        (b"No-Cache, foo", CacheDirective.NO_CACHE),
-        (b"max-age=0", CacheDirective.NO_CACHE),
-        (b'max-age="0"', CacheDirective.NO_CACHE),
-        (b"no-cache, only-if-cached", CacheDirective.ONLY_IF_CACHED),
-    ],
-)
-def test_cache_control_is_parsed_as_a_list(cache_control: bytes, directive: CacheDirective):
-    assert parse_cache_control(cache_control) is directive
+from app.cache.freshness import Freshness
+from app.cache.grace_cache import Entry, Lookup, Outcome
+from app.orders.responses import combine_lookups, joined_header
 
 
 def test_repeated_headers_are_joined():
@@ -28,18 +13,52 @@ def test_repeated_headers_are_joined():
     assert joined_header(headers, b"absent") == b""
 
 
+def lookup(
+    outcome: Outcome, *, age: float = 70, failed: bool = False, fresh: bool = False
+) -> Lookup[str]:
+    return Lookup(
+        Entry("value", 100 - age, sequence=1),
+        Freshness.FRESH if fresh else Freshness.STALE,
+        outcome,
+        ttl=60,
+        forward_reason="uri-miss" if outcome is Outcome.MISS else "stale",
+        error=ValueError() if failed else None,
+    )
+
+
+def cache_status(*lookups: Lookup[str]) -> str:
+    outcome = combine_lookups(lookups, now=100, problem_code=lambda error: type(error).__name__)
+    return outcome.cache_status.removeprefix("orders-bff; ")
+
+
+FRESH_HIT = lookup(Outcome.HIT, age=10, fresh=True)
+STALE_HIT = lookup(Outcome.STALE_HIT)
+FAILING_HIT = lookup(Outcome.STALE_HIT, failed=True)
+
+
 @pytest.mark.parametrize(
-    ("condition", "matches"),
+    ("lookups", "expected"),
     [
-        (b"", False),
-        (b'W/"abc"', True),
-        (b'"abc"', True),
-        (b"*", True),
-        (b'"x", W/"abc"', True),
-        (b'"x,y", "z"', False),
-        (b"abc", False),
-        (b'W/"ABC"', False),
+        ([FRESH_HIT], "hit; ttl=50"),
+        ([FRESH_HIT, STALE_HIT], "hit; ttl=-10"),
+        ([STALE_HIT, FAILING_HIT], "hit; ttl=-10; detail=ValueError"),
+        ([lookup(Outcome.STALE_HIT, age=10)], "hit; ttl=0"),
+        ([lookup(Outcome.MISS, fresh=True), STALE_HIT], "fwd=uri-miss; stored"),
+        (
+            [lookup(Outcome.MISS, fresh=True), FAILING_HIT],
+            "fwd=uri-miss; stored; detail=ValueError",
+        ),
+        (
+            [lookup(Outcome.COLLAPSED, fresh=True), FAILING_HIT],
+            "fwd=stale; collapsed; detail=ValueError",
+        ),
+        (
+            [lookup(Outcome.STALE_IF_ERROR, failed=True), FRESH_HIT],
+            "fwd=stale; ttl=-10; detail=ValueError",
+        ),
     ],
 )
-def test_if_none_match_uses_weak_comparison(condition: bytes, matches: bool):
-    assert etag_matches(condition, b'W/"abc"') is matches
+def test_the_greatest_outcome_and_the_cause_of_staleness_are_reported(
+    lookups: list[Lookup[str]], expected: str
+):
+    assert cache_status(*lookups) == expected

@@ -41,8 +41,8 @@ class AnswerOracle:
         if total not in self._latest_totals(request.started_at, history.completed()):
             history.report(Rule.LATEST_TOTAL, f"not {total}")
         range_ = "all orders" if caller.requests_all else f"{caller.start}..{caller.stop}"
-        is_plain = caller.directive is CacheDirective.DEFAULT
-        directive = "" if is_plain else f", {caller.directive.name}"
+        is_plain = caller.directive == CacheDirective.DEFAULT
+        directive = "" if is_plain else f", {caller.directive}"
         history.log(f"caller {request.number}", f"requests {range_}{directive}")
 
     def request_cancelled(self, request: CallerRequest) -> None:
@@ -74,7 +74,7 @@ class AnswerOracle:
         self._check_duration(request)
         all_cached = self._has_all_cached(request)
         if isinstance(error, NotInCache):
-            if request.caller.directive is not CacheDirective.ONLY_IF_CACHED or all_cached:
+            if request.caller.directive != CacheDirective.ONLY_IF_CACHED or all_cached:
                 report(Rule.ONLY_IF_CACHED, "but there was an error")
             return
         if isinstance(error, (WaitTimeout, ListLoading)):
@@ -110,7 +110,7 @@ class AnswerOracle:
             is_latest = freshness is Freshness.FRESH and self._plan.cache_fits_all
             if not requests_all or is_latest:
                 self._check_is_latest(request, fetch)
-            if request.caller.directive is CacheDirective.NO_CACHE and not requests_all:
+            if request.caller.directive == CacheDirective.NO_CACHE and not requests_all:
                 self._check_no_cache(request, fetch, is_fallback=answer.is_fallback)
 
     def _check_entry(self, entry: Entry[Block], fetch: Fetch) -> None:
@@ -204,7 +204,7 @@ class AnswerOracle:
         duration = self._history.time() - request.started_at
         if duration > settings.deadline + DEADLINE_TOLERANCE:
             report(Rule.DEADLINE, f"{duration:g} s")
-        if duration > 0 and request.caller.directive is CacheDirective.ONLY_IF_CACHED:
+        if duration > 0 and request.caller.directive == CacheDirective.ONLY_IF_CACHED:
             report(Rule.ONLY_IF_CACHED_WAIT, f"{duration:g} s")
         if duration > settings.max_stale_wait and self._has_all_cached(request):
             report(Rule.MAX_STALE_WAIT, f"{duration:g} s")

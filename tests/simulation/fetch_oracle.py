@@ -40,7 +40,7 @@ class FetchOracle:
         if fetch.index in history.in_progress:
             history.report(Rule.SINGLE_FLIGHT, f"block {fetch.index}")
         history.in_progress[fetch.index] = fetch
-        if request and request.caller.directive is CacheDirective.ONLY_IF_CACHED:
+        if request and request.caller.directive == CacheDirective.ONLY_IF_CACHED:
             history.report(Rule.ONLY_IF_CACHED_FETCH, caller)
         backoff = self._backoffs.get(fetch.index)
         if backoff and fetch.started_at < backoff.until:

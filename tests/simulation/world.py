@@ -165,7 +165,7 @@ class _World:
         range_ = caller.start, caller.stop
         # An answer is sent again while it is current, as the response cache does.
         cached = self._responses.get(range_)
-        is_plain = caller.directive is CacheDirective.DEFAULT
+        is_plain = caller.directive == CacheDirective.DEFAULT
         if is_plain and cached and self._book.is_current(cached.entries, cached.total):
             return replace(cached, freshness=(Freshness.FRESH,) * len(cached.entries))
         window = await self._book.window(*range_, caller.directive)

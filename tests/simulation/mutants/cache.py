@@ -55,7 +55,7 @@ class RefetchesRepeatedly(Cache):
 
 class RefetchesDuringBackoff(Cache):
     def _decide(self, directive: Any, *state: Any, backing_off: bool) -> Action:
-        if directive is CacheDirective.REFETCH:
+        if directive == CacheDirective.REFETCH:
             backing_off = False
         return super()._decide(directive, *state, backing_off=backing_off)
 
@@ -76,14 +76,14 @@ class IgnoresMaxStaleWait(Cache):
 
 class IgnoresNoCache(Cache):
     def _decide(self, directive: CacheDirective, *state: Any, backing_off: bool) -> Action:
-        if directive is CacheDirective.NO_CACHE:
+        if directive == CacheDirective.NO_CACHE:
             directive = CacheDirective.DEFAULT
         return super()._decide(directive, *state, backing_off=backing_off)
 
 
 class IgnoresOnlyIfCached(Cache):
     def _decide(self, directive: CacheDirective, *state: Any, backing_off: bool) -> Action:
-        if directive is CacheDirective.ONLY_IF_CACHED:
+        if directive == CacheDirective.ONLY_IF_CACHED:
             directive = CacheDirective.DEFAULT
         return super()._decide(directive, *state, backing_off=backing_off)
 
