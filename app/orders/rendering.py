@@ -19,6 +19,8 @@ from app.orders.schema import Origin
 MAX_IDS_IN_BODY = 200
 MAX_IDS_IN_HEADER = 10
 MAX_WARNINGS = 100
+MAX_LINK_BYTES = 4096
+"""Longest Link header, because proxies bound the size of a response's headers."""
 
 OVERHEAD_BYTES = 1500
 """Memory of a rendered response besides its bodies, headers and request ids, in the cache."""
@@ -83,7 +85,9 @@ def render_page(
     meta |= _rows_meta([(f"/data/{index}", row) for index, row in enumerate(rows)], currency)
     if inconsistent:
         meta["inconsistent"] = True
-    headers = ((b"x-total-count", str(total).encode()), (b"link", link.encode()))
+    headers: Headers = ((b"x-total-count", str(total).encode()),)
+    if link:
+        headers += ((b"link", link.encode()),)
     rendered = (render_row(row, include, block) for row, block in zip(rows, blocks, strict=True))
     return _render(b"[" + b",".join(rendered) + b"]", meta, sources, headers)
 
@@ -210,7 +214,10 @@ def _request_ids(sources: Sources) -> tuple[str, ...]:
 
 
 def link_header(path: str, query: str, page: int, pages: int) -> str:
-    """Return the Link header (RFC 8288) of a page, keeping every parameter of `query`."""
+    """Return the Link header (RFC 8288) of a page, keeping every parameter of `query`.
+
+    It is empty if it would be longer than `MAX_LINK_BYTES`, as with many order numbers.
+    """
     others = [(name, value) for name, value in parse_qsl(query) if name != "page"]
     last = max(pages, 1)
     targets = {"first": 1}
@@ -219,7 +226,8 @@ def link_header(path: str, query: str, page: int, pages: int) -> str:
     if page < pages:
         targets["next"] = page + 1
     targets["last"] = last
-    return ", ".join(
+    link = ", ".join(
         f'<{path}?{urlencode([("page", target), *others])}>; rel="{rel}"'
         for rel, target in targets.items()
     )
+    return link if len(link) <= MAX_LINK_BYTES else ""

@@ -12,6 +12,7 @@ from app.orders.blocks import Block
 from app.orders.changes import Change
 from app.orders.mapping import Row, UnparsedField
 from app.orders.rendering import (
+    MAX_LINK_BYTES,
     RenderedResponse,
     link_header,
     origin_json,
@@ -139,6 +140,15 @@ def test_warnings_point_to_their_value_and_are_at_most_a_hundred():
     assert found["warnings_omitted"] == 20
     single = meta(render_single(odd, SOURCE, currency=""))
     assert single["warnings"][0]["pointer"] == "/data/quantity"
+
+
+def test_links_that_are_too_long_for_a_proxy_are_omitted():
+    def link(orders: int) -> str:
+        query = "&".join(["limit=5", *(f"order_no={number:064}" for number in range(orders))])
+        return link_header("/v1/orders", query, 2, 3)
+
+    assert 3900 < len(link(13)) <= MAX_LINK_BYTES
+    assert link(14) == ""
 
 
 def test_links_point_to_the_neighbouring_pages_and_keep_the_parameters():
