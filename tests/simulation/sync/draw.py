@@ -14,7 +14,7 @@ from tests.simulation.plan import (
     Seam,
     Settings,
 )
-from tests.simulation.sync.plan import Defect, Follower, Inserts, SyncPlan
+from tests.simulation.sync.plan import NEWEST, Defect, Follower, Inserts, SyncPlan
 
 FIRST_SYNC_SEED = 2 * 10**9
 """Seeds from here on: new orders appear at one end of the list."""
@@ -134,6 +134,8 @@ def _range(rng: Random, size: int) -> tuple[int, int]:
 
 
 def _changes(rng: Random, ends_at: float) -> tuple[ListChange, ...]:
+    if rng.random() < 0.1:
+        return _undone_changes(rng, ends_at)
     patterns = rng.sample(PATTERNS, rng.choice((1, 2, 4, len(PATTERNS))))
     count = min(int(ends_at / rng.choice((0.25, 1.0, 1.0, 3.0, 10.0))) + 1, 60)
     return tuple(
@@ -141,6 +143,15 @@ def _changes(rng: Random, ends_at: float) -> tuple[ListChange, ...]:
         for at in _times(rng, ends_at, count)
         for kind in rng.choice(patterns)
     )
+
+
+def _undone_changes(rng: Random, ends_at: float) -> tuple[ListChange, ...]:
+    """Return changes that add an order and remove it again a little later."""
+    changes: list[ListChange] = []
+    for at in _times(rng, ends_at, rng.choice((2, 5, 10))):
+        changes.append(ListChange(at, ADDED, 0))
+        changes.append(ListChange(at + GRID * rng.randrange(1, 20), REMOVED, NEWEST))
+    return tuple(sorted(changes, key=lambda change: change.at))
 
 
 def _faults(rng: Random, ends_at: float) -> tuple[FaultPeriod, ...]:
@@ -155,5 +166,6 @@ def _faults(rng: Random, ends_at: float) -> tuple[FaultPeriod, ...]:
 def _followers(rng: Random, ends_at: float) -> tuple[Follower, ...]:
     intervals = (None, None, 1.0, 3.0)
     return tuple(
-        Follower(at, rng.choice(intervals)) for at in _times(rng, ends_at / 2, rng.choice((1, 2)))
+        Follower(at, rng.choice(intervals), pause=rng.choice((0.0, 0.0, 1.0, 5.0)))
+        for at in _times(rng, ends_at / 2, rng.choice((1, 2)))
     )

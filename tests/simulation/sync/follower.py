@@ -36,6 +36,7 @@ class Follower:
     ) -> None:
         self._name = name
         self._interval = follower.interval
+        self._pause = follower.pause
         self._proxy = proxy
         self._clock = clock
         self._oracle = oracle
@@ -61,6 +62,7 @@ class Follower:
         reading = await self._proxy.changes(self._cursor)
         self._oracle.changes_read(self._name, started_at, reading)
         if not self._cursor:
+            await self._clock.sleep(self._pause)
             export = await self._proxy.export()
             self._oracle.export_read(self._name, started_at, export)
             if export.inconsistent and not self._takes_inconsistent:

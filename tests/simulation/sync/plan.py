@@ -5,6 +5,9 @@ from enum import Enum
 
 from tests.simulation.plan import Plan
 
+NEWEST = -1
+"""The position of the order that was added last."""
+
 
 class Inserts(Enum):
     """Where new orders appear, and where an order that moves goes."""
@@ -39,10 +42,12 @@ class Follower:
 
     Attributes:
         interval: seconds between two polls; None if it polls when the proxy advises.
+        pause: seconds between its first two requests.
     """
 
     at: float
     interval: float | None = None
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

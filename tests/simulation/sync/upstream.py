@@ -8,7 +8,7 @@ from typing import Any
 from app.orders.mapping import Row
 from tests.simulation.history import ListState
 from tests.simulation.plan import BLOCK_SIZE, ChangeKind, ListChange
-from tests.simulation.sync.plan import Defect, Inserts, SyncPlan
+from tests.simulation.sync.plan import NEWEST, Defect, Inserts, SyncPlan
 from tests.simulation.upstream import SimulatedUpstream, make_row
 
 TIED_ORDERS = 7
@@ -83,7 +83,7 @@ class ChangingUpstream(SimulatedUpstream):
     def change_list(self, change: ListChange) -> None:
         """Change the list at a position: `change.position` modulo its length."""
         orders = list(self.orders)
-        position = change.position % len(orders) if orders else 0
+        position = self._position(change, orders)
         if change.kind is ChangeKind.ADDED:
             self._insert(orders, make_row(f"n{self._order_count}"), change.position)
             self._order_count += 1
@@ -109,6 +109,13 @@ class ChangingUpstream(SimulatedUpstream):
             self._add_state(state.orders)
             return wrong
         return state
+
+    def _position(self, change: ListChange, orders: list[Row]) -> int:
+        if change.position == NEWEST:
+            newest = f"n{self._order_count - 1}"
+            numbers = [row.order_no for row in orders]
+            return numbers.index(newest) if newest in numbers else 0
+        return change.position % len(orders) if orders else 0
 
     def _next_edit(self) -> int:
         return len(self.states)
