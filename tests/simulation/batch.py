@@ -14,7 +14,7 @@ from tests.simulation.components import ORIGINALS, Components
 from tests.simulation.disturbed.plan import FIRST_DISTURBED_SEED, draw_disturbed_plan
 from tests.simulation.disturbed.world import run_disturbed_world
 from tests.simulation.draw import draw_plan, seam_of
-from tests.simulation.mutants import MAX_WORLDS, MUTANTS
+from tests.simulation.mutants import MAX_LONG_WORLDS, MAX_WORLDS, MUTANTS
 from tests.simulation.plan import Seam
 from tests.simulation.sync.draw import FIRST_SYNC_SEED, draw_sync_plan
 from tests.simulation.sync.figures import Figures
@@ -90,13 +90,14 @@ def find_mutant(number: int) -> str:
     silence_logs()
     mutant = MUTANTS[number]
     worlds = 0
+    is_long = mutant.first_seed >= FIRST_SYNC_SEED
     for seed in count(mutant.first_seed):
-        if seam_of(seed) is mutant.seam:
+        if is_long or seam_of(seed) is mutant.seam:
             worlds += 1
             violations = run_seed(seed, mutant.components).violations
             if any(violation.rule in mutant.rules for violation in violations):
                 return f"{mutant.description}: found in {worlds} worlds, with seed {seed}"
-        if worlds == MAX_WORLDS:
+        if worlds == (MAX_LONG_WORLDS if is_long else MAX_WORLDS):
             break
     return f"{mutant.description}: NOT FOUND in {worlds} worlds"
 

@@ -18,6 +18,7 @@ from app.orders.changes import History
 from app.orders.snapshot_cache import SnapshotCache
 from app.orders.snapshot_loader import SnapshotLoader
 from app.orders.source import OrderSource
+from app.orders.totals import TotalConfirmation
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
@@ -34,6 +35,7 @@ class Components:
     book: Callable[..., OrderBook] = OrderBook
     snapshot_cache: Callable[..., SnapshotCache] = SnapshotCache
     snapshot_loader: Callable[..., SnapshotLoader] = SnapshotLoader
+    confirmation: Callable[..., TotalConfirmation] = TotalConfirmation
     source: Callable[..., OrderSource] = OrderSource
     change_history: Callable[[], History] = History
     client: Callable[..., UpstreamClient] = create_upstream_client

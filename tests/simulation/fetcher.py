@@ -2,14 +2,17 @@
 
 import asyncio
 from contextvars import ContextVar
+from typing import Any
 
 from app.clock import Clock
 from app.orders.blocks import Block
+from app.orders.mapping import Row
 from app.single_flight import current_flight
 from app.upstream.client import UpstreamClient
+from app.upstream.wire import OrderListResponse
 from tests.simulation.fetch_oracle import FetchOracle
 from tests.simulation.history import CallerRequest, Fetch, History
-from tests.simulation.upstream import SimulatedUpstream, current_fetch, rows_of
+from tests.simulation.upstream import SimulatedUpstream, current_fetch, make_row
 
 current_request: ContextVar[CallerRequest | None] = ContextVar("current_request", default=None)
 """The request that caused something: a fetch runs in the context of the caller that started it."""
@@ -50,7 +53,7 @@ class BlockFetcher:
                 deadline = self._clock.monotonic() + self._history.plan.settings.deadline
                 response = await self._client.list_orders(index + 1, deadline=deadline)
                 state = self._upstream.states[int((response.request_id or "").removeprefix("s"))]
-                rows, total = rows_of(response), response.total
+                rows, total = _rows(response), response.total
         except asyncio.CancelledError:
             self._oracle.fetch_cancelled(fetch)
             raise
@@ -60,3 +63,9 @@ class BlockFetcher:
         self._oracle.fetch_completed(fetch, state)
         fetch.last_version = self._upstream.states[-1].version
         return Block(index, rows, total, as_of=str(number), request_id=None, sandbox=False)
+
+
+def _rows(response: OrderListResponse) -> tuple[Row, ...]:
+    """Return the rows of a response that the client has parsed."""
+    wire_rows: list[Any] = list(response.rows)
+    return tuple(make_row(str(row["orderNo"]), int(row["quantity"])) for row in wire_rows)

@@ -44,7 +44,7 @@ class Rule(Enum):
 
     # Lists that are wrong for good, or wrong once.
     EVERY_ROW = "every row is served, also those that share an order number"
-    ABSURD_TOTAL = "a total that was stated once is not believed after the next fetch"
+    ABSURD_TOTAL = "a total that was stated once has no effect after the next fetch"
     STRETCHED = "a total that was stated once does not change the TTL"
 
     # Worlds in which one thing goes wrong all the time.

@@ -26,7 +26,6 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.upstream.wire import OrderListResponse
 from tests.simulation.call_oracle import TOKEN, CallOracle
 from tests.simulation.history import Call, CallResult, Fetch, ListState
 from tests.simulation.loop import START
@@ -53,12 +52,6 @@ ERRORS: dict[Fault, type[UpstreamError]] = {
 def make_row(order_no: str, edits: int = 0) -> Row:
     """Return the row of an order that was edited so many times."""
     return Row(order_no, f"{order_no}.{edits}".encode(), (), has_amount=False, rev=str(edits))
-
-
-def rows_of(response: OrderListResponse) -> tuple[Row, ...]:
-    """Return the rows of a response that the client has parsed."""
-    wire_rows: list[Any] = list(response.rows)
-    return tuple(make_row(str(row["orderNo"]), int(row["quantity"])) for row in wire_rows)
 
 
 class SimulatedUpstream:

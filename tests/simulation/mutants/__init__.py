@@ -4,12 +4,17 @@ A rule that no mutant breaks might be one that the oracles never check.
 """
 
 from tests.simulation.components import ORIGINALS, Components
+from tests.simulation.disturbed.plan import FIRST_DISTURBED_SEED
 from tests.simulation.mutants import cache, orders, upstream
 from tests.simulation.plan import Seam
 from tests.simulation.rules import Rule
+from tests.simulation.sync.draw import FIRST_DEFECT_SEED
 
 MAX_WORLDS = 6000
 """Worlds in which each has to be found; most are found in the first hundred."""
+
+MAX_LONG_WORLDS = 300
+"""Likewise, for worlds that take longer: those of a list that is followed, or disturbed."""
 
 
 class Mutant:
@@ -211,4 +216,29 @@ MUTANTS = (
         Rule.NOTHING_LEFT,
     ),
     Mutant("slots are not released", upstream.with_limiter(upstream.LeaksSlots), Rule.NOTHING_LEFT),
+    # One thing that goes wrong all the time.
+    Mutant(
+        "a total that was stated once is believed",
+        Components(confirmation=orders.BelievesTotals),
+        Rule.ABSURD_TOTAL,
+        first_seed=FIRST_DEFECT_SEED,
+    ),
+    Mutant(
+        "another order than the requested one is served",
+        Components(client=upstream.with_other_orders),
+        Rule.RIGHT_ORDER,
+        first_seed=FIRST_DISTURBED_SEED,
+    ),
+    Mutant(
+        "a token of another pool is used",
+        upstream.with_credential(upstream.AcceptsAnyPool),
+        Rule.SAME_POOL,
+        first_seed=FIRST_DISTURBED_SEED,
+    ),
+    Mutant(
+        "a pause is as long as the upstream asks for",
+        upstream.with_limiter(upstream.PausesForLong),
+        Rule.MAX_PAUSE,
+        first_seed=FIRST_DISTURBED_SEED + 24,
+    ),
 )

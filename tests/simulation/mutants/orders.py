@@ -13,6 +13,7 @@ from app.orders.book import OrderBook
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import SnapshotCache
 from app.orders.snapshot_loader import SnapshotLoader
+from app.orders.totals import TotalConfirmation
 from app.single_flight import SingleFlight
 
 
@@ -80,6 +81,11 @@ class OldestTotal(OrderBook):
 class NoDeadline(OrderBook):
     def __init__(self, *args: Any, deadline: float) -> None:
         super().__init__(*args, deadline=deadline + 3600)
+
+
+class BelievesTotals(TotalConfirmation):
+    async def fetch_block(self, index: int) -> Block:
+        return await self._fetch_block(index)
 
 
 class LoadsOutdatedBlocks(SnapshotLoader):

@@ -5,11 +5,14 @@ from typing import Any
 
 from app.single_flight import SingleFlight
 from app.upstream.breaker import Breaker, CallResult
-from app.upstream.client import UpstreamClient, create_upstream_client
+from app.upstream.client import ORDER_PATH, UpstreamClient, create_upstream_client
 from app.upstream.credentials import AccessKey, CallAuth, TokenCredential
 from app.upstream.errors import DeadlineExceeded
 from app.upstream.limiter import CallLimiter, CallStart
+from app.upstream.parsing import Subject
 from app.upstream.token import Token
+from app.upstream.transport import UpstreamRequest
+from app.upstream.wire import ObjectResponse
 from tests.simulation.components import Components
 
 
@@ -71,6 +74,11 @@ class IgnoresThrottling(CallLimiter):
         """Do nothing."""
 
 
+class PausesForLong(CallLimiter):
+    def on_throttled(self, started: float, retry_after: float | None) -> None:
+        super().on_throttled(started, 1000 * (retry_after or 1.0))
+
+
 class FirstInFirstOut(CallLimiter):
     def _dispatch(self) -> None:
         now = self._clock.monotonic()
@@ -92,6 +100,20 @@ class LeaksSlots(CallLimiter):
     def release(self) -> None:
         if self._queue:
             super().release()
+
+
+def with_other_orders(**config: Any) -> UpstreamClient:
+    client = create_upstream_client(**config)
+    client.__class__ = AcceptsOtherOrders
+    return client
+
+
+class AcceptsOtherOrders(UpstreamClient):
+    async def _get_object(self, subject: Subject, order_no: str, deadline: float) -> ObjectResponse:
+        del subject
+        request = UpstreamRequest(ORDER_PATH, deadline, {"orderNo": order_no})
+        envelope = await self._request(request)
+        return ObjectResponse(envelope.data, envelope.request_id, envelope.sandbox)
 
 
 def with_credential(credential: type[TokenCredential]) -> Components:
@@ -123,6 +145,12 @@ class DropsAnyToken(TokenCredential):
         del rejected
         self._token = None
         return await self.authorize(deadline=deadline)
+
+
+class AcceptsAnyPool(TokenCredential):
+    async def _fetch(self) -> Token:
+        self.pool_id = None
+        return await super()._fetch()
 
 
 class _SeparateRenewals(SingleFlight[None, Token]):

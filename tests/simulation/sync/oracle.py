@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from app.cache.grace_cache import Entry, NotInCache, WaitTimeout
 from app.orders.blocks import Block
 from app.orders.snapshot_cache import ListLoading
+from app.orders.snapshot_loader import ListTooLarge
 from app.upstream.errors import UpstreamError, UpstreamMalformed
 from tests.simulation.history import Fetch, History
 from tests.simulation.loop import START
@@ -19,7 +20,7 @@ from tests.simulation.rules import Rule
 from tests.simulation.sync.figures import Figures
 from tests.simulation.sync.plan import Defect, SyncPlan
 from tests.simulation.sync.proxy import ChangesReading, Reading
-from tests.simulation.sync.upstream import MILLION, ChangingUpstream
+from tests.simulation.sync.upstream import MILLION, MORE, ChangingUpstream
 
 
 class SyncOracle:
@@ -96,6 +97,8 @@ class SyncOracle:
             is_explained &= isinstance(error, UpstreamMalformed)
             if self._plan.errors_are_excluded and not is_explained:
                 report(Rule.UNEXPLAINED_ERROR, repr(error))
+        elif isinstance(error, ListTooLarge):
+            report(Rule.ABSURD_TOTAL, repr(error))
         elif not isinstance(error, (ListLoading, WaitTimeout, NotInCache)):
             report(Rule.INTERNAL_ERROR, repr(error))
         elif self._plan.errors_are_excluded:
@@ -129,6 +132,8 @@ class SyncOracle:
         plan = self._plan
         fetches = [fetch for fetch in self._history.fetches if fetch.failed_at is None]
         most = max(len(state.orders) for state in self._upstream.states)
+        if plan.defect is Defect.MORE_ONCE:
+            most += MORE
         bound = -(-(most + 10) // BLOCK_SIZE) + 1
         rests_at = START + self._last_change + 3 * plan.settings.ttl
         self._check_bound(fetches, 2 * bound, Rule.BOUNDED)

@@ -59,9 +59,10 @@ class Proxy:
     ) -> None:
         self._clock = clock
         self.blocks = components.make_block_cache(settings, clock)
+        confirmation = components.confirmation(fetch_block, lambda _: None, max_orders=MAX_ORDERS)
         self.book = components.book(
             self.blocks,
-            fetch_block,
+            confirmation.fetch_block,
             clock,
             deadline=settings.deadline,
             refresh_rate=REFRESH_RATE,

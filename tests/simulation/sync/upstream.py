@@ -12,7 +12,7 @@ from tests.simulation.sync.plan import NEWEST, Defect, Inserts, SyncPlan
 from tests.simulation.upstream import SimulatedUpstream, make_row
 
 TIED_ORDERS = 7
-MILLION, TRILLION = 10**6, 10**12 - 1
+MORE, MILLION, TRILLION = 400, 10**6, 10**12 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +103,8 @@ class ChangingUpstream(SimulatedUpstream):
             return self._add_state(self._sort_ties(state.orders))
         number = next(self._calls)
         if number == plan.wrong_call and plan.defect and plan.defect.is_transient:
-            total = MILLION if plan.defect is Defect.MILLION_ONCE else TRILLION
+            totals = {Defect.MILLION_ONCE: MILLION, Defect.TRILLION_ONCE: TRILLION}
+            total = totals.get(plan.defect, len(state.orders) + MORE)
             wrong = WrongState(state.version + 1, state.orders, plan.defect, total)
             self.states.append(wrong)
             self._add_state(state.orders)
