@@ -105,7 +105,7 @@ def test_a_seed_replays_exactly(seed: int):
     assert first.trace == second.trace
     assert first.steps == second.steps
     result = run_command("--seed", str(seed), "--verbose", hash_seed="7")
-    assert list(first.trace) == result.stdout.splitlines()[1:-1]
+    assert list(first.trace) == result.stdout.splitlines()[1 : 1 + len(first.trace)]
 
 
 def test_a_broken_rule_is_reported_after_the_events_that_led_to_it():
