@@ -86,6 +86,9 @@ PROBLEM_CODES: dict[type[Exception], str] = {
 }
 """The problem code of every error that a route can raise."""
 
+LIST_LOADING_WAIT = 1.5
+"""Seconds after which a caller is told that the list is loading, and how far."""
+
 BLOCK_BYTES = 256 * 1024 * 1024
 RESPONSE_CACHE_BYTES = 64 * 1024 * 1024
 ORDER_CACHE_BYTES = 32 * 1024 * 1024
@@ -195,8 +198,8 @@ def create_app(
             max_orders=settings.cache.max_orders,
             max_bytes=BLOCK_BYTES,
         ),
-        deadline=deadline,
-        max_stale_wait=max_stale_wait,
+        deadline=min(deadline, LIST_LOADING_WAIT),
+        max_stale_wait=min(max_stale_wait, deadline),
         backoff=upstream_backoff,
         on_loaded=history.record,
     )

@@ -23,6 +23,9 @@ from app.single_flight import Flight, SingleFlight
 INCONSISTENT_BACKOFF = 1.0
 """Seconds for which an inconsistent list is not loaded again."""
 
+MAX_RETRY_AFTER = 2.0
+"""Most seconds after which a caller should ask again for a list that is loading."""
+
 _KEY = "list"
 
 
@@ -42,7 +45,8 @@ class _Loaded(NamedTuple):
 class ListLoading(Exception):
     """The deadline has passed before all blocks are loaded. The load goes on.
 
-    `retry_after` is the estimated number of seconds until all are loaded.
+    `retry_after` is the estimated number of seconds until all are loaded, at most
+    `MAX_RETRY_AFTER`: a caller that asks again sees the progress.
     """
 
     def __init__(self, progress: Progress, retry_after: float) -> None:
@@ -63,8 +67,8 @@ class SnapshotCache:
     """The latest snapshot of the list, and the load in progress.
 
     Args:
-        deadline: seconds that one caller waits at most.
-        max_stale_wait: seconds that a caller waits at most if there is a snapshot to serve.
+        deadline: seconds that a caller waits at most if there is no snapshot to serve.
+        max_stale_wait: seconds that a caller waits at most if there is one.
         backoff: for how long a failed load is not repeated.
         on_loaded: called with each snapshot that was loaded.
     """
@@ -94,7 +98,10 @@ class SnapshotCache:
         self._reload_at = clock.monotonic()
 
     async def get(self, directive: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
-        """Return the snapshot. `NO_CACHE` has no effect: it would cost a call per block.
+        """Return the snapshot.
+
+        Of `directive` only `only_if_cached` and `stale_if_error` have an effect: the others would
+        cost a call per block.
 
         Raises:
             ListTooLarge: the list exceeds the limits.
@@ -113,6 +120,8 @@ class SnapshotCache:
             snapshot.generation, snapshot.oldest_block.fetched_at
         ):
             return self._serve(snapshot)
+        if not self._has_fallback(snapshot, directive):
+            return await self._load_and_wait("stale")
         return await self._reload_or_serve(snapshot)
 
     def is_current(self, generation: int, fetched_at: float) -> bool:
@@ -141,16 +150,27 @@ class SnapshotCache:
         if self._snapshot is None:
             self._snapshot = snapshot
 
-    async def _load_and_wait(self) -> SnapshotLookup:
+    def _has_fallback(self, snapshot: Snapshot, directive: CacheDirective) -> bool:
+        """Return whether the caller accepts the snapshot if loading it again fails, or has failed.
+
+        One that is only stale is not a fallback, unless the last load failed.
+        """
+        if self._failure is None and self._freshness(snapshot) is not Freshness.STALE_IF_ERROR:
+            return True
+        age = self._clock.monotonic() - snapshot.oldest_block.fetched_at
+        return directive.accepts_after_failure(age - self._book.blocks.ttl)
+
+    async def _load_and_wait(self, reason: str = "uri-miss") -> SnapshotLookup:
         now = self._clock.monotonic()
         if self._failure and self._failure.is_backing_off(now):
             raise self._failure.error_at(now)
         flight, outcome = self._join_or_launch()
         if not await flight.wait(self._deadline):
-            raise ListLoading(self._loader.progress, self._loader.seconds_left)
+            retry_after = min(self._loader.seconds_left, MAX_RETRY_AFTER)
+            raise ListLoading(self._loader.progress, retry_after)
         if self._failure:
             raise self._failure.error_at(self._clock.monotonic())
-        return self._lookup(flight.task.result().snapshot, outcome, "uri-miss")
+        return self._lookup(flight.task.result().snapshot, outcome, reason)
 
     async def _reload_or_serve(self, snapshot: Snapshot) -> SnapshotLookup:
         """Load the list again; serve the snapshot if it is only stale, or if there is no better."""
@@ -159,7 +179,7 @@ class SnapshotCache:
         flight, outcome = self._join_or_launch()
         if self._freshness(snapshot) is Freshness.STALE:
             return self._serve(snapshot)
-        if not await flight.wait(min(self._max_stale_wait, self._deadline)):
+        if not await flight.wait(self._max_stale_wait):
             return self._serve(snapshot, WaitTimeout())
         if self._failure:
             return self._serve(snapshot, self._failure.error)
@@ -192,6 +212,8 @@ class SnapshotCache:
         freshness = freshness or self._freshness(snapshot)
         if freshness is Freshness.EXPIRED:
             freshness = Freshness.STALE_IF_ERROR  # it expired during the load
+        if error is None and self._failure and freshness is not Freshness.FRESH:
+            error = self._failure.error
         # The oldest block is marked so that it is not fresher than the snapshot.
         oldest = replace(snapshot.oldest_block, outdated=freshness is not Freshness.FRESH)
         lookup = Lookup(oldest, freshness, outcome, self._book.blocks.ttl, reason, error)

@@ -15,7 +15,7 @@ from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import NotInCache, Outcome, WaitTimeout
 from app.orders.blocks import Block
 from app.orders.snapshot import Snapshot
-from app.orders.snapshot_cache import ListLoading, SnapshotCache
+from app.orders.snapshot_cache import MAX_RETRY_AFTER, ListLoading, SnapshotCache
 from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
 from app.single_flight import Flight, current_flight
 from app.upstream.errors import UpstreamFailed
@@ -279,11 +279,44 @@ async def test_a_request_past_its_deadline_reports_progress_and_the_load_goes_on
     with pytest.raises(ListLoading) as loading:
         await request
     assert loading.value.progress == (50, 500)
-    assert loading.value.retry_after == 9 * 8
+    assert loading.value.retry_after == MAX_RETRY_AFTER
     harness.gate.set()
     await settle()
     assert (await harness.snapshots.get())[1].outcome is Outcome.HIT
     assert sorted(harness.list.calls) == list(range(10))
+
+
+async def test_while_loads_fail_every_stale_snapshot_says_so():
+    harness = SnapshotHarness(100)
+    await harness.snapshot()
+    harness.list.down = True
+    await harness.clock.advance(TTL)
+    assert (await harness.snapshots.get()).lookup.error is None
+    await harness.clock.advance(0.5)
+    _, lookup = await harness.snapshots.get()
+    assert lookup.outcome is Outcome.STALE_HIT
+    assert isinstance(lookup.error, UpstreamFailed)
+    harness.list.down = False
+    await harness.clock.advance(1)
+    await harness.snapshots.get()
+    await settle()
+    assert (await harness.snapshots.get()).lookup.error is None
+
+
+async def test_stale_if_error_bounds_the_snapshot_that_is_served_while_loads_fail():
+    harness = SnapshotHarness(100)
+    await harness.snapshot()
+    harness.list.down = True
+    await harness.clock.advance(TTL + 400)
+    accepted = await harness.snapshots.get(CacheDirective(stale_if_error=400))
+    assert accepted.lookup.outcome is Outcome.STALE_IF_ERROR
+    for _ in range(2):
+        with pytest.raises(UpstreamFailed):
+            await harness.snapshots.get(CacheDirective(stale_if_error=399))
+    harness.list.down = False
+    await harness.clock.advance(5)
+    _, lookup = await harness.snapshots.get(CacheDirective(stale_if_error=399))
+    assert (lookup.outcome, lookup.forward_reason) == (Outcome.MISS, "stale")
 
 
 async def test_a_failed_load_is_not_repeated_before_its_backoff_ends():
