@@ -58,10 +58,10 @@ async def dashboard(page: Page) -> Locator:
     # The page shows the age of the list in seconds.
     await page.clock.set_fixed_time(NOON)
     await page.set_viewport_size(DASHBOARD_SIZE)
-    await page.goto("/dashboard?limit=10")
-    await page.locator("#summary-cards svg[role=img]").nth(1).wait_for()
+    await page.goto("/dashboard")
+    await page.locator("#chart .column").first.wait_for()
     await page.locator("#table tbody tr:not(.skeleton-row)").first.wait_for()
-    await page.locator("#live[data-status=live]").wait_for()
+    await page.locator("#strip[data-level=ok]").wait_for()
     await page.evaluate(_LIMIT_HEIGHT, DASHBOARD_SIZE["height"])
     return page.locator("body")
 

@@ -34,6 +34,8 @@
  * @property {Provenance} provenance
  */
 
+const FRESHNESS = ["fresh", "stale", "stale-if-error"];
+
 /** A failed request, with the members of the API's problem document (RFC 9457) if it sent one. */
 export class Problem extends Error {
   /**
@@ -43,21 +45,25 @@ export class Problem extends Error {
   constructor(members, headers) {
     super(members.detail || members.title || members.code);
     this.code = String(members.code);
+    /** In English, as the API sent them; empty for problems of the page itself. */
     this.title = String(members.title ?? "");
-    // For invalid parameters `detail` repeats the title, so their own messages replace it.
-    const parameterErrors = (members.errors ?? []).map(formatParameterError).join(" ");
-    this.detail = parameterErrors || String(members.detail ?? "");
+    this.detail = String(members.detail ?? "");
+    /** @type {{parameter: string, message: string}[]} */
+    this.errors = members.errors ?? [];
     this.requestId = String(members.request_id ?? "");
     this.upstreamRequestId = String(members.upstream?.request_id ?? "");
     this.retryable = members.retryable === true;
     /** The page that explains the problem, relative to the API's URL; empty if there is none. */
     this.page = /^\/problems\/[a-z_]+$/.test(members.type) ? members.type.slice(1) : "";
     /** Seconds. */
-    this.retryAfter = Number(headers?.get("retry-after")) || 5;
+    this.retryAfter = Number(headers?.get("retry-after")) || 2;
     /** @type {{loaded: number, total: number} | undefined} */
     this.progress = members.progress;
   }
 }
+
+const TIMEOUT_MS = 30_000;
+const DOWNLOAD_TIMEOUT_MS = 600_000;
 
 export class ApiClient {
   #key;
@@ -94,7 +100,7 @@ export class ApiClient {
    */
   async get(path, params, signal) {
     const response = await this.#fetch(path, params, signal);
-    const body = await response.json().catch(rethrowAbort);
+    const body = await response.json().catch(throwNetworkProblem);
     if (!body || typeof body !== "object" || !("data" in body)) throw notOrdersApi();
     const meta = body.meta ?? {};
     return { data: body.data, meta, provenance: provenanceOf(response.headers, meta) };
@@ -108,22 +114,29 @@ export class ApiClient {
    * @throws {Problem}
    */
   async download(path, params) {
-    const response = await this.#fetch(path, params);
+    const response = await this.#fetch(path, params, undefined, DOWNLOAD_TIMEOUT_MS);
     const disposition = response.headers.get("content-disposition") ?? "";
-    return { content: await response.blob(), name: /filename="([\w.-]+)"/.exec(disposition)?.[1] ?? "" };
+    const content = await response.blob().catch(throwNetworkProblem);
+    return { content, name: /filename="([\w.-]+)"/.exec(disposition)?.[1] ?? "" };
   }
 
   /**
    * @param {string} path
    * @param {URLSearchParams} [params]
    * @param {AbortSignal} [signal]
+   * @param {number} [timeoutMs]
    */
-  async #fetch(path, params, signal) {
+  async #fetch(path, params, signal, timeoutMs = TIMEOUT_MS) {
     const headers = this.#key ? { "X-API-Key": this.#key } : undefined;
-    const options = { headers, signal, credentials: /** @type {const} */ ("same-origin") };
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const options = {
+      headers,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      credentials: /** @type {const} */ ("same-origin"),
+    };
     const response = await fetch(this.url(path, params), options).catch(throwNetworkProblem);
     if (response.ok) return response;
-    const members = await response.json().catch(rethrowAbort);
+    const members = await response.json().catch(throwNetworkProblem);
     throw members?.code ? new Problem(members, response.headers) : notOrdersApi();
   }
 }
@@ -149,28 +162,38 @@ function provenanceOf(headers, meta) {
 }
 
 /**
- * @param {unknown} error
- * @returns {null}
+ * The provenance of something that is shown from several responses: the oldest, the worst.
+ * @param {Provenance[]} all
+ * @returns {Provenance}
  */
-function rethrowAbort(error) {
-  if (error instanceof DOMException && error.name === "AbortError") throw error;
-  return null;
+export function combineProvenance(all) {
+  const [first, ...others] = all;
+  return others.reduce(
+    (left, right) => ({
+      asOf: left.asOf < right.asOf ? left.asOf : right.asOf,
+      freshness: FRESHNESS.indexOf(left.freshness) > FRESHNESS.indexOf(right.freshness) ? left.freshness : right.freshness,
+      failure: left.failure || right.failure,
+      upstreamRequestIds: [...new Set([...left.upstreamRequestIds, ...right.upstreamRequestIds])],
+      upstreamResponses: Math.max(left.upstreamResponses, right.upstreamResponses),
+      inconsistent: left.inconsistent || right.inconsistent,
+      warnings: left.warnings + right.warnings,
+      isSandbox: left.isSandbox || right.isSandbox,
+    }),
+    first,
+  );
 }
 
 /**
  * @param {unknown} error
- * @returns {never}
+ * @returns {Promise<never>}
  */
-function throwNetworkProblem(error) {
-  rethrowAbort(error);
+async function throwNetworkProblem(error) {
+  if (error instanceof DOMException && error.name === "AbortError") throw error;
+  // A body that is not JSON: something answered, but not this API.
+  if (error instanceof SyntaxError) throw notOrdersApi();
   throw new Problem({ code: "network", retryable: true });
 }
 
 function notOrdersApi() {
   return new Problem({ code: "not_orders_api" });
-}
-
-/** @param {{parameter: string, message: string}} error */
-function formatParameterError(error) {
-  return `${error.parameter} ${error.message}.`;
 }

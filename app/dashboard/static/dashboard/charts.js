@@ -1,62 +1,88 @@
-/** Column charts by month, stacked by status. */
+/** A column chart by period, stacked by status. A click on a column selects its period. */
 
-import { el, svg } from "./dom.js";
-import { formatCompact, formatMonth } from "./format.js";
+import { el, svg, update } from "./dom.js";
+import { formatCompact, formatPeriod, formatTick } from "./format.js";
 import { t, tEnum } from "./i18n.js";
 
+/** @typedef {import("./calendar.js").Interval} Interval */
+
 /**
- * The part of one month's column for one status; `label` is the exact value as text.
- * @typedef {{month: string, status: string, size: number, label: string}} Segment
+ * What a column shows: the sizes of its parts by status, and the exact texts.
+ * @typedef {object} Column
+ * @property {string} start the first day of the period
+ * @property {Map<string, {size: number, label: string}>} parts
+ * @property {string} total
  */
 
-const HEIGHT = 210;
-const MARGIN = { top: 10, right: 4, bottom: 24, left: 46 };
+/**
+ * @typedef {object} ChartData
+ * @property {string} title
+ * @property {Column[]} columns
+ * @property {string[]} statuses from bottom to top
+ * @property {Interval} interval
+ * @property {(start: string) => void} onPick
+ */
+
+const HEIGHT = 220;
+const MARGIN = { top: 10, right: 4, bottom: 26, left: 52 };
 const MAX_COLUMN_WIDTH = 44;
-const MIN_MONTHS = 6;
-/** Keeps a single very old order from squeezing all other columns together. */
-const MAX_MONTHS = 120;
-const LABEL_WIDTH = 74;
+const LABEL_GAP = 10;
+const MIN_PART_HEIGHT = 1;
 
-/**
- * A figure whose chart is drawn again when its width changes.
- * @param {string} title
- * @param {Segment[]} segments
- * @param {string[]} statuses from bottom to top
- */
-export function stackedChart(title, segments, statuses) {
-  const dataMonths = segments.map((segment) => segment.month);
-  const months = monthRange(dataMonths);
-  const readout = el("p", { class: "readout", "aria-hidden": "true" }, t("chart.hint"));
-  const area = el("div", { class: "chart-area" });
-  const figure = el("figure", { class: "card chart" }, el("figcaption", {}, title), area);
-  if (months.length === 0) {
-    area.append(el("p", { class: "empty" }, t("chart.empty")));
-    return figure;
+/** A figure that draws its chart again when its width or its data changes. */
+export class StackedChart {
+  #area = el("div", { class: "chart-area" });
+  #readout = el("p", { class: "readout", "aria-hidden": "true" });
+  #legend = el("ul", { class: "legend" });
+  #width = 0;
+  /** @type {ChartData | undefined} */
+  #data;
+  element = el("figure", { class: "chart" }, this.#area, this.#readout, this.#legend);
+
+  constructor() {
+    new ResizeObserver(([{ contentRect }]) => {
+      const width = Math.floor(contentRect.width);
+      if (width === this.#width) return;
+      this.#width = width;
+      this.#draw();
+    }).observe(this.#area);
   }
-  const label = t("chart.label", {
-    title,
-    first: formatMonth(months[0]),
-    last: formatMonth(months[months.length - 1]),
-  });
-  const onSelect = (/** @type {string} */ month) => {
-    const values = statuses
-      .map((status) => segments.find((segment) => segment.month === month && segment.status === status))
-      .map((segment) => segment && `${tEnum(segment.status)} ${segment.label}`)
-      .filter(Boolean)
-      .join(" \u00b7 ");
-    readout.textContent = `${formatMonth(month)}: ${values || "\u2014"}`;
-  };
-  let drawnWidth = 0;
-  new ResizeObserver(([{ contentRect }]) => {
-    const width = Math.floor(contentRect.width);
-    if (width === drawnWidth || width === 0) return;
-    drawnWidth = width;
-    area.replaceChildren(drawChart({ width, months, segments, statuses, label, onSelect }));
-  }).observe(area);
-  const allMonths = [...new Set([...dataMonths, ...months])].sort();
-  if (allMonths.length > months.length) figure.append(el("p", { class: "muted" }, t("chart.earlier")));
-  figure.append(readout, legend(segments, statuses), dataTable(title, allMonths, segments, statuses));
-  return figure;
+
+  /** @param {ChartData} data */
+  show(data) {
+    this.#data = data;
+    this.#readout.textContent = t("chart.hint");
+    this.#draw();
+  }
+
+  #draw() {
+    const data = this.#data;
+    if (!data || this.#width === 0) return;
+    if (data.columns.length === 0) {
+      update(this.#area, el("p", { class: "empty" }, t("chart.empty")));
+      update(this.#legend);
+      return;
+    }
+    const present = data.statuses.filter((status) => data.columns.some(({ parts }) => parts.has(status)));
+    update(
+      this.#legend,
+      ...present.map((status) => el("li", {}, el("span", { class: `swatch ${status}` }, tEnum(status)))),
+    );
+    update(this.#area, drawChart(data, present, this.#width, (column) => this.#read(column, present)));
+  }
+
+  /**
+   * @param {Column} column
+   * @param {string[]} statuses
+   */
+  #read({ start, parts, total }, statuses) {
+    const values = statuses.flatMap((status) => {
+      const part = parts.get(status);
+      return part ? [`${tEnum(status)} ${part.label}`] : [];
+    });
+    const period = formatPeriod(start, this.#data?.interval ?? "month");
+    this.#readout.textContent = [`${period}: ${t("total")} ${total}`, ...values].join(" \u00b7 ");
+  }
 }
 
 /**
@@ -73,134 +99,102 @@ export function axisTicks(max) {
 }
 
 /**
- * All months from the first to the last: extended backwards to MIN_MONTHS, cut to the last MAX_MONTHS.
- * @param {string[]} months as 2026-11, in any order
+ * @param {ChartData} data
+ * @param {string[]} statuses
+ * @param {number} width
+ * @param {(column: Column) => void} onRead
  */
-export function monthRange(months) {
-  const sorted = [...new Set(months)].sort();
-  if (sorted.length === 0) return [];
-  const last = monthIndex(sorted[sorted.length - 1]);
-  const extended = Math.min(monthIndex(sorted[0]), last - MIN_MONTHS + 1);
-  const first = Math.max(extended, last - MAX_MONTHS + 1);
-  return Array.from({ length: last - first + 1 }, (_, index) => {
-    const year = String(Math.floor((first + index) / 12)).padStart(4, "0");
-    return `${year}-${String(((first + index) % 12) + 1).padStart(2, "0")}`;
-  });
-}
-
-/** @param {string} month */
-function monthIndex(month) {
-  return Number(month.slice(0, 4)) * 12 + Number(month.slice(5, 7)) - 1;
-}
-
-/**
- * @param {{width: number, months: string[], segments: Segment[], statuses: string[], label: string,
- *   onSelect: (month: string) => void}} options
- */
-function drawChart({ width, months, segments, statuses, label, onSelect }) {
+function drawChart({ title, columns, interval, onPick }, statuses, width, onRead) {
   const baseline = HEIGHT - MARGIN.bottom;
   const maxHeight = baseline - MARGIN.top;
-  const innerWidth = width - MARGIN.left - MARGIN.right;
-  const bandWidth = innerWidth / months.length;
+  const bandWidth = (width - MARGIN.left - MARGIN.right) / columns.length;
   const columnWidth = Math.max(1, Math.min(bandWidth * 0.72, MAX_COLUMN_WIDTH));
-  const totals = new Map(months.map((month) => [month, 0]));
-  for (const { month, size } of segments) {
-    const total = totals.get(month);
-    // Negative values have no height: they are in the readout and the table only.
-    if (total !== undefined) totals.set(month, total + Math.max(size, 0));
-  }
-  const ticks = axisTicks(Math.max(...totals.values()));
-  const max = ticks[ticks.length - 1];
-  const scale = (/** @type {number} */ size) => (size / max) * maxHeight;
-  const chart = svg("svg", { role: "img", "aria-label": label, width, height: HEIGHT });
-  for (const tick of ticks) {
-    const y = baseline - scale(tick);
-    chart.append(
-      svg("line", {
-        class: tick ? "grid-line" : "grid-line baseline",
-        x1: MARGIN.left,
-        x2: width - MARGIN.right,
-        y1: y,
-        y2: y,
-      }),
-      svg("text", { class: "tick", x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, formatCompact(tick)),
-    );
-  }
-  const labelEvery = Math.ceil(LABEL_WIDTH / bandWidth);
-  months.forEach((month, index) => {
+  const ticks = axisTicks(Math.max(...columns.map(heightOf)));
+  const scale = maxHeight / ticks[ticks.length - 1];
+  const label = t("chart.label", {
+    title,
+    first: formatPeriod(columns[0].start, interval),
+    last: formatPeriod(columns[columns.length - 1].start, interval),
+  });
+  const lines = ticks.flatMap((tick) => {
+    const y = baseline - tick * scale;
+    const line = { class: tick ? "grid-line" : "grid-line baseline", x1: MARGIN.left, x2: width - MARGIN.right };
+    const text = { class: "tick", x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" };
+    return [svg("line", { ...line, y1: y, y2: y }), svg("text", text, formatCompact(tick))];
+  });
+  const bars = columns.map((column, index) => {
     const left = MARGIN.left + index * bandWidth;
-    const column = svg("g", {
-      class: "column",
-      pointerenter: () => onSelect(month),
-      pointerdown: () => onSelect(month),
-    });
-    column.append(
-      svg("rect", { class: "hit-area", x: left, y: MARGIN.top, width: bandWidth, height: maxHeight }),
-    );
     const x = left + (bandWidth - columnWidth) / 2;
     let y = baseline;
-    for (const status of statuses) {
-      const segment = segments.find((segment) => segment.month === month && segment.status === status);
-      const height = segment ? scale(segment.size) : 0;
-      if (height <= 0) continue;
+    const parts = statuses.flatMap((status) => {
+      // Negative values have no height: they are in the readout and in the table.
+      const size = (column.parts.get(status)?.size ?? 0) * scale;
+      if (size <= 0) return [];
+      const height = Math.max(size, MIN_PART_HEIGHT);
       y -= height;
-      column.append(svg("rect", { class: `fill ${status}`, x, y, width: columnWidth, height }));
-    }
-    chart.append(column);
-    if ((months.length - 1 - index) % labelEvery === 0) {
-      const withYear = labelEvery > 1 || month.endsWith("-01") || index === 0;
-      const center = left + bandWidth / 2;
-      const atEdge = center + LABEL_WIDTH / 2 > width;
-      const position = atEdge ? { x: width, "text-anchor": "end" } : { x: center, "text-anchor": "middle" };
-      chart.append(svg("text", { class: "tick", y: HEIGHT - 6, ...position }, formatMonth(month, withYear)));
-    }
-  });
-  return chart;
-}
-
-/**
- * @param {Segment[]} segments
- * @param {string[]} statuses
- */
-function legend(segments, statuses) {
-  const present = statuses.filter((status) => segments.some((segment) => segment.status === status));
-  const entries = present.map((status) =>
-    el("li", {}, el("span", { class: `swatch ${status}` }, tEnum(status))),
-  );
-  return el("ul", { class: "legend" }, ...entries);
-}
-
-/**
- * The numbers of the chart as a table.
- * @param {string} title
- * @param {string[]} months
- * @param {Segment[]} segments
- * @param {string[]} statuses
- */
-function dataTable(title, months, segments, statuses) {
-  const present = statuses.filter((status) => segments.some((segment) => segment.status === status));
-  const labels = new Map(segments.map((segment) => [`${segment.month} ${segment.status}`, segment.label]));
-  const headers = [t("month"), ...present.map(tEnum)].map((text, index) =>
-    el("th", { scope: "col", class: index ? "number" : "" }, text),
-  );
-  const rows = months.map((month) => {
-    const cells = present.map((status) =>
-      el("td", { class: "number" }, labels.get(`${month} ${status}`) ?? "\u2014"),
+      return [svg("rect", { class: `fill ${status}`, x, y, width: columnWidth, height })];
+    });
+    const read = () => onRead(column);
+    return svg(
+      "g",
+      { class: "column", "data-key": column.start, pointerenter: read, click: () => onPick(column.start) },
+      svg("rect", { class: "hit-area", x: left, y: MARGIN.top, width: bandWidth, height: maxHeight }),
+      ...parts,
     );
-    return el("tr", {}, el("th", { scope: "row" }, formatMonth(month)), ...cells);
   });
-  const table = el(
-    "table",
-    {},
-    el("caption", { class: "visually-hidden" }, title),
-    el("thead", {}, el("tr", {}, ...headers)),
-    el("tbody", {}, ...rows),
+  const centers = columns.map((_, index) => MARGIN.left + (index + 0.5) * bandWidth);
+  return svg(
+    "svg",
+    { role: "img", "aria-label": label, width, height: HEIGHT },
+    ...lines,
+    ...bars,
+    ...axisLabels(columns, interval, centers, width),
   );
-  const scroll = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, table);
-  return el(
-    "details",
-    { class: "chart-data", "data-title": title },
-    el("summary", {}, t("chart.table")),
-    scroll,
-  );
+}
+
+/** @param {Column} column */
+function heightOf({ parts }) {
+  return [...parts.values()].reduce((sum, { size }) => sum + Math.max(size, 0), 0);
+}
+
+/**
+ * As many labels as fit without overlapping, in equal steps back from the last column. The first
+ * one and each one of another year than the one before have the year.
+ * @param {Column[]} columns
+ * @param {Interval} interval
+ * @param {number[]} centers
+ * @param {number} width
+ */
+function axisLabels(columns, interval, centers, width) {
+  const measure = textMeasure();
+  const texts = (/** @type {number} */ step) => {
+    let year = "";
+    return columns.map(({ start }, index) => {
+      if ((columns.length - 1 - index) % step !== 0) return "";
+      const withYear = start.slice(0, 4) !== year;
+      year = start.slice(0, 4);
+      return formatTick(start, interval, withYear);
+    });
+  };
+  for (let step = 1; ; step += 1) {
+    const labels = texts(step).flatMap((text, index) => {
+      if (!text) return [];
+      const half = measure(text) / 2;
+      return [{ text, half, x: Math.min(Math.max(centers[index], half), width - half) }];
+    });
+    const fits = labels.every((label, index) => {
+      const next = labels[index + 1];
+      return !next || label.x + label.half + LABEL_GAP <= next.x - next.half;
+    });
+    if (!fits && step < columns.length) continue;
+    return labels.map(({ text, x }) => svg("text", { class: "tick", x, y: HEIGHT - 6, "text-anchor": "middle" }, text));
+  }
+}
+
+/** @returns {(text: string) => number} the width of a tick label, in pixels */
+function textMeasure() {
+  const context = document.createElement("canvas").getContext("2d");
+  if (!context) return (text) => text.length * 12;
+  context.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  return (text) => context.measureText(text).width;
 }

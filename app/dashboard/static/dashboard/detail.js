@@ -1,13 +1,14 @@
 /** The dialog with one order, and its payment if the caller may read it. */
 
-import { Problem } from "./api.js";
-import { byId, el } from "./dom.js";
-import { formatAmount, formatCount, formatDateTime } from "./format.js";
+import { currencyDigits, formatAmount, formatClock, formatCount, formatFullTime } from "./format.js";
+import { copyButton } from "./copy_button.js";
+import { byId, el, update } from "./dom.js";
 import { t, tEnum } from "./i18n.js";
-import { problemTitle } from "./problem_view.js";
-import { ProvenanceLine } from "./provenance.js";
+import { showProblem } from "./problem_view.js";
+import { RetryingRequest } from "./request.js";
 import { packageName, statusLabel } from "./table.js";
 
+/** @typedef {import("./api.js").ApiClient} ApiClient */
 /** @typedef {import("./api.js").ApiResponse} ApiResponse */
 /** @typedef {import("./api.js").Order} Order */
 /** @typedef {import("./dom.js").Child} Child */
@@ -24,144 +25,158 @@ const PAYMENT_FIELDS = [
 
 export class OrderDetail {
   #dialog = /** @type {HTMLDialogElement} */ (byId("detail"));
+  #shown = "";
   #orderNo = "";
-  #language = "";
-  #controller = new AbortController();
-  /** @type {ProvenanceLine | undefined} */
-  #provenance;
+  #order = new DetailSection("detail-order");
+  #payment = new DetailSection("detail-payment");
 
   /** @param {() => void} onClose called when the user closes the dialog */
   constructor(onClose) {
     this.#dialog.addEventListener("close", () => {
       if (this.#orderNo) onClose();
-      this.#orderNo = "";
+      this.#shown = this.#orderNo = "";
     });
     this.#dialog.addEventListener("click", (event) => {
       if (event.target === this.#dialog) this.#dialog.close();
     });
+    byId("detail-close").addEventListener("click", () => this.#dialog.close());
   }
 
   /**
    * Show the order with this number, or close the dialog if it is empty.
    * @param {string} orderNo
    * @param {object} options
-   * @param {string} options.language
-   * @param {import("./api.js").ApiClient} options.api
+   * @param {string} options.key what the texts depend on: language and time zone
+   * @param {ApiClient} options.api
    * @param {boolean} options.mayReadPayments
    * @param {Order | undefined} options.listed the row of the list, shown until the order is loaded
+   * @param {string | undefined} options.currency
    */
-  show(orderNo, { language, api, mayReadPayments, listed }) {
-    if (orderNo === this.#orderNo && language === this.#language) return;
-    this.#language = language;
-    this.#controller.abort();
-    this.#controller = new AbortController();
+  show(orderNo, { key, api, mayReadPayments, listed, currency }) {
+    const shown = orderNo && `${orderNo} ${key}`;
+    if (shown === this.#shown) return;
+    this.#shown = shown;
     this.#orderNo = orderNo;
+    this.#order.stop();
+    this.#payment.stop();
     if (!orderNo) {
       this.#dialog.close();
       return;
     }
-    const { signal } = this.#controller;
-    const order = el("dl", { "aria-busy": "true" });
-    const provenance = new ProvenanceLine(el("div", { class: "provenance" }));
-    this.#provenance = provenance;
-    const payment = el("dl", { "aria-busy": mayReadPayments });
-    const close = el(
-      "button",
-      { type: "button", class: "plain", click: () => this.#dialog.close() },
-      t("detail.close"),
-    );
-    this.#dialog.replaceChildren(
-      el("header", {}, el("h2", { id: "detail-title" }, t("detail.title", { number: orderNo })), close),
-      order,
-      provenance.container,
-      el("h3", {}, t("detail.payment")),
-      payment,
-    );
-    if (!this.#dialog.open) this.#dialog.showModal();
+    update(byId("detail-title"), t("detail.title", { number: orderNo }));
+    update(byId("detail-copy"), copyButton(orderNo, t("order_no")));
     const path = `v1/orders/${encodeURIComponent(orderNo)}`;
-    if (listed) showOrder(order, listed);
-    void showResponse(order, api.get(path, undefined, signal), (response) => {
-      showOrder(order, response.data);
-      provenance.show(response.provenance);
-    });
-    if (mayReadPayments) {
-      void showResponse(payment, api.get(`${path}/payment`, undefined, signal), (response) =>
-        showPayment(payment, response.data),
-      );
-    } else {
-      payment.replaceChildren(el("dd", { class: "muted" }, t("detail.payment.forbidden")));
-    }
+    this.#order.clear();
+    this.#payment.clear();
+    if (listed) this.#order.render(orderFields(listed, currency));
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#order.load(api, path, ({ data, provenance }) => [
+      ...orderFields(data, currency),
+      field("details.as_of", formatClock(provenance.asOf, { seconds: true })),
+    ]);
+    if (mayReadPayments) this.#payment.load(api, `${path}/payment`, ({ data }) => paymentFields(data, currency));
+    else this.#payment.render([note(t("detail.payment.forbidden"))]);
+  }
+}
+
+/** A list of fields, or the problem that prevents it, which goes away by itself if it can. */
+class DetailSection {
+  #list;
+  #problem;
+  #base = "";
+  /** @type {(response: ApiResponse) => HTMLElement[]} */
+  #fields = () => [];
+  #request = new RetryingRequest((state) => this.#onState(state));
+
+  /** @param {string} id */
+  constructor(id) {
+    this.#list = byId(id);
+    this.#problem = byId(`${id}-problem`);
   }
 
-  /** Update the age that is shown. */
-  tick() {
-    this.#provenance?.tick();
+  /** @param {ApiClient} api @param {string} path @param {(response: ApiResponse) => HTMLElement[]} fields */
+  load(api, path, fields) {
+    this.#base = api.base;
+    this.#fields = fields;
+    void this.#request.run((signal) => api.get(path, undefined, signal));
+  }
+
+  stop() {
+    this.#request.abort();
+  }
+
+  clear() {
+    this.render([]);
+    showProblem(this.#problem, null);
+  }
+
+  /** @param {HTMLElement[]} fields */
+  render(fields) {
+    update(this.#list, ...fields);
+  }
+
+  /** @param {import("./request.js").RequestState} state */
+  #onState(state) {
+    this.#list.toggleAttribute("aria-busy", state.kind === "loading");
+    if (state.kind === "loading") return;
+    const isMissing = state.kind === "problem" && state.problem.code === "payment_not_found";
+    if (state.kind === "success") this.render(this.#fields(state.response));
+    else if (isMissing) this.render([note(t("detail.payment.none"))]);
+    showProblem(this.#problem, state.kind === "problem" && !isMissing ? state : null, this.#base);
   }
 }
 
 /**
- * @param {HTMLElement} list
- * @param {Promise<ApiResponse>} pending
- * @param {(response: ApiResponse) => void} show
- */
-async function showResponse(list, pending, show) {
-  try {
-    show(await pending);
-  } catch (error) {
-    if (!(error instanceof Problem)) return;
-    const isMissing = error.code === "payment_not_found";
-    const text = isMissing ? t("detail.payment.none") : `${problemTitle(error)} (${error.code})`;
-    list.replaceChildren(
-      el(
-        "div",
-        { class: isMissing ? "muted" : "error" },
-        el("dt", { class: "visually-hidden" }, t("status")),
-        el("dd", {}, text),
-      ),
-    );
-  }
-  list.removeAttribute("aria-busy");
-}
-
-/**
- * @param {HTMLElement} list
  * @param {Order} order
+ * @param {string | undefined} currency
  */
-function showOrder(list, order) {
-  list.replaceChildren(
-    field("package_name", packageName(order)),
+function orderFields(order, currency) {
+  return [
+    field("actual_amount", amount(order.actual_amount, currency)),
     field("status", statusLabel(order.status)),
+    field("package_name", packageName(order)),
     field("type", tEnum(order.type)),
     field("source", tEnum(order.source)),
-    field("created_at", order.created_at && formatDateTime(order.created_at)),
+    field("created_at", order.created_at && formatFullTime(order.created_at), order.created_at),
     field("quantity", order.quantity === undefined ? "" : formatCount(order.quantity)),
-    field("unit_price", order.unit_price && formatAmount(order.unit_price)),
-    field("actual_amount", order.actual_amount && formatAmount(order.actual_amount)),
-  );
+    field("unit_price", amount(order.unit_price, currency)),
+  ];
 }
 
 /**
- * @param {HTMLElement} list
  * @param {Record<string, string>} payment
+ * @param {string | undefined} currency
  */
-function showPayment(list, payment) {
+function paymentFields(payment, currency) {
   const present = PAYMENT_FIELDS.filter((name) => payment[name] !== undefined);
-  list.replaceChildren(...present.map((name) => field(name, formatField(name, payment[name]))));
+  return present.map((name) => {
+    const value = payment[name];
+    if (name.endsWith("_at")) return field(name, formatFullTime(value), value);
+    if (name === "paid_amount") return field(name, amount(value, currency));
+    const copy = name === "channel_order_no" && copyButton(value, t(name));
+    return field(name, el("span", {}, value, copy));
+  });
 }
 
 /**
- * @param {string} name
- * @param {string} value
+ * @param {string | undefined} decimal
+ * @param {string | undefined} currency
  */
-function formatField(name, value) {
-  if (name.endsWith("_at")) return formatDateTime(value);
-  return name === "paid_amount" ? formatAmount(value) : value;
+function amount(decimal, currency) {
+  if (decimal === undefined) return "";
+  return el("span", { title: decimal }, `${currency ?? ""} ${formatAmount(decimal, currencyDigits(currency))}`.trim());
 }
 
 /**
  * @param {string} name
  * @param {Child} value
+ * @param {string} [title]
  */
-function field(name, value) {
-  return el("div", {}, el("dt", {}, t(name)), el("dd", {}, value || "\u2014"));
+function field(name, value, title) {
+  return el("div", { "data-key": name }, el("dt", {}, t(name)), el("dd", { title }, value || "\u2014"));
+}
+
+/** @param {string} text */
+function note(text) {
+  return el("div", { class: "muted" }, el("dt", { class: "visually-hidden" }, t("status")), el("dd", {}, text));
 }

@@ -1,12 +1,15 @@
-/** Creates and replaces DOM elements. Strings always become text, never markup. */
+/** Creates DOM elements and updates them in place. Strings always become text, never markup. */
 
 /** @typedef {Node | string | null | undefined | false} Child */
 
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
+/** The event handlers that `patch` takes over from the new element. */
+const HANDLERS = ["onclick", "onchange", "onsubmit", "onkeydown", "onpointerenter", "onpointerleave"];
+
 /**
- * Create an HTML element. A property that is a function becomes an event listener, `true` an
- * attribute without a value; `false`, null and undefined are left out.
+ * Create an HTML element. A property that is a function becomes the element's handler of that
+ * event, `true` an attribute without a value; `false`, null and undefined are left out.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} name
  * @param {Record<string, unknown>} [properties]
@@ -14,8 +17,7 @@ const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function el(name, properties = {}, ...children) {
-  const element = document.createElement(name);
-  return populate(element, properties, children);
+  return populate(document.createElement(name), properties, children);
 }
 
 /**
@@ -44,6 +46,25 @@ export function byId(id) {
 }
 
 /**
+ * Make the children of `container` equal to these, and change only what differs: focus, text
+ * selection and scroll positions survive. Elements with the same `data-key` are the same element.
+ * If the focused element disappears, the container gets the focus.
+ * @param {Element} container
+ * @param {...Child} children
+ */
+export function update(container, ...children) {
+  const focused = document.activeElement;
+  const within = focused !== null && focused !== container && container.contains(focused);
+  const next = document.createDocumentFragment();
+  next.append(...present(children));
+  patchChildren(container, next);
+  if (within && !container.contains(document.activeElement) && container instanceof HTMLElement) {
+    container.tabIndex = -1;
+    container.focus({ preventScroll: true });
+  }
+}
+
+/**
  * @template {Element} E
  * @param {E} element
  * @param {Record<string, unknown>} properties
@@ -53,35 +74,91 @@ export function byId(id) {
 function populate(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (typeof value === "function") {
-      element.addEventListener(name, /** @type {EventListener} */ (value));
+      Reflect.set(element, `on${name}`, value);
     } else if (value !== false && value !== null && value !== undefined) {
       element.setAttribute(name, value === true ? "" : String(value));
     }
   }
-  const present = children.filter((child) => child !== null && child !== undefined && child !== false);
-  element.append(.../** @type {(Node | string)[]} */ (present));
+  element.append(...present(children));
   return element;
 }
 
 /**
- * Replace the children of `container`. A focus inside moves to the new element with the same
- * `data-key`, else to the container.
- * @param {HTMLElement} container
- * @param {...Child} children
+ * @param {Child[]} children
+ * @returns {(Node | string)[]}
  */
-export function replaceContent(container, ...children) {
-  const focused = document.activeElement;
-  const within = focused !== null && focused !== container && container.contains(focused);
-  const key = within ? focused.closest("[data-key]")?.getAttribute("data-key") : undefined;
-  container.replaceChildren();
-  populate(container, {}, children);
-  if (!within) return;
-  const next =
-    key &&
-    [...container.querySelectorAll("[data-key]")].find(
-      (element) => element.getAttribute("data-key") === key,
-    );
-  const target = next instanceof HTMLElement ? next : container;
-  if (target === container) container.tabIndex = -1;
-  target.focus({ preventScroll: true });
+function present(children) {
+  return /** @type {(Node | string)[]} */ (
+    children.filter((child) => child !== null && child !== undefined && child !== false)
+  );
+}
+
+/**
+ * @param {Node} parent
+ * @param {Node} next
+ */
+function patchChildren(parent, next) {
+  const wanted = [...next.childNodes];
+  const keys = new Set(wanted.map(keyOf));
+  // They go first, so that nothing else has to move: a moved element loses focus and selection.
+  for (const child of [...parent.childNodes]) {
+    if (keyOf(child) && !keys.has(keyOf(child))) child.remove();
+  }
+  /** @type {ChildNode | null} */
+  let cursor = parent.firstChild;
+  for (const node of wanted) {
+    const match = findMatch(cursor, node);
+    if (match === null) {
+      parent.insertBefore(node, cursor);
+      continue;
+    }
+    if (match === cursor) cursor = match.nextSibling;
+    else parent.insertBefore(match, cursor);
+    patch(match, node);
+  }
+  while (cursor !== null) {
+    const following = cursor.nextSibling;
+    cursor.remove();
+    cursor = following;
+  }
+}
+
+/**
+ * The node from `cursor` on that becomes `node`: with the same key, or without keys the one at
+ * the cursor.
+ * @param {ChildNode | null} cursor
+ * @param {Node} node
+ * @returns {ChildNode | null}
+ */
+function findMatch(cursor, node) {
+  const key = keyOf(node);
+  let candidate = cursor;
+  while (key && candidate !== null && keyOf(candidate) !== key) candidate = candidate.nextSibling;
+  const isMatch = candidate?.nodeName === node.nodeName && keyOf(candidate) === key;
+  return isMatch ? candidate : null;
+}
+
+/**
+ * @param {Node} old
+ * @param {Node} next
+ */
+function patch(old, next) {
+  if (!(old instanceof Element && next instanceof Element)) {
+    if (old.nodeValue !== next.nodeValue) old.nodeValue = next.nodeValue;
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    // Whether a disclosure is open is the viewer's decision.
+    if (!next.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
+  for (const { name, value } of next.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const name of HANDLERS) Reflect.set(old, name, Reflect.get(next, name));
+  patchChildren(old, next);
+}
+
+/** @param {Node} node */
+function keyOf(node) {
+  return node instanceof Element ? (node.getAttribute("data-key") ?? "") : "";
 }

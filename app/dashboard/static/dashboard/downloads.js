@@ -1,7 +1,7 @@
-/** Downloads of the orders that match the filters. */
+/** Downloads of the orders that match the filters. The page fetches the file, to report problems. */
 
 import { Problem } from "./api.js";
-import { el, replaceContent } from "./dom.js";
+import { el, update } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemTitle } from "./problem_view.js";
 
@@ -9,8 +9,6 @@ const FORMATS = ["csv", "ndjson"];
 const REVOKE_AFTER_MS = 60_000;
 
 /**
- * Without an API key the downloads are links, so the browser streams them to disk. A link cannot
- * send a key, so with a key the page fetches the file itself.
  * @param {HTMLElement} container
  * @param {import("./api.js").ApiClient} api
  * @param {URLSearchParams} params filters and sort order
@@ -19,15 +17,10 @@ const REVOKE_AFTER_MS = 60_000;
 export function showDownloads(container, api, params, notify) {
   const controls = FORMATS.map((format) => {
     const query = new URLSearchParams([["format", format], ...params]);
-    const label = t(`download.${format}`);
-    if (!api.hasKey) {
-      const href = api.url("v1/orders/export", query);
-      return el("a", { href, download: true, class: "button", "data-key": format }, label);
-    }
     const click = () => void saveFile(api, query, notify);
-    return el("button", { type: "button", "data-key": format, click }, label);
+    return el("button", { type: "button", "data-key": format, click }, t(`download.${format}`));
   });
-  replaceContent(container, ...controls);
+  update(container, ...controls);
 }
 
 /**

@@ -1,18 +1,60 @@
-/** Formats numbers, amounts and times. Amounts stay decimal strings: they are never computed with. */
+/** Formats times in the zone of the page, numbers, and amounts without changing a digit. */
 
-import { locale } from "./i18n.js";
+import { periodEnd } from "./calendar.js";
+import { locale, t } from "./i18n.js";
 
-const resolved = Intl.DateTimeFormat().resolvedOptions().timeZone;
+/** @typedef {import("./calendar.js").Interval} Interval */
+
+const FALLBACK_DIGITS = 2;
+const MAX_FRACTION = 6;
+
+let zone = viewerZone();
+
 /** The viewer's IANA time zone; UTC if the browser does not know it. */
-export const ZONE = !resolved || resolved === "Etc/Unknown" ? "UTC" : resolved;
+export function viewerZone() {
+  const resolved = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return !resolved || resolved === "Etc/Unknown" ? "UTC" : resolved;
+}
+
+/** @param {string} name IANA */
+export function setZone(name) {
+  zone = name;
+}
 
 /**
- * A decimal string with thousands separators; no digit changes.
- * @param {string} decimal
+ * The number of decimals of a currency, 2 if it is not known.
+ * @param {string} [currency] ISO 4217
  */
-export function formatAmount(decimal) {
-  const [, sign, integer, fraction] = /^(-?)(\d+)(.*)$/.exec(decimal) ?? ["", "", decimal, ""];
-  return (sign ? "\u2212" : "") + integer.replace(/\B(?=(\d{3})+$)/g, ",") + fraction;
+export function currencyDigits(currency) {
+  if (!currency) return FALLBACK_DIGITS;
+  const format = new Intl.NumberFormat("en", { style: "currency", currency });
+  return format.resolvedOptions().maximumFractionDigits ?? FALLBACK_DIGITS;
+}
+
+/**
+ * A decimal string with thousands separators and at least `digits` decimals. No digit changes;
+ * more than six decimals are cut, with an ellipsis.
+ * @param {string} decimal
+ * @param {number} [digits]
+ */
+export function formatAmount(decimal, digits = 0) {
+  const [, sign, integer, decimals = ""] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(decimal) ?? ["", "", decimal];
+  const grouped = integer.replace(/\B(?=(\d{3})+$)/g, ",");
+  const padded = decimals.padEnd(digits, "0");
+  const fraction = padded.length > MAX_FRACTION ? `${padded.slice(0, MAX_FRACTION)}\u2026` : padded;
+  return (sign ? "\u2212" : "") + grouped + (fraction && `.${fraction}`);
+}
+
+/**
+ * A decimal string rounded to `digits` decimals, half away from zero.
+ * @param {string} decimal
+ * @param {number} digits
+ */
+export function roundAmount(decimal, digits) {
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: true };
+  // A string, unlike a number, is rounded from its exact value.
+  const text = new Intl.NumberFormat("en", options).format(/** @type {`${number}`} */ (decimal));
+  return text.replace("-", "\u2212");
 }
 
 /** @param {number} number */
@@ -29,28 +71,88 @@ export function formatCompact(number) {
   return number.toLocaleString(locale(), options);
 }
 
-/** @param {string} timestamp RFC 3339 */
+/**
+ * A change as a percentage with its sign, for example +12.3 %.
+ * @param {number} ratio
+ */
+export function formatChange(ratio) {
+  const options = /** @type {const} */ ({ style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" });
+  return ratio.toLocaleString(locale(), options);
+}
+
+/**
+ * A time in the zone of the page, without its name: for a column whose header names the zone.
+ * @param {string} timestamp RFC 3339
+ */
 export function formatDateTime(timestamp) {
   return formatDate(new Date(timestamp), { dateStyle: "medium", timeStyle: "short" });
 }
 
 /**
- * The time, with the date unless it is today.
- * @param {Date} date
+ * A time with seconds and the name of the zone.
+ * @param {string} timestamp RFC 3339
  */
-export function formatTime(date) {
-  const isToday = new Date().toDateString() === date.toDateString();
-  return formatDate(date, isToday ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" });
+export function formatFullTime(timestamp) {
+  const options = /** @type {const} */ ({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return formatDate(new Date(timestamp), { ...DAY_OPTIONS, ...options, timeZoneName: "short" });
 }
 
 /**
- * @param {string} month as 2026-11
- * @param {boolean} [withYear]
+ * The time of day with the name of the zone, with the date unless it is today.
+ * @param {Date} date
+ * @param {{seconds?: boolean}} [options]
  */
-export function formatMonth(month, withYear = true) {
-  const first = new Date(`${month}-01T00:00:00Z`);
-  const options = /** @type {const} */ ({ month: "short", timeZone: "UTC" });
-  return formatDate(first, withYear ? { ...options, year: "numeric" } : options);
+export function formatClock(date, { seconds = false } = {}) {
+  const day = (/** @type {Date} */ at) => formatDate(at, { dateStyle: "short" });
+  return formatDate(date, {
+    ...(day(date) === day(new Date()) ? {} : DAY_OPTIONS),
+    hour: "2-digit",
+    minute: "2-digit",
+    second: seconds ? "2-digit" : undefined,
+    timeZoneName: "short",
+  });
+}
+
+const DAY_OPTIONS = /** @type {const} */ ({ year: "numeric", month: "short", day: "numeric" });
+
+/** @param {string} day as 2026-11-23 */
+export function formatDay(day) {
+  return formatUtc(day, DAY_OPTIONS);
+}
+
+/**
+ * @param {{from: string, to: string}} range
+ */
+export function formatRange({ from, to }) {
+  const format = new Intl.DateTimeFormat(locale(), { ...DAY_OPTIONS, timeZone: "UTC" });
+  return format.formatRange(new Date(from), new Date(to));
+}
+
+/**
+ * The name of a period.
+ * @param {string} start its first day
+ * @param {Interval} interval
+ */
+export function formatPeriod(start, interval) {
+  if (interval === "day") return formatDay(start);
+  if (interval === "week") return formatRange({ from: start, to: periodEnd(start, interval) });
+  if (interval === "month") return formatUtc(start, { year: "numeric", month: "short" });
+  return t("quarter", { quarter: quarterOf(start), year: start.slice(0, 4) });
+}
+
+/**
+ * A short label for a period on an axis.
+ * @param {string} start its first day
+ * @param {Interval} interval
+ * @param {boolean} withYear
+ */
+export function formatTick(start, interval, withYear) {
+  if (interval === "quarter") {
+    return withYear ? formatPeriod(start, interval) : t("quarter.short", { quarter: quarterOf(start) });
+  }
+  const year = withYear ? /** @type {const} */ ({ year: "numeric" }) : {};
+  const day = interval === "month" ? {} : /** @type {const} */ ({ day: "numeric" });
+  return formatUtc(start, { month: "short", ...day, ...year });
 }
 
 /**
@@ -70,10 +172,23 @@ export function formatAge(seconds) {
   return Math.floor(seconds / size).toLocaleString(locale(), options);
 }
 
+/** @param {string} day */
+function quarterOf(day) {
+  return Math.ceil(Number(day.slice(5, 7)) / 3);
+}
+
+/**
+ * @param {string} day
+ * @param {Intl.DateTimeFormatOptions} options
+ */
+function formatUtc(day, options) {
+  return new Intl.DateTimeFormat(locale(), { timeZone: "UTC", ...options }).format(new Date(day));
+}
+
 /**
  * @param {Date} date
  * @param {Intl.DateTimeFormatOptions} options
  */
 function formatDate(date, options) {
-  return new Intl.DateTimeFormat(locale(), { timeZone: ZONE, hourCycle: "h23", ...options }).format(date);
+  return new Intl.DateTimeFormat(locale(), { timeZone: zone, hourCycle: "h23", ...options }).format(date);
 }

@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
-import { problemTitle } from "./problem_view.js";
+import { problemDetail, problemTitle } from "./problem_view.js";
 
 export class LoginForm {
   #base = "";
@@ -57,6 +57,5 @@ export class LoginForm {
 function reasonFor(problem, isDefaultBase, hadKey) {
   if (problem.code === "unauthenticated") return t(hadKey ? "login.rejected" : "login.required");
   if (problem.code === "not_orders_api" && isDefaultBase) return t("login.not_found");
-  const detail = problem.detail || t(`problem.${problem.code}.detail`);
-  return t("login.problem", { title: problemTitle(problem), detail });
+  return t("login.problem", { title: problemTitle(problem), detail: problemDetail(problem) });
 }

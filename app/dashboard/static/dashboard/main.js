@@ -1,20 +1,30 @@
-/** Entry point: connects the URL, the API client and the parts of the page. */
+/** Entry point: connects the address, the API client and the parts of the page. */
 
-import { ApiClient } from "./api.js";
+import { ApiClient, Problem, combineProvenance } from "./api.js";
+import { money } from "./amount.js";
+import { ChangeTracker } from "./changes.js";
+import { showChartChoices } from "./chart_choices.js";
+import { copyButton } from "./copy_button.js";
 import { OrderDetail } from "./detail.js";
-import { byId } from "./dom.js";
+import { byId, update } from "./dom.js";
 import { showDownloads } from "./downloads.js";
 import { Filters } from "./filters.js";
-import { ZONE } from "./format.js";
-import { language, setLanguage, t, tCount } from "./i18n.js";
+import { setZone } from "./format.js";
+import { language, setLanguage, t, tCount, tEnum } from "./i18n.js";
 import { LoginForm } from "./login_form.js";
+import { fetchOrders, fetchOverview } from "./orders_api.js";
+import { showPager } from "./pager.js";
 import { Panel } from "./panel.js";
 import { ChangePoller } from "./poller.js";
-import { problemTitle, showProblem } from "./problem_view.js";
+import { filterText } from "./print_filters.js";
+import { showProblem } from "./problem_view.js";
 import { RetryingRequest } from "./request.js";
-import { showSummary, showSummarySkeleton } from "./summary.js";
-import { clearOrders, showOrders, showPager, showSkeleton } from "./table.js";
-import { DEFAULT_VIEW, exportParams, pageParams, parseView, summaryParams, viewUrl } from "./url_state.js";
+import { StatusStrip } from "./status_strip.js";
+import { Analysis } from "./summary.js";
+import { clearOrders, showOrders, showSkeleton } from "./table.js";
+import { showTiles, showTilesSkeleton } from "./tiles.js";
+import { DEFAULT_VIEW, exportParams, parseView, reversedRange, viewUrl } from "./url_state.js";
+import { buildZoneChooser, showZone } from "./zone_chooser.js";
 
 /** @typedef {import("./url_state.js").View} View */
 /** @typedef {import("./api.js").ApiResponse} ApiResponse */
@@ -31,45 +41,45 @@ class Dashboard {
   #caller;
   /** @type {ChangePoller | undefined} */
   #poller;
-  /** @type {import("./poller.js").LiveStatus} */
-  #liveStatus = "off";
-  /** @type {Map<string, string>} recent changes by order number */
-  #changes = new Map();
+  /** @type {Problem | null} */
+  #pollProblem = null;
+  #changes = new ChangeTracker();
+  /** @type {string[]} changes that were announced since the last notice */
+  #news = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #noticeTimer;
-  /** @type {string | undefined} the code of the problem that was announced last */
-  #announcedCode;
+  /** The language and zone that the texts on the page are in. */
+  #textKey = "";
 
-  #orders = new Panel({
-    problem: byId("orders-problem"),
-    provenance: byId("orders-provenance"),
-    render: {
-      loading: () => showSkeleton(byId("table"), this.#view),
-      response: (response) => this.#showOrders(response),
-      empty: (isLoading) => this.#showNoOrders(isLoading),
-      problem: () => this.#announceProblem(),
-    },
+  #strip = new StatusStrip((text) => this.#notify(text, { visible: false }));
+  #orders = new Panel(byId("orders-problem"), {
+    loading: () => showSkeleton(byId("table"), this.#view),
+    response: (response, isBackground) => this.#showOrders(response, isBackground),
+    empty: () => this.#showNoOrders(),
+    state: () => this.#onPanelState(),
   });
-  #summary = new Panel({
-    problem: byId("summary-problem"),
-    provenance: byId("summary-provenance"),
-    render: {
-      loading: () => showSummarySkeleton(byId("summary-cards")),
-      response: ({ data, meta }) => showSummary(byId("summary-cards"), this.#view, data, meta.currency),
-      empty: () => byId("summary-cards").replaceChildren(),
-      problem: () => this.#announceProblem(),
-    },
+  #totals = new Panel(byId("totals-problem"), {
+    loading: () => this.#showTotalsLoading(),
+    response: (response) => this.#showTotals(response),
+    empty: () => this.#showNoTotals(),
+    state: () => this.#onPanelState(),
   });
   #callerRequest = new RetryingRequest((state) => this.#onCallerState(state));
   #filters = new Filters(/** @type {HTMLFormElement} */ (byId("filters")), (patch, options) =>
     this.#navigate(patch, options),
   );
+  #analysis = new Analysis((patch) => this.#navigate(patch));
   #detail = new OrderDetail(() => this.#closeOrder());
   #loginForm = new LoginForm((base, key) => this.#connect(base, key));
 
   start() {
-    this.#updateLanguage();
-    document.addEventListener("click", (event) => this.#followLink(event));
+    const zone = /** @type {HTMLSelectElement} */ (byId("zone"));
+    buildZoneChooser(zone, (tz) => this.#navigate({ tz }));
+    // The address always has the time zone: a copied one shows the same days to everyone.
+    history.replaceState(history.state, "", viewUrl(this.#view));
+    this.#updateTexts();
+    byId("top").hidden = byId("main").hidden = false;
+    document.addEventListener("click", (event) => this.#onClick(event));
     byId("sign-out").addEventListener("click", () => this.#connect(this.#api.base, ""));
     for (const button of document.querySelectorAll(".languages button")) {
       button.addEventListener("click", () =>
@@ -78,10 +88,7 @@ class Dashboard {
     }
     addEventListener("popstate", () => this.#showView(parseView(location.search)));
     setInterval(() => {
-      if (document.hidden) return;
-      this.#orders.tick();
-      this.#summary.tick();
-      this.#detail.tick();
+      if (!document.hidden) this.#strip.tick();
     }, TICK_MS);
     this.#connect(this.#api.base, "");
   }
@@ -95,10 +102,13 @@ class Dashboard {
     this.#poller?.stop();
     this.#api = new ApiClient(base, key);
     this.#caller = undefined;
-    this.#setLiveStatus("off");
+    this.#pollProblem = null;
+    this.#changes = new ChangeTracker();
     this.#showCaller();
     this.#orders.reset();
-    this.#summary.reset();
+    this.#totals.reset();
+    showSkeleton(byId("table"), this.#view);
+    showTilesSkeleton(byId("tiles"));
     void this.#callerRequest.run((signal) => this.#api.get("v1/me", undefined, signal));
   }
 
@@ -107,6 +117,7 @@ class Dashboard {
     if (state.kind === "problem") this.#onConnectProblem(state);
     if (state.kind !== "success") return;
     this.#caller = state.response.data;
+    byId("sandbox").hidden = !state.response.provenance.isSandbox;
     this.#loginForm.hide();
     showProblem(byId("orders-problem"), null);
     byId("main").dataset.stage = "orders";
@@ -115,7 +126,7 @@ class Dashboard {
       fetchChanges: (cursor, signal) =>
         this.#api.get("v1/orders/changes", new URLSearchParams(cursor ? { since: cursor } : {}), signal),
       onChanges: (changes) => this.#onChanges(changes),
-      onStatus: (status) => this.#setLiveStatus(status),
+      onProblem: (problem) => this.#onPoll(problem),
     });
     void this.#poller.run();
     this.#refresh();
@@ -130,18 +141,27 @@ class Dashboard {
     const isDefaultBase = this.#api.base === defaultBase();
     const needsLogin = problem.code === "unauthenticated" || problem.code === "not_orders_api";
     if (!needsLogin && isDefaultBase) {
-      this.#showNoOrders(false);
-      showProblem(byId("orders-problem"), state, { base: this.#api.base, hasOlderData: false });
+      clearOrders(byId("table"));
+      showProblem(byId("orders-problem"), state, this.#api.base);
+      this.#onPoll(problem);
       return;
     }
     this.#callerRequest.abort();
+    this.#showLogin(problem);
+  }
+
+  /** @param {Problem} problem */
+  #showLogin(problem) {
+    this.#poller?.stop();
     byId("main").dataset.stage = "login";
+    const isDefaultBase = this.#api.base === defaultBase();
     this.#loginForm.show({ problem, base: this.#api.base, isDefaultBase, hadKey: this.#api.hasKey });
   }
 
   #showCaller() {
     const isAnonymous = this.#caller?.kind === "anonymous";
     byId("sign-out").hidden = !this.#api.hasKey;
+    byId("caller").dataset.kind = this.#caller?.kind ?? "";
     byId("caller").textContent = isAnonymous ? t("caller.anonymous") : (this.#caller?.name ?? "");
   }
 
@@ -168,24 +188,36 @@ class Dashboard {
 
   /** @param {View} view */
   #showView(view) {
+    const isOtherPage = view.page !== this.#view.page;
     this.#view = view;
-    this.#updateLanguage();
+    this.#updateTexts();
     if (this.#caller !== undefined) this.#refresh();
+    const orders = byId("orders");
+    if (isOtherPage && orders.getBoundingClientRect().top < 0) orders.scrollIntoView();
   }
 
-  #updateLanguage() {
+  /** Render what depends on the language, the time zone and the filters. */
+  #updateTexts() {
     const preferred = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
     const selected = this.#view.lang === "zh" || this.#view.lang === "en" ? this.#view.lang : preferred;
-    if (selected !== language() || !byId("filters").hasChildNodes()) {
-      setLanguage(selected);
-      this.#filters.build();
-      this.#setLiveStatus(this.#liveStatus);
-      this.#showCaller();
+    setZone(this.#view.tz);
+    const textKey = `${selected} ${this.#view.tz}`;
+    if (textKey !== this.#textKey) {
+      this.#textKey = textKey;
+      if (selected !== language() || !byId("filters").hasChildNodes()) {
+        setLanguage(selected);
+        this.#filters.build();
+        this.#showCaller();
+      }
+      this.#updateStrip();
     }
     for (const button of document.querySelectorAll(".languages button")) {
       button.setAttribute("aria-pressed", String(button.getAttribute("value") === selected));
     }
+    showZone(/** @type {HTMLSelectElement} */ (byId("zone")), this.#view.tz);
     this.#filters.show(this.#view);
+    byId("print-filters").textContent = filterText(this.#view);
+    showChartChoices(byId("chart-choices"), this.#view, (patch) => this.#navigate(patch, { keepPage: true }));
   }
 
   /**
@@ -193,97 +225,177 @@ class Dashboard {
    * @param {{background?: boolean}} [options] background: load it again and keep the content until then
    */
   #refresh({ background = false } = {}) {
-    this.#orders.load(this.#api, "v1/orders", pageParams(this.#view, ZONE), background);
-    this.#summary.load(this.#api, "v1/orders/summary", summaryParams(this.#view, ZONE), background);
-    showDownloads(byId("downloads"), this.#api, exportParams(this.#view, ZONE), (text) => this.#notify(text));
+    const view = this.#view;
+    const { base } = this.#api;
+    const reversed = reversedRange(view);
+    if (reversed) {
+      this.#orders.reset();
+      this.#totals.reset();
+      const problem = new Problem({ code: `reversed_${reversed}` });
+      showProblem(byId("orders-problem"), { kind: "problem", problem, retryIn: 0, retry: () => this.#swap(reversed) });
+      return;
+    }
+    // The parts of the address that change the answer.
+    const list = { ...view, order: "", lang: "", interval: "", measure: "" };
+    const totals = { ...list, interval: view.interval, page: 1, limit: DEFAULT_VIEW.limit, sort: "" };
+    this.#orders.load(base, viewUrl(list), (signal) => fetchOrders(this.#api, view, signal), background);
+    this.#totals.load(base, viewUrl(totals), (signal) => fetchOverview(this.#api, view, signal), background);
+    this.#hideRepeatedProblem();
+    showDownloads(byId("downloads"), this.#api, exportParams(view), (text) => this.#notify(text));
+    update(byId("copy-link"), copyButton(location.href, t("orders"), { "aria-label": null, title: null }, t("copy.link")));
     this.#showDetail();
   }
 
-  /** @param {ApiResponse} response */
-  #showOrders({ data, meta, provenance }) {
-    showOrders(byId("table"), this.#view, data, meta, this.#changes);
+  /** @param {"dates" | "amounts"} which */
+  #swap(which) {
+    const { from, to, amount_from: least, amount_to: most } = this.#view;
+    this.#navigate(which === "dates" ? { from: to, to: from } : { amount_from: most, amount_to: least });
+  }
+
+  /**
+   * @param {ApiResponse} response
+   * @param {boolean} isBackground it is shown in the place of an earlier response to the same query
+   */
+  #showOrders({ data, meta, provenance }, isBackground) {
+    const { sort, page } = this.#view;
+    const isNewestFirst = page === 1 && (sort === "" || sort === "-created_at");
+    this.#addNews(this.#changes.addRows(data, { isBackground, isNewestFirst }));
+    showOrders(byId("table"), this.#view, data, meta, this.#changes.marks);
     showPager(byId("pager"), this.#view, meta.pages, (patch) => this.#navigate(patch));
     byId("pager").hidden = meta.total === 0;
-    byId("count").textContent = tCount("count", meta.total);
+    const count = tCount("count", meta.total);
+    if (byId("count").textContent !== count) byId("count").textContent = count;
     byId("sandbox").hidden = !provenance.isSandbox;
   }
 
-  /** @param {boolean} isLoading */
-  #showNoOrders(isLoading) {
+  #showNoOrders() {
     byId("count").textContent = "";
     byId("pager").hidden = true;
     clearOrders(byId("table"));
-    if (isLoading) showSkeleton(byId("table"), this.#view);
   }
 
-  /** Announce a new problem, and hide the summary's problem if the order list has the same one. */
-  #announceProblem() {
-    const problem = this.#orders.problem?.problem;
-    // The problem is visible above the table, so the notice is for screen readers only.
-    if (problem && problem.code !== this.#announcedCode)
-      this.#notify(problemTitle(problem), { visible: false });
-    this.#announcedCode = problem?.code;
-    this.#summary.showProblem(problem?.code);
+  #showTotalsLoading() {
+    showTilesSkeleton(byId("tiles"));
+    byId("analysis").setAttribute("aria-busy", "true");
+  }
+
+  /** @param {ApiResponse} response */
+  #showTotals({ data, meta }) {
+    showTiles(byId("tiles"), this.#view, data, meta.currency);
+    byId("analysis").removeAttribute("aria-busy");
+    this.#analysis.show(this.#view, data.listed, meta.currency);
+    update(byId("listed-total"), t("total"), " ", money(data.listed.actual_amount, meta.currency));
+  }
+
+  #showNoTotals() {
+    update(byId("tiles"));
+    showTilesSkeleton(byId("tiles"));
+    update(byId("listed-total"));
+    byId("analysis").hidden = true;
+  }
+
+  #onPanelState() {
+    const problem = this.#orders.problem ?? this.#totals.problem;
+    if (problem?.problem.code === "unauthenticated") {
+      this.#showLogin(problem.problem);
+      return;
+    }
+    if (this.#orders.problem === null && this.#orders.response) this.#strip.contact();
+    this.#hideRepeatedProblem();
+    this.#updateStrip();
+  }
+
+  /** The same problem is shown once: where the orders would be. */
+  #hideRepeatedProblem() {
+    this.#totals.showProblem(this.#orders.response ? undefined : this.#orders.problem?.problem.code);
+  }
+
+  #updateStrip() {
+    const responses = [this.#orders.response, this.#totals.response].filter((one) => one !== undefined);
+    this.#strip.update({
+      provenance: responses.length > 0 ? combineProvenance(responses.map((one) => one.provenance)) : undefined,
+      problem: this.#orders.problem ?? this.#totals.problem,
+      pollProblem: this.#pollProblem,
+      base: this.#api.base,
+    });
   }
 
   #showDetail() {
-    const orderNo = this.#view.order;
+    const { order: orderNo } = this.#view;
     this.#detail.show(orderNo, {
-      language: language(),
+      key: this.#textKey,
       api: this.#api,
       mayReadPayments: this.#caller?.scopes.includes("payments:read") ?? false,
       listed: this.#orders.response?.data.find(
         (/** @type {{order_no: string}} */ order) => order.order_no === orderNo,
       ),
+      currency: this.#orders.response?.meta.currency,
     });
+  }
+
+  /** @param {Problem | null} problem */
+  #onPoll(problem) {
+    this.#pollProblem = problem;
+    if (problem === null) this.#strip.contact();
+    this.#updateStrip();
   }
 
   /** @param {import("./poller.js").Change[] | null} changes null: unknown, everything is reloaded */
   #onChanges(changes) {
     if (changes === null) this.#notify(t("live.reset"));
-    else if (changes.length > 0) {
-      const areNew = changes.every(({ change }) => change === "created");
-      this.#notify(tCount(areNew ? "live.created" : "live.changed", changes.length));
-    }
-    this.#changes = new Map(changes?.map(({ change, order_no: orderNo }) => [orderNo, change]));
+    else this.#addNews(this.#changes.addFeed(changes));
     // Without changes too: it costs a 304 and updates the age that is shown.
     this.#refresh({ background: true });
   }
 
-  /** @param {import("./poller.js").LiveStatus} status */
-  #setLiveStatus(status) {
-    this.#liveStatus = status;
-    byId("live").dataset.status = status;
-    byId("live-text").textContent = t(`live.${status}`);
+  /**
+   * Announce changes: "3 new, 1 Paid". Those that come while the notice is shown are added to it.
+   * @param {string[]} kinds
+   */
+  #addNews(kinds) {
+    if (kinds.length === 0) return;
+    this.#news.push(...kinds);
+    const counts = Map.groupBy(this.#news, (kind) => kind);
+    const texts = [...counts].map(([kind, all]) => {
+      const isStatus = !["created", "updated", "removed"].includes(kind);
+      const key = isStatus ? "live.status" : `live.${kind}`;
+      return t(key, { count: all.length, status: tEnum(kind).toLowerCase() });
+    });
+    this.#notify(texts.join(t("live.separator")), { keepNews: true });
   }
 
   /**
    * Show a notice for some seconds, and announce it to screen readers.
    * @param {string} text
-   * @param {{visible?: boolean}} [options] visible: false for screen readers only
+   * @param {{visible?: boolean, keepNews?: boolean}} [options] visible: false for screen readers only
    */
-  #notify(text, { visible = true } = {}) {
+  #notify(text, { visible = true, keepNews = false } = {}) {
     clearTimeout(this.#noticeTimer);
+    if (!keepNews) this.#news = [];
     byId("notice").className = visible ? "notice" : "visually-hidden";
     byId("notice").textContent = text;
-    this.#noticeTimer = setTimeout(() => byId("notice").replaceChildren(), NOTICE_MS);
+    this.#noticeTimer = setTimeout(() => {
+      this.#news = [];
+      byId("notice").replaceChildren();
+    }, NOTICE_MS);
   }
 
-  /** @param {MouseEvent} event */
-  #followLink(event) {
-    const link = event.target instanceof Element ? event.target.closest("a") : null;
-    const href = link?.getAttribute("href");
-    if (
-      !href?.startsWith("?") ||
-      event.button ||
-      event.ctrlKey ||
-      event.metaKey ||
-      event.shiftKey ||
-      event.altKey
-    )
-      return;
-    event.preventDefault();
-    this.#navigate(parseView(href));
+  /**
+   * Follow a link within the page, or open the order of the row that was clicked.
+   * @param {MouseEvent} event
+   */
+  #onClick(event) {
+    if (!(event.target instanceof Element) || event.button) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    const control = event.target.closest("a, button, input, select, summary, label");
+    const href = control?.getAttribute("href");
+    if (href?.startsWith("?")) {
+      event.preventDefault();
+      this.#navigate(parseView(href));
+    } else if (!control && !String(getSelection())) {
+      const order = event.target.closest("#table tr[data-order]")?.getAttribute("data-order");
+      if (order) this.#navigate({ order }, { keepPage: true });
+    }
   }
 }
 

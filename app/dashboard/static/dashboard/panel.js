@@ -1,12 +1,10 @@
-/** One API response on the page, with its age, or with the problem that prevents it. */
+/** One answer on the page, loaded again in the background, or the problem that prevents it. */
 
 import { showProblem } from "./problem_view.js";
-import { ProvenanceLine } from "./provenance.js";
 import { RetryingRequest } from "./request.js";
 
 /**
  * @typedef {import("./api.js").ApiResponse} ApiResponse
- * @typedef {import("./api.js").ApiClient} ApiClient
  * @typedef {import("./request.js").RequestState} RequestState
  * @typedef {import("./problem_view.js").ProblemState} ProblemState
  */
@@ -21,72 +19,61 @@ export class Panel {
   #shownQuery = "";
   #base = "";
   #request = new RetryingRequest((state) => this.#onState(state));
-  #provenance;
   #problemContainer;
   #render;
 
   /**
-   * @param {object} options
-   * @param {HTMLElement} options.problem container for problems
-   * @param {HTMLElement} options.provenance container for the provenance line
-   * @param {object} options.render
-   * @param {() => void} options.render.loading
-   * @param {(response: ApiResponse) => void} options.render.response
-   * @param {(isLoading: boolean) => void} options.render.empty
-   * @param {() => void} options.render.problem called when the problem appears, changes or ends
+   * @param {HTMLElement} problem container for a problem; with an older response it stays empty
+   * @param {object} render
+   * @param {() => void} render.loading
+   * @param {(response: ApiResponse, isBackground: boolean) => void} render.response
+   * @param {() => void} render.empty called when the page has nothing for the query
+   * @param {() => void} render.state called when a response arrives and when the problem changes
    */
-  constructor({ problem, provenance, render }) {
+  constructor(problem, render) {
     this.#problemContainer = problem;
-    this.#provenance = new ProvenanceLine(provenance);
     this.#render = render;
   }
 
   /**
    * Send the request, unless it is the last one that was sent.
-   * @param {ApiClient} api
-   * @param {string} path
-   * @param {URLSearchParams} params
+   * @param {string} base the API's URL
+   * @param {string} query identifies the request
+   * @param {(signal: AbortSignal) => Promise<ApiResponse>} send
    * @param {boolean} background send it in any case, and keep the content until it completes
    */
-  load(api, path, params, background) {
-    const query = params.toString();
-    this.#base = api.base;
+  load(base, query, send, background) {
+    this.#base = base;
     if (!background && query === this.#requestedQuery) {
       this.render();
       return;
     }
     this.#requestedQuery = query;
-    void this.#request.run((signal) => api.get(path, params, signal), { background });
+    void this.#request.run(send, { background });
   }
 
   /** Render the current response and problem again, in the current language. */
   render() {
-    if (this.response !== undefined) this.#renderResponse(this.response);
+    if (this.response !== undefined) this.#render.response(this.response, true);
     this.showProblem();
   }
 
   /**
+   * Show the problem where the content would be. With older content it is left to the status line.
    * @param {string} [shownElsewhere] the code of a problem that another panel shows already
    */
   showProblem(shownElsewhere) {
-    const isDuplicate = this.problem !== null && this.problem.problem.code === shownElsewhere;
-    const options = { base: this.#base, hasOlderData: this.response !== undefined };
-    showProblem(this.#problemContainer, isDuplicate ? null : this.problem, options);
+    const isShown = this.response === undefined && this.problem?.problem.code !== shownElsewhere;
+    showProblem(this.#problemContainer, isShown ? this.problem : null, this.#base);
   }
 
-  /** Update the age that is shown. */
-  tick() {
-    this.#provenance.tick();
-  }
-
-  /** Abort the request and discard its response, because the API or the API key has changed. */
+  /** Abort the request and discard its response. */
   reset() {
     this.#request.abort();
     this.#requestedQuery = this.#shownQuery = "";
     this.response = undefined;
     this.problem = null;
-    this.#provenance.show(undefined);
-    this.#render.empty(true);
+    this.#render.empty();
     this.showProblem();
   }
 
@@ -94,30 +81,26 @@ export class Panel {
   #onState(state) {
     if (state.kind === "loading") {
       this.#render.loading();
-    } else if (state.kind === "success") {
+      return;
+    }
+    const isSameQuery = this.#shownQuery === this.#requestedQuery;
+    if (state.kind === "success") {
       this.#shownQuery = this.#requestedQuery;
       this.response = state.response;
       this.problem = null;
-      this.render();
-      this.#render.problem();
+      this.showProblem();
+      this.#render.response(state.response, isSameQuery);
     } else {
       this.problem = state;
-      if (this.#shownQuery !== this.#requestedQuery) {
-        // The response on the page belongs to another query.
+      if (this.response !== undefined && isSameQuery) {
+        this.#render.response(this.response, true);
+      } else {
         this.response = undefined;
-        this.#provenance.show(undefined);
-        this.#render.empty(state.problem.progress !== undefined);
-      } else if (this.response !== undefined) {
-        this.#renderResponse(this.response);
+        this.#render.empty();
+        if (state.problem.code === "list_loading") this.#render.loading();
       }
       this.showProblem();
-      this.#render.problem();
     }
-  }
-
-  /** @param {ApiResponse} response */
-  #renderResponse(response) {
-    this.#render.response(response);
-    this.#provenance.show(response.provenance);
+    this.#render.state();
   }
 }

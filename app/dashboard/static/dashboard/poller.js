@@ -1,19 +1,20 @@
 /** Polls the API for changed orders while the page is visible. */
 
 import { Problem } from "./api.js";
+import { retryDelay } from "./request.js";
 import { delayUntilVisible } from "./visibility.js";
 
 /** @typedef {{change: string, order_no: string, order?: import("./api.js").Order}} Change */
-/** @typedef {"live" | "reconnecting" | "off"} LiveStatus */
 
 const MIN_DELAY = 1;
-const MAX_DELAY = 60;
+/** Also with nothing to expect, so that a proxy that is gone is noticed soon. */
+const MAX_DELAY = 15;
 
 export class ChangePoller {
   #controller = new AbortController();
   #fetchChanges;
   #onChanges;
-  #onStatus;
+  #onProblem;
 
   /**
    * @param {object} options
@@ -21,12 +22,12 @@ export class ChangePoller {
    *   options.fetchChanges with an empty cursor, gets the current cursor
    * @param {(changes: Change[] | null) => void} options.onChanges
    *   called after each poll; null if the changes are unknown and everything must be reloaded
-   * @param {(status: LiveStatus) => void} options.onStatus
+   * @param {(problem: Problem | null) => void} options.onProblem called after each poll
    */
-  constructor({ fetchChanges, onChanges, onStatus }) {
+  constructor({ fetchChanges, onChanges, onProblem }) {
     this.#fetchChanges = fetchChanges;
     this.#onChanges = onChanges;
-    this.#onStatus = onStatus;
+    this.#onProblem = onProblem;
   }
 
   /** Poll until stopped, or until a problem that is not retryable. */
@@ -35,28 +36,26 @@ export class ChangePoller {
     let cursor = "";
     let failures = 0;
     while (!signal.aborted) {
-      let delay = MAX_DELAY;
+      let delay = MIN_DELAY;
       try {
         const { data, meta } = await this.#fetchChanges(cursor, signal);
         if (signal.aborted) return;
+        this.#onProblem(null);
         if (cursor) this.#onChanges(data);
         cursor = meta.cursor;
-        delay = meta.poll_after;
+        delay = Math.min(meta.poll_after, MAX_DELAY);
         failures = 0;
-        this.#onStatus("live");
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof Problem)) throw error;
         if (error.code === "cursor_expired") {
           cursor = "";
-          delay = MIN_DELAY;
           this.#onChanges(null);
-        } else if (error.retryable) {
-          failures += 1;
-          delay = Math.min(Math.max(error.retryAfter, 2 ** failures), MAX_DELAY);
-          this.#onStatus("reconnecting");
         } else {
-          return this.#onStatus("off");
+          this.#onProblem(error);
+          if (!error.retryable) return;
+          delay = retryDelay(error, failures);
+          failures += 1;
         }
       }
       if (!(await delayUntilVisible(Math.max(delay, MIN_DELAY), signal))) return;

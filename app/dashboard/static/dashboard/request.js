@@ -12,7 +12,9 @@ import { delayUntilVisible } from "./visibility.js";
  *   | {kind: "problem", problem: Problem, retryIn: number, retry: () => void}} RequestState
  */
 
-const MAX_DELAY = 60;
+const MAX_DELAY = 15;
+/** While the list is loading, its progress is polled. */
+const PROGRESS_DELAY = 1;
 
 export class RetryingRequest {
   /** @type {AbortController | undefined} */
@@ -58,7 +60,7 @@ export class RetryingRequest {
  * @param {Problem} problem
  * @param {number} attempt
  */
-function retryDelay(problem, attempt) {
-  if (problem.progress) return problem.retryAfter;
+export function retryDelay(problem, attempt) {
+  if (problem.code === "list_loading") return PROGRESS_DELAY;
   return Math.min(Math.max(problem.retryAfter, 2 ** attempt), MAX_DELAY);
 }

@@ -1,59 +1,58 @@
-/** Renders one page of orders as a table, and the pagination below it. */
+/** Renders one page of orders as a table, in place: rows that stay are kept. */
 
-import { el, replaceContent } from "./dom.js";
-import { formatAmount, formatCount, formatDateTime } from "./format.js";
+import { amountCell, columnDigits } from "./amount.js";
+import { copyButton } from "./copy_button.js";
+import { el, update } from "./dom.js";
+import { formatCount, formatDateTime, formatFullTime } from "./format.js";
 import { language, languageTag, t, tEnum } from "./i18n.js";
-import { LIMITS, isFiltered, viewUrl } from "./url_state.js";
+import { NO_FILTERS, SORT_COLUMNS, isFiltered, viewUrl } from "./url_state.js";
 
 /** @typedef {import("./url_state.js").View} View */
 /** @typedef {import("./api.js").Order} Order */
+/** @typedef {import("./dom.js").Child} Child */
 
 /** The columns in order. Secondary and tertiary ones are hidden on narrow screens. */
 const COLUMNS = [
-  { name: "created_at", sortable: true, classes: "" },
-  { name: "order_no", sortable: true, classes: "secondary" },
-  { name: "package_name", sortable: false, classes: "" },
-  { name: "type", sortable: false, classes: "secondary" },
-  { name: "source", sortable: false, classes: "secondary" },
-  { name: "status", sortable: false, classes: "" },
-  { name: "quantity", sortable: false, classes: "number secondary" },
-  { name: "unit_price", sortable: false, classes: "number secondary tertiary" },
-  { name: "actual_amount", sortable: true, classes: "number" },
+  { name: "created_at", classes: "" },
+  { name: "order_no", classes: "secondary" },
+  { name: "package_name", classes: "" },
+  { name: "type", classes: "secondary" },
+  { name: "source", classes: "tertiary" },
+  { name: "status", classes: "" },
+  { name: "quantity", classes: "number tertiary" },
+  { name: "unit_price", classes: "number tertiary" },
+  { name: "actual_amount", classes: "number" },
 ];
-const SKELETON_ROWS = 8;
 
 /**
- * Render a table of placeholders, or mark the orders that are shown as busy.
+ * Render as many placeholders as the page can have rows, or mark the orders that are shown as busy.
  * @param {HTMLElement} container
  * @param {View} view
  */
 export function showSkeleton(container, view) {
-  if (container.querySelector("tbody tr:not(.skeleton-row)")) {
-    container.setAttribute("aria-busy", "true");
-    return;
-  }
+  container.setAttribute("aria-busy", "true");
+  if (container.querySelector("tbody tr:not(.skeleton-row)")) return;
   const cells = () =>
     COLUMNS.map(({ name, classes }) =>
       el("td", { class: `${classes} ${name}`, role: "cell" }, el("span", { class: "skeleton" })),
     );
-  const rows = Array.from({ length: SKELETON_ROWS }, () =>
-    el("tr", { class: "skeleton-row", role: "row" }, ...cells()),
+  const rows = Array.from({ length: view.limit }, (_, index) =>
+    el("tr", { class: "skeleton-row", role: "row", "data-key": `skeleton-${index}` }, ...cells()),
   );
-  container.setAttribute("aria-busy", "true");
-  replaceContent(container, table(view, t("loading"), rows));
+  update(container, table(view, t("loading"), rows));
 }
 
 /**
  * @param {HTMLElement} container
  * @param {View} view
  * @param {Order[]} orders
- * @param {{page: number, limit: number, total: number}} meta
- * @param {Map<string, string>} changes recent changes by order number
+ * @param {{page: number, limit: number, total: number, currency?: string}} meta
+ * @param {Map<string, string>} marks recent changes by order number
  */
-export function showOrders(container, view, orders, meta, changes) {
+export function showOrders(container, view, orders, meta, marks) {
   container.removeAttribute("aria-busy");
   if (orders.length === 0) {
-    replaceContent(container, emptyState(view, meta.total));
+    update(container, emptyState(view, meta.total));
     return;
   }
   const first = (meta.page - 1) * meta.limit + 1;
@@ -62,50 +61,18 @@ export function showOrders(container, view, orders, meta, changes) {
     last: formatCount(first + orders.length - 1),
     total: formatCount(meta.total),
   };
-  const rows = orders.map((order) => row(view, order, changes.get(order.order_no)));
-  replaceContent(container, table(view, t("table.caption", range), rows));
+  const digits = {
+    unit_price: columnDigits(orders.map((order) => order.unit_price), meta.currency),
+    actual_amount: columnDigits(orders.map((order) => order.actual_amount), meta.currency),
+  };
+  const rows = orders.map((order, index) => row(view, order, index, digits, marks.get(order.order_no)));
+  update(container, table(view, t("table.caption", range), rows, meta.currency));
 }
 
 /** @param {HTMLElement} container */
 export function clearOrders(container) {
   container.removeAttribute("aria-busy");
-  replaceContent(container);
-}
-
-/**
- * @param {HTMLElement} container
- * @param {View} view
- * @param {number} pages
- * @param {(patch: Partial<View>) => void} navigate
- */
-export function showPager(container, view, pages, navigate) {
-  const last = Math.max(pages, 1);
-  /** @param {string} name @param {number} page @param {boolean} enabled */
-  const step = (name, page, enabled) => {
-    const attributes = enabled
-      ? { href: viewUrl({ ...view, page }) }
-      : { role: "link", "aria-disabled": "true", tabindex: -1 };
-    return el("li", {}, el("a", { ...attributes, "data-key": name }, t(`page.${name}`)));
-  };
-  const sizes = el(
-    "select",
-    { "data-key": "size", change: () => navigate({ limit: Number(sizes.value) }) },
-    ...LIMITS.map((limit) => el("option", { value: limit, selected: limit === view.limit }, String(limit))),
-  );
-  const position = { page: formatCount(view.page), pages: formatCount(pages) };
-  replaceContent(
-    container,
-    el(
-      "ul",
-      {},
-      step("first", 1, view.page > 1),
-      step("prev", Math.min(view.page - 1, last), view.page > 1),
-      el("li", { class: "muted" }, t("page.of", position)),
-      step("next", view.page + 1, view.page < pages),
-      step("last", last, view.page < pages),
-    ),
-    el("label", {}, el("span", {}, t("page.size")), sizes),
-  );
+  update(container);
 }
 
 /**
@@ -132,18 +99,16 @@ export function statusLabel(status) {
  * @param {View} view
  * @param {string} caption
  * @param {HTMLElement[]} rows
+ * @param {string} [currency]
  */
-function table(view, caption, rows) {
+function table(view, caption, rows, currency) {
+  const headers = COLUMNS.map((column) => columnHeader(view, column, currency));
   return el(
     "table",
     // On narrow screens CSS changes `display`, which removes the implicit ARIA roles.
-    { role: "table" },
+    { role: "table", "data-key": "table" },
     el("caption", { class: "visually-hidden" }, caption),
-    el(
-      "thead",
-      { role: "rowgroup" },
-      el("tr", { role: "row" }, ...COLUMNS.map((column) => columnHeader(view, column))),
-    ),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...headers)),
     el("tbody", { role: "rowgroup" }, ...rows),
   );
 }
@@ -152,10 +117,13 @@ function table(view, caption, rows) {
  * A column header. Clicks sort descending, ascending, then not at all.
  * @param {View} view
  * @param {typeof COLUMNS[number]} column
+ * @param {string} [currency]
  */
-function columnHeader(view, { name, sortable, classes }) {
+function columnHeader(view, { name, classes }, currency) {
   const attributes = { scope: "col", role: "columnheader", class: `${classes} ${name}` };
-  if (!sortable) return el("th", attributes, t(name));
+  const unit = name === "created_at" ? view.tz : name.match(/price|amount/) ? currency : "";
+  const unitLabel = unit && el("span", { class: "unit" }, ` ${unit}`);
+  if (!SORT_COLUMNS.includes(name)) return el("th", attributes, t(name), unitLabel);
   const direction = view.sort === name ? "ascending" : view.sort === `-${name}` ? "descending" : undefined;
   const next = direction === "descending" ? name : direction === "ascending" ? "" : `-${name}`;
   const href = viewUrl({ ...view, sort: next, page: 1 });
@@ -169,51 +137,49 @@ function columnHeader(view, { name, sortable, classes }) {
       t(name),
       el("span", { class: "arrow", "aria-hidden": "true" }, arrow),
     ),
+    unitLabel,
   );
 }
 
 /**
  * @param {View} view
  * @param {Order} order
- * @param {string | undefined} change
+ * @param {number} index
+ * @param {Record<"unit_price" | "actual_amount", {digits: number, width: number}>} digits
+ * @param {string | undefined} mark
  */
-function row(view, order, change) {
+function row(view, order, index, digits, mark) {
   const { order_no: number, created_at: createdAt } = order;
-  const link = {
-    href: viewUrl({ ...view, order: number }),
-    "data-key": `order-${number}`,
-    "aria-label": createdAt ? undefined : number,
+  const link = { href: viewUrl({ ...view, order: number }), "aria-label": createdAt ? undefined : number };
+  const time = createdAt && {
+    datetime: createdAt,
+    title: `${formatFullTime(createdAt)} (${createdAt})`,
   };
-  const created = createdAt ? el("time", { datetime: createdAt }, formatDateTime(createdAt)) : "\u2014";
-  /** @type {Record<string, import("./dom.js").Child>} */
+  const created = time ? el("time", time, formatDateTime(createdAt)) : "\u2014";
+  /** @type {Record<string, Child[]>} */
   const cells = {
-    created_at: number ? el("a", link, created) : created,
-    order_no: number ? el("code", {}, number) : el("span", { class: "muted" }, t("table.no_number")),
-    package_name: packageName(order),
-    type: tEnum(order.type),
-    source: tEnum(order.source),
-    status: statusLabel(order.status),
-    quantity: order.quantity === undefined ? "\u2014" : formatCount(order.quantity),
-    unit_price: order.unit_price === undefined ? "\u2014" : formatAmount(order.unit_price),
-    actual_amount: order.actual_amount === undefined ? "\u2014" : formatAmount(order.actual_amount),
+    created_at: [
+      number ? el("a", link, created) : created,
+      mark && el("span", { class: "badge" }, t(`change.${mark}`)),
+    ],
+    order_no: number
+      ? [el("code", {}, number), copyButton(number, t("order_no"), { tabindex: -1 })]
+      : [el("span", { class: "muted" }, t("table.no_number"))],
+    package_name: [packageName(order)],
+    type: [tEnum(order.type)],
+    source: [tEnum(order.source)],
+    status: [statusLabel(order.status)],
+    quantity: [order.quantity === undefined ? "\u2014" : formatCount(order.quantity)],
+    unit_price: [amountCell(order.unit_price, digits.unit_price)],
+    actual_amount: [amountCell(order.actual_amount, digits.actual_amount)],
   };
   return el(
     "tr",
-    { class: change, role: "row", "data-order": number },
+    { class: mark ?? "", role: "row", "data-order": number, "data-key": number || `row-${index}` },
     ...COLUMNS.map(({ name, classes }) =>
-      el(
-        "td",
-        { class: `${classes} ${name}`, role: "cell" },
-        cells[name],
-        name === "created_at" && changeBadge(change),
-      ),
+      el("td", { class: `${classes} ${name}`, role: "cell" }, ...cells[name]),
     ),
   );
-}
-
-/** @param {string | undefined} change */
-function changeBadge(change) {
-  return change ? el("span", { class: "badge" }, t(`change.${change}`)) : null;
 }
 
 /**
@@ -223,10 +189,9 @@ function changeBadge(change) {
  */
 function emptyState(view, total) {
   const key = total > 0 ? "table.past_end" : isFiltered(view) ? "table.no_match" : "table.empty";
-  const unfiltered = viewUrl({ ...view, status: [], type: [], source: [], q: "", from: "", to: "", page: 1 });
   const link =
     total > 0
       ? el("a", { href: viewUrl({ ...view, page: 1 }) }, t("page.first"))
-      : isFiltered(view) && el("a", { href: unfiltered }, t("clear"));
-  return el("div", { class: "empty" }, el("p", {}, t(key)), link && el("p", {}, link));
+      : isFiltered(view) && el("a", { href: viewUrl({ ...view, ...NO_FILTERS, page: 1 }) }, t("clear"));
+  return el("div", { class: "empty", "data-key": "empty" }, el("p", {}, t(key)), link && el("p", {}, link));
 }
