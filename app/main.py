@@ -225,7 +225,7 @@ def create_app(
 
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(
-        title="orders-bff",
+        title=settings.name,
         version=__version__,
         description=DESCRIPTION,
         servers=[{"url": public_url}] if public_url else None,
@@ -302,11 +302,14 @@ def _include_pages(settings: Settings, app: App, client: UpstreamClient) -> None
         return settings.sandbox or client.sandbox_seen
 
     if settings.sandbox:
-        app.api.include_router(dashboard_router())
+        app.api.include_router(dashboard_router(title=_configured_name(settings)))
     if settings.docs.enabled:
-        app.api.include_router(docs_router(openapi=app.openapi, is_sandbox=is_sandbox))
+        app.api.include_router(
+            docs_router(name=settings.name, openapi=app.openapi, is_sandbox=is_sandbox)
+        )
     app.api.include_router(
         pages_router(
+            name=settings.name,
             docs_enabled=settings.docs.enabled,
             dashboard_enabled=settings.sandbox,
             is_sandbox=is_sandbox,
@@ -314,3 +317,8 @@ def _include_pages(settings: Settings, app: App, client: UpstreamClient) -> None
             problem_code=_problem_code,
         )
     )
+
+
+def _configured_name(settings: Settings) -> str:
+    """Return the name that the operator has chosen, empty if none."""
+    return settings.name if "name" in settings.model_fields_set else ""

@@ -153,3 +153,11 @@ def test_a_global_tracer_provider_gets_no_spans_of_the_framework():
         [sys.executable, "-c", TRACED_REQUEST], capture_output=True, text=True, check=False
     )
     assert result.stdout.strip() == "200", result.stderr
+
+
+async def test_the_configured_name_is_the_title_of_the_pages_and_of_the_document():
+    proxy = Proxy(name="shop")
+    assert "<title>shop</title>" in (await proxy.get("/")).text
+    assert "<h1>shop</h1>" in (await proxy.get("/")).text
+    assert "<title>shop: docs</title>" in (await proxy.get("/docs")).text
+    assert (await proxy.get("/openapi.json")).json()["info"]["title"] == "shop"

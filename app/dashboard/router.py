@@ -3,6 +3,8 @@
 The folder `static` is the whole dashboard. Any other web server can serve it too.
 """
 
+import hashlib
+from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -11,20 +13,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from app.edge.entity_tags import etag_matches
 from app.edge.pages import static_file
 
 STATIC = Path(__file__).parent / "static"
 
 
-def dashboard_router() -> APIRouter:
-    """Routes for `/dashboard` and the styles and modules below it."""
+def _name_element(name: str) -> str:
+    return f'<meta name="application-name" content="{escape(name)}">'
+
+
+_NO_NAME = _name_element("")
+
+
+def dashboard_router(title: str = "") -> APIRouter:
+    """Routes for `/dashboard` and the styles and modules below it.
+
+    `title` is that of the page; by default it has one in the user's language.
+    """
     router = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
+    html = (STATIC / "index.html").read_text("utf-8").replace(_NO_NAME, _name_element(title))
+    etag = f'"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
     names = frozenset(file.name for file in (STATIC / "dashboard").iterdir())
 
     @router.get("/dashboard")
     async def page(request: Request) -> Response:
-        return await static_file(files, "index.html", request)
+        if_none_match = ",".join(request.headers.getlist("if-none-match")).encode("latin-1")
+        is_known = etag_matches(if_none_match, etag.encode())
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        return Response(
+            None if is_known else html,
+            status_code=304 if is_known else 200,
+            headers=headers,
+            media_type=None if is_known else "text/html",
+        )
 
     @router.get("/dashboard/{name}")
     async def file(name: str, request: Request) -> Response:

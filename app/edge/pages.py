@@ -43,6 +43,7 @@ class Html(str):
 
 def pages_router(
     *,
+    name: str,
     docs_enabled: bool,
     dashboard_enabled: bool,
     is_sandbox: Callable[[], bool],
@@ -52,6 +53,7 @@ def pages_router(
     """Return the routes `/`, `/problems`, `/problems/{code}` and their stylesheet.
 
     Args:
+        name: the title of `/`.
         docs_enabled: whether `/` links to Swagger UI and the OpenAPI document.
         dashboard_enabled: whether `/` links to the dashboard.
         is_sandbox: whether the upstream is a sandbox; called for each page, since only the
@@ -66,11 +68,12 @@ def pages_router(
     async def index() -> Response:
         main = fill(
             "index",
+            name=name,
             status=_status(last_contact(), problem_code),
             dashboard_link=fill("dashboard_link") if dashboard_enabled else "",
             docs_links=fill("docs_links") if docs_enabled else "",
         )
-        return render_page("orders-bff", main, sandbox=is_sandbox())
+        return render_page(name, main, sandbox=is_sandbox())
 
     @router.get("/problems")
     async def problems() -> Response:
@@ -102,9 +105,12 @@ def pages_router(
 
 
 def docs_router(
-    *, openapi: Callable[[], Mapping[str, Any]], is_sandbox: Callable[[], bool]
+    *, name: str, openapi: Callable[[], Mapping[str, Any]], is_sandbox: Callable[[], bool]
 ) -> APIRouter:
-    """Return the routes `/docs` (Swagger UI), its files and `/openapi.json`."""
+    """Return the routes `/docs` (Swagger UI), its files and `/openapi.json`.
+
+    `name` is the start of the title of `/docs`.
+    """
     router = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
 
@@ -114,9 +120,7 @@ def docs_router(
 
     @router.get("/docs")
     async def docs() -> Response:
-        return render_page(
-            "orders-bff: docs", fill("docs"), body_class="docs", sandbox=is_sandbox()
-        )
+        return render_page(f"{name}: docs", fill("docs"), body_class="docs", sandbox=is_sandbox())
 
     @router.get("/docs/{name}")
     async def docs_file(name: str, request: Request) -> Response:

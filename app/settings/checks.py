@@ -25,7 +25,6 @@ _UPPER_BOUNDS: tuple[tuple[Path, Path], ...] = (
 """Settings that have no effect above another one."""
 
 _NOT_IMPLEMENTED: tuple[Path, ...] = (
-    ("name",),
     ("cache", "url"),
     ("callers", "rate"),
     ("callers", "scan_rate"),

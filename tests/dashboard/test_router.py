@@ -37,6 +37,16 @@ async def test_the_page_and_its_files_are_served_and_revalidated_with_304(
     )
 
 
+async def test_the_page_has_the_configured_title() -> None:
+    api = bare_api()
+    api.include_router(dashboard_router("<shop>"))
+
+    page = (await ApiHarness(api).request("/dashboard")).text
+
+    assert '<meta name="application-name" content="&lt;shop&gt;">' in page
+    assert '<meta name="application-name" content="">' in (STATIC / "index.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     "path", ["/dashboard/", "/dashboard/none.js", "/dashboard/..%2findex.html"]
 )

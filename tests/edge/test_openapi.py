@@ -57,6 +57,7 @@ def things() -> FastAPI:
 
     api.include_router(
         pages_router(
+            name="shop",
             docs_enabled=True,
             dashboard_enabled=False,
             is_sandbox=bool,
@@ -64,7 +65,7 @@ def things() -> FastAPI:
             problem_code=str,
         )
     )
-    api.include_router(docs_router(openapi=dict, is_sandbox=bool))
+    api.include_router(docs_router(name="shop", openapi=dict, is_sandbox=bool))
     api.include_router(health_router(check_ready=ready, problem_codes={}))
     return api
 

@@ -35,6 +35,7 @@ def pages(
     api = bare_api()
     install_exception_handlers(api, {})
     routes = pages_router(
+        name="shop",
         docs_enabled=docs_enabled,
         dashboard_enabled=dashboard,
         is_sandbox=lambda: sandbox,
@@ -46,7 +47,7 @@ def pages(
         api.include_router(dashboard_router())
     api.include_router(health_router(check_ready=ready, problem_codes={}))
     if docs_enabled:
-        api.include_router(docs_router(openapi=dict, is_sandbox=lambda: sandbox))
+        api.include_router(docs_router(name="shop", openapi=dict, is_sandbox=lambda: sandbox))
     return ApiHarness(api)
 
 
@@ -143,7 +144,9 @@ def docs_api(*, enabled: bool = True, sandbox: bool = False) -> ApiHarness:
     api = bare_api()
     install_exception_handlers(api, {})
     if enabled:
-        api.include_router(docs_router(openapi=lambda: {"title": "é"}, is_sandbox=lambda: sandbox))
+        api.include_router(
+            docs_router(name="shop", openapi=lambda: {"title": "é"}, is_sandbox=lambda: sandbox)
+        )
     return ApiHarness(api)
 
 

@@ -149,7 +149,6 @@ def test_trusted_proxies_that_cannot_connect_are_warned_about() -> None:
 
 def test_settings_without_effect_are_validated_and_warned_about() -> None:
     settings = settings_of(
-        NAME="shop",
         CACHE__URL="redis://localhost:6379/0",
         CALLERS__RATE="0",
         CALLERS__SCAN_RATE="60/minute",
@@ -158,7 +157,6 @@ def test_settings_without_effect_are_validated_and_warned_about() -> None:
     )
     effect = "has no effect: it is not implemented yet"
     assert find_warnings(settings) == (
-        f"ORDERS_NAME {effect}",
         f"ORDERS_CACHE__URL {effect}",
         f"ORDERS_CALLERS__RATE {effect}",
         f"ORDERS_CALLERS__SCAN_RATE {effect}",

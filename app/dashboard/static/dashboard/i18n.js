@@ -14,7 +14,8 @@ let current = "en";
 export function setLanguage(selected) {
   current = selected;
   document.documentElement.lang = languageTag(selected);
-  document.title = t("title");
+  const name = document.querySelector("meta[name=application-name]")?.getAttribute("content");
+  document.title = name || t("title");
   for (const element of document.querySelectorAll("[data-i18n]")) {
     element.textContent = t(element.getAttribute("data-i18n") ?? "");
   }
