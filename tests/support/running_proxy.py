@@ -26,18 +26,26 @@ def running_proxy(**environ: str) -> Iterator[str]:
     options = Options()
     with (
         _running("sandbox", "The sandbox is running at ", {}) as upstream,
-        _running(
-            "serve",
-            "orders-bff is running at ",
-            {
-                "ORDERS_UPSTREAM__BASE_URL": upstream,
-                "ORDERS_UPSTREAM__ACCESS_KEY_ID": options.access_key_id,
-                "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": options.access_key_secret,
-                "ORDERS_CALLERS__API_KEYS": json.dumps([ENTRY]),
-                **environ,
-            },
+        serving_proxy(
+            upstream,
+            ORDERS_UPSTREAM__ACCESS_KEY_ID=options.access_key_id,
+            ORDERS_UPSTREAM__ACCESS_KEY_SECRET=options.access_key_secret,
+            **environ,
         ) as origin,
     ):
+        yield origin
+
+
+@contextmanager
+def serving_proxy(upstream: str, **environ: str) -> Iterator[str]:
+    """Run the proxy in front of `upstream`; yield its origin. It accepts `KEY` only."""
+    defaults = {
+        "ORDERS_UPSTREAM__BASE_URL": upstream,
+        "ORDERS_UPSTREAM__ACCESS_KEY_ID": "key-id",
+        "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": "key-secret",
+        "ORDERS_CALLERS__API_KEYS": json.dumps([ENTRY]),
+    }
+    with _running("serve", "orders-bff is running at ", defaults | environ) as origin:
         yield origin.rstrip("/")
 
 
