@@ -36,7 +36,7 @@ class Rule(Enum):
     # Lists that change at random, with new orders at one end.
     EXPORT_LACKS = "an export not marked as inconsistent has each order that was there throughout"
     PAGE_LACKS = "a page not marked as inconsistent has each order that was in range throughout"
-    GONE = "no answer has an order that never existed or was gone before its oldest fetch"
+    NO_REMOVED = "no answer has an order that never existed or was removed before its oldest fetch"
     FALSE_REMOVAL = "changes never report an existing order as removed"
     FOLLOWED = "whoever follows the changes has the list, once it rests"
     ALWAYS_ANSWERED = "whatever the list is like, it is answered"

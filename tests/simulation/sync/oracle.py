@@ -84,7 +84,7 @@ class SyncOracle:
             self._history.report(Rule.FALSE_REMOVAL, _names(false))
         for change in reading.changes:
             if change.row and change.row.body not in self._upstream.born:
-                self._history.report(Rule.GONE, f"{change.row.body!r} never existed")
+                self._history.report(Rule.NO_REMOVED, f"{change.row.body!r} never existed")
 
     def read_failed(self, name: str, started_at: float, error: Exception) -> None:
         """Check an error."""
@@ -156,9 +156,9 @@ class SyncOracle:
         report = self._history.report
         first, _ = self._versions(reading.blocks)
         for row in reading.rows:
-            born, gone = self._upstream.born, self._upstream.gone
-            if row.body not in born or gone.get(row.body, math.inf) <= first:
-                report(Rule.GONE, f"{name} has {row.body!r}")
+            born, absent_from = self._upstream.born, self._upstream.absent_from
+            if row.body not in born or absent_from.get(row.body, math.inf) <= first:
+                report(Rule.NO_REMOVED, f"{name} has {row.body!r}")
         if not reading.inconsistent and _contradict(reading.blocks):
             report(Rule.CONSISTENT, f"{name}: {[fetch.number for fetch in fetches]}")
         self._check_absurd_total(name, started_at, reading.total)

@@ -51,7 +51,7 @@ class ChangingUpstream(SimulatedUpstream):
 
     Attributes:
         born: for each row, as its order number and content, the version that it appeared in.
-        gone: for each row that was replaced or removed, the first version without it.
+        absent_from: for each row that was replaced or removed, the first version without it.
         removed: for each removed order number, the first version without it.
         wrong_total_sent: whether an absurd total was stated.
     """
@@ -61,7 +61,7 @@ class ChangingUpstream(SimulatedUpstream):
         self._sync_plan = plan
         self._calls = count()
         self.born: dict[bytes, int] = {}
-        self.gone: dict[bytes, int] = {}
+        self.absent_from: dict[bytes, int] = {}
         self.removed: dict[str, int] = {}
         orders = list(self.orders)
         if plan.defect is Defect.TWICE_IN_BLOCK:
@@ -142,7 +142,7 @@ class ChangingUpstream(SimulatedUpstream):
         previous = {row.body: row for row in before}
         present = {row.body: row for row in state.orders}
         self.born |= dict.fromkeys(present.keys() - previous.keys(), version)
-        self.gone |= dict.fromkeys(previous.keys() - present.keys(), version)
+        self.absent_from |= dict.fromkeys(previous.keys() - present.keys(), version)
         numbers = {row.order_no for row in state.orders}
         for row in before:
             if row.order_no not in numbers:
