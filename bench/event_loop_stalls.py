@@ -9,7 +9,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -73,7 +73,9 @@ class StallMonitor:
         self._longest, started = 0.0, time.thread_time()
         self._last = started
         yield result
-        result += [self._longest, time.thread_time() - started]
+        # The last part of the work may have ended without another iteration.
+        ended = time.thread_time()
+        result += [max(self._longest, ended - self._last), ended - started]
 
 
 async def bench(orders: int) -> None:
@@ -155,7 +157,10 @@ async def freshness(app: App, target: str) -> bytes:
 
 
 async def request(
-    app: App, target: str, *headers: tuple[bytes, bytes]
+    app: App,
+    target: str,
+    *headers: tuple[bytes, bytes],
+    on_body: Callable[[bytes], None] = lambda _: None,
 ) -> tuple[int, dict[bytes, bytes]]:
     """Request /v1/orders followed by `target`; return status and headers of the response."""
     path, _, query = f"/v1/orders{target}".partition("?")
@@ -184,6 +189,8 @@ async def request(
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
             received.update(message["headers"])
+        else:
+            on_body(message["body"])
 
     await app(scope, receive, send)
     return statuses[0], received

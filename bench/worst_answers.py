@@ -9,7 +9,7 @@ import gc
 import gzip
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from uvicorn.loops.auto import auto_loop_factory
@@ -112,7 +112,6 @@ async def bench() -> None:
             "access_key_id": "id",
             "access_key_secret": "secret",
             "auth": "signature",
-            "pool_id": "pool",
         },
     )
     app = create_app(settings, transport=MockTransport(upstream.respond), clock=clock)
@@ -134,7 +133,7 @@ async def bench() -> None:
         print(f"  {name:56} {text}", flush=True)
 
 
-async def _stream(content: bytes) -> Any:
+async def _stream(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
