@@ -1,8 +1,9 @@
 """Renders response bodies, ETags and the headers that are the same for every caller."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from sys import getsizeof
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -12,13 +13,22 @@ from pydantic_core import to_json
 from app.cache.grace_cache import Entry
 from app.edge.content_coding import GzipBody
 from app.orders.blocks import Block, FetchedValue
-from app.orders.changes import Change
+from app.orders.changes import Change, CursorExpired
+from app.orders.compute import cooperative_chunks
 from app.orders.mapping import Row
 from app.orders.schema import Origin
 
 MAX_IDS_IN_BODY = 200
 MAX_IDS_IN_HEADER = 10
 MAX_WARNINGS = 100
+WARNING_BYTES = 1000
+"""Memory of one warning, at most."""
+
+MAX_CHANGES_BYTES = 4 * 1024 * 1024
+"""Bytes of the changes in one response; a client that is further behind takes the export."""
+
+CHANGES_PER_CHUNK = 500
+"""Changes rendered between two turns of the event loop."""
 MAX_LINK_BYTES = 4096
 """Longest Link header, because proxies bound the size of a response's headers."""
 
@@ -60,6 +70,19 @@ class RenderedResponse(ResponseHead):
         headers = (value for _, value in self.headers)
         parts = sum(map(getsizeof, (self.body, *headers, *self.upstream_request_ids)))
         return parts + self.gzip.size + OVERHEAD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedChanges:
+    """What changed, and the members of `meta` about it."""
+
+    data: bytes
+    meta: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """The memory in bytes."""
+        return getsizeof(self.data) + len(self.meta.get("warnings", ())) * WARNING_BYTES
 
 
 def render_page(
@@ -129,19 +152,30 @@ def render_single(row: Row, source: Entry[FetchedValue], *, currency: str) -> Re
     return _render(row.body, _rows_meta([("/data", row)], currency), [source])
 
 
+async def render_change_list(changes: Sequence[Change], *, currency: str) -> RenderedChanges:
+    """Render what changed, a few changes at a time.
+
+    Raises:
+        CursorExpired: it is larger than `MAX_CHANGES_BYTES`.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in cooperative_chunks(changes, CHANGES_PER_CHUNK):
+        parts += map(_render_change, chunk)
+        size += sum(map(len, parts[-len(chunk) :]))
+        if size > MAX_CHANGES_BYTES:
+            raise CursorExpired
+    rows = [(f"/data/{at}/order", change.row) for at, change in enumerate(changes) if change.row]
+    return RenderedChanges(b"[" + b",".join(parts) + b"]", _rows_meta(rows, currency))
+
+
 def render_changes(
-    changes: Sequence[Change],
-    sources: Sources,
-    *,
-    cursor: str,
-    poll_after: int,
-    currency: str,
+    changes: RenderedChanges, sources: Sources, *, cursor: str, poll_after: int
 ) -> RenderedResponse:
     """Render what changed, the cursor of the present state and when to poll again in seconds."""
-    rows = [(f"/data/{at}/order", change.row) for at, change in enumerate(changes) if change.row]
     # `poll_after` is part of the ETag: a 304 must not confirm an outdated one.
-    meta = {"cursor": cursor, "poll_after": poll_after, **_rows_meta(rows, currency)}
-    return _render(b"[" + b",".join(map(_render_change, changes)) + b"]", meta, sources)
+    meta = {"cursor": cursor, "poll_after": poll_after, **changes.meta}
+    return _render(changes.data, meta, sources)
 
 
 def render_export_head(digest: bytes, sources: Sources, *, total: int) -> ResponseHead:
@@ -156,17 +190,18 @@ def _render_change(change: Change) -> bytes:
 
 def _rows_meta(rows: Sequence[tuple[str, Row]], currency: str) -> dict[str, Any]:
     """Return the warnings of the rows at these JSON pointers, and the currency of any amounts."""
-    warnings = [
+    warnings = (
         {"pointer": f"{pointer}/{unparsed.field}", "order_no": row.order_no}
         | ({"raw": unparsed.raw} if unparsed.raw is not None else {})
         for pointer, row in rows
         for unparsed in row.unparsed
-    ]
+    )
+    count = sum(len(row.unparsed) for _, row in rows)
     meta: dict[str, Any] = {}
-    if warnings:
-        meta["warnings"] = warnings[:MAX_WARNINGS]
-    if len(warnings) > MAX_WARNINGS:
-        meta["warnings_omitted"] = len(warnings) - MAX_WARNINGS
+    if count:
+        meta["warnings"] = list(islice(warnings, MAX_WARNINGS))
+    if count > MAX_WARNINGS:
+        meta["warnings_omitted"] = count - MAX_WARNINGS
     if currency and any(row.has_amount for _, row in rows):
         meta["currency"] = currency
     return meta

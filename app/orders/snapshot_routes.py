@@ -28,7 +28,12 @@ from app.orders.export import (
     stream_ndjson,
 )
 from app.orders.queries import ChangesQuery, ExportQuery, SummaryQuery
-from app.orders.rendering import render_changes, render_export_head, render_summary
+from app.orders.rendering import (
+    render_change_list,
+    render_changes,
+    render_export_head,
+    render_summary,
+)
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
 from app.orders.schema import EXAMPLES, OrderChanges, Summary
 from app.orders.snapshot_cache import ListLoading
@@ -171,13 +176,16 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         if latest is None:
             raise ListLoading.inconsistent(len(snapshot.content.rows))
         cursor = deps.history.cursor
-        rendered = render_changes(
-            deps.history.since(query.since or cursor),
-            latest.blocks,
-            cursor=cursor,
-            poll_after=_poll_after(lookup, deps.clock.monotonic()),
-            currency=deps.currency,
+        changes = deps.history.since(query.since or cursor)
+        change_list = await deps.compute.get_or_compute(
+            snapshot.content.results,
+            ("changes", query.since or cursor, cursor),
+            lambda: render_change_list(changes, currency=deps.currency),
+            kind="changes",
+            deadline=started_at + deps.deadline,
         )
+        poll_after = _poll_after(lookup, deps.clock.monotonic())
+        rendered = render_changes(change_list, latest.blocks, cursor=cursor, poll_after=poll_after)
         return await deps.respond(request, rendered, [lookup], started_at)
 
     return router

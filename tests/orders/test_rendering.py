@@ -9,18 +9,22 @@ from msgspec import structs
 
 from app.cache.grace_cache import Entry
 from app.orders.blocks import Block
-from app.orders.changes import Change
+from app.orders.changes import MAX_CHANGES, Change, CursorExpired
 from app.orders.mapping import Row, UnparsedField
 from app.orders.rendering import (
+    CHANGES_PER_CHUNK,
+    MAX_CHANGES_BYTES,
     MAX_LINK_BYTES,
     RenderedResponse,
     link_header,
     origin_json,
+    render_change_list,
     render_changes,
     render_page,
     render_row,
     render_single,
 )
+from tests.support.run import run, turns_of
 
 ROW = Row("n1", b'{"order_no":"n1"}', (), has_amount=True)
 BLOCK = Block(0, (), 0, as_of="2026-11-23T08:00:00.123Z", request_id="id-1", sandbox=False)
@@ -44,6 +48,11 @@ def page(
         "link": "<x>",
     }
     return render_page(rows, [BLOCK] * len(rows), sources or [SOURCE], **(arguments | changes))
+
+
+def changes_of(changes: list[Change], *, poll_after: int, currency: str = "") -> RenderedResponse:
+    rendered = run(render_change_list(changes, currency=currency))
+    return render_changes(rendered, [SOURCE], cursor="c" * 32, poll_after=poll_after)
 
 
 def meta(rendered: RenderedResponse) -> dict[str, Any]:
@@ -194,7 +203,7 @@ def test_the_origin_of_a_row_has_the_upstream_s_id_if_there_is_one():
 def test_changes_have_the_row_of_an_existing_order_and_only_the_number_of_a_removed_one():
     odd = structs.replace(ROW, unparsed=(UnparsedField("quantity", "two"),))
     changes = [Change("removed", "n2", None), Change("updated", "n1", odd)]
-    rendered = render_changes(changes, [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
+    rendered = changes_of(changes, poll_after=7, currency="CNY")
     body = json.loads(rendered.body)
     assert body["data"] == [
         {"change": "removed", "order_no": "n2"},
@@ -202,11 +211,32 @@ def test_changes_have_the_row_of_an_existing_order_and_only_the_number_of_a_remo
     ]
     assert body["meta"]["warnings"][0]["pointer"] == "/data/1/order/quantity"
     assert body["meta"]["currency"] == "CNY"
-    removed = render_changes(changes[:1], [SOURCE], cursor="c" * 32, poll_after=7, currency="CNY")
+    removed = changes_of(changes[:1], poll_after=7, currency="CNY")
     assert "currency" not in json.loads(removed.body)["meta"]
 
 
 def test_poll_after_is_part_of_the_etag():
-    soon = render_changes([], [SOURCE], cursor="c" * 32, poll_after=2, currency="")
-    later = render_changes([], [SOURCE], cursor="c" * 32, poll_after=60, currency="")
+    soon = changes_of([], poll_after=2)
+    later = changes_of([], poll_after=60)
     assert soon.etag != later.etag
+
+
+def test_many_changes_are_rendered_a_few_at_a_time():
+    changes = [Change("removed", f"n{at}", None) for at in range(MAX_CHANGES)]
+    turns = turns_of(render_change_list(changes, currency=""))
+    assert turns >= MAX_CHANGES / CHANGES_PER_CHUNK
+
+
+def test_changes_that_are_too_large_for_one_response_expire_the_cursor():
+    row = structs.replace(ROW, body=b'{"order_no":"' + b"1" * 10_000 + b'"}')
+    changes = [Change("created", "n1", row)] * (MAX_CHANGES_BYTES // 10_000 + 1)
+    with pytest.raises(CursorExpired):
+        run(render_change_list(changes, currency=""))
+
+
+def test_of_many_warnings_only_the_first_hundred_are_made():
+    unparsed = (UnparsedField("quantity", "x"),) * 10
+    changes = [Change("created", "n1", structs.replace(ROW, unparsed=unparsed))] * 5000
+    rendered = run(render_change_list(changes, currency=""))
+    assert (len(rendered.meta["warnings"]), rendered.meta["warnings_omitted"]) == (100, 49_900)
+    assert rendered.size > len(rendered.data)
