@@ -7,7 +7,9 @@ from zoneinfo import available_timezones
 import schemathesis
 from hypothesis import strategies as st
 
-schemathesis.openapi.format("time-zone", st.sampled_from(sorted(available_timezones())))
+# Two files that are no zones, which some systems have.
+time_zones = available_timezones() - {"Factory", "localtime"}
+schemathesis.openapi.format("time-zone", st.sampled_from(sorted(time_zones)))
 
 ORDER_NUMBERS = os.environ["ORDER_NUMBERS"].split(",")
 
