@@ -82,9 +82,12 @@ def _defect_plan(seed: int, rng: Random) -> SyncPlan:
     size = rng.choice((3, 51, 75, 100, 101, 137, 151, 201))
     ends_at = settings.ttl * rng.choice((4, 6))
     changes = rng.random() < 0.3
+    defect = rng.choice(tuple(Defect))
+    # That more rows than the total count is decided where a response is parsed.
+    uses_client = defect is Defect.TOTAL_TOO_SMALL or seed % TRANSPORT_EVERY == 0
     return SyncPlan(
         seed=seed,
-        seam=Seam.TRANSPORT if seed % TRANSPORT_EVERY == 0 else Seam.FETCH,
+        seam=Seam.TRANSPORT if uses_client else Seam.FETCH,
         unfair=rng.random() < 0.3,
         settings=settings,
         size=size,
@@ -93,7 +96,7 @@ def _defect_plan(seed: int, rng: Random) -> SyncPlan:
         changes=_changes(rng, ends_at) if changes else (),
         ends_at=ends_at,
         followers=_followers(rng, ends_at),
-        defect=rng.choice(tuple(Defect)),
+        defect=defect,
         wrong_call=rng.choice((0, 0, 1, 2, rng.randrange(20))),
     )
 

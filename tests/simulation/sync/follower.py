@@ -63,6 +63,7 @@ class Follower:
         self._oracle.changes_read(self._name, started_at, reading)
         if not self._cursor:
             await self._clock.sleep(self._pause)
+            started_at = self._clock.monotonic()
             export = await self._proxy.export()
             self._oracle.export_read(self._name, started_at, export)
             if export.inconsistent and not self._takes_inconsistent:

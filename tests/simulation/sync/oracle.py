@@ -56,7 +56,7 @@ class SyncOracle:
         self._check(name, "all orders", started_at, export)
         self.figures.exports += 1
         self.figures.marked_exports += export.inconsistent
-        if self._plan.defect:
+        if self._plan.defect is Defect.TWICE_IN_BLOCK:
             self._check_every_row(name, export)
         if export.inconsistent:
             return
@@ -110,7 +110,9 @@ class SyncOracle:
 
     def check_at_rest(self, name: str, start: int, stop: int, reading: Reading) -> None:
         """Check a page or an export of a list that has rested."""
-        if self._plan.defect and not self._plan.defect.is_transient:
+        if self._plan.is_wrong_for_good:
+            # It has been read often enough to be known as such.
+            self._check_every_row(name, reading)
             return
         if reading.inconsistent:
             self._history.report(Rule.RECOVERY, f"{name} is still inconsistent")
@@ -120,12 +122,25 @@ class SyncOracle:
     def check_follower(self, copy: dict[str, str]) -> None:
         """Check the copy of a follower of a list that has rested."""
         orders = {row.order_no: row.rev for row in self._upstream.orders}
-        if self._plan.defect and not self._plan.defect.is_transient:
-            return
-        if copy != orders:
+        if self._plan.is_wrong_for_good:
+            self._check_shown_orders(copy)
+        elif copy != orders:
             lacks, has_more = orders.keys() - copy.keys(), copy.keys() - orders.keys()
             detail = f"lacks {_names(lacks)}, has {_names(has_more)} more"
             self._history.report(Rule.FOLLOWED, detail)
+
+    def _check_shown_orders(self, copy: dict[str, str]) -> None:
+        """Check that a follower of a list that is wrong for good has each order that it shows.
+
+        While such a list changes, an export may lack an order that the cursor includes.
+        """
+        if self._plan.changes or self._plan.defect is Defect.UNSTABLE_SORT:
+            return
+        state = self._upstream.states[-1]
+        blocks = range(-(-state.total(0) // BLOCK_SIZE))
+        shown = {row.order_no for index in blocks for row in state.block(index)}
+        if shown - copy.keys():
+            self._history.report(Rule.FOLLOWED, f"lacks {_names(shown - copy.keys())}")
 
     def check_fetch_count(self) -> None:
         """Check how many fetches succeeded within a TTL."""
@@ -135,7 +150,9 @@ class SyncOracle:
         if plan.defect is Defect.MORE_ONCE:
             most += MORE
         bound = -(-(most + 10) // BLOCK_SIZE) + 1
-        rests_at = START + self._last_change + 3 * plan.settings.ttl
+        # Before it is read as a whole, nothing is known about it.
+        read_at = min((follower.at for follower in plan.followers), default=0.0)
+        rests_at = START + max(self._last_change, read_at) + 3 * plan.settings.ttl
         self._check_bound(fetches, 2 * bound, Rule.BOUNDED)
         at_rest = [fetch for fetch in fetches if fetch.started_at >= rests_at]
         if not plan.faults:

@@ -70,6 +70,11 @@ class SyncPlan(Plan):
         return self.inserts is not Inserts.ANYWHERE and self.defect is None
 
     @property
+    def is_wrong_for_good(self) -> bool:
+        """Whether the list contradicts itself also when it rests."""
+        return self.defect is not None and not self.defect.is_transient
+
+    @property
     def rest_seconds(self) -> float:
         """How long the list has to rest until everything is fresh, confirmed and followed."""
         return 4 * self.settings.ttl + 20

@@ -112,7 +112,7 @@ class _SyncWorld:
             self._proxy,
             self._clock,
             self.oracle,
-            takes_inconsistent=self._plan.defect is not None,
+            takes_inconsistent=self._plan.is_wrong_for_good,
         )
         self._followers.append(client)
         self._tasks.append(self._loop.create_task(client.run()))
