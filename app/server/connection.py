@@ -159,6 +159,9 @@ class HttpConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if not self._is_last and not self.parser.should_keep_alive():
+            # `Connection: close` in a trailer (RFC 9110 section 6.5.1). llhttp parses nothing more.
+            raise RequestRejected("bad_request")
         # A request after one that closes the connection is not processed (RFC 9112 section 9.6).
         self._state = State.DONE if self._is_last else State.IDLE
         self._incomplete_bytes = 0
@@ -330,5 +333,8 @@ class HttpConnection(HttpToolsProtocol):
             self._state = State.LINGERING
             self._waiting_since = self._clock.monotonic()
             self._buffer.clear()
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # the client has reset the connection
+                self.transport.abort()
             self.flow.resume_reading()

@@ -18,10 +18,10 @@ from tests.server.live_server import (
     ORIGIN,
     Client,
     LiveServer,
-    Response,
     problem_code,
     running,
 )
+from tests.server.memory_transport import MemoryTransport
 from tests.support.clock import settle
 from tests.support.limits import default_limits
 
@@ -49,217 +49,6 @@ def target(text: bytes, host: bytes = HOST) -> bytes:
 
 def header(line: bytes) -> bytes:
     return START + line + b"\r\n\r\n"
-
-
-# Sent bytes, expected statuses or problem codes, and whether the connection is closed after them.
-# Section numbers are those of RFC 9112 unless another RFC is named.
-CASES: dict[str, tuple[bytes, list[int | str], bool]] = {
-    # Framing
-    "one request": (GET, [200], False),
-    "bare LF (2.2, stricter)": (GET.replace(b"\r\n", b"\n"), ["bad_request"], True),
-    "bare LF in a header (2.2)": (header(b"X: a\nY: b"), ["bad_request"], True),
-    "bare CR (2.2)": (header(b"X: a\rb"), ["bad_request"], True),
-    "empty lines before a request (2.2)": (b"\r\n\r\n" + GET, [200], False),
-    "Content-Length and Transfer-Encoding (6.3)": (
-        READ + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ["bad_request"],
-        True,
-    ),
-    "Transfer-Encoding and Content-Length (6.3)": (
-        READ + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-        ["bad_request"],
-        True,
-    ),
-    "two Content-Lengths (6.3)": (
-        READ + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        ["bad_request"],
-        True,
-    ),
-    "a list of lengths (6.3)": (READ + b"Content-Length: 1, 1\r\n\r\na", ["bad_request"], True),
-    "a signed length (6.3)": (READ + b"Content-Length: +1\r\n\r\na", ["bad_request"], True),
-    "a length past 64 bits (6.3)": (
-        READ + b"Content-Length: 99999999999999999999\r\n\r\n",
-        ["bad_request"],
-        True,
-    ),
-    "space before a colon (5.1)": (READ + b"Content-Length : 1\r\n\r\na", ["bad_request"], True),
-    "a coding before chunked (6.1)": (
-        START + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        ["bad_request"],
-        True,
-    ),
-    "chunked not last (6.3)": (header(b"Transfer-Encoding: chunked, gzip"), ["bad_request"], True),
-    "a coding without chunked (6.3)": (header(b"Transfer-Encoding: gzip"), ["bad_request"], True),
-    "chunked twice (6.1)": (
-        header(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
-        ["bad_request"],
-        True,
-    ),
-    "another coding in a line before (6.1)": (
-        READ + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ["bad_request"],
-        True,
-    ),
-    "chunked in HTTP/1.0 (6.1)": (
-        CHUNKS.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
-        ["bad_request"],
-        True,
-    ),
-    "chunk extension (7.1.1)": (CHUNKS + b"1;a=b\r\nx\r\n0\r\n\r\n" + GET, [200, 200], False),
-    "LF in a chunk extension (7.1.1)": (CHUNKS + b"1;a\nx\r\n0\r\n\r\n", ["bad_request"], True),
-    "a chunk longer than it says (7.1)": (CHUNKS + b"1\r\nxy\r\n0\r\n\r\n", ["bad_request"], True),
-    "a negative chunk (7.1)": (CHUNKS + b"-1\r\nx\r\n0\r\n\r\n", ["bad_request"], True),
-    "a chunk past 64 bits (7.1)": (CHUNKS + b"f" * 17 + b"\r\nx\r\n", ["bad_request"], True),
-    "trailers (7.1.2)": (CHUNKS + b"0\r\nX-T: y\r\n\r\n" + GET, [200, 200], False),
-    "a body on a GET": (START + b"Content-Length: 3\r\n\r\nabc" + GET, [200, 200], False),
-    "pipelined (9.3.2)": (GET * 3, [200, 200, 200], False),
-    "garbage after requests": (GET * 2 + b"garbage\r\n\r\n", [200, 200, "bad_request"], True),
-    "a bad body after requests": (GET * 2 + CHUNKS + b"zz", [200, 200, "bad_request"], True),
-    "a request after Connection: close (9.6)": (
-        header(b"Connection: close") + GET,
-        [200],
-        True,
-    ),
-    # Headers
-    "obs-fold (5.2)": (header(b"X: a\r\n b"), ["bad_request"], True),
-    "space before the first header (2.2)": (
-        GET.replace(b"Host", b" X: y\r\nHost"),
-        ["bad_request"],
-        True,
-    ),
-    "NUL in a value (RFC 9110 5.5)": (header(b"X: a\x00b"), ["bad_request"], True),
-    "control character in a value (RFC 9110 5.5)": (header(b"X: a\x01b"), ["bad_request"], True),
-    "obs-text in a value (RFC 9110 5.5)": (header(b"X: a\xffb"), [200], False),
-    "whitespace around a value (5.1)": (target(b"/", b"Host: \t localhost\t \r\n"), [200], False),
-    "an empty header name": (header(b": b"), ["bad_request"], True),
-    "a header without a colon": (header(b"Xb"), ["bad_request"], True),
-    "a header name that is no token": (header(b"X(: b"), ["bad_request"], True),
-    "no Host (3.2)": (target(b"/", b""), ["bad_request"], True),
-    "two Hosts (3.2)": (target(b"/", HOST + HOST), ["bad_request"], True),
-    "an invalid Host (3.2)": (target(b"/", b"Host: local host\r\n"), ["bad_request"], True),
-    "100 KiB of headers (RFC 6585 5)": (
-        header(b"X: " + b"a" * 102_400),
-        ["headers_too_large"],
-        True,
-    ),
-    "too many headers (RFC 6585 5)": (header(b"\r\n".join([b"X:"] * 200)), [431], True),
-    "Expect: 100-continue is optional (RFC 9110 10.1.1)": (
-        POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
-        [200],
-        True,
-    ),
-    "an upgrade is ignored (RFC 9110 7.8)": (
-        header(b"Connection: Upgrade\r\nUpgrade: websocket") + GET,
-        [200, 200],
-        False,
-    ),
-    "an upgrade with Content-Length: 0 is ignored": (
-        header(b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0") + GET,
-        [200, 200],
-        False,
-    ),
-    "an upgrade with a body": (
-        header(b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d" % len(GET)) + GET,
-        ["bad_request"],
-        True,
-    ),
-    "an upgrade with a chunked body": (
-        CHUNKED.replace(HOST, HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n") + GET,
-        ["bad_request"],
-        True,
-    ),
-    "an upgrade that closes": (
-        header(b"Connection: close, Upgrade\r\nUpgrade: h2c") + GET,
-        [200],
-        True,
-    ),
-    # The request line
-    "bytes that need an escape": (target(b"/\xff\xfe"), ["bad_request"], True),
-    "escapes that are not UTF-8": (target(b"/%ff%fe"), [200], False),
-    "an escaped slash": (target(b"/v1%2Forders"), [404], False),
-    "NUL in the target": (target(b"/a\x00b"), ["bad_request"], True),
-    "a space in the target (3.2)": (target(b"/a b"), ["bad_request"], True),
-    "a fragment (3.2)": (target(b"/a#b"), ["bad_request"], True),
-    "100 KiB of target (3)": (target(b"/" + b"a" * 102_400), ["uri_too_long"], True),
-    "absolute-form (3.2.2)": (target(b"http://localhost/?b", b"Host: a.example\r\n"), [200], False),
-    "absolute-form without a path (3.2.1)": (target(b"http://localhost"), [200], False),
-    "absolute-form of another host (3.2.2)": (target(b"http://evil.example/a"), [421], False),
-    "absolute-form of another scheme": (target(b"ftp://localhost/a"), ["bad_request"], True),
-    "absolute-form with a user (RFC 9110 4.2.4)": (
-        target(b"http://u@localhost/a"),
-        ["bad_request"],
-        True,
-    ),
-    "asterisk-form (3.2.4)": (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", [200], False),
-    "asterisk-form of a GET (3.2.4)": (target(b"*"), ["bad_request"], True),
-    "authority-form (3.2.3)": (
-        b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n",
-        ["bad_request"],
-        True,
-    ),
-    "CONNECT of a path": (GET.replace(b"GET", b"CONNECT"), ["bad_request"], True),
-    "absolute-form without a Host": (target(b"http://localhost/", b""), ["bad_request"], True),
-    "absolute-form with two Hosts (3.2)": (
-        target(b"http://localhost/", HOST * 2),
-        ["bad_request"],
-        True,
-    ),
-    "absolute-form without a host (RFC 9110 4.2.1)": (
-        target(b"http://:80/"),
-        ["bad_request"],
-        True,
-    ),
-    "no version (0.9)": (b"GET /\r\n" + HOST + b"\r\n", ["bad_request"], True),
-    "HTTP/1.0 with keep-alive": (
-        GET.replace(b"1.1", b"1.0").replace(HOST, HOST + b"Connection: keep-alive\r\n") + GET,
-        [200],
-        True,
-    ),
-    "a body and a request after Connection: close (9.6)": (
-        POST + b"Connection: close\r\nContent-Length: 3\r\n\r\nabc" + GET[:20],
-        [200],
-        True,
-    ),
-    "HTTP/1.0 (9.3)": (GET.replace(b"1.1", b"1.0"), [200], True),
-    "HTTP/1.0 without a Host": (b"GET / HTTP/1.0\r\n\r\n", [200], True),
-    "version 2.0 in HTTP/1 syntax (2.5)": (GET.replace(b"1.1", b"2.0"), ["bad_request"], True),
-    # Other protocols
-    "an HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["bad_request"], True),
-    "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ["bad_request"], True),
-    "garbage": (b"\x00\x01\x02\x03\r\n\r\n", ["bad_request"], True),
-    "a PROXY line": (b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + GET, ["bad_request"], True),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("way", ["in one write", "half-closed", "byte by byte"])
-async def test_requests_are_answered_or_rejected_as_the_rfcs_require(way: str) -> None:
-    failures = {}
-    async with running() as server:
-        for name, (sent, expected, closes) in CASES.items():
-            client = await server.connect()
-            receiving = asyncio.ensure_future(receive(client, len(expected)))
-            size = 1 if way == "byte by byte" and len(sent) < 1000 else len(sent)
-            for at in range(0, len(sent), size):
-                client.send(sent[at : at + size])
-                for _ in range(5):
-                    await asyncio.sleep(0)
-                if receiving.done():
-                    break
-            if way == "half-closed":
-                client.writer.write_eof()
-            received = [
-                problem_code(response) if isinstance(one, str) else response.status
-                for response, one in zip(await receiving, expected, strict=True)
-            ]
-            closed = await is_at_eof(client)
-            if received != expected or closed != (closes or way == "half-closed"):
-                failures[name] = received, closed
-            client.close()
-    assert failures == {}
-
-
-async def receive(client: Client, count: int) -> list[Response]:
-    return [await client.receive() for _ in range(count)]
 
 
 async def is_at_eof(client: Client) -> bool:
@@ -660,6 +449,18 @@ async def test_a_rejected_connection_lingers_and_is_then_aborted() -> None:
         await server.advance(0.1)
 
         assert await server.connection_count(0) == 0
+
+
+async def test_a_client_that_resets_before_the_last_response_causes_no_error() -> None:
+    with logging_to(level="warning") as lines:
+        async with running() as server:
+            transport = MemoryTransport(server)
+            transport.is_reset = True
+            transport.receive(header(b"Connection: close"))
+            await settle()
+
+            assert transport.is_closing()
+    assert lines.text() == ""
 
 
 async def test_a_rejected_connection_ends_when_the_client_closes() -> None:
