@@ -14,13 +14,22 @@ from pydantic import ValidationError
 from app import __version__
 from app.clock import SystemClock
 from app.components import create_api_key_store
+from app.console import echo, echo_err, prepare_streams, write_document
 from app.doctor import Check, Diagnostics
 from app.edge.auth import generate_key, key_digest
 from app.main import create_app
 from app.sandbox.faults import KINDS, Fault
 from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder
-from app.serve import echo_err, run, serve_configured, serve_sandbox, serve_with_sandbox
-from app.settings import SCOPES, ApiKeyConfig, Settings, SettingsError, find_warnings, load
+from app.serve import run, serve_configured, serve_sandbox, serve_with_sandbox
+from app.settings import (
+    SCOPES,
+    ApiKeyConfig,
+    Settings,
+    SettingsError,
+    api_key_warnings,
+    find_warnings,
+    load,
+)
 
 _DEFAULTS = Options()
 
@@ -63,6 +72,7 @@ _Faults = Annotated[
 
 def main() -> None:
     """Run `orders-bff`."""
+    prepare_streams()
     program()(prog_name="orders-bff")
 
 
@@ -95,7 +105,7 @@ def program() -> typer.Typer:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"orders-bff {__version__}")
+        echo(f"orders-bff {__version__}")
         raise typer.Exit
 
 
@@ -111,6 +121,7 @@ def _global_options(
 
 
 def serve(
+    context: typer.Context,
     *,
     host: Annotated[
         str | None,
@@ -139,10 +150,15 @@ def serve(
     options = Options(orders=orders, seed=seed, faults=tuple(faults or ()))
     if with_sandbox:
         run(serve_with_sandbox(options, server))
-    elif options != _DEFAULTS:
+    elif any(_is_given(context, name) for name in ("orders", "seed", "faults")):
         raise typer.BadParameter("--orders, --seed and --fault require --sandbox")
     else:
         run(serve_configured(server))
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def sandbox(
@@ -183,7 +199,7 @@ def doctor(
     ok = all(check.outcome != "error" for check in checks)
     if as_json:
         report = {"ok": ok, "checks": [asdict(check) for check in checks]}
-        typer.echo(json.dumps(report, indent=2))
+        write_document(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     raise typer.Exit(0 if ok else 1)
 
 
@@ -201,11 +217,11 @@ def openapi(
     if check:
         if output is None:
             raise typer.BadParameter("--check requires --output, the file to compare with")
-        if not output.is_file() or output.read_text("utf-8") != text:
+        if not output.is_file() or output.read_bytes() != text.encode():
             echo_err(f"{output} is outdated: run the command without --check")
             raise typer.Exit(1)
     elif output is None:
-        typer.echo(text, nl=False)
+        write_document(text)
     else:
         try:
             output.write_text(text, "utf-8", newline="\n")
@@ -250,10 +266,12 @@ def keys_new(
     except ValidationError:
         message = f"NAME must be 1 to 64 of A-Z a-z 0-9 . _ - and SCOPE one of {', '.join(SCOPES)}"
         raise typer.BadParameter(message) from None
-    typer.echo("API key, shown only once, for the caller:")
-    typer.echo(f"  {key}")
-    typer.echo("Entry for ORDERS_CALLERS__API_KEYS or the API keys file:")
-    typer.echo(f"  {entry.model_dump_json(exclude_none=True)}")
+    for warning in api_key_warnings([entry]):
+        echo_err(f"warning: {warning}")
+    echo("API key, shown only once, for the caller:")
+    echo(f"  {key}")
+    echo("Entry for ORDERS_CALLERS__API_KEYS or the API keys file:")
+    echo(f"  {entry.model_dump_json(exclude_none=True)}")
 
 
 async def _run_doctor(*, quiet: bool) -> list[Check]:
@@ -261,9 +279,9 @@ async def _run_doctor(*, quiet: bool) -> list[Check]:
     async for check in _checks():
         checks.append(check)
         if not quiet:
-            typer.echo(f"{check.outcome:8} {check.step:11} {check.message}")
+            echo(f"{check.outcome:8} {check.step:11} {check.message}")
             if check.fix:
-                typer.echo(f"{'':8} {'fix':11} {check.fix}")
+                echo(f"{'':8} {'fix':11} {check.fix}")
     return checks
 
 

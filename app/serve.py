@@ -13,6 +13,7 @@ import typer
 from uvicorn.loops.auto import auto_loop_factory
 
 from app.clock import SystemClock
+from app.console import echo_err
 from app.logging import setup
 from app.main import create_app
 from app.sandbox.options import Options
@@ -174,8 +175,3 @@ def local_origin(host: str, port: int) -> str:
 
 def _warn(message: str) -> None:
     echo_err(f"warning: {message}")
-
-
-def echo_err(line: str) -> None:
-    """Print to standard error; standard output is for results and log lines."""
-    typer.echo(line, err=True)

@@ -161,7 +161,7 @@ def test_serve_with_sandbox_ignores_a_configured_upstream_with_a_warning() -> No
         assert not any("/docs" in line for line in lines)
 
 
-@pytest.mark.parametrize("option", ["--orders=3", "--seed=8", "--fault=hang"])
+@pytest.mark.parametrize("option", ["--orders=137", "--seed=8", "--fault=hang"])
 def test_options_of_the_sandbox_require_it(option: str) -> None:
     result = run("serve", option, **CREDENTIAL)
     assert result.exit_code == 2

@@ -2,8 +2,9 @@
 
 import json
 import signal
+import socket
 
-from tests.support.process import read_responses, read_statuses, serving
+from tests.support.process import SERVE, read_responses, read_statuses, serving
 
 
 def test_sigterm_completes_accepted_requests_and_exits_with_0() -> None:
@@ -54,4 +55,15 @@ def test_a_second_signal_terminates_the_process_immediately() -> None:
         assert process.wait() == -signal.SIGTERM
         hanging.close()
 
+    assert process.errors == ""
+
+
+def test_a_server_whose_standard_output_is_closed_serves_and_stops() -> None:
+    """Otherwise the first socket would take its number, and the event loop aborts the process."""
+    with serving(("sh", "-c", 'exec "$@" >&-', "sh", *SERVE)) as process:
+        with process.send("/v1/orders") as connection:
+            connection.shutdown(socket.SHUT_WR)
+            assert read_statuses(connection) == [(200, "close")]
+        process.stop()
+        assert process.wait() == 0
     assert process.errors == ""
