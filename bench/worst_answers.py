@@ -1,7 +1,7 @@
 """`python -m bench.worst_answers`: how long the worst upstream answers block the event loop.
 
-The proxy runs in this process on a scripted network. A stall is the CPU time of the event loop's
-thread between two of its iterations.
+The proxy runs in this process on a scripted network. A stall is the CPU time of one callback of the
+event loop.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ import json
 import statistics
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-
-from uvicorn.loops.auto import auto_loop_factory
 
 from app.http import MockTransport, Request, Response
 from app.main import create_app
@@ -124,7 +122,7 @@ async def bench() -> None:
         for _ in range(ROUNDS):
             clock.offset += PAUSE
             gc.collect()
-            with monitor.measure() as result:
+            async with monitor.measure() as result:
                 _, headers = await request(app, "?limit=50", (b"cache-control", b"no-cache"))
             stalls.append(result[0] * 1000)
             cpu, freshness = result[1] * 1000, headers[b"x-freshness"]
@@ -138,5 +136,5 @@ async def _stream(content: bytes) -> AsyncIterator[bytes]:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(bench())
