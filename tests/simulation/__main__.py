@@ -6,6 +6,8 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import reduce
+from operator import add
+from typing import NamedTuple
 
 from tests.simulation.batch import Totals, find_mutant, run_seed, silence_logs, simulate
 from tests.simulation.disturbed.plan import FIRST_DISTURBED_SEED
@@ -20,6 +22,24 @@ from tests.simulation.sync.draw import (
 CHUNK_SIZE = 100
 
 
+class Kind(NamedTuple):
+    """A kind of worlds, with the first of its seeds, and how many are run by default."""
+
+    description: str
+    first_seed: int
+    default: int = 0
+
+
+KINDS = {
+    "worlds": Kind("worlds", 0, 10_000),
+    "small": Kind("small worlds", FIRST_SMALL_SEED),
+    "sync": Kind("lists that are followed, with inserts at one end", FIRST_SYNC_SEED),
+    "anywhere": Kind("lists that are followed, with inserts anywhere", FIRST_ANYWHERE_SEED),
+    "defects": Kind("lists that contradict themselves", FIRST_DEFECT_SEED),
+    "disturbed": Kind("worlds in which one thing goes wrong", FIRST_DISTURBED_SEED),
+}
+
+
 def main() -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(
@@ -27,12 +47,8 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--worlds", type=int, default=10_000, help="number of worlds")
-    parser.add_argument("--small", type=int, default=0, help="number of small worlds besides")
-    parser.add_argument("--sync", type=int, default=0, help="number of lists that are followed")
-    parser.add_argument("--anywhere", type=int, default=0, help="likewise, with inserts anywhere")
-    parser.add_argument("--defects", type=int, default=0, help="number of lists that are wrong")
-    parser.add_argument("--disturbed", type=int, default=0, help="number of disturbed worlds")
+    for name, kind in KINDS.items():
+        parser.add_argument(f"--{name}", type=int, default=kind.default, help=kind.description)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="worker processes")
     parser.add_argument("--seed", type=int, help="replay the world of this seed")
@@ -48,23 +64,21 @@ def main() -> int:
             lines = list(pool.map(find_mutant, range(len(MUTANTS))))
         print(*lines, sep="\n")
         return int(any("NOT FOUND" in line for line in lines))
-    chunks = [
-        *_chunks(args.first, args.worlds),
-        *_chunks(FIRST_SMALL_SEED + args.first, args.small),
-        *_chunks(FIRST_SYNC_SEED + args.first, args.sync),
-        *_chunks(FIRST_ANYWHERE_SEED + args.first, args.anywhere),
-        *_chunks(FIRST_DEFECT_SEED + args.first, args.defects),
-        *_chunks(FIRST_DISTURBED_SEED + args.first, args.disturbed),
-    ]
     with _pool(args.processes) as pool:
-        totals = reduce(Totals.__add__, pool.map(simulate, chunks), Totals())
+        results = {
+            kind: pool.map(simulate, _chunks(kind.first_seed + args.first, getattr(args, name)))
+            for name, kind in KINDS.items()
+        }
+        by_kind = {kind: reduce(add, results[kind], Totals()) for kind in results}
+    totals = reduce(add, by_kind.values())
     print(
         f"{totals.worlds:,} worlds ({args.small:,} small, {totals.with_client:,} with the upstream"
         f" client): {totals.callers:,} callers, {totals.fetches:,} fetches,"
         f" {totals.steps:,} steps in {totals.cpu_seconds:.1f} s of CPU time"
     )
-    if totals.figures.changes:
-        print(f"lists that are followed: {totals.figures}")
+    for kind, of_kind in by_kind.items():
+        if of_kind.figures.changes:
+            print(f"{kind.description}: {of_kind.figures}")
     if totals.failed_seed is None:
         print("no rule was broken")
         return 0
