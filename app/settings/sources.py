@@ -88,7 +88,8 @@ class SourceReader:
             self.errors.append((path.name, f"{path.name}: {error}"))
             return {}
         found: Variables = {}
-        for binding in parse_stream(StringIO(text, newline="")):
+        # After an error, the parser would count `\r\n` as two line ends.
+        for binding in parse_stream(StringIO(text.replace("\r\n", "\n"))):
             self._add_binding(binding, path.name, found)
         return found
 

@@ -77,8 +77,11 @@ def test_dotenv_is_read_as_editors_write_it(content: bytes, tmp_path: Path) -> N
 def test_a_line_of_dotenv_that_is_no_setting_is_an_error_without_its_content(
     line: str, tmp_path: Path
 ) -> None:
-    content = f"# comment\r\n\r\n{line}\r\nORDERS_NAME=shop\r\n"
-    assert dotenv_errors(tmp_path, content) == (".env, line 3: must be NAME=value",)
+    content = f"# comment\r\n\r\n{line}\r\nORDERS_NAME=shop\r\n{line}\r\n"
+    assert dotenv_errors(tmp_path, content) == (
+        ".env, line 3: must be NAME=value",
+        ".env, line 5: must be NAME=value",
+    )
 
 
 def test_a_variable_that_is_set_twice_in_dotenv_is_an_error(tmp_path: Path) -> None:
