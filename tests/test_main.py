@@ -9,14 +9,18 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from openapi_spec_validator import validate
 
 import app
 from app.edge.problem_types import PROBLEM_TYPES
-from app.main import PROBLEM_CODES, create_app
-from app.settings import Settings, load
+from app.main import BLOCK_BYTES, PROBLEM_CODES, create_app
+from app.orders.blocks import BLOCK_OVERHEAD, INDEX_ROW_BYTES
+from app.orders.mapping import map_order
+from app.settings import Settings, SettingsError, load
+from app.upstream.wire import BLOCK_SIZE
 from tests.support.proxy import Proxy
 
 DOCUMENT = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -70,6 +74,13 @@ async def test_the_document_names_the_public_url_and_no_other_server():
     document = (await proxy.get("/openapi.json")).json()
     assert document["servers"] == [{"url": "https://api.example.com/shop"}]
     assert "servers" not in (await Proxy().get("/openapi.json")).json()
+
+
+def test_the_largest_max_orders_is_about_what_the_block_cache_can_contain():
+    with pytest.raises(SettingsError, match="must be at most 400000"):
+        load({"ORDERS_CACHE__MAX_ORDERS": "400001"})
+    smallest = map_order({"orderNo": "1"}, ZoneInfo("UTC")).size + INDEX_ROW_BYTES
+    assert 400_000 * (smallest + BLOCK_OVERHEAD / BLOCK_SIZE) == pytest.approx(BLOCK_BYTES, rel=0.1)
 
 
 async def test_the_docs_can_be_disabled():

@@ -86,7 +86,7 @@ class Cache(_Group):
     stale_if_error: Age = 86400
     no_cache_min_age: Age = 5
     max_stale_wait: Timeout = 2
-    max_orders: int = Field(100_000, ge=1, le=50_000_000)
+    max_orders: int = Field(100_000, ge=1, le=400_000)
     url: StoreUrl | None = Field(None, repr=False, examples=["rediss://cache.internal:6379/0"])
 
 

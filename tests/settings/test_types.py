@@ -43,6 +43,7 @@ from tests.settings.support import errors_of, settings_of
         ("CACHE__NO_CACHE_MIN_AGE", "1 minute", "must be a number"),
         ("CACHE__MAX_STALE_WAIT", "0", "must be at least 0.01"),
         ("CACHE__MAX_ORDERS", "0", "must be at least 1"),
+        ("CACHE__MAX_ORDERS", "400001", "must be at most 400000"),
         ("CALLERS__RATE", "fast", "must be a number per second, minute or hour"),
         ("CALLERS__SCAN_RATE", "0/minute", "must be a number per second, minute or hour"),
         ("CALLERS__DETAIL_RATE", "12/day", "must be a number per second, minute or hour"),
