@@ -105,6 +105,8 @@ async def bench() -> None:
         print(f"{title}: longest stall, total CPU time (ms)   first request          repeated")
         clock = OffsetClock()
         app = _proxy(upstream, clock)
+        gc.collect()
+        gc.freeze()  # as the server does at startup
         print(f"  loaded: {await _load(app, monitor)}", flush=True)
         for target in REQUESTS:
             await _measure(app, monitor, target)
@@ -115,7 +117,7 @@ async def bench() -> None:
             await request(app, "/summary")
             await _load(app, monitor)
             await _measure(app, monitor, f"/changes?since={cursor}")
-        gc.collect()
+        gc.unfreeze()
 
 
 def _proxy(upstream: Upstream, clock: OffsetClock) -> App:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.orders.mapping import (
     MAX_OBJECT_BYTES,
+    MAX_RAW_CHARS,
     MAX_TEXT_CHARS,
     UnparsedField,
     map_order,
@@ -24,6 +25,7 @@ from app.upstream.drift import DriftKind
 from app.upstream.wire import JsonNumber
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+MAX_BODY_BYTES = 14_000
 
 WIRE = {
     "orderNo": "202209251234224",
@@ -226,6 +228,21 @@ def test_an_upstream_object_over_the_limit_is_null():
     assert len(map_order(fields, SHANGHAI).raw) == MAX_OBJECT_BYTES
     row = map_order({**fields, "most": "x"}, SHANGHAI)
     assert (row.raw, row.order_no) == (b"null", "1")
+
+
+def test_the_json_of_an_order_has_at_most_14_kilobytes():
+    """Each character of a name takes up to six bytes: it is escaped."""
+    largest = {key: ["\U0001f600" * 200] for key in WIRE} | {
+        "orderNo": "1" * 64,
+        "goodsName": "\u0001" * MAX_TEXT_CHARS,
+        "goodsNameEn": "\u0001" * MAX_TEXT_CHARS,
+        "goodsUnitPrice": "1" * 64,
+        "actualAmount": "1" * 64,
+        "createTime": "2022-09-25T12:34:22.123456789+14:00",
+    }
+    row = map_order(largest, SHANGHAI)
+    assert 2 * 6 * MAX_TEXT_CHARS < len(row.body) <= MAX_BODY_BYTES
+    assert sum(len(one.raw or "") for one in row.unparsed) <= 10 * MAX_RAW_CHARS
 
 
 @pytest.mark.parametrize(
