@@ -15,8 +15,8 @@ FROM ${PYTHON}
 COPY --from=build /venv /venv
 COPY --from=build /srv /srv
 WORKDIR /srv
-# A numeric user, so that Kubernetes can verify runAsNonRoot. The server writes no files: run the
-# container with a read-only root file system.
+# A numeric user, so that Kubernetes can verify runAsNonRoot. The server writes only the temporary
+# files of exports: run the container with a read-only root file system and a tmpfs at /tmp.
 USER 10001:10001
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -44,6 +44,8 @@ from app.orders.book import OrderBook
 from app.orders.changes import CursorExpired, History
 from app.orders.compute import ComputeQueue, ComputeQueueFull
 from app.orders.dependencies import OrdersDependencies
+from app.orders.export_file import ExportSlots, TooManyExports, WorkbookError
+from app.orders.export_routes import export_router
 from app.orders.lookup import OrderLookup
 from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
@@ -69,6 +71,8 @@ PROBLEM_CODES: dict[type[Exception], str] = {
     NotInCache: "not_in_cache",
     TooManyWaiters: "overloaded",
     ComputeQueueFull: "overloaded",
+    TooManyExports: "overloaded",
+    WorkbookError: "internal_error",
     WaitTimeout: "upstream_timeout",
     upstream.StaleConnection: "upstream_unreachable",
     upstream.OrderNotFound: "order_not_found",
@@ -273,9 +277,12 @@ def create_app(
         currency=settings.upstream.currency or "",
         public_url=public_url,
         problem_code=_problem_code,
+        export_slots=ExportSlots(settings.server.max_exports),
+        min_send_rate=settings.server.min_send_rate,
     )
     app = App(api, rotation.reload, shutdown, create_limits(settings))
     api.include_router(snapshot_router(dependencies))
+    api.include_router(export_router(dependencies))
     api.include_router(orders_router(dependencies))
     api.include_router(me_router())
     api.include_router(

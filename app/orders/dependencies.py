@@ -1,11 +1,10 @@
 """What the order routes depend on, and how they respond."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, Security
-from fastapi.responses import StreamingResponse
 
 from app.cache.cache_control import parse_cache_control
 from app.cache.freshness import CacheDirective
@@ -19,6 +18,7 @@ from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.changes import History
 from app.orders.compute import ComputeQueue
+from app.orders.export_file import ExportSlots
 from app.orders.filters import Filter, Positions, select
 from app.orders.lookup import OrderLookup
 from app.orders.rendering import RenderedResponse, ResponseHead
@@ -58,6 +58,8 @@ class OrdersDependencies:
         currency: ISO 4217, or empty.
         public_url: origin and prefix for links; empty for path references.
         problem_code: returns the problem code of an error.
+        export_slots: bounds the exports at once.
+        min_send_rate: bytes per second that the reader of an export must take.
     """
 
     book: OrderBook
@@ -71,6 +73,8 @@ class OrdersDependencies:
     currency: str
     public_url: str
     problem_code: Callable[[BaseException], str]
+    export_slots: ExportSlots
+    min_send_rate: int
 
     async def select(
         self, snapshot: Snapshot, row_filter: Filter, sort: str | None, deadline: float
@@ -162,23 +166,24 @@ class OrdersDependencies:
         self.response_cache.update_size(key)
         return response
 
-    def respond_file(
+    async def respond_file(
         self,
         request: Request,
         head: ResponseHead,
         lookup: Lookup[Any],
         started_at: float,
-        file: StreamingResponse,
+        render: Callable[[], Awaitable[Response]],
     ) -> Response:
-        """Return `file` with the headers of `head` and those for one caller, or 304."""
+        """Return the rendered file with the headers of `head` and those for one caller, or 304."""
         now = self.clock.monotonic()
         context = context_of(request.scope)
         context.waited_seconds = now - started_at
         outcome = combine_lookups([lookup], now=now, problem_code=self.problem_code)
         headers = [*head.headers, *per_caller_headers(context, head, outcome, now)]
         if etag_matches(joined_header(request.scope["headers"], b"if-none-match"), head.etag):
-            not_modified = Response(status_code=304)
-            not_modified.raw_headers = headers
-            return not_modified
-        file.raw_headers += headers
-        return file
+            response = Response(status_code=304)
+            response.raw_headers = headers
+        else:
+            response = await render()
+            response.raw_headers += headers
+        return response

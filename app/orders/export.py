@@ -1,25 +1,22 @@
-"""Streams orders as a file: CSV for spreadsheets, NDJSON for programs.
+"""What an export contains: its columns, its lines as NDJSON, its total and its digest."""
 
-CSV follows RFC 4180 in UTF-8, with a byte order mark because spreadsheets need one to read Chinese.
-A text that a spreadsheet would run as a formula gets a leading apostrophe; numbers are valid
-decimals already and stay as they are.
-"""
-
-import csv
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from io import StringIO
+import re
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 import msgspec
-from pydantic_core import from_json
 
 from app.orders.compute import cooperative_chunks
+from app.orders.csv_export import DIALECTS, stream_csv
 from app.orders.filters import Positions
 from app.orders.mapping import Row
 from app.orders.queries import ExportQuery
 from app.orders.rendering import origin_json, render_row
-from app.orders.schema import Order
 from app.orders.snapshot import Snapshot
+from app.orders.summary import EXACT
 
 COLUMNS = (
     "order_no",
@@ -33,21 +30,75 @@ COLUMNS = (
     "source",
     "created_at",
 )
+"""The default columns of a CSV file. A workbook has `created_at_utc` in addition."""
+
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8; header=present",
     "ndjson": "application/x-ndjson",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
 ROWS_PER_CHUNK = 500
 
-_FORMULA = tuple("=+-@\t\r\n\0＝＋－＠")  # noqa: RUF001  the full-width forms are meant
+MAX_ABOUT_IDS = 200
+"""Upstream request ids in the description of a workbook."""
 
 
-async def stream_csv(rows: Sequence[Row], positions: Positions) -> AsyncIterator[bytes]:
-    """Yield a CSV file of the rows at `positions`, the header line first."""
-    yield b"\xef\xbb\xbf" + _csv([COLUMNS])
-    async for chunk in cooperative_chunks(positions, ROWS_PER_CHUNK):
-        yield _csv(_cells(from_json(rows[position].body)) for position in chunk)
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The orders that an export contains, and in which form.
+
+    Attributes:
+        query: what was requested.
+        snapshot: the list.
+        positions: the selected orders, in order.
+        amount: the exact sum of their known amounts.
+    """
+
+    query: ExportQuery
+    snapshot: Snapshot
+    positions: Positions
+    amount: str
+
+    @property
+    def filename(self) -> str:
+        """The name to save the file under, with the time of the data in UTC."""
+        timestamp = re.sub("[-:]|[.][0-9]+", "", self.snapshot.oldest_block.value.as_of)
+        return f"orders-{timestamp}.{self.query.format}"
+
+    def lines(self) -> AsyncIterator[bytes]:
+        """Return the file, or for a workbook the NDJSON that `xlsx_writer` reads."""
+        query = self.query
+        if query.format == "csv":
+            dialect = DIALECTS[query.dialect or "spreadsheet"]
+            columns = query.columns or COLUMNS
+            return stream_csv(self.snapshot, self.positions, columns, dialect)
+        if query.format == "ndjson":
+            return stream_ndjson(self.snapshot, self.positions, query.include)
+        extra = {"rev": "rev", "upstream_request_id": "origin"}
+        include = [extra[column] for column in query.columns if column in extra]
+        return stream_ndjson(self.snapshot, self.positions, include)
+
+    def workbook_options(self, currency: str) -> dict[str, Any]:
+        """Return the options of `xlsx_writer`: columns, time zone and a description."""
+        columns = self.query.columns or (*COLUMNS, "created_at_utc")
+        about = [*self._about(currency)]
+        return {"columns": columns, "time_zone": self.query.time_zone, "about": about}
+
+    def _about(self, currency: str) -> Iterator[tuple[str, str]]:
+        """Yield the question, the totals and where the orders come from."""
+        parameters = self.query.model_dump(exclude_none=True, exclude={"format", "include"})
+        for name, value in parameters.items():
+            if value:
+                yield name, ", ".join(value) if isinstance(value, tuple) else value
+        yield "orders", str(len(self.positions))
+        yield "total of actual_amount", f"{self.amount} {currency}".strip()
+        yield "as_of", self.snapshot.oldest_block.value.as_of
+        if self.snapshot.inconsistent:
+            yield "inconsistent", "The list changed while it was read: an order may be missing."
+        for entry in self.snapshot.blocks[:MAX_ABOUT_IDS]:
+            if entry.value.request_id:
+                yield "upstream_request_id", entry.value.request_id
 
 
 async def stream_ndjson(
@@ -82,31 +133,28 @@ def export_digest(content: bytes, snapshot: Snapshot, query: ExportQuery) -> byt
     `content` is the `content_digest` of the rows. The file itself is not hashed, so it is rendered
     once: an order that the filter leaves out changes the digest too.
     """
-    canonical = (query.format, query.filter(), query.sort, frozenset(query.include))
+    canonical = (
+        query.format,
+        query.filter(),
+        query.sort,
+        frozenset(query.include),
+        query.dialect or "spreadsheet",
+        query.columns,
+        query.time_zone,
+    )
     digest = hashlib.sha256(content + msgspec.json.encode(canonical, order="deterministic"))
-    if "origin" in query.include:
+    if "origin" in query.include or "upstream_request_id" in query.columns:
         for start, entry in zip(snapshot.content.starts, snapshot.blocks, strict=True):
             digest.update(b"%d" % start + origin_json(entry.value))
     return digest.digest()
 
 
-def escape_formula(text: str) -> str:
-    """Return `text` as a cell that no spreadsheet evaluates."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _cells(order: Order) -> Iterable[object]:
-    name = order.get("package_name", {})
-    cells: dict[str, object] = {
-        **order,
-        "order_no": escape_formula(order["order_no"]),
-        "package_name_en": escape_formula(name.get("en", "")),
-        "package_name_zh": escape_formula(name.get("zh", "")),
-    }
-    return (cells.get(column, "") for column in COLUMNS)
-
-
-def _csv(lines: Iterable[Iterable[object]]) -> bytes:
-    text = StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(lines)
-    return text.getvalue().encode()
+async def total_amount(rows: Sequence[Row], positions: Positions) -> str:
+    """Return the exact sum of the known amounts of the rows at `positions`."""
+    total = Decimal(0)
+    async for chunk in cooperative_chunks(positions):
+        for position in chunk:
+            amount = rows[position].amount
+            if amount is not None:
+                total = EXACT.add(total, amount)
+    return format(total, "f")

@@ -178,9 +178,14 @@ def render_changes(
     return _render(changes.data, meta, sources)
 
 
-def render_export_head(digest: bytes, sources: Sources, *, total: int) -> ResponseHead:
+def render_export_head(
+    digest: bytes, sources: Sources, *, total: int, amount: str, inconsistent: bool
+) -> ResponseHead:
     """Render ETag and headers of a file of `total` orders; `digest` is equal for equal files."""
-    return _render_head(digest, sources, ((b"x-total-count", str(total).encode()),))
+    headers = [(b"x-total-count", b"%d" % total), (b"x-total-amount", amount.encode())]
+    if inconsistent:
+        headers.append((b"x-inconsistent", b"true"))
+    return _render_head(digest + b"%d" % inconsistent, sources, tuple(headers))
 
 
 def _render_change(change: Change) -> bytes:

@@ -1,39 +1,18 @@
-"""The routes over the whole list: summary, export and changes."""
+"""The routes over the whole list that answer in JSON: summary and changes."""
 
 import math
-import re
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup
-from app.edge.auth import require_scope
-from app.edge.context import context_of
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
-from app.orders.dependencies import (
-    RAW_SCOPE,
-    READ_ORDERS,
-    OrdersDependencies,
-    RequestDirective,
-)
-from app.orders.export import (
-    MEDIA_TYPES,
-    content_digest,
-    export_digest,
-    stream_csv,
-    stream_ndjson,
-)
-from app.orders.queries import ChangesQuery, ExportQuery, SummaryQuery
-from app.orders.rendering import (
-    render_change_list,
-    render_changes,
-    render_export_head,
-    render_summary,
-)
+from app.orders.dependencies import READ_ORDERS, OrdersDependencies, RequestDirective
+from app.orders.queries import ChangesQuery, SummaryQuery
+from app.orders.rendering import render_change_list, render_changes, render_summary
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
 from app.orders.schema import EXAMPLES, OrderChanges, Summary
 from app.orders.snapshot_cache import ListLoading
@@ -92,63 +71,6 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         return await deps.respond_cached(request, render, validity, [lookup], started_at)
 
     @router.get(
-        "/export",
-        operation_id="exportOrders",
-        summary="Export orders",
-        response_class=StreamingResponse,
-        responses=api_responses(
-            "The file.",
-            content={
-                media_type: {"schema": {"type": "string"}, "example": EXAMPLES[name]}
-                for name, media_type in (("csv", "text/csv"), ("ndjson", "application/x-ndjson"))
-            },
-            headers=("ETag", "X-Total-Count", "Content-Disposition"),
-            problems=_LIST_PROBLEMS,
-        ),
-        dependencies=[READ_ORDERS, Depends(StrictQuery(ExportQuery))],
-    )
-    async def export_orders(
-        request: Request, query: Annotated[ExportQuery, Query()], directive: RequestDirective
-    ) -> Response:
-        """All orders, or those matching the filters, as a CSV or NDJSON file.
-
-        All orders are loaded before the first byte is sent: the file never has only a part of them.
-        Poll it with `If-None-Match`.
-        """
-        if "raw" in query.include:
-            require_scope(request, RAW_SCOPE)
-        started_at = deps.clock.monotonic()
-        deadline = started_at + deps.deadline
-        snapshot, lookup = await deps.snapshots.get(directive)
-        rows, with_raw = snapshot.content.rows, "raw" in query.include
-        if snapshot.inconsistent:
-            raise ListLoading.inconsistent(len(rows))
-        positions = await deps.select(snapshot, query.filter(), query.sort, deadline)
-        content = await deps.compute.get_or_compute(
-            snapshot.content.results,
-            ("content_digest", with_raw),
-            lambda: content_digest(rows, raw=with_raw),
-            kind="digest",
-            deadline=deadline,
-        )
-        digest = export_digest(content, snapshot, query)
-        head = render_export_head(digest, snapshot.blocks, total=len(positions))
-        body_positions = positions if context_of(request.scope).method == "GET" else ()
-        chunks = (
-            stream_csv(rows, body_positions)
-            if query.format == "csv"
-            else stream_ndjson(snapshot, body_positions, query.include)
-        )
-        timestamp = _filename_timestamp(snapshot.oldest_block.value.as_of)
-        name = f"orders-{timestamp}.{query.format}"
-        file = StreamingResponse(
-            chunks,
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-            media_type=MEDIA_TYPES[query.format],
-        )
-        return deps.respond_file(request, head, lookup, started_at, file)
-
-    @router.get(
         "/changes",
         operation_id="listOrderChanges",
         summary="List changes since a cursor",
@@ -189,11 +111,6 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         return await deps.respond(request, rendered, [lookup], started_at)
 
     return router
-
-
-def _filename_timestamp(as_of: str) -> str:
-    """Return an RFC 3339 time in the form for file names: 20261123T080000Z."""
-    return re.sub("[-:]|[.][0-9]+", "", as_of)
 
 
 def _poll_after(lookup: Lookup[Any], now: float) -> int:

@@ -42,7 +42,7 @@ _PERIOD_START: dict[str, Callable[[date], date]] = {
     "quarter": lambda day: day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1),
 }
 
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 class _Kind(NamedTuple):
@@ -62,7 +62,7 @@ class _Accumulator(Struct, gc=False):
         self.count += count
         self.unknown += unknown
         if amount is not None:
-            self.amount = _EXACT.add(self.amount, amount)
+            self.amount = EXACT.add(self.amount, amount)
 
     def totals(self) -> dict[str, object]:
         return {"count": self.count, "actual_amount": format(self.amount, "f")}

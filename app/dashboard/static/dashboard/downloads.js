@@ -5,7 +5,7 @@ import { el, update } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemTitle } from "./problem_view.js";
 
-const FORMATS = ["csv", "ndjson"];
+const FORMATS = ["xlsx", "csv", "ndjson"];
 const REVOKE_AFTER_MS = 60_000;
 
 /**

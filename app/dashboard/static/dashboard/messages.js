@@ -147,6 +147,7 @@ export const MESSAGES = {
   "count.many": ["{count} orders", "{count} 笔订单"],
   "count.total": ["Total {amount}", "合计 {amount}"],
 
+  "download.xlsx": ["Download Excel", "下载 Excel"],
   "download.csv": ["Download CSV", "下载 CSV"],
   "download.ndjson": ["Download NDJSON", "下载 NDJSON"],
   "download.busy": ["Preparing the file…", "正在准备文件…"],

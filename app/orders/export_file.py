@@ -1,0 +1,208 @@
+"""Sends exports as files: how many at once, from where, and at which speed at least.
+
+A file without a content coding is rendered once into a temporary file, so its length and digest are
+known before the first byte is sent, a cut file is recognised, and a slow reader keeps no order list
+in memory. A file in gzip is compressed while it is sent; the chunked coding shows where it ends.
+"""
+
+import asyncio
+import hashlib
+import logging
+import sys
+import zlib
+from asyncio import StreamReader, StreamWriter
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, TemporaryDirectory
+from typing import IO, Any, cast
+
+from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
+from starlette.types import Message, Receive, Scope, Send
+
+from app.clock import Clock
+
+READ_BYTES = 64 * 1024
+"""Bytes of a file that are read and sent at once."""
+
+MAX_MEMORY_BYTES = 1024 * 1024
+"""Bytes of a file that are kept in memory instead of on disk."""
+
+MAX_WORKBOOKS = 2
+"""Workbooks that are written at once, each by a process of its own."""
+
+MAX_WORKBOOK_ROWS = 1_048_575
+"""Orders that fit a sheet, below the header line."""
+
+MAX_ERROR_CHARS = 500
+"""Characters of the error output of the program that are logged, from its end."""
+
+SEND_GRACE_SECONDS = 10.0
+"""Time that every chunk has in addition, for a connection that stalls for a moment."""
+
+_WRITER = Path(__file__).with_name("xlsx_writer.py")
+
+_logger = logging.getLogger(__name__)
+
+
+class TooManyExports(Exception):
+    """As many exports as permitted are being rendered and sent already."""
+
+
+class WorkbookError(Exception):
+    """The program that writes workbooks has failed."""
+
+
+class ExportSlots:
+    """Bounds the exports, and the workbooks among them, that are rendered and sent at once."""
+
+    def __init__(self, max_exports: int, max_workbooks: int = MAX_WORKBOOKS) -> None:
+        self._free = {"export": max_exports, "workbook": max_workbooks}
+
+    def acquire(self, kind: str) -> Callable[[], None]:
+        """Take a place and return the function that gives it back; `kind` as in `__init__`.
+
+        Raises:
+            TooManyExports: there is none.
+        """
+        if self._free[kind] == 0:
+            raise TooManyExports
+        self._free[kind] -= 1
+
+        def release() -> None:
+            self._free[kind] += 1
+
+        return release
+
+
+class ExportResponse(StreamingResponse):
+    """Streams a file to a reader that must keep up, and then releases what the file needs.
+
+    Args:
+        chunks: the file.
+        resources: closed when the response has ended, however it ended.
+        min_send_rate: bytes per second. If a chunk takes longer, the response is cut off.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        resources: ExitStack,
+        clock: Clock,
+        *,
+        min_send_rate: int,
+        headers: Mapping[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(chunks, headers=headers, media_type=media_type)
+        self._resources = resources
+        self._clock = clock
+        self._min_send_rate = min_send_rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._resources:
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the file, or cut it off if the reader is too slow."""
+
+        async def send_in_time(message: Message) -> None:
+            sending = asyncio.ensure_future(send(message))
+            seconds = len(message.get("body", b"")) / self._min_send_rate + SEND_GRACE_SECONDS
+            try:
+                if not await self._clock.finishes_within(sending, seconds):
+                    raise TimeoutError
+            finally:
+                sending.cancel()
+            await sending
+
+        try:
+            await super().stream_response(send_in_time)
+        except TimeoutError:
+            # The server closes a connection whose response is incomplete.
+            _logger.warning(
+                "export_cut_off", extra={"fields": {"min_send_rate": self._min_send_rate}}
+            )
+
+
+async def spool(
+    chunks: AsyncIterator[bytes], resources: ExitStack
+) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+    """Render `chunks` into a temporary file; return it, and the headers that describe it."""
+    file = SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES)  # noqa: SIM115  closed below
+    resources.callback(file.close)
+    async for chunk in chunks:
+        await asyncio.to_thread(file.write, chunk)
+    return await _open_spooled(file)
+
+
+async def write_workbook(
+    lines: AsyncIterator[bytes], options: Mapping[str, Any], resources: ExitStack
+) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+    """Write a workbook in a process of its own; return it, and the headers that describe it.
+
+    Args:
+        lines: the orders as NDJSON.
+        options: those of `xlsx_writer.write_workbook` besides `path`.
+        resources: takes over the temporary files.
+
+    Raises:
+        WorkbookError: the process failed, for example because the disk is full.
+    """
+    folder = TemporaryDirectory(prefix="orders-", ignore_cleanup_errors=True)
+    path = Path(resources.enter_context(folder)) / "orders.xlsx"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-I", str(_WRITER)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    stdin, stderr = cast("StreamWriter", process.stdin), cast("StreamReader", process.stderr)
+    try:
+        reading = asyncio.create_task(stderr.read())
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has failed, see below
+            stdin.write(to_json({**options, "path": str(path)}) + b"\n")
+            async for chunk in lines:
+                stdin.write(chunk)
+                await stdin.drain()
+        stdin.close()
+        if await process.wait():
+            reason = (await reading).decode(errors="replace").strip()[-MAX_ERROR_CHARS:]
+            _logger.error("workbook_failed", extra={"fields": {"reason": reason}})
+            raise WorkbookError(reason)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return await _open_spooled(resources.enter_context(path.open("rb")))
+
+
+async def compress_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield `chunks` compressed with gzip, each in a thread: it takes milliseconds."""
+    compressor = zlib.compressobj(6, wbits=zlib.MAX_WBITS + 16)
+    async for chunk in chunks:
+        if compressed := await asyncio.to_thread(compressor.compress, chunk):
+            yield compressed
+    yield compressor.flush()
+
+
+async def _open_spooled(file: IO[bytes]) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+    def measure() -> dict[str, str]:
+        digest = hashlib.sha256()
+        file.seek(0)
+        while chunk := file.read(READ_BYTES):
+            digest.update(chunk)
+        length = file.tell()
+        file.seek(0)
+        encoded = b64encode(digest.digest()).decode()
+        return {"Content-Length": str(length), "Repr-Digest": f"sha-256=:{encoded}:"}
+
+    return _read(file), await asyncio.to_thread(measure)
+
+
+async def _read(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, READ_BYTES):
+        yield chunk

@@ -1,0 +1,144 @@
+"""The route that sends all orders as a file."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from app.edge.auth import require_scope
+from app.edge.content_coding import MIN_COMPRESS_BYTES, prefers_gzip
+from app.edge.context import context_of
+from app.edge.openapi import api_responses
+from app.edge.query_params import StrictQuery
+from app.orders.dependencies import RAW_SCOPE, READ_ORDERS, OrdersDependencies, RequestDirective
+from app.orders.export import MEDIA_TYPES, Export, content_digest, export_digest, total_amount
+from app.orders.export_file import ExportResponse, compress_chunks, spool, write_workbook
+from app.orders.queries import ExportQuery
+from app.orders.rendering import render_export_head
+from app.orders.response_cache import LIST_PATH
+from app.orders.responses import joined_header
+from app.orders.schema import EXAMPLES
+from app.orders.snapshot_cache import ListLoading
+
+
+def export_router(deps: OrdersDependencies) -> APIRouter:
+    """Return the route of the export."""
+    router = APIRouter(prefix=LIST_PATH, tags=["orders"])
+
+    @router.get(
+        "/export",
+        operation_id="exportOrders",
+        summary="Export orders",
+        response_class=StreamingResponse,
+        responses=api_responses(
+            "The file.",
+            content={
+                "text/csv": {"schema": {"type": "string"}, "example": EXAMPLES["csv"]},
+                "application/x-ndjson": {
+                    "schema": {"type": "string"},
+                    "example": EXAMPLES["ndjson"],
+                },
+                MEDIA_TYPES["xlsx"]: {"schema": {"type": "string", "format": "binary"}},
+            },
+            headers=(
+                "ETag",
+                "X-Total-Count",
+                "X-Total-Amount",
+                "X-Inconsistent",
+                "Content-Disposition",
+                "Repr-Digest",
+            ),
+            problems=("list_loading", "list_too_large", "overloaded"),
+        ),
+        dependencies=[READ_ORDERS, Depends(StrictQuery(ExportQuery))],
+    )
+    async def export_orders(
+        request: Request, query: Annotated[ExportQuery, Query()], directive: RequestDirective
+    ) -> Response:
+        """All orders, or those matching the filters, as a workbook, CSV or NDJSON file.
+
+        All orders are loaded before the first byte is sent: the file never has only a part of them.
+        Without a content coding it has `Content-Length` and `Repr-Digest`. Poll it with
+        `If-None-Match`.
+        """
+        if "raw" in query.include:
+            require_scope(request, RAW_SCOPE)
+        started_at = deps.clock.monotonic()
+        deadline = started_at + deps.deadline
+        snapshot, lookup = await deps.snapshots.get(directive)
+        rows, with_raw = snapshot.content.rows, "raw" in query.include
+        if snapshot.inconsistent:
+            raise ListLoading.inconsistent(len(rows))
+        positions = await deps.select(snapshot, query.filter(), query.sort, deadline)
+        content = await deps.compute.get_or_compute(
+            snapshot.content.results,
+            ("content_digest", with_raw),
+            lambda: content_digest(rows, raw=with_raw),
+            kind="digest",
+            deadline=deadline,
+        )
+        amount = await deps.compute.get_or_compute(
+            snapshot.content.results,
+            ("total_amount", query.filter()),
+            lambda: total_amount(rows, positions),
+            kind="total",
+            deadline=deadline,
+        )
+        export = Export(query, snapshot, positions, amount)
+        head = render_export_head(
+            export_digest(content, snapshot, query),
+            snapshot.blocks,
+            total=len(positions),
+            amount=amount,
+            inconsistent=snapshot.inconsistent,
+        )
+        return await deps.respond_file(
+            request, head, lookup, started_at, lambda: _render_file(deps, request, export)
+        )
+
+    return router
+
+
+async def _render_file(deps: OrdersDependencies, request: Request, export: Export) -> Response:
+    """Return the response with the file, or without it for HEAD.
+
+    Raises:
+        TooManyExports: as many as permitted are being sent.
+        WorkbookError: the workbook could not be written.
+    """
+    headers = {"Content-Disposition": f'attachment; filename="{export.filename}"'}
+    is_workbook = export.query.format == "xlsx"
+    accepted = joined_header(request.scope["headers"], b"accept-encoding")
+    use_gzip = not is_workbook and prefers_gzip(accepted, MIN_COMPRESS_BYTES)
+    if use_gzip:
+        headers["Content-Encoding"] = "gzip"
+    chunks = _no_chunks()
+    with ExitStack() as resources:
+        if context_of(request.scope).method == "GET":
+            resources.callback(deps.export_slots.acquire("export"))
+            chunks = export.lines()
+            if is_workbook:
+                resources.callback(deps.export_slots.acquire("workbook"))
+                options = export.workbook_options(deps.currency)
+                chunks, described = await write_workbook(chunks, options, resources)
+                headers |= described
+            elif use_gzip:
+                chunks = compress_chunks(chunks)
+            else:
+                chunks, described = await spool(chunks, resources)
+                headers |= described
+        return ExportResponse(
+            chunks,
+            resources.pop_all(),
+            deps.clock,
+            min_send_rate=deps.min_send_rate,
+            headers=headers,
+            media_type=MEDIA_TYPES[export.query.format],
+        )
+
+
+async def _no_chunks() -> AsyncIterator[bytes]:
+    return
+    yield b""

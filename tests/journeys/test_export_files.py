@@ -1,0 +1,206 @@
+"""Exports as files: complete or recognisably cut, few at once, and for readers that keep up."""
+
+import asyncio
+import base64
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from decimal import Decimal
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+from starlette.types import Message
+
+from app.orders.export_file import (
+    READ_BYTES,
+    SEND_GRACE_SECONDS,
+    ExportSlots,
+    TooManyExports,
+    WorkbookError,
+    write_workbook,
+)
+from app.sandbox.options import Options
+from tests.support.clock import settle
+from tests.support.proxy import Proxy, problem
+
+PATH = "/v1/orders/export"
+CSV = f"{PATH}?format=csv&dialect=plain"
+
+
+@pytest.fixture
+def proxy() -> Proxy:
+    return Proxy(sandbox=True, server={"max_exports": 1, "min_send_rate": 1000})
+
+
+class SlowReader:
+    """A client that takes one message of a response and then nothing, until it is released."""
+
+    def __init__(self, proxy: Proxy, query: str, *, accept_encoding: str = "identity") -> None:
+        self._released = asyncio.Event()
+        self.started = asyncio.Event()
+        self.messages: list[Message] = []
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": PATH,
+            "raw_path": PATH.encode(),
+            "query_string": query.encode(),
+            "headers": [(b"host", b"localhost"), (b"accept-encoding", accept_encoding.encode())],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 8000),
+        }
+        self.task = asyncio.create_task(proxy.app(scope, self._receive, self._send))
+
+    def release(self) -> None:
+        """Take all that follows."""
+        self._released.set()
+
+    async def _receive(self) -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def _send(self, message: Message) -> None:
+        self.messages.append(message)
+        self.started.set()
+        if message["type"] == "http.response.body":
+            await self._released.wait()
+
+
+async def test_a_plain_file_states_its_length_and_digest(proxy: Proxy):
+    response = await proxy.get(CSV, Accept_Encoding="identity")
+    digest = base64.b64encode(hashlib.sha256(response.content).digest()).decode()
+    assert response.headers["repr-digest"] == f"sha-256=:{digest}:"
+    assert response.headers["content-length"] == str(len(response.content))
+    assert "content-encoding" not in response.headers
+
+
+async def test_a_compressed_file_is_the_same_file(proxy: Proxy):
+    plain = await proxy.get(CSV, Accept_Encoding="identity")
+    compressed = await proxy.get(CSV, Accept_Encoding="gzip")
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert not {"content-length", "repr-digest"} & compressed.headers.keys()
+    assert compressed.content == plain.content
+    assert compressed.headers["etag"] == plain.headers["etag"]
+
+
+async def test_control_totals_are_those_of_the_orders_in_the_file(proxy: Proxy):
+    response = await proxy.get(f"{PATH}?format=ndjson&status=paid")
+    orders = [json.loads(line) for line in response.content.splitlines()]
+    amounts = [Decimal(order.get("actual_amount", "0")) for order in orders]
+    assert response.headers["x-total-count"] == str(len(orders))
+    assert Decimal(response.headers["x-total-amount"]) == sum(amounts)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "ndjson", "xlsx"])
+async def test_a_head_request_renders_no_file(proxy: Proxy, file_format: str):
+    response = await proxy.get(f"{PATH}?format={file_format}", method="HEAD")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["x-total-count"] == "137"
+    assert not {"content-length", "repr-digest"} & response.headers.keys()
+
+
+async def test_a_workbook_has_all_orders_and_is_not_compressed_again(proxy: Proxy):
+    response = await proxy.get(f"{PATH}?format=xlsx&time_zone=Asia/Shanghai&columns=order_no")
+    assert response.headers["content-length"] == str(len(response.content))
+    assert "content-encoding" not in response.headers
+    assert response.headers["content-disposition"].endswith('.xlsx"')
+    with ZipFile(io.BytesIO(response.content)) as workbook:
+        orders, about = (workbook.read(f"xl/worksheets/sheet{at}.xml") for at in (1, 2))
+    assert orders.count(b"<row ") == 138
+    assert b"Asia/Shanghai" in about
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("format=xlsx&dialect=plain", "dialect"),
+        ("format=ndjson&dialect=plain", "dialect"),
+        ("format=csv&dialect=excel", "dialect"),
+        ("format=ndjson&columns=rev", "columns"),
+        ("format=csv&columns=rev&columns=rev", "columns"),
+        ("format=csv&columns=price", "columns"),
+        ("format=xlsx&include=rev", "format"),
+    ],
+)
+async def test_a_parameter_that_the_format_does_not_have_is_reported(
+    proxy: Proxy, query: str, parameter: str
+):
+    response = await proxy.get(f"{PATH}?{query}")
+    assert [error["parameter"] for error in problem(response)["errors"]] == [parameter]
+
+
+async def test_exports_at_once_are_bounded(proxy: Proxy):
+    reader = SlowReader(proxy, "format=csv")
+    await reader.started.wait()
+    refused = await proxy.get(CSV)
+    assert (refused.status_code, problem(refused)["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await proxy.get(CSV, method="HEAD")).status_code == 200
+    reader.release()
+    await reader.task
+    assert reader.messages[-1]["more_body"] is False
+    assert (await proxy.get(CSV)).status_code == 200
+
+
+async def test_a_reader_that_takes_too_little_is_cut_off(proxy: Proxy):
+    for accept_encoding in ("identity", "gzip"):
+        reader = SlowReader(proxy, "format=csv", accept_encoding=accept_encoding)
+        await reader.started.wait()
+        await settle()
+        await proxy.clock.advance(READ_BYTES / 1000 + SEND_GRACE_SECONDS)
+        await reader.task
+        assert reader.messages[-1]["more_body"] is True  # so the connection cannot be used again
+    assert (await proxy.get(CSV)).status_code == 200
+
+
+def test_workbooks_are_bounded_more_closely_than_exports():
+    slots = ExportSlots(3)
+    releases = [slots.acquire("workbook") for _ in range(2)]
+    with pytest.raises(TooManyExports):
+        slots.acquire("workbook")
+    slots.acquire("export")
+    releases[0]()
+    slots.acquire("workbook")
+
+
+async def _lines(*lines: bytes) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line
+
+
+async def test_a_workbook_that_cannot_be_written_is_an_error_with_the_reason():
+    options = {"columns": ["order_no"], "time_zone": "Nowhere/Land", "about": []}
+    with ExitStack() as resources, pytest.raises(WorkbookError, match="Nowhere"):
+        await write_workbook(_lines(*[b"{}\n" * 100_000] * 3), options, resources)
+
+
+async def test_a_cancelled_workbook_leaves_no_process():
+    async def endless() -> AsyncIterator[bytes]:
+        started.set()
+        await asyncio.Event().wait()
+        yield b""
+
+    started = asyncio.Event()
+    options = {"columns": ["order_no"], "time_zone": "UTC", "about": []}
+    with ExitStack() as resources:
+        task = asyncio.create_task(write_workbook(endless(), options, resources))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_large_file_is_sent_in_pieces():
+    proxy = Proxy(Options(orders=3000), sandbox=True, upstream={"max_rate": 1000})
+    reader = SlowReader(proxy, "format=csv")
+    reader.release()
+    await reader.task
+    sizes = [len(message.get("body", b"")) for message in reader.messages[1:]]
+    assert sizes[0] == READ_BYTES
+    assert sum(sizes) > 3 * READ_BYTES
