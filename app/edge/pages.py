@@ -3,6 +3,7 @@
 Everything is served from this package, nothing from other hosts. The HTML is in `templates`.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -128,9 +129,14 @@ def docs_router(
             raise HTTPException(404)
         return await static_file(files, _DOCS_FILES[name], request)
 
+    lock = asyncio.Lock()
+
     @router.get("/openapi.json")
     async def document() -> Response:
-        return Response(openapi_bytes(), media_type="application/json", headers=_REVALIDATED)
+        async with lock:
+            # In a thread: building it takes more than 100 ms the first time.
+            content = await asyncio.to_thread(openapi_bytes)
+        return Response(content, media_type="application/json", headers=_REVALIDATED)
 
     return router
 

@@ -1,7 +1,9 @@
 """The HTML pages: the start page, the problem pages and Swagger UI."""
 
+import asyncio
 import hashlib
 import re
+import threading
 from html import unescape
 from posixpath import normpath
 from urllib.parse import urljoin
@@ -231,3 +233,19 @@ def test_the_files_of_swagger_ui_have_the_published_digests() -> None:
     assert {name for _, name in published} == names
     for digest, name in published:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+async def test_the_openapi_document_is_built_once_and_not_on_the_event_loop() -> None:
+    threads: list[int] = []
+
+    def openapi() -> dict[str, str]:
+        threads.append(threading.get_ident())
+        return {"title": "shop"}
+
+    api = bare_api()
+    api.include_router(docs_router(name="shop", openapi=openapi, is_sandbox=bool))
+    harness = ApiHarness(api)
+    responses = await asyncio.gather(*(harness.request("/openapi.json") for _ in range(10)))
+    assert {response.content for response in responses} == {b'{"title": "shop"}'}
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
