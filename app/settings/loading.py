@@ -22,6 +22,8 @@ from app.settings.sources import SECRETS_DIR, SourceReader
 from app.settings.types import is_loopback
 
 DOTENV = Path(".env")
+SANDBOX_CURRENCY = "CNY"
+"""Of the invented orders, unless one is configured."""
 
 _UPSTREAM_ADDRESS_FIELDS = (
     "allow_http", "base_url", "access_key_id", "access_key_secret", "pool_id", "ca_file", "proxy",
@@ -53,17 +55,19 @@ def load_for_sandbox(
 ) -> Settings:
     """Return the settings of this process with the embedded upstream instead of the configured one.
 
-    On a loopback address callers have every scope without a key; elsewhere they need one as usual.
-    `upstream` has `base_url`, `access_key_id` and `access_key_secret` of the embedded upstream. The
-    other arguments are those of `load`.
+    The currency is CNY unless another one is configured. On a loopback address callers have every
+    scope without a key; elsewhere they need one as usual. `upstream` has `base_url`,
+    `access_key_id` and `access_key_secret` of the embedded upstream. The other arguments are those
+    of `load`.
 
     Raises:
         SettingsError: with every error there is.
     """
     loader = _Loader(environ, dotenv)
+    currency = loader.values["upstream"].get("currency") or SANDBOX_CURRENCY
     replaced = dict.fromkeys(_UPSTREAM_ADDRESS_FIELDS) | {"allow_http": False} | dict(upstream)
     loader.ignore("upstream", replaced, "--sandbox uses the embedded upstream")
-    options["upstream"] = options.get("upstream", {}) | replaced
+    options["upstream"] = {"currency": currency} | options.get("upstream", {}) | replaced
     server = loader.values["server"] | options.get("server", {})
     if is_loopback(server.get("host", "127.0.0.1")):
         loader.ignore("callers", ("anonymous",), "--sandbox grants every scope without a key")

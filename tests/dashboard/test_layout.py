@@ -1,7 +1,5 @@
 """Accessibility, and where things are on screens of every width."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import ViewportSize, expect
 
@@ -59,19 +57,13 @@ DESKTOP = ViewportSize(width=1440, height=900)
 PHONE = ViewportSize(width=390, height=844)
 
 
-@pytest.fixture(scope="module")
-async def with_currency() -> AsyncIterator[Deployment]:
-    async with sandbox_deployment(cache={"ttl": 60}, ORDERS_UPSTREAM__CURRENCY="CNY") as deployment:
-        yield deployment
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_no_text_is_clipped_at_any_width_in_common_fonts(
-    session: BrowserSession, with_currency: Deployment, language: str
+    session: BrowserSession, deployment: Deployment, language: str
 ) -> None:
     dashboard = await session.new_page(bypass_csp=True)
     page = dashboard.page
-    await dashboard.open_view(with_currency, f"?from=2026-11-01&to=2026-11-20&lang={language}")
+    await dashboard.open_view(deployment, f"?from=2026-11-01&to=2026-11-20&lang={language}")
     for font in ("Inter", "DejaVu Sans"):
         style = await page.add_style_tag(content=f"body {{ font-family: '{font}', sans-serif; }}")
         for width in WIDTHS:
@@ -84,12 +76,12 @@ async def test_no_text_is_clipped_at_any_width_in_common_fonts(
 
 @pytest.mark.parametrize(("size", "screens"), [(DESKTOP, 1), (PHONE, 2)])
 async def test_orders_come_first_and_nothing_jumps_while_the_page_loads(
-    session: BrowserSession, with_currency: Deployment, size: ViewportSize, screens: int
+    session: BrowserSession, deployment: Deployment, size: ViewportSize, screens: int
 ) -> None:
     dashboard = await session.new_page(viewport=size)
     await dashboard.page.add_init_script(f"({LAYOUT_SHIFT})()")
     for search in ("", "?status=unpaid", "?from=2026-11-01&to=2026-11-14"):
-        await dashboard.open_view(with_currency, search)
+        await dashboard.open_view(deployment, search)
         top = await dashboard.rows.first.evaluate("row => row.getBoundingClientRect().bottom")
         assert top < screens * size["height"]
         assert await dashboard.page.evaluate("layoutShift") < 0.1, search

@@ -116,7 +116,7 @@ async def test_a_click_on_a_column_shows_only_the_orders_of_its_period(
     await expect(page.get_by_label("From", exact=True)).to_have_value("2026-11-01")
     await expect(page.get_by_label("To", exact=True)).to_have_value("2026-11-30")
     await expect(page.locator("#chart .column")).to_have_count(30)
-    await expect(page.locator("#chart-title")).to_have_text("Amount by day")
+    await expect(page.locator("#chart-title")).to_have_text("Amount by day (CNY)")
 
     await page.locator("#breakdowns").get_by_role("link", name="Renewal").click()
     await expect(page.locator("summary[data-name=type]")).to_have_text("Type (1)")

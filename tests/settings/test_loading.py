@@ -156,6 +156,12 @@ def test_the_sandbox_needs_no_configuration_and_grants_every_scope_on_loopback()
     assert find_warnings(settings) == ()
     assert settings.upstream.base_url == "http://127.0.0.1:4711"
     assert settings.anonymous_scopes() == SCOPES
+    assert settings.upstream.currency == "CNY"
+
+
+def test_a_configured_currency_applies_to_the_sandbox() -> None:
+    environ = {"ORDERS_UPSTREAM__CURRENCY": "EUR"}
+    assert load_for_sandbox(EMBEDDED, environ, dotenv=NO_FILE).upstream.currency == "EUR"
 
 
 def test_the_sandbox_reports_the_settings_that_it_ignores() -> None:

@@ -37,6 +37,8 @@ export class StackedChart {
   #width = 0;
   /** @type {ChartData | undefined} */
   #data;
+  /** The period of the last tap. */
+  #tapped = "";
   element = el("figure", { class: "chart" }, this.#area, this.#readout, this.#legend);
 
   constructor() {
@@ -68,7 +70,14 @@ export class StackedChart {
       this.#legend,
       ...present.map((status) => el("li", {}, el("span", { class: `swatch ${status}` }, tEnum(status)))),
     );
-    update(this.#area, drawChart(data, present, this.#width, (column) => this.#read(column, present)));
+    const onRead = (/** @type {Column} */ column) => this.#read(column, present);
+    const onClick = (/** @type {PointerEvent} */ event, /** @type {string} */ start) => {
+      // A finger cannot hover: the first tap shows the numbers.
+      const isFirstTap = event.pointerType === "touch" && this.#tapped !== start;
+      this.#tapped = start;
+      if (!isFirstTap) data.onPick(start);
+    };
+    update(this.#area, drawChart(data, present, this.#width, onRead, onClick));
   }
 
   /**
@@ -103,8 +112,9 @@ export function axisTicks(max) {
  * @param {string[]} statuses
  * @param {number} width
  * @param {(column: Column) => void} onRead
+ * @param {(event: PointerEvent, start: string) => void} onClick
  */
-function drawChart({ title, columns, interval, onPick }, statuses, width, onRead) {
+function drawChart({ title, columns, interval }, statuses, width, onRead, onClick) {
   const baseline = HEIGHT - MARGIN.bottom;
   const maxHeight = baseline - MARGIN.top;
   const bandWidth = (width - MARGIN.left - MARGIN.right) / columns.length;
@@ -134,10 +144,13 @@ function drawChart({ title, columns, interval, onPick }, statuses, width, onRead
       y -= height;
       return [svg("rect", { class: `fill ${status}`, x, y, width: columnWidth, height })];
     });
-    const read = () => onRead(column);
+    const handlers = {
+      pointerenter: () => onRead(column),
+      click: (/** @type {PointerEvent} */ event) => onClick(event, column.start),
+    };
     return svg(
       "g",
-      { class: "column", "data-key": column.start, pointerenter: read, click: () => onPick(column.start) },
+      { class: "column", "data-key": column.start, ...handlers },
       svg("rect", { class: "hit-area", x: left, y: MARGIN.top, width: bandWidth, height: maxHeight }),
       ...parts,
     );

@@ -4,8 +4,8 @@
 
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
-/** The event handlers that `patch` takes over from the new element. */
-const HANDLERS = ["onclick", "onchange", "onsubmit", "onkeydown", "onpointerenter", "onpointerleave"];
+/** The names of the event handlers of each element, for `patch`. @type {WeakMap<Element, string[]>} */
+const handlersOf = new WeakMap();
 
 /**
  * Create an HTML element. A property that is a function becomes the element's handler of that
@@ -75,6 +75,7 @@ function populate(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (typeof value === "function") {
       Reflect.set(element, `on${name}`, value);
+      handlersOf.set(element, [...(handlersOf.get(element) ?? []), `on${name}`]);
     } else if (value !== false && value !== null && value !== undefined) {
       element.setAttribute(name, value === true ? "" : String(value));
     }
@@ -154,7 +155,10 @@ function patch(old, next) {
   for (const { name, value } of next.attributes) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  for (const name of HANDLERS) Reflect.set(old, name, Reflect.get(next, name));
+  const handlers = handlersOf.get(next) ?? [];
+  for (const name of handlersOf.get(old) ?? []) if (!handlers.includes(name)) Reflect.set(old, name, null);
+  for (const name of handlers) Reflect.set(old, name, Reflect.get(next, name));
+  if (handlers.length > 0) handlersOf.set(old, handlers);
   patchChildren(old, next);
 }
 

@@ -8,6 +8,7 @@ import { ENUM_FILTERS, ENUM_VALUES, NO_FILTERS, TEXT_FILTERS, UNKNOWN, isFiltere
 /** @typedef {import("./url_state.js").View} View */
 
 const DEBOUNCE_MS = 350;
+const FIRST_DAY = "1900-01-01";
 const ALL = "all";
 const CUSTOM = "custom";
 
@@ -122,6 +123,10 @@ export class Filters {
 
   /** @param {EventTarget | null} target */
   #onChange(target) {
+    // While a year is typed, the browser reports the years 0002, 0020 and 0202.
+    if (target instanceof HTMLInputElement && target.type === "date" && target.value && target.value < FIRST_DAY) {
+      return;
+    }
     const name = target instanceof HTMLInputElement || target instanceof HTMLSelectElement ? target.name : "";
     if (name === "period") {
       const range = presetRange(this.#input("period").value, today(this.#zone));

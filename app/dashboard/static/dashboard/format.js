@@ -1,7 +1,7 @@
 /** Formats times in the zone of the page, numbers, and amounts without changing a digit. */
 
 import { periodEnd } from "./calendar.js";
-import { locale, t } from "./i18n.js";
+import { language, locale, t } from "./i18n.js";
 
 /** @typedef {import("./calendar.js").Interval} Interval */
 
@@ -9,6 +9,37 @@ const FALLBACK_DIGITS = 2;
 const MAX_FRACTION = 6;
 
 let zone = viewerZone();
+
+/** Constructing a format takes longer than using it a hundred times. @type {Map<string, any>} */
+const formats = new Map();
+
+/**
+ * The format with these options, constructed once.
+ * @param {string} tag BCP 47
+ * @param {Intl.DateTimeFormatOptions} options
+ * @returns {Intl.DateTimeFormat}
+ */
+function dateFormat(tag, options) {
+  return cached(`date ${tag} ${JSON.stringify(options)}`, () => new Intl.DateTimeFormat(tag, options));
+}
+
+/**
+ * @param {string} tag BCP 47
+ * @param {Intl.NumberFormatOptions} options
+ * @returns {Intl.NumberFormat}
+ */
+function numberFormat(tag, options) {
+  return cached(`number ${tag} ${JSON.stringify(options)}`, () => new Intl.NumberFormat(tag, options));
+}
+
+/**
+ * @param {string} key
+ * @param {() => any} construct
+ */
+function cached(key, construct) {
+  if (!formats.has(key)) formats.set(key, construct());
+  return formats.get(key);
+}
 
 /** The viewer's IANA time zone; UTC if the browser does not know it. */
 export function viewerZone() {
@@ -27,20 +58,20 @@ export function setZone(name) {
  */
 export function currencyDigits(currency) {
   if (!currency) return FALLBACK_DIGITS;
-  const format = new Intl.NumberFormat("en", { style: "currency", currency });
+  const format = numberFormat("en", { style: "currency", currency });
   return format.resolvedOptions().maximumFractionDigits ?? FALLBACK_DIGITS;
 }
 
 /**
- * A decimal string with thousands separators and at least `digits` decimals. No digit changes;
- * more than six decimals are cut, with an ellipsis.
+ * A decimal string with thousands separators. With `digits` it has as many decimals, and more only
+ * where they are not zero; more than six are cut, with an ellipsis. Nothing is rounded.
  * @param {string} decimal
  * @param {number} [digits]
  */
-export function formatAmount(decimal, digits = 0) {
+export function formatAmount(decimal, digits) {
   const [, sign, integer, decimals = ""] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(decimal) ?? ["", "", decimal];
   const grouped = integer.replace(/\B(?=(\d{3})+$)/g, ",");
-  const padded = decimals.padEnd(digits, "0");
+  const padded = digits === undefined ? decimals : decimals.replace(/0+$/, "").padEnd(digits, "0");
   const fraction = padded.length > MAX_FRACTION ? `${padded.slice(0, MAX_FRACTION)}\u2026` : padded;
   return (sign ? "\u2212" : "") + grouped + (fraction && `.${fraction}`);
 }
@@ -53,13 +84,13 @@ export function formatAmount(decimal, digits = 0) {
 export function roundAmount(decimal, digits) {
   const options = { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: true };
   // A string, unlike a number, is rounded from its exact value.
-  const text = new Intl.NumberFormat("en", options).format(/** @type {`${number}`} */ (decimal));
+  const text = numberFormat("en", options).format(/** @type {`${number}`} */ (decimal));
   return text.replace("-", "\u2212");
 }
 
 /** @param {number} number */
 export function formatCount(number) {
-  return number.toLocaleString(locale());
+  return numberFormat(locale(), {}).format(number);
 }
 
 /**
@@ -68,7 +99,7 @@ export function formatCount(number) {
  */
 export function formatCompact(number) {
   const options = /** @type {const} */ ({ notation: "compact", maximumFractionDigits: 1 });
-  return number.toLocaleString(locale(), options);
+  return numberFormat(locale(), options).format(number);
 }
 
 /**
@@ -76,8 +107,13 @@ export function formatCompact(number) {
  * @param {number} ratio
  */
 export function formatChange(ratio) {
-  const options = /** @type {const} */ ({ style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" });
-  return ratio.toLocaleString(locale(), options);
+  const digits = Math.abs(ratio) < 1 ? 1 : 0;
+  const options = /** @type {const} */ ({
+    style: "percent",
+    maximumFractionDigits: digits,
+    signDisplay: "exceptZero",
+  });
+  return numberFormat(locale(), options).format(ratio);
 }
 
 /**
@@ -94,7 +130,7 @@ export function formatDateTime(timestamp) {
  */
 export function formatFullTime(timestamp) {
   const options = /** @type {const} */ ({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  return formatDate(new Date(timestamp), { ...DAY_OPTIONS, ...options, timeZoneName: "short" });
+  return formatDate(new Date(timestamp), { ...dayOptions(), ...options, timeZoneName: "short" });
 }
 
 /**
@@ -105,7 +141,7 @@ export function formatFullTime(timestamp) {
 export function formatClock(date, { seconds = false } = {}) {
   const day = (/** @type {Date} */ at) => formatDate(at, { dateStyle: "short" });
   return formatDate(date, {
-    ...(day(date) === day(new Date()) ? {} : DAY_OPTIONS),
+    ...(day(date) === day(new Date()) ? {} : dayOptions()),
     hour: "2-digit",
     minute: "2-digit",
     second: seconds ? "2-digit" : undefined,
@@ -113,19 +149,29 @@ export function formatClock(date, { seconds = false } = {}) {
   });
 }
 
-const DAY_OPTIONS = /** @type {const} */ ({ year: "numeric", month: "short", day: "numeric" });
+/**
+ * 23 Nov 2026 or 2026年11月23日.
+ * @returns {Intl.DateTimeFormatOptions}
+ */
+function dayOptions() {
+  return { year: "numeric", month: language() === "zh" ? "long" : "short", day: "numeric" };
+}
 
 /** @param {string} day as 2026-11-23 */
 export function formatDay(day) {
-  return formatUtc(day, DAY_OPTIONS);
+  return formatUtc(day, dayOptions());
 }
 
 /**
  * @param {{from: string, to: string}} range
  */
 export function formatRange({ from, to }) {
-  const format = new Intl.DateTimeFormat(locale(), { ...DAY_OPTIONS, timeZone: "UTC" });
-  return format.formatRange(new Date(from), new Date(to));
+  if (language() === "en") {
+    return dateFormat(locale(), { ...dayOptions(), timeZone: "UTC" }).formatRange(new Date(from), new Date(to));
+  }
+  // In Chinese, formatRange() writes the months as in 2026/11/23.
+  const year = from.slice(0, 4) === to.slice(0, 4) ? undefined : "numeric";
+  return t("range", { from: formatDay(from), to: formatUtc(to, { ...dayOptions(), year }) });
 }
 
 /**
@@ -169,7 +215,7 @@ export function formatAge(seconds) {
   ];
   const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, "second"];
   const options = /** @type {const} */ ({ style: "unit", unit, unitDisplay: "short" });
-  return Math.floor(seconds / size).toLocaleString(locale(), options);
+  return numberFormat(locale(), options).format(Math.floor(seconds / size));
 }
 
 /** @param {string} day */
@@ -182,7 +228,7 @@ function quarterOf(day) {
  * @param {Intl.DateTimeFormatOptions} options
  */
 function formatUtc(day, options) {
-  return new Intl.DateTimeFormat(locale(), { timeZone: "UTC", ...options }).format(new Date(day));
+  return dateFormat(locale(), { timeZone: "UTC", ...options }).format(new Date(day));
 }
 
 /**
@@ -190,5 +236,5 @@ function formatUtc(day, options) {
  * @param {Intl.DateTimeFormatOptions} options
  */
 function formatDate(date, options) {
-  return new Intl.DateTimeFormat(locale(), { timeZone: zone, hourCycle: "h23", ...options }).format(date);
+  return dateFormat(locale(), { timeZone: zone, hourCycle: "h23", ...options }).format(date);
 }

@@ -181,13 +181,18 @@ function details({ provenance, problem, base }) {
         "dl",
         {},
         fact("details.as_of", formatClock(provenance.asOf, { seconds: true })),
-        fact("details.freshness", t(`freshness.${provenance.freshness}`)),
+        fact("details.freshness", freshnessText(provenance)),
         fact("details.responses", formatCount(provenance.upstreamResponses)),
         fact("details.ids", upstreamIds(provenance)),
       ),
     ...notes.filter(Boolean).map((note) => el("p", { class: "note" }, String(note))),
     problem && el("div", { "data-key": "problem" }, el("h3", {}, t("details.last_problem")), problemCard(problem, base)),
   ];
+}
+
+/** @param {Provenance} provenance */
+function freshnessText({ failure, freshness }) {
+  return failure ? t("freshness.failing", { code: failure }) : t(`freshness.${freshness}`);
 }
 
 /** @param {Provenance} provenance */

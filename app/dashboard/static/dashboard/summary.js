@@ -65,7 +65,7 @@ export class Analysis {
     update(byId("chart-table"), dataTable(view, title, summary, measure, interval, statuses, currency));
     byId("chart-data").hidden = summary.by_period.length === 0;
     update(byId("breakdowns"), ...breakdowns(view, summary, currency));
-    byId("analysis").hidden = false;
+    byId("analysis").hidden = summary.count === 0;
   }
 }
 

@@ -24,8 +24,10 @@ const COLUMNS = [
   { name: "actual_amount", classes: "number" },
 ];
 
+const MAX_SKELETON_ROWS = 25;
+
 /**
- * Render as many placeholders as the page can have rows, or mark the orders that are shown as busy.
+ * Render placeholders, or mark the orders that are shown as busy.
  * @param {HTMLElement} container
  * @param {View} view
  */
@@ -36,7 +38,7 @@ export function showSkeleton(container, view) {
     COLUMNS.map(({ name, classes }) =>
       el("td", { class: `${classes} ${name}`, role: "cell" }, el("span", { class: "skeleton" })),
     );
-  const rows = Array.from({ length: view.limit }, (_, index) =>
+  const rows = Array.from({ length: Math.min(view.limit, MAX_SKELETON_ROWS) }, (_, index) =>
     el("tr", { class: "skeleton-row", role: "row", "data-key": `skeleton-${index}` }, ...cells()),
   );
   update(container, table(view, t("loading"), rows));
