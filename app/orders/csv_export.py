@@ -20,7 +20,9 @@ from app.orders.filters import Positions
 from app.orders.schema import Order
 from app.orders.snapshot import Snapshot
 
-ROWS_PER_CHUNK = 250
+CHUNK_BYTES = 64 * 1024
+"""Bytes of orders that are rendered between two turns of the event loop."""
+
 
 GUARD = "'"
 
@@ -85,7 +87,7 @@ async def stream_csv(
     start = _BYTE_ORDER_MARK if dialect.guarded else b""
     yield start + _csv([columns], dialect)
     rows = snapshot.content.rows
-    async for chunk in cooperative_chunks(positions, ROWS_PER_CHUNK):
+    async for chunk in cooperative_chunks(positions, CHUNK_BYTES, lambda at: len(rows[at].body)):
         lines = []
         for position in chunk:
             row = rows[position]

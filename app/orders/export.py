@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -38,7 +39,8 @@ MEDIA_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
-ROWS_PER_CHUNK = 500
+CHUNK_BYTES = 128 * 1024
+"""Bytes of orders that are rendered or hashed between two turns of the event loop."""
 
 MAX_ABOUT_IDS = 200
 """Upstream request ids in the description of a workbook."""
@@ -105,8 +107,12 @@ async def stream_ndjson(
     snapshot: Snapshot, positions: Positions, include: Collection[str]
 ) -> AsyncIterator[bytes]:
     """Yield an NDJSON file of the rows at `positions`, with the members that `include` names."""
-    rows = snapshot.content.rows
-    async for chunk in cooperative_chunks(positions, ROWS_PER_CHUNK):
+    rows, with_raw = snapshot.content.rows, "raw" in include
+
+    def cost(position: int) -> int:
+        return _rendered_bytes(rows[position], raw=with_raw)
+
+    async for chunk in cooperative_chunks(positions, CHUNK_BYTES, cost):
         lines = (
             render_row(rows[position], include, snapshot.block_at(position))
             if include
@@ -119,12 +125,17 @@ async def stream_ndjson(
 async def content_digest(rows: Sequence[Row], *, raw: bool) -> bytes:
     """Return the SHA-256 of the rows as rendered, of the upstream's objects too if `raw`."""
     digest = hashlib.sha256()
-    async for chunk in cooperative_chunks(rows):
+    cost = partial(_rendered_bytes, raw=raw)
+    async for chunk in cooperative_chunks(rows, CHUNK_BYTES, cost):
         for row in chunk:
             digest.update(b"%b\n%b\n" % (row.body, row.rev.encode()))
             if raw:
                 digest.update(row.raw + b"\n")
     return digest.digest()
+
+
+def _rendered_bytes(row: Row, *, raw: bool) -> int:
+    return len(row.body) + (len(row.raw) if raw else 0)
 
 
 def export_digest(content: bytes, snapshot: Snapshot, query: ExportQuery) -> bytes:

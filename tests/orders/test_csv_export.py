@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.orders.csv_export import DIALECTS, ROWS_PER_CHUNK, guard_text, stream_csv
+from app.orders.csv_export import CHUNK_BYTES, DIALECTS, guard_text, stream_csv
 from app.orders.export import COLUMNS
 from app.orders.mapping import Row, map_order
 from tests.orders.test_export import SHANGHAI, chunks_of, row, snapshot
@@ -145,7 +145,12 @@ def test_the_work_for_a_text_grows_with_its_length_only(piece: str):
     guard_text(piece * 100_000)  # would not end if it grew with the square
 
 
-def test_a_long_file_is_written_in_chunks():
-    rows = [row(orderNo=f"A{at}") for at in range(ROWS_PER_CHUNK + 1)]
+@pytest.mark.parametrize("name", ["Enterprise", "\u0001" * 1000])
+def test_a_long_file_is_written_in_chunks_of_bounded_size(name: str):
+    rows = [row(orderNo=f"A{at}", goodsNameEn=name) for at in range(1000)]
     stream = stream_csv(snapshot(*rows), range(len(rows)), COLUMNS, DIALECTS["plain"])
-    assert [chunk.count(b"\n") for chunk in run(chunks_of(stream))] == [1, ROWS_PER_CHUNK, 1]
+    _, *chunks = run(chunks_of(stream))
+    assert sum(chunk.count(b"\n") for chunk in chunks) == len(rows)
+    chunk_rows = CHUNK_BYTES // len(rows[-1].body) + 2
+    assert all(chunk.count(b"\n") <= chunk_rows for chunk in chunks)
+    assert len(chunks) <= sum(len(one.body) for one in rows) // CHUNK_BYTES + 1

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from app.cache.grace_cache import Entry
 from app.orders.blocks import Block
 from app.orders.export import (
+    CHUNK_BYTES,
     COLUMNS,
-    ROWS_PER_CHUNK,
     Export,
     content_digest,
     export_digest,
@@ -20,7 +22,7 @@ from app.orders.export import (
 from app.orders.mapping import Row, map_order
 from app.orders.queries import ExportQuery
 from app.orders.snapshot import Content, Snapshot
-from tests.support.run import run
+from tests.support.run import run, turns_of
 from tests.support.upstream import wire_order
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -57,11 +59,22 @@ def test_ndjson_has_one_order_per_line_as_in_a_page():
     assert json.loads(chunk)["origin"]["upstream_request_id"] == "id-1"
 
 
-def test_a_long_file_is_sent_in_chunks():
-    rows = [row(orderNo=f"A{at}") for at in range(ROWS_PER_CHUNK + 1)]
-    chunks = run(chunks_of(stream_ndjson(snapshot(*rows), range(len(rows)), ())))
-    assert [chunk.count(b"\n") for chunk in chunks] == [ROWS_PER_CHUNK, 1]
-    assert run(chunks_of(stream_ndjson(snapshot(*rows), (), ("rev",)))) == []
+@pytest.mark.parametrize("include", [(), ("rev",), ("rev", "raw")])
+@pytest.mark.parametrize("more", ["", "x" * 60_000])
+def test_a_long_file_is_sent_in_chunks_of_bounded_size(include: tuple[str, ...], more: str):
+    rows = [row(orderNo=f"A{at}", more=more) for at in range(1000)]
+    chunks = run(chunks_of(stream_ndjson(snapshot(*rows), range(len(rows)), include)))
+    assert sum(chunk.count(b"\n") for chunk in chunks) == len(rows)
+    largest = len(rows[-1].body) + len(rows[-1].raw) + 100
+    assert max(map(len, chunks)) <= CHUNK_BYTES * 1.2 + largest
+    assert run(chunks_of(stream_ndjson(snapshot(*rows), (), include))) == []
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_the_digest_of_large_objects_is_computed_in_chunks(*, raw: bool):
+    rows = [row(orderNo=f"A{at}", more="x" * 60_000) for at in range(1000)]
+    total = sum(len(one.body) + raw * len(one.raw) for one in rows)
+    assert turns_of(content_digest(rows, raw=raw)) >= total / (CHUNK_BYTES + 61_000)
 
 
 def test_the_content_digest_changes_with_any_row_and_on_request_with_unknown_fields():
