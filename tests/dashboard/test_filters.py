@@ -184,7 +184,7 @@ async def test_pages_and_sort_orders_are_links_that_keep_the_focus(
     assert amounts == sorted(amounts, reverse=True)
 
     await page.locator("#table").get_by_role("link", name="Status").click()
-    await expect(dashboard.rows.first.locator(".status")).to_have_text("Unpaid")
+    await expect(dashboard.rows.first.locator(".status")).to_have_text("Expired")
 
 
 async def test_a_page_can_have_more_rows_than_one_answer_of_the_api(
