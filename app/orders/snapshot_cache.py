@@ -93,6 +93,7 @@ class SnapshotCache:
         self._on_loaded = on_loaded
         self._snapshot: Snapshot | None = None
         self._flights: SingleFlight[str, _Loaded] = SingleFlight(clock)
+        self._assembly: SingleFlight[str, Snapshot | None] = SingleFlight(clock)
         self._loader = self._new_loader()
         self._failure: Failure | None = None
         self._reload_at = clock.monotonic()
@@ -109,7 +110,7 @@ class SnapshotCache:
             NotInCache: `directive` has `only_if_cached`, and not all blocks are cached.
             UpstreamError: nothing can be served, and fetching a block failed.
         """
-        snapshot = await self._cached()
+        snapshot = await self._cached_once()
         if directive.only_if_cached:
             if snapshot is None:
                 raise NotInCache
@@ -134,6 +135,18 @@ class SnapshotCache:
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for a load to end, then cancel it."""
         await self._flights.close(timeout)
+        await self._assembly.close(0)
+
+    async def _cached_once(self) -> Snapshot | None:
+        """Return `_cached()`. Concurrent callers share the work if there is no snapshot yet."""
+        if self._snapshot and self._freshness(self._snapshot) is not Freshness.EXPIRED:
+            return await self._cached()
+        flight = self._assembly.get(_KEY) or self._assembly.launch(_KEY, self._cached)
+        await flight.wait()
+        error = flight.task.exception()
+        if error:
+            raise error.with_traceback(None)
+        return flight.task.result()
 
     async def _cached(self) -> Snapshot | None:
         """Return the snapshot, or one of the cached blocks if those are complete."""

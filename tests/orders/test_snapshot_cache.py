@@ -141,6 +141,25 @@ async def test_blocks_that_were_fetched_for_pages_are_not_fetched_again():
     assert harness.list.calls == [0, 1, 2]
 
 
+async def test_concurrent_requests_share_the_work_of_assembling_the_cached_blocks():
+    harness = SnapshotHarness(5000)
+    await harness.book.window(0, 5000)
+    loaders: list[SnapshotLoader] = []
+
+    def new_loader() -> SnapshotLoader:
+        loader = SnapshotLoader(
+            harness.book, harness.clock, concurrency=8, max_orders=5000, max_bytes=10**9
+        )
+        loaders.append(loader)
+        return loader
+
+    snapshots = SnapshotCache(harness.book, harness.clock, new_loader, deadline=8, max_stale_wait=2)
+    results = await asyncio.gather(*(snapshots.get() for _ in range(300)))
+    assert len({id(result.snapshot) for result in results}) == 1
+    # One that is made with the cache, one that assembles the blocks, and one if that had to load.
+    assert len(loaders) <= 3
+
+
 async def test_an_empty_list_has_a_snapshot():
     harness = SnapshotHarness(0)
     assert numbers(await harness.snapshot()) == []
