@@ -64,8 +64,8 @@ def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    result = run("openapi", redirection="| head -c 1")
-    assert (result.stdout, result.stderr) == (b"{", b"")
+    result = run("openapi", redirection="| true")
+    assert (result.stdout, result.stderr) == (b"", b"")
 
 
 def test_messages_that_cannot_be_written_are_dropped() -> None:

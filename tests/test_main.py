@@ -90,7 +90,7 @@ async def test_the_docs_can_be_disabled():
     assert (await proxy.get("/")).status_code == 200
 
 
-async def test_keys_in_a_file_are_reloaded(tmp_path: Path):
+async def test_keys_in_a_file_are_reloaded(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     file = tmp_path / "keys.json"
     key = "a-key-that-is-in-a-file"
     entry = {
@@ -103,6 +103,11 @@ async def test_keys_in_a_file_are_reloaded(tmp_path: Path):
     async with proxy.app.api.router.lifespan_context(proxy.app.api):
         found = await proxy.get("/v1/me", X_API_Key=key)
         assert found.json()["data"]["name"] == "nightly"
+        entries = [entry | {"rate": "1/hour"}, entry | {"sha256": "a" * 64, "rate": "2/hour"}]
+        file.write_text(json.dumps(entries), "utf-8")
+        await proxy.clock.advance(3)
+        events = [record.message for record in caplog.records]
+        assert events.count("setting_without_effect") == 1
         file.write_text("[]", "utf-8")
         await proxy.clock.advance(3)
         assert (await proxy.get("/v1/me", X_API_Key=key)).status_code == 401

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from app.settings.errors import describe
-from app.settings.files import ReadTimeout, UnreadableFile, read_text, within_timeout
+from app.settings.files import UnreadableFile, read_text, within_timeout
 from app.settings.types import Name, Rate, Sha256, from_json
 
 Scope = Literal["orders:read", "payments:read", "orders:raw", "metrics:read", "cache:purge"]
@@ -96,11 +96,7 @@ def load_api_keys(path: Path) -> tuple[ApiKeyConfig, ...]:
 def _load_file(path: object) -> object:
     if not isinstance(path, str | Path):
         return path
-    try:
-        entries = within_timeout(partial(load_api_keys, Path(path)))
-    except ReadTimeout as error:
-        raise ValueError(f"the file {error}") from None
-    return ApiKeysFile(Path(path), entries)
+    return ApiKeysFile(Path(path), within_timeout(partial(load_api_keys, Path(path))))
 
 
 LoadedApiKeysFile = Annotated[ApiKeysFile, BeforeValidator(_load_file)]

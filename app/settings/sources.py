@@ -13,7 +13,7 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 
 from app.settings.errors import PREFIX, Variable
-from app.settings.files import MissingFile, ReadTimeout, UnreadableFile, read_text, within_timeout
+from app.settings.files import MissingFile, UnreadableFile, read_text, within_timeout
 from app.settings.names import Names
 
 SECRETS_DIR = "ORDERS_SECRETS_DIR"
@@ -127,8 +127,6 @@ class SourceReader:
                     text = within_timeout(partial(read_text, path), self._timeout).strip()
                 except UnreadableFile as error:
                     self._add_error(path.name, origin, str(error))
-                    if isinstance(error, ReadTimeout):
-                        break  # the others are on the same mount
                 else:
                     if text:
                         found[path.name] = Variable(text, origin)

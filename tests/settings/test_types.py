@@ -78,6 +78,11 @@ def test_an_invalid_value_is_one_error_with_the_value_and_an_example(
     assert len(error) < 400
 
 
+def test_a_time_zone_and_a_currency_that_exist_are_accepted() -> None:
+    upstream = settings_of(UPSTREAM__TIMEZONE="Europe/Berlin", UPSTREAM__CURRENCY="EUR").upstream
+    assert (upstream.timezone, upstream.currency) == ("Europe/Berlin", "EUR")
+
+
 # URLs and hosts
 
 
