@@ -5,6 +5,7 @@ the workbook to the path in the options. It imports nothing of this project, so 
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -143,4 +144,5 @@ def _flatten(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    os.nice(10)  # the proxy comes first
     run(sys.stdin.buffer)
