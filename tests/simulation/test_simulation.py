@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.batch import run_seed
 from tests.simulation.draw import FIRST_SMALL_SEED, draw_plan
-from tests.simulation.mutants import MUTANTS, Mutant, cache, orders, upstream
+from tests.simulation.mutants import MUTANTS, Mutant, cache, orders, sync, upstream
 from tests.simulation.sync.draw import FIRST_ANYWHERE_SEED, FIRST_DEFECT_SEED, FIRST_SYNC_SEED
 from tests.simulation.world import run_world
 
@@ -72,7 +72,7 @@ def test_a_mutant_is_found_in_a_small_world_too(description: str):
     "mutated",
     [
         member
-        for module in (cache, orders, upstream)
+        for module in (cache, orders, sync, upstream)
         for member in vars(module).values()
         if inspect.isclass(member) and member.__module__ == module.__name__
     ],

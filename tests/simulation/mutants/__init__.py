@@ -5,10 +5,10 @@ A rule that no mutant breaks might be one that the oracles never check.
 
 from tests.simulation.components import ORIGINALS, Components
 from tests.simulation.disturbed.plan import FIRST_DISTURBED_SEED
-from tests.simulation.mutants import cache, orders, upstream
+from tests.simulation.mutants import cache, orders, sync, upstream
 from tests.simulation.plan import Seam
 from tests.simulation.rules import Rule
-from tests.simulation.sync.draw import FIRST_DEFECT_SEED
+from tests.simulation.sync.draw import FIRST_DEFECT_SEED, FIRST_SYNC_SEED
 
 MAX_WORLDS = 6000
 """Worlds in which each has to be found; most are found in the first hundred."""
@@ -216,13 +216,32 @@ MUTANTS = (
         Rule.NOTHING_LEFT,
     ),
     Mutant("slots are not released", upstream.with_limiter(upstream.LeaksSlots), Rule.NOTHING_LEFT),
-    # One thing that goes wrong all the time.
+    # Lists that are followed.
+    Mutant(
+        "a page has the rows that it had before",
+        Components(book=sync.ServesFormerRows),
+        Rule.NO_REMOVED,
+        first_seed=FIRST_SYNC_SEED,
+    ),
+    Mutant(
+        "an inconsistent list is not served",
+        Components(snapshot_cache=sync.RefusesInconsistent),
+        Rule.ALWAYS_ANSWERED,
+        first_seed=FIRST_DEFECT_SEED,
+    ),
+    Mutant(
+        "removed orders are not reported",
+        Components(change_history=sync.ReportsNoRemoval),
+        Rule.FOLLOWED,
+        first_seed=FIRST_SYNC_SEED,
+    ),
     Mutant(
         "a total that was stated once is believed",
         Components(confirmation=orders.BelievesTotals),
         Rule.ABSURD_TOTAL,
         first_seed=FIRST_DEFECT_SEED,
     ),
+    # One thing that goes wrong all the time.
     Mutant(
         "another order than the requested one is served",
         Components(client=upstream.with_other_orders),

@@ -1,0 +1,37 @@
+"""Mutants of what reads the list as a whole, and of the history of changes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.orders.blocks import Window
+from app.orders.book import OrderBook
+from app.orders.changes import Change, History
+from app.orders.mapping import Row
+from app.orders.snapshot_cache import ListLoading, SnapshotCache, SnapshotLookup
+from app.orders.snapshot_loader import Progress
+
+
+class ServesFormerRows(OrderBook):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._former: dict[Any, tuple[Row, ...]] = {}
+
+    async def window(self, *args: Any) -> Window:
+        window = await super().window(*args)
+        rows = self._former.get(args, window.rows)
+        self._former[args] = window.rows
+        return replace(window, rows=rows)
+
+
+class RefusesInconsistent(SnapshotCache):
+    async def get(self, *args: Any) -> SnapshotLookup:
+        found = await super().get(*args)
+        if found.snapshot.inconsistent:
+            raise ListLoading(Progress(0, 0), 1.0)
+        return found
+
+
+class ReportsNoRemoval(History):
+    def since(self, cursor: str) -> Sequence[Change]:
+        return [change for change in super().since(cursor) if change.row]
