@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app import __version__
@@ -227,6 +228,7 @@ def create_app(
             stack.callback(watching.cancel)
             yield
 
+    api_routes: list[BaseRoute] = []
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(
         title=settings.name,
@@ -247,7 +249,7 @@ def create_app(
         },
         lifespan=lifespan,
         middleware=[
-            Middleware(AccessLog, clock=clock),
+            Middleware(AccessLog, clock=clock, routes=api_routes),
             Middleware(CorsHeaders, origins=settings.cors.origins),
             Middleware(UnhandledErrors),
             Middleware(RejectedRequests),
@@ -281,10 +283,14 @@ def create_app(
         min_send_rate=settings.server.min_send_rate,
     )
     app = App(api, rotation.reload, shutdown, create_limits(settings))
-    api.include_router(snapshot_router(dependencies))
-    api.include_router(export_router(dependencies))
-    api.include_router(orders_router(dependencies))
-    api.include_router(me_router())
+    for router in (
+        snapshot_router(dependencies),
+        export_router(dependencies),
+        orders_router(dependencies),
+        me_router(),
+    ):
+        api.include_router(router)
+        api_routes += router.routes
     api.include_router(
         health_router(
             check_ready=lambda: book.window(0, 1),

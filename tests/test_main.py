@@ -21,6 +21,7 @@ from app.orders.blocks import BLOCK_OVERHEAD, INDEX_ROW_BYTES
 from app.orders.mapping import map_order
 from app.settings import Settings, SettingsError, load
 from app.upstream.wire import BLOCK_SIZE
+from tests.edge.asgi_harness import logging_to
 from tests.support.proxy import Proxy
 
 DOCUMENT = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -177,3 +178,21 @@ async def test_the_configured_name_is_the_title_of_the_pages_and_of_the_document
     assert "<h1>shop</h1>" in (await proxy.get("/")).text
     assert "<title>shop: docs</title>" in (await proxy.get("/docs")).text
     assert (await proxy.get("/openapi.json")).json()["info"]["title"] == "shop"
+
+
+async def test_a_request_without_a_key_is_logged_with_its_route():
+    key = {"name": "shop", "sha256": "0" * 64, "scopes": ["orders:read"]}
+    proxy = Proxy(environ={"ORDERS_CALLERS__API_KEYS": json.dumps([key])})
+    paths = ("/v1/orders", "/v1/orders/1/payment", "/v1/orders/summary", "/v1/me", "/v1/other")
+    with logging_to() as log:
+        for path in paths:
+            assert (await proxy.get(path)).status_code == 401
+
+    routes = [line["route"] for line in log.lines() if line["event"] == "request"]
+    assert routes == [
+        "/v1/orders",
+        "/v1/orders/{order_no}/payment",
+        "/v1/orders/summary",
+        "/v1/me",
+        "unmatched",
+    ]

@@ -1,8 +1,9 @@
 """The outermost middleware: request id, constant response headers and the access log."""
 
 import logging
+from collections.abc import Sequence
 
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import request_id
@@ -47,11 +48,16 @@ def is_api_path(path: str) -> bool:
 
 
 class AccessLog:
-    """Logs each request once, when its response has ended."""
+    """Logs each request once, when its response has ended.
 
-    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+    `routes` are those whose template is logged also for a request that is rejected before routing.
+    They may be added after the middleware is created.
+    """
+
+    def __init__(self, app: ASGIApp, clock: Clock, routes: Sequence[BaseRoute] = ()) -> None:
         self._app = app
         self._clock = clock
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,7 +103,7 @@ class AccessLog:
             # Of a trusted proxy's X-Forwarded-For, which is not always an address.
             "client": client[0][:MAX_CLIENT_CHARS] if client else "",
             "method": context.method,
-            "route": context.route or _route_template(scope),
+            "route": context.route or self._route_template(scope),
             "status": context.status,
             "duration_ms": round((self._clock.monotonic() - context.started_at) * 1000, 3),
         }
@@ -115,11 +121,9 @@ class AccessLog:
             fields["problem"] = context.problem
         log_request(fields)
 
-
-def _route_template(scope: Scope) -> str:
-    """Return the path template of the request's route, also if it was rejected before routing."""
-    route = scope.get("route")
-    if route is None and "app" in scope:
-        matches = ((each, each.matches(scope)[0]) for each in scope["app"].routes)
-        route = next((each for each, match in matches if match is not Match.NONE), None)
-    return getattr(route, "path", "unmatched")
+    def _route_template(self, scope: Scope) -> str:
+        route = scope.get("route")
+        if route is None:
+            matches = ((each, each.matches(scope)[0]) for each in self._routes)
+            route = next((each for each, match in matches if match is not Match.NONE), None)
+        return getattr(route, "path", "unmatched")
