@@ -105,6 +105,7 @@ async def bench() -> None:
         print(f"{title}: longest stall, total CPU time (ms)   first request          repeated")
         clock = OffsetClock()
         app = _proxy(upstream, clock)
+        await request(app, "?limit=1")
         gc.collect()
         gc.freeze()  # as the server does at startup
         print(f"  loaded: {await _load(app, monitor)}", flush=True)
