@@ -18,6 +18,9 @@ from app.settings.names import Names
 
 SECRETS_DIR = "ORDERS_SECRETS_DIR"
 
+MAX_ERRORS = 100
+"""Errors after which the rest of `.env` is not read."""
+
 Variables = dict[str, Variable]
 
 
@@ -90,6 +93,8 @@ class SourceReader:
         found: Variables = {}
         # After an error, the parser would count `\r\n` as two line ends.
         for binding in parse_stream(StringIO(text.replace("\r\n", "\n"))):
+            if len(self.errors) == MAX_ERRORS:
+                break  # it is some other file; each suggestion of a name takes milliseconds
             self._add_binding(binding, path.name, found)
         return found
 

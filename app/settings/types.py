@@ -18,6 +18,9 @@ from app.settings.currencies import CURRENCIES
 from app.settings.files import UnreadableFile, read_bytes, within_timeout
 from app.time_zones import time_zone_names
 
+_URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+"""The characters of RFC 3986, section 2."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -100,7 +103,7 @@ def _check_url(value: str, *schemes: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port = "", None
-    is_valid = _is_host(host) and port != 0 and re.fullmatch(r"[!-\[\]-~]+", value)
+    is_valid = _is_host(host) and port != 0 and _URL.fullmatch(value)
     if not is_valid or parts.scheme not in schemes:
         raise ValueError(f"must be a URL that starts with {':// or '.join(schemes)}://")
     user, at, _ = parts.netloc.rpartition("@")

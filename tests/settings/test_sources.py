@@ -9,6 +9,7 @@ import pytest
 from app.settings import Settings, SettingsError, find_warnings, load
 from app.settings.errors import example_values
 from app.settings.names import RENAMED
+from app.settings.sources import MAX_ERRORS
 from tests.settings.support import CANARY, NO_FILE, REQUIRED, errors_of, settings_of, write
 
 NAME = "ORDERS_UPSTREAM__POOL_ID"
@@ -82,6 +83,12 @@ def test_a_line_of_dotenv_that_is_no_setting_is_an_error_without_its_content(
         ".env, line 3: must be NAME=value",
         ".env, line 5: must be NAME=value",
     )
+
+
+def test_a_file_of_something_else_instead_of_dotenv_is_a_bounded_number_of_errors(
+    tmp_path: Path,
+) -> None:
+    assert len(dotenv_errors(tmp_path, "ORDERS_X=1\n" * 1000 + "{\n" * 1000)) == MAX_ERRORS
 
 
 def test_a_variable_that_is_set_twice_in_dotenv_is_an_error(tmp_path: Path) -> None:

@@ -114,6 +114,12 @@ def test_a_base_url_is_an_origin(url: str, message: str) -> None:
     assert "secret" not in error
 
 
+@pytest.mark.parametrize("character", ['"', "<", ">", "^", "`", "{", "|", "}", "é"])
+def test_a_url_has_the_characters_of_its_standard(character: str) -> None:
+    (error,) = errors_of(SERVER__PUBLIC_URL=f"https://a.example.com/{character}")
+    assert ": must be a URL that starts with https:// or http://" in error
+
+
 @pytest.mark.parametrize("path", ["//a", "/a//b", "/../a", "/./a"])
 def test_a_public_url_has_a_plain_path(path: str) -> None:
     (error,) = errors_of(SERVER__PUBLIC_URL=f"https://a.example.com{path}")
