@@ -188,8 +188,10 @@ def test_a_carriage_return_at_the_end_of_a_variable_is_ignored() -> None:
 @pytest.mark.parametrize("quote", ["'", '"'])
 def test_a_value_in_quotes_is_an_error(quote: str) -> None:
     """Container engines keep the quotes in a file of variables."""
-    assert errors_of(UPSTREAM__ACCESS_KEY_SECRET=f"{quote}{CANARY}{quote}") == (
+    values = {"UPSTREAM__ACCESS_KEY_SECRET": CANARY, "CACHE__TTL": "60"}
+    assert errors_of(**{name: f"{quote}{value}{quote}" for name, value in values.items()}) == (
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET (environment): must not be enclosed in quotes",
+        "ORDERS_CACHE__TTL (environment): must not be enclosed in quotes",
     )
 
 
