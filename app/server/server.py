@@ -1,8 +1,10 @@
 """The server: uvicorn with a drain before it stops, and timeouts checked once a second."""
 
+import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from socket import socket
 from types import FrameType
@@ -20,6 +22,8 @@ _TICKS_PER_SECOND: Final = 10  # of uvicorn's main loop
 IDLE_CLOSE_SECONDS: Final = 1.0
 """Time for a client to use an idle connection once more after the shutdown has started. The
 response then announces that the connection closes; closed without it, a request could be lost."""
+_FINAL_READ_SECONDS: Final = 0.01
+"""Time for the event loop to set up the connections that were accepted last."""
 _FINAL_WRITE_SECONDS: Final = 0.5
 """Time to send the responses of the requests that are aborted."""
 
@@ -38,8 +42,8 @@ class Server(uvicorn.Server):
 
     - `handle_exit`: uvicorn raises the signal again at the end, so that the exit code is not 0.
     - `on_tick`: checks timeouts, and delays the shutdown.
-    - `shutdown`: closes idle connections last, waits as long as `Shutdown` says on an injected
-      clock, and waits for the responses of aborted requests.
+    - `shutdown`: accepts the connections that wait, closes idle ones last, waits as long as
+      `Shutdown` says on an injected clock, and waits for the responses of aborted requests.
 
     It reads `servers`, `lifespan` and `server_state`.
     """
@@ -80,10 +84,18 @@ class Server(uvicorn.Server):
         """Stop accepting, complete or abort the accepted requests, and close the application."""
         self._shutdown.start()
         self._announce_shutdown()
+        # Closing a listener resets the connections in its queue.
+        accepted = [
+            connection for listener in sockets or () for connection in _accept_all(listener)
+        ]
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
+        loop = asyncio.get_running_loop()
+        for waiting in accepted:
+            await loop.connect_accepted_socket(self._create_connection, waiting)
+        await self._clock.sleep(_FINAL_READ_SECONDS)
         await self._wait_until_closed(self._shutdown.seconds_left())
         for connection in self._connections():
             connection.close_if_idle(self._clock.monotonic())
@@ -95,6 +107,12 @@ class Server(uvicorn.Server):
             connection.abort()
         await self.lifespan.shutdown()
         _logger.info("shutdown_complete", extra={"fields": {"aborted_requests": len(aborted)}})
+
+    def _create_connection(self) -> HttpConnection:
+        """Return the protocol of a new connection, as uvicorn does for those that it accepts."""
+        create = cast("Callable[..., HttpConnection]", self.config.http_protocol_class)
+        state = self.lifespan.state
+        return create(config=self.config, server_state=self.server_state, app_state=state)
 
     async def _wait_until_closed(self, seconds: float) -> None:
         """Wait at most `seconds` until no connection and no request is left; close idle ones."""
@@ -124,6 +142,13 @@ class Server(uvicorn.Server):
         state = self.server_state
         fields = {"connections": len(state.connections), "requests": len(state.tasks)}
         _logger.info("shutdown_started", extra={"fields": fields})
+
+
+def _accept_all(listener: socket) -> Iterator[socket]:
+    """Yield the connections that wait in the queue of a listener that does not block."""
+    with suppress(BlockingIOError):
+        while True:
+            yield listener.accept()[0]
 
 
 def open_server(

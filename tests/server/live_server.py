@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from starlette.types import Message, Receive, Scope, Send
@@ -152,11 +154,20 @@ class LiveServer:
     clock: ManualClock
     shutdown: Shutdown
     raised_signals: list[int]
-    port: int
+    listener: socket.socket
     clients: list[Client] = field(default_factory=list)
 
-    async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+    def __post_init__(self) -> None:
+        self.port: int = self.listener.getsockname()[1]
+
+    async def connect(self, proxy: Path | None = None) -> Client:
+        """Return a new connection to the server, or to a proxy on a Unix socket."""
+        connecting = (
+            asyncio.open_unix_connection(proxy)
+            if proxy
+            else asyncio.open_connection("127.0.0.1", self.port)
+        )
+        client = Client(*await connecting)
         self.clients.append(client)
         return client
 
@@ -179,9 +190,13 @@ class LiveServer:
             await settle()
         return len(self.connections())
 
+    def start_shutdown(self) -> "asyncio.Future[None]":
+        """Start the last part of a shutdown, after the drain delay."""
+        return asyncio.ensure_future(self.server.shutdown([self.listener]))
+
     async def shut_down(self) -> None:
         """Shut down, and advance the clock until that is complete."""
-        shutdown = asyncio.ensure_future(self.server.shutdown())
+        shutdown = self.start_shutdown()
         while not shutdown.done():
             await self.clock.advance(0.05)
         await shutdown
@@ -207,10 +222,10 @@ async def running(
     # Without uvicorn's signal handlers: signals belong to the test runner.
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup()
+    listener = socket.create_server(("127.0.0.1", 0))
+    await server.startup([listener])
     await server.on_tick(0)  # sets the Date header
-    port = server.servers[0].sockets[0].getsockname()[1]
-    live = LiveServer(server, app, clock, shutdown, raised_signals, port)
+    live = LiveServer(server, app, clock, shutdown, raised_signals, listener)
     try:
         yield live
     finally:

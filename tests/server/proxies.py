@@ -40,7 +40,7 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
-    upstream servers {{ {upstream} keepalive 1; }}
+    upstream servers {{ {upstream} keepalive {keepalive}; }}
     {servers}
 }}
 """
@@ -82,15 +82,19 @@ def require(*programs: str) -> None:
 
 
 @asynccontextmanager
-async def nginx(folder: Path, *ports: int) -> AsyncIterator[dict[str, Path]]:
-    """Run every variant of nginx in front of the servers on `ports`; yield their sockets."""
+async def nginx(folder: Path, *ports: int, keepalive: int = 1) -> AsyncIterator[dict[str, Path]]:
+    """Run every variant of nginx in front of the servers on `ports`; yield their sockets.
+
+    Each keeps `keepalive` idle connections to the servers.
+    """
     servers = "".join(
         NGINX_SERVER.format(folder=folder, name=name, variant=variant)
         for name, variant in NGINX_VARIANTS.items()
     )
     upstream = " ".join(f"server 127.0.0.1:{port};" for port in ports)
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, servers=servers, upstream=upstream))
+    values = {"servers": servers, "upstream": upstream, "keepalive": keepalive}
+    config.write_text(NGINX.format(folder=folder, **values))
     command = ("/usr/sbin/nginx", "-p", str(folder), "-c", str(config))
     async with _running(command, folder, NGINX_VARIANTS) as sockets:
         yield sockets

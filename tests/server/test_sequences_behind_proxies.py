@@ -3,13 +3,9 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
-
-import pytest
 
 from tests.server.live_server import running
 from tests.server.proxies import haproxy, nginx, require
@@ -86,13 +82,6 @@ class Traffic:
                 return await reader.read(1_000_000)
         except (TimeoutError, ConnectionError):
             return b""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Yield a folder whose path is short enough for Unix sockets."""
-    with TemporaryDirectory(prefix="proxies-") as path:
-        yield Path(path)
 
 
 async def test_each_caller_gets_its_own_responses_behind_a_proxy(folder: Path) -> None:

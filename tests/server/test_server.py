@@ -194,7 +194,7 @@ async def test_a_request_not_yet_read_at_shutdown_is_answered() -> None:
     async with running(drain_timeout=10) as server:
         client = await server.connect()
         assert (await client.request(GET)).status == 200
-        shutdown = asyncio.ensure_future(server.server.shutdown())
+        shutdown = server.start_shutdown()
         client.send(GET)
         while not shutdown.done():
             await server.clock.advance(0.05)

@@ -2,19 +2,21 @@
 
 import asyncio
 import signal
+import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from app.server.server import IDLE_CLOSE_SECONDS
 from tests.server.live_server import GET, Client, LiveServer, running
+from tests.server.proxies import nginx, require
 
 STEP = 0.005
 PERIODS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Seconds between two requests of a client."""
-SLOW_START, SLOW_BODY = (
-    GET.replace(b"/v1/orders", path) for path in (b"/slow-start", b"/slow-body")
-)
 
 
 @dataclass
@@ -26,10 +28,10 @@ class PollingClient:
         answered: how many requests have been answered.
         closed_without_announcement: how often a kept connection was closed without the response
             before having said so.
-        lost: how many requests were sent and not answered.
+        lost: how many requests were sent and not answered, or by an error of a proxy.
     """
 
-    server: LiveServer
+    connect: Callable[[], Awaitable[Client]]
     period: float
     next_at: float
     client: Client | None = None
@@ -44,7 +46,7 @@ class PollingClient:
             self.client = None
         if self.client is None:
             try:
-                self.client = await self.server.connect()
+                self.client = await self.connect()
             except OSError:
                 return  # not accepted, so not lost: the client tries another server
         try:
@@ -53,7 +55,10 @@ class PollingClient:
             self.lost += 1
             self.client = None
             return
-        self.answered += 1
+        if response.status == 200:
+            self.answered += 1
+        else:
+            self.lost += 1
         if response.headers.get("connection") == "close":
             self.client.close()
             self.client = None
@@ -64,7 +69,7 @@ async def test_no_request_of_a_kept_connection_is_lost(drain_delay: float) -> No
     async with running(drain_delay=drain_delay, drain_timeout=10) as server:
         started = server.clock.monotonic()
         pollers = [
-            PollingClient(server, period, started + part * period)
+            PollingClient(server.connect, period, started + part * period)
             for period in PERIODS
             for part in (0, 0.25, 0.5, 0.75)
         ]
@@ -72,12 +77,69 @@ async def test_no_request_of_a_kept_connection_is_lost(drain_delay: float) -> No
         assert all(poller.answered for poller in pollers)
         server.server.handle_exit(signal.SIGTERM, None)
         await run_pollers(server, pollers, drain_delay)
-        shutdown = asyncio.ensure_future(server.server.shutdown())
+        shutdown = server.start_shutdown()
         await run_pollers(server, pollers, IDLE_CLOSE_SECONDS + 0.2)
         assert shutdown.done()
 
     assert sum(poller.lost for poller in pollers) == 0
     assert sum(poller.closed_without_announcement for poller in pollers) == 0
+
+
+@pytest.mark.parametrize("drain_delay", [0, 0.5])
+async def test_behind_nginx_no_request_is_lost_while_another_server_runs(
+    folder: Path, drain_delay: float
+) -> None:
+    require("nginx")
+    async with (
+        running(drain_delay=drain_delay, drain_timeout=10) as server,
+        running() as other,
+        nginx(folder, server.port, other.port, keepalive=32) as sockets,
+    ):
+        started = server.clock.monotonic()
+        pollers = [
+            PollingClient(
+                partial(server.connect, sockets["nginx"]), period, started + part * period
+            )
+            for period in PERIODS
+            for part in (0, 0.5)
+        ]
+        await run_pollers(server, pollers, 2 * max(PERIODS))
+        assert server.app.scopes
+        server.server.handle_exit(signal.SIGTERM, None)
+        await run_pollers(server, pollers, drain_delay)
+        shutdown = server.start_shutdown()
+        await run_pollers(server, pollers, IDLE_CLOSE_SECONDS + 0.2)
+        assert shutdown.done()
+        answered = sum(poller.answered for poller in pollers)
+
+    assert sum(poller.lost for poller in pollers) == 0
+    assert answered == len(server.app.scopes) + len(other.app.scopes)
+
+
+async def test_a_connection_that_waits_to_be_accepted_is_answered() -> None:
+    async with running(drain_timeout=10) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as waiting:
+            waiting.sendall(GET)  # before the event loop has a turn
+            shutdown = server.start_shutdown()
+            await server.clock.advance(0.1)
+            received = waiting.recv(10_000)
+        await server.clock.advance(0.2)
+        assert shutdown.done()
+
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in received
+
+
+async def test_a_response_in_progress_at_the_start_announces_the_close() -> None:
+    async with running(drain_delay=3) as server:
+        client = await server.connect()
+        client.send(GET.replace(b"/v1/orders", b"/slow-start"))
+        await server.app.called.wait()
+        server.server.handle_exit(signal.SIGTERM, None)
+        await server.server.on_tick(1)
+        server.app.gate.set()
+
+        assert (await client.receive()).headers["connection"] == "close"
 
 
 async def run_pollers(server: LiveServer, pollers: list[PollingClient], seconds: float) -> None:
