@@ -15,7 +15,13 @@ def exponential_backoff(_error: Exception, failures: int) -> float:
 
 @runtime_checkable
 class AgingError(Protocol):
-    """An error with a Retry-After that counts down."""
+    """An error with a Retry-After that counts down, and that can lose its cause.
+
+    Attributes:
+        is_outdated: returns whether its cause may be gone, so that nothing is backed off from.
+    """
+
+    is_outdated: Callable[[], bool]
 
     def aged(self, elapsed: float, left: float) -> Exception:
         """Return a copy, raised `elapsed` seconds later, with at least `left` seconds to retry."""
@@ -43,13 +49,17 @@ class Failure:
         cls, previous: "Failure | None", error: Exception, now: float, policy: BackoffPolicy
     ) -> "Failure":
         """Return the failure that follows `previous`, or the first one if that is None."""
-        count = previous.count + 1 if previous else 1
+        count = previous.count + 1 if previous and not previous.is_outdated() else 1
         seconds = policy(error, count)
         return cls(_aged(error, 0.0, seconds), count, now, now + seconds)
 
     def is_backing_off(self, now: float) -> bool:
         """Return whether it is too early to try again."""
-        return now < self.retry_at
+        return now < self.retry_at and not self.is_outdated()
+
+    def is_outdated(self) -> bool:
+        """Return whether the cause of the failure may be gone."""
+        return isinstance(self.error, AgingError) and self.error.is_outdated()
 
     def error_at(self, now: float) -> Exception:
         """Return the error to raise to one caller: its Retry-After is what is left of it."""

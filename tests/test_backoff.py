@@ -73,3 +73,14 @@ def test_a_failure_does_not_keep_the_frames_of_the_call_alive():
     gc.collect()
     assert failure.error.__traceback__ is None
     assert references[0]() is None
+
+
+def test_a_failure_whose_cause_may_be_gone_is_not_backed_off_from():
+    replaced = False
+    error = UpstreamThrottled("slow down")
+    error.is_outdated = lambda: replaced
+    failure = failures_in_a_row(error, error, error)
+    assert failure.is_backing_off(NOW)
+    replaced = True
+    assert not failure.is_backing_off(NOW)
+    assert Failure.after(failure, OSError(), NOW, exponential_backoff).count == 1

@@ -1,4 +1,4 @@
-"""A circuit breaker, and the admission of calls to the upstream by it and by the limiter.
+"""Circuit breakers, and the admission of calls to the upstream by them and by the limiter.
 
         5 consecutive failures,
         or half of the last 20 calls
@@ -11,7 +11,7 @@ closed ------------------------------> open
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 
@@ -26,6 +26,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
     UpstreamUnreachable,
 )
+from app.upstream.fair_share import Operation
 from app.upstream.limiter import CallLimiter, CallStart
 
 CONSECUTIVE_FAILURES = 5
@@ -58,6 +59,7 @@ class Breaker:
     def __init__(self, *, open_seconds: float) -> None:
         self._open_seconds = open_seconds
         self._recent_failures: deque[bool] = deque(maxlen=WINDOW_SIZE)
+        self._failed_subjects: set[str] = set()  # since the last success
         self._probe_at: float | None = None  # None while closed
         self._probing = False
         self._epoch = 0
@@ -80,11 +82,14 @@ class Breaker:
         self._probing = self.is_open
         return self._epoch
 
-    def after_call(self, epoch: int, result: CallResult, now: float) -> float | None:
+    def after_call(
+        self, epoch: int, result: CallResult, now: float, subject: str = ""
+    ) -> float | None:
         """Record the result of a call that started in `epoch`.
 
-        Results from before the circuit last opened or closed are ignored. Returns the seconds until
-        the next probe if this opened the circuit, else None.
+        Results from before the circuit last opened or closed are ignored, and so are failures of a
+        `subject`, if there is one, that has failed since the last success. Returns the seconds
+        until the next probe if this opened the circuit, else None.
         """
         if epoch != self._epoch:
             return None
@@ -93,6 +98,12 @@ class Breaker:
         if result is CallResult.IGNORED:
             return None
         failed = result is CallResult.FAILURE
+        if not failed:
+            self._failed_subjects.clear()
+        elif subject in self._failed_subjects:
+            return None
+        elif subject:
+            self._failed_subjects.add(subject)
         self._recent_failures.append(failed)
         if was_probe or self._is_over_threshold():
             self._probe_at = now + self._open_seconds if failed else None
@@ -108,25 +119,40 @@ class Breaker:
         )
 
 
-class Admission:
-    """Lets each call start, or rejects it: first by the circuit breaker, then by the limiter.
+DETAIL_OPERATIONS = frozenset({Operation.DETAIL})
+LIST_OPERATIONS = frozenset({Operation.LIST, Operation.TOKEN})
 
-    How a call ended is reported to both.
+
+class Admission:
+    """Lets each call start, or rejects it: first by a circuit breaker, then by the limiter.
+
+    How a call ended is reported to both. Detail calls have a circuit of their own: callers choose
+    the order numbers, and those that fail say nothing about the list. Nor does one order that fails
+    again and again say anything about the others.
     """
 
-    def __init__(self, limiter: CallLimiter, breaker: Breaker, clock: Clock) -> None:
+    def __init__(
+        self, limiter: CallLimiter, make_breaker: Callable[[], Breaker], clock: Clock
+    ) -> None:
         self._limiter = limiter
-        self._breaker = breaker
+        self._breakers = {
+            LIST_OPERATIONS: make_breaker(),
+            DETAIL_OPERATIONS: make_breaker(),
+        }
         self._clock = clock
 
-    @property
-    def is_rejecting(self) -> bool:
-        """Whether a call would be rejected now because the circuit is open."""
-        return self._breaker.retry_in(self._clock.monotonic()) is not None
+    def is_rejecting(self, operation: Operation) -> bool:
+        """Return whether a call would be rejected now because its circuit is open."""
+        breaker = self._breakers[_circuit_of(operation)]
+        return breaker.retry_in(self._clock.monotonic()) is not None
 
     @asynccontextmanager
-    async def slot(self, deadline: float) -> AsyncIterator[CallStart]:
+    async def slot(
+        self, deadline: float, operation: Operation = Operation.LIST, subject: str = ""
+    ) -> AsyncIterator[CallStart]:
         """Hold a slot for one call; an error raised within decides what the breaker records.
+
+        `subject` is the order that the call is about, if it is about one.
 
         Yields:
             The call's start, to be updated when the call is actually sent.
@@ -135,52 +161,68 @@ class Admission:
             UpstreamUnavailable: the circuit is open.
             UpstreamError: as `CallLimiter.acquire`.
         """
-        retry_in = self._breaker.retry_in(self._clock.monotonic())
+        circuit = _circuit_of(operation)
+        retry_in = self._breakers[circuit].retry_in(self._clock.monotonic())
         if retry_in is not None:
             raise _circuit_open_error(retry_in)
-        epoch = self._breaker.before_call()
+        epoch = self._breakers[circuit].before_call()
         try:
-            start = await self._limiter.acquire(deadline)
+            start = await self._limiter.acquire(deadline, operation)
         except BaseException:
-            self._record(epoch, CallResult.IGNORED)
+            self._record(circuit, epoch, CallResult.IGNORED, subject)
             raise
-        result = CallResult.IGNORED
+        result, responded = CallResult.IGNORED, False
         try:
             yield start
-            result = CallResult.SUCCESS
+            result, responded = CallResult.SUCCESS, True
         except UpstreamError as error:
-            result = classify_error(error)
+            result = classify_error(error, operation)
+            responded = not isinstance(error, (UpstreamThrottled, *_NO_RESPONSE))
             if isinstance(error, UpstreamThrottled):
                 self._limiter.on_throttled(start.at, error.retry_after)
             raise
         finally:
             # Record first: if the circuit opens, the queue must be rejected, not dispatched.
-            self._record(epoch, result)
-            self._limiter.release()
+            self._record(circuit, epoch, result, subject)
+            self._limiter.release(start, responded=responded)
 
-    def _record(self, epoch: int, result: CallResult) -> None:
-        was_open = self._breaker.is_open
-        opened_for = self._breaker.after_call(epoch, result, self._clock.monotonic())
-        if was_open and not self._breaker.is_open:
-            _logger.info("circuit_closed")
-        elif self._breaker.is_open and not was_open:
-            _logger.warning("circuit_opened")
+    def _record(
+        self, circuit: frozenset[Operation], epoch: int, result: CallResult, subject: str
+    ) -> None:
+        breaker = self._breakers[circuit]
+        was_open = breaker.is_open
+        opened_for = breaker.after_call(epoch, result, self._clock.monotonic(), subject)
+        fields = {"operations": sorted(operation.value for operation in circuit)}
+        if was_open and not breaker.is_open:
+            _logger.info("circuit_closed", extra={"fields": fields})
+        elif breaker.is_open and not was_open:
+            _logger.warning("circuit_opened", extra={"fields": fields})
         if opened_for is not None:
-            self._limiter.reject_all(_circuit_open_error(opened_for))
+            self._limiter.reject_all(_circuit_open_error(opened_for), circuit)
 
 
-def classify_error(error: UpstreamError) -> CallResult:
+_NO_RESPONSE = (UpstreamUnreachable, UpstreamTimeout)
+
+
+def classify_error(error: UpstreamError, operation: Operation = Operation.LIST) -> CallResult:
     """Return what the error of a call that was sent says about the upstream's health.
 
-    An upstream that responds is healthy, even if it rejects the request.
+    An upstream that responds is healthy, even if it rejects the request. One that fails for a
+    single order may fail for that order only.
     """
     match error:
+        case UpstreamFailed() if operation is Operation.DETAIL:
+            return CallResult.IGNORED
         case DeadlineExceeded() | StaleConnection():
             return CallResult.IGNORED
         case UpstreamUnreachable() | UpstreamTimeout() | UpstreamFailed():
             return CallResult.FAILURE
         case _:
             return CallResult.SUCCESS
+
+
+def _circuit_of(operation: Operation) -> frozenset[Operation]:
+    return DETAIL_OPERATIONS if operation in DETAIL_OPERATIONS else LIST_OPERATIONS
 
 
 def _circuit_open_error(seconds: float) -> UpstreamUnavailable:

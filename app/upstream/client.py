@@ -33,6 +33,7 @@ from app.upstream.errors import (
     UpstreamNotFound,
     UpstreamUnavailable,
 )
+from app.upstream.fair_share import Operation
 from app.upstream.limiter import CallLimiter
 from app.upstream.parsing import Subject, parse_object, parse_order_list
 from app.upstream.retry import MAX_ATTEMPTS, RandomFloat, Retries, RetryBudget
@@ -133,7 +134,8 @@ class UpstreamClient:
         if current_pool and candidate_pool and current_pool != candidate_pool:
             raise UpstreamCredentialRejected("it belongs to another pool than the current one")
         request = UpstreamRequest(ORDERS_PATH, deadline, {"page": "1", "limit": "1"})
-        await self._request_as(candidate, request, self._transport.new_retries(deadline))
+        retries = self._transport.new_retries(deadline, request.operation)
+        await self._request_as(candidate, request, retries)
         previous, self._credential = self._credential, candidate
         return previous
 
@@ -144,21 +146,27 @@ class UpstreamClient:
 
     async def _get_object(self, subject: Subject, order_no: str, deadline: float) -> ObjectResponse:
         path, not_found = _OBJECTS[subject]
-        request = UpstreamRequest(path, deadline, {"orderNo": order_no}, not_found=not_found)
+        params = {"orderNo": order_no}
+        request = UpstreamRequest(path, deadline, params, Operation.DETAIL, not_found=not_found)
         with self._observed(path):
             envelope = await self._request(request)
             return parse_object(envelope, subject, order_no, not_found=not_found, drift=self.drift)
 
     async def _request(self, request: UpstreamRequest) -> Envelope:
         """Use the current credential; start over if it is rejected and was switched meanwhile."""
-        retries = self._transport.new_retries(request.deadline)
+        retries = self._transport.new_retries(request.deadline, request.operation)
         while True:
             credential = self._credential
             try:
                 return await self._request_as(credential, request, retries)
-            except UpstreamCredentialRejected:
-                if credential is self._credential:
+            except UpstreamError as error:
+                was_switched = partial(self._was_switched, credential)
+                if not (was_switched() and isinstance(error, UpstreamCredentialRejected)):
+                    error.is_outdated = was_switched
                     raise
+
+    def _was_switched(self, credential: Credential) -> bool:
+        return credential is not self._credential
 
     async def _request_as(
         self, credential: Credential, request: UpstreamRequest, retries: Retries
@@ -241,14 +249,26 @@ def create_upstream_client(
         transport=transport,
     )
     limiter = CallLimiter(clock, max_concurrency=max_concurrency, max_rate=max_rate)
-    admission = Admission(limiter, Breaker(open_seconds=breaker_open_seconds), clock)
+    make_breaker = partial(Breaker, open_seconds=breaker_open_seconds)
+    admission = Admission(limiter, make_breaker, clock)
+    budgets = {operation: RetryBudget() for operation in Operation}
+
+    def new_retries(deadline: float, operation: Operation) -> Retries:
+        return Retries(
+            admission,
+            budgets[operation],
+            clock,
+            deadline,
+            operation,
+            random=random,
+            max_attempts=max_attempts,
+        )
+
     calls = Transport(
         open_http_client,
         admission,
         clock,
-        new_retries=partial(
-            Retries, admission, RetryBudget(), clock, random=random, max_attempts=max_attempts
-        ),
+        new_retries=new_retries,
         connect_timeout=connect_timeout,
         # No call may take longer than the deadline, so a call that had all of it had a fair time.
         read_timeout=min(read_timeout, deadline),

@@ -16,6 +16,7 @@ from app.clock import Clock
 from app.single_flight import SingleFlight
 from app.upstream.drift import Drift
 from app.upstream.errors import DeadlineExceeded, UpstreamError
+from app.upstream.fair_share import Operation
 from app.upstream.retry import upstream_backoff
 from app.upstream.signature import Brand, authorization, headers_to_sign, string_to_sign
 from app.upstream.token import Token, parse_token
@@ -106,9 +107,11 @@ class TokenCredential:
             "accessKeySecret": self._access_key.secret.get_secret_value(),
         }
         requested_at = self._clock.monotonic()
-        request = UpstreamRequest(TOKEN_PATH, requested_at + self._deadline, body=body)
+        request = UpstreamRequest(
+            TOKEN_PATH, requested_at + self._deadline, operation=Operation.TOKEN, body=body
+        )
         # Retried like a GET: a second token does no harm.
-        retries = self._transport.new_retries(request.deadline)
+        retries = self._transport.new_retries(request.deadline, request.operation)
         try:
             envelope = await retries.run(lambda: self._transport.send(request))
             required_pool_id = self._required_pool_id or self.pool_id

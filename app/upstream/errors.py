@@ -17,6 +17,7 @@ UpstreamError
 └── UpstreamUnavailable          no call was made: the circuit is open, or the queue is full
 """
 
+from collections.abc import Callable
 from copy import copy
 from typing import Self
 
@@ -34,6 +35,7 @@ class UpstreamError(Exception):
         retry_after: seconds after which to try again, if known: the upstream's Retry-After, or
             a backoff of our own.
         message: the upstream's text.
+        is_outdated: returns whether the credential of the request has been replaced.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class UpstreamError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
         self.message = message
+        self.is_outdated: Callable[[], bool] = lambda: False
 
     def log_fields(self) -> dict[str, object]:
         """Return what may be logged: neither the upstream's text nor a value of a caller."""

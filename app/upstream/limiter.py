@@ -1,13 +1,14 @@
 """Limits calls to the upstream: calls in flight, and call starts per second.
 
 The pool's rate limit is shared with its logins, so however many requests arrive, no more than this
-may go out. Further calls wait in a bounded queue. Calls that somebody waits for leave it before
-background refreshes. That is evaluated when a slot becomes free, because a caller may join a
-refresh, or disconnect, in the meantime.
+may go out. Further calls wait in bounded queues, one for each operation, and start by their shares.
+Which calls are background refreshes is evaluated when a slot becomes free, because a caller may
+join a refresh, or disconnect, in the meantime.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Container, Iterator
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,13 @@ from app.upstream.errors import (
     UpstreamThrottled,
     UpstreamUnavailable,
 )
+from app.upstream.fair_share import FairShare, Operation, Turn
 
 MAX_QUEUE = 1000
-"""Calls that wait; further ones are rejected."""
+"""Calls of one operation that wait; further ones are rejected."""
+
+RESERVED_RATIO = 4
+"""One in so many concurrent calls is never a detail call: some orders may be slow upstream."""
 
 MIN_RATE = 1.0
 """Calls per second that remain however often the upstream throttles, so recovery is noticed."""
@@ -43,6 +48,8 @@ class CallStart:
     """
 
     at: float
+    operation: Operation = Operation.LIST
+    is_probe: bool = False
 
 
 class RateLimit:
@@ -73,11 +80,9 @@ class RateLimit:
             return self.paused_until
         return max(self.paused_until, self._starts[-allowed].at + 1.0)
 
-    def record(self, now: float) -> CallStart:
-        """Record that a call starts at `now`."""
-        start = CallStart(now)
+    def record(self, start: CallStart) -> None:
+        """Record that a call starts."""
         self._starts.append(start)
-        return start
 
     def on_throttled(self, started: float, now: float, retry_after: float | None) -> None:
         """Pause all calls for `retry_after` seconds and halve the rate, which then grows again.
@@ -97,11 +102,21 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _QueuedCall:
-    """A call in the queue; `turn` becomes its start, or raises the error it is rejected with."""
+    """A call in the queue; `start` is set, or raises the error that the call is rejected with."""
 
-    turn: "asyncio.Future[CallStart]"
+    start: "asyncio.Future[CallStart]"
+    operation: Operation
     flight: Flight[Any] | None
     deadline: float
+
+    @property
+    def turn(self) -> Turn | None:
+        """The kind of calls whose share it takes; a token call is always the next one."""
+        if self.operation is Operation.TOKEN:
+            return None
+        if self.is_background:
+            return Turn.BACKGROUND
+        return Turn.DETAIL if self.operation is Operation.DETAIL else Turn.LIST
 
     @property
     def is_background(self) -> bool:
@@ -110,7 +125,10 @@ class _QueuedCall:
 
 
 class CallLimiter:
-    """Lets calls start in order: `max_concurrency` at a time, and `max_rate` within any second."""
+    """Lets calls start by their shares: `max_concurrency` at a time, `max_rate` within any second.
+
+    After a throttled response and its pause, one call goes first, to find out whether it is over.
+    """
 
     def __init__(
         self, clock: Clock, *, max_concurrency: int, max_rate: int, max_queue: int = MAX_QUEUE
@@ -119,11 +137,16 @@ class CallLimiter:
         self._rate_limit = RateLimit(max_rate)
         self._max_concurrency = max_concurrency
         self._in_flight = 0
+        self._max_details = max(max_concurrency - max_concurrency // RESERVED_RATIO, 1)
+        self._details_in_flight = 0
+        self._is_throttled = False
+        self._is_probing = False
+        self._shares = FairShare()
         self._max_queue = max_queue
         self._queue: list[_QueuedCall] = []
         self._timer: TimerHandle | None = None
 
-    async def acquire(self, deadline: float) -> CallStart:
+    async def acquire(self, deadline: float, operation: Operation = Operation.LIST) -> CallStart:
         """Wait until one call may start; `release` must be called when it has ended.
 
         Returns:
@@ -139,18 +162,27 @@ class CallLimiter:
             raise DeadlineExceeded("no time was left for the call")
         if self._rate_limit.paused_until >= deadline:
             raise _throttled_error(self._rate_limit.paused_until - now)
-        if not self._queue and self._may_start(now):
-            return self._start(now)
-        call = _QueuedCall(asyncio.get_running_loop().create_future(), current_flight(), deadline)
-        if len(self._queue) >= self._max_queue:
-            self._evict_background(call)
+        if not self._queue and self._may_start(now) and self._is_allowed(operation):
+            return self._start(now, operation)
+        future = asyncio.get_running_loop().create_future()
+        call = _QueuedCall(future, operation, current_flight(), deadline)
+        queued = [one for one in self._queue if one.operation is operation]
+        if len(queued) >= self._max_queue:
+            self._evict_background(call, queued)
         self._queue.append(call)
         self._dispatch()
         return await self._wait_turn(call, deadline - now)
 
-    def release(self) -> None:
-        """Record that a call has ended, and let the next one start."""
+    def release(self, start: CallStart, *, responded: bool = False) -> None:
+        """Record that a call has ended, and let the next one start.
+
+        `responded` is whether the upstream responded, and did not throttle the call.
+        """
         self._in_flight -= 1
+        self._details_in_flight -= start.operation is Operation.DETAIL
+        if start.is_probe:
+            self._is_probing = False
+            self._is_throttled = not responded
         self._dispatch()
 
     def on_throttled(self, started: float, retry_after: float | None) -> None:
@@ -159,6 +191,7 @@ class CallLimiter:
         Queued calls that cannot start before their deadline any more are rejected.
         """
         now = self._clock.monotonic()
+        self._is_throttled = True
         self._rate_limit.on_throttled(started, now, retry_after)
         paused_until = self._rate_limit.paused_until
         self._reject(
@@ -166,57 +199,72 @@ class CallLimiter:
             _throttled_error(paused_until - now),
         )
 
-    def reject_all(self, error: UpstreamError) -> None:
-        """Raise a copy of `error` for every queued call."""
-        self._reject(list(self._queue), error)
+    def reject_all(self, error: UpstreamError, operations: Container[Operation]) -> None:
+        """Raise a copy of `error` for every queued call of these operations."""
+        self._reject([call for call in self._queue if call.operation in operations], error)
 
     async def _wait_turn(self, call: _QueuedCall, seconds: float) -> CallStart:
         try:
-            await self._clock.finishes_within(call.turn, seconds)
+            await self._clock.finishes_within(call.start, seconds)
         except asyncio.CancelledError:
             # The turn may have come just before the cancellation: pass it on.
-            if call.turn.done() and not call.turn.exception():
-                self.release()
+            if call.start.done() and not call.start.exception():
+                self.release(call.start.result())
             raise
         finally:
-            if not call.turn.done():
+            if not call.start.done():
                 self._queue.remove(call)
                 self._set_timer()
-        if not call.turn.done():
+        if not call.start.done():
             raise DeadlineExceeded("no call could start before the deadline")
-        return call.turn.result()
+        return call.start.result()
 
-    def _evict_background(self, call: _QueuedCall) -> None:
-        """Reject the last background refresh in favour of `call`; raise if there is none."""
+    def _evict_background(self, call: _QueuedCall, queued: list[_QueuedCall]) -> None:
+        """Reject the last queued background refresh in favor of `call`; raise if there is none."""
         seconds = len(self._queue) / self._rate_limit.rate(self._clock.monotonic())
         error = UpstreamUnavailable("too many calls are queued", retry_after=seconds)
-        refreshes = [] if call.is_background else [one for one in self._queue if one.is_background]
+        refreshes = [] if call.is_background else [one for one in queued if one.is_background]
         if not refreshes:
             raise error
         self._reject(refreshes[-1:], error)
 
     def _may_start(self, now: float) -> bool:
-        return self._in_flight < self._max_concurrency and self._rate_limit.next_slot(now) <= now
+        return self._has_slot() and self._rate_limit.next_slot(now) <= now
 
-    def _start(self, now: float) -> CallStart:
+    def _has_slot(self) -> bool:
+        return self._in_flight < self._max_concurrency and not self._is_probing
+
+    def _is_allowed(self, operation: Operation) -> bool:
+        return operation is not Operation.DETAIL or self._details_in_flight < self._max_details
+
+    def _start(self, now: float, operation: Operation) -> CallStart:
         self._in_flight += 1
-        return self._rate_limit.record(now)
+        self._details_in_flight += operation is Operation.DETAIL
+        self._is_probing = self._is_throttled
+        start = CallStart(now, operation, is_probe=self._is_probing)
+        self._rate_limit.record(start)
+        return start
 
     def _dispatch(self) -> None:
         """Start as many queued calls as the limits allow."""
         now = self._clock.monotonic()
         while self._queue and self._may_start(now):
-            call = next((one for one in self._queue if not one.is_background), self._queue[0])
+            call = self._shares.take(self._startable())
+            if call is None:
+                break
             self._queue.remove(call)
-            call.turn.set_result(self._start(now))
+            call.start.set_result(self._start(now, call.operation))
         self._set_timer()
 
+    def _startable(self) -> Iterator[_QueuedCall]:
+        return (call for call in self._queue if self._is_allowed(call.operation))
+
     def _set_timer(self) -> None:
-        """Dispatch again when the rate allows. If concurrency is the limit, `release` does."""
+        """Dispatch again when the rate allows. If calls in flight are the limit, `release` does."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._queue and self._in_flight < self._max_concurrency:
+        if self._has_slot() and any(self._startable()):
             now = self._clock.monotonic()
             delay = max(self._rate_limit.next_slot(now) - now, 0.0)
             self._timer = self._clock.call_later(delay, self._dispatch)
@@ -224,7 +272,7 @@ class CallLimiter:
     def _reject(self, calls: list[_QueuedCall], error: UpstreamError) -> None:
         for call in calls:
             self._queue.remove(call)
-            call.turn.set_exception(copy(error))
+            call.start.set_exception(copy(error))
         self._set_timer()
 
 

@@ -20,6 +20,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
     UpstreamUnreachable,
 )
+from app.upstream.fair_share import Operation
 
 MAX_ATTEMPTS = 3
 """Calls for one request, the first included."""
@@ -105,7 +106,7 @@ class RetryBudget:
 class Retries:
     """The attempts of one request: none after its deadline or while the circuit is open.
 
-    `max_attempts` includes the first one. `budget` is shared by all requests.
+    `max_attempts` includes the first one. `budget` is shared by all requests of the operation.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Retries:
         budget: RetryBudget,
         clock: Clock,
         deadline: float,
+        operation: Operation,
         *,
         random: RandomFloat,
         max_attempts: int,
@@ -125,6 +127,7 @@ class Retries:
         self._max_attempts = max_attempts
         self._attempts = 0
         self._deadline = deadline
+        self._operation = operation
         self._timeout: UpstreamTimeout | None = None
         budget.on_call()
 
@@ -154,7 +157,7 @@ class Retries:
         if seconds is None:
             return False
         self._attempts += 1
-        if self._attempts >= self._max_attempts or self._admission.is_rejecting:
+        if self._attempts >= self._max_attempts or self._admission.is_rejecting(self._operation):
             return False
         now = self._clock.monotonic()
         if now + seconds >= self._deadline or not self._budget.try_spend(now):

@@ -33,6 +33,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from app.upstream.fair_share import Operation
 from app.upstream.limiter import CallStart
 from app.upstream.retry import Retries
 
@@ -56,6 +57,7 @@ class UpstreamRequest:
 
     Attributes:
         deadline: on the monotonic clock; the response is complete by then.
+        operation: what the call is for.
         body: sent as JSON, by POST; None for a GET.
         not_found: the error to raise if the requested object does not exist.
     """
@@ -63,6 +65,7 @@ class UpstreamRequest:
     path: str
     deadline: float
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    operation: Operation = Operation.LIST
     body: Mapping[str, str] | None = field(default=None, repr=False)
     not_found: type[UpstreamNotFound] | None = None
 
@@ -74,7 +77,7 @@ class Transport:
         open_client: called once now, and again whenever the client has to be replaced.
         admission: gives each call a slot, or rejects it.
         clock: the only source of time.
-        new_retries: returns the retries of one request, given its deadline.
+        new_retries: returns the retries of one request, given its deadline and operation.
         connect_timeout: seconds to connect.
         read_timeout: seconds between two reads of a response.
         lost_call_timeout: seconds after which a call counts as lost; far more than it may take.
@@ -86,7 +89,7 @@ class Transport:
         admission: Admission,
         clock: Clock,
         *,
-        new_retries: Callable[[float], Retries],
+        new_retries: Callable[[float, Operation], Retries],
         connect_timeout: float,
         read_timeout: float,
         lost_call_timeout: float,
@@ -109,7 +112,8 @@ class Transport:
         Raises:
             UpstreamError: the call failed; the subclass is the cause.
         """
-        async with self._admission.slot(request.deadline) as start:
+        subject = request.params.get("orderNo", "")
+        async with self._admission.slot(request.deadline, request.operation, subject) as start:
             response = await self._exchange(request, auth_headers, start)
             return parse_envelope(response, self._clock.now(), not_found=request.not_found)
 

@@ -71,7 +71,8 @@ async def test_while_the_circuit_is_open_cached_responses_are_served_without_a_c
     assert (await proxy.get("/v1/orders?page=1&limit=50")).headers[
         "x-freshness"
     ] == "stale-if-error"
-    await proxy.get("/v1/orders/A1")
+    await proxy.clock.advance(1)
+    await proxy.get("/v1/orders?page=1&limit=50")  # fails once more after its backoff
     calls = proxy.all_calls
     cached = await proxy.get("/v1/orders?page=2&limit=50")
     assert cache_status(cached).endswith("detail=upstream_unavailable")
@@ -170,14 +171,24 @@ async def test_foreground_calls_precede_background_refreshes():
 
 async def test_the_circuit_is_open_no_longer_than_the_ttl():
     proxy = Proxy(cache={"ttl": 2})
-    proxy.sandbox.inject("html=502,path=get-order-detail")
-    for number in ("A1", "A2"):
-        await proxy.get(f"/v1/orders/{number}")
-    rejected = await proxy.get("/v1/orders/A3")
+    proxy.sandbox.inject("latency=9,path=get-order-detail")
+    orders = [asyncio.create_task(proxy.get(f"/v1/orders/A{number}")) for number in range(5)]
+    await proxy.clock.advance(9)
+    await asyncio.gather(*orders)
+    rejected = await proxy.get("/v1/orders/A5")
     assert (problem(rejected)["code"], rejected.headers["retry-after"]) == (
         "upstream_unavailable",
         "2",
     )
+
+
+@pytest.mark.parametrize("fault", ["status=500", "html=502"])
+async def test_orders_that_fail_upstream_do_not_make_pages_fail(fault: str):
+    proxy = Proxy()
+    proxy.sandbox.inject(f"{fault},path=get-order-detail")
+    for number in range(20):
+        assert (await proxy.get(f"/v1/orders/A{number}")).status_code in (502, 503)
+    assert (await proxy.get("/v1/orders?page=2&limit=50")).headers["x-freshness"] == "fresh"
 
 
 async def test_every_response_from_blocks_has_the_effective_ttl():

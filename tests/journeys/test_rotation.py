@@ -6,9 +6,12 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from app.clock import SystemClock
 from app.main import create_app
@@ -34,14 +37,16 @@ def mount(directory: Path, version: str, key_id: str, secret: str) -> None:
     (directory / "next").replace(directory / "current")
 
 
-async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
-    mount(tmp_path, "first", KEY_ID, KEY_SECRET)
+@asynccontextmanager
+async def proxy(
+    directory: Path, clock: ManualClock, upstream: ScriptedUpstream
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A proxy whose credential is in `directory`, and a client of it."""
     environ = {
-        "ORDERS_SECRETS_DIR": str(tmp_path / "current"),
+        "ORDERS_SECRETS_DIR": str(directory),
         "ORDERS_CALLERS__ANONYMOUS": "true",
         "ORDERS_UPSTREAM__BASE_URL": "http://127.0.0.1:9",
     }
-    clock, upstream = ManualClock(), ScriptedUpstream()
     app = create_app(
         load(environ, dotenv=NO_DOTENV),
         transport=upstream.transport,
@@ -54,6 +59,13 @@ async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
         app.api.router.lifespan_context(app.api),
         httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
+        yield client
+
+
+async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
+    mount(tmp_path, "first", KEY_ID, KEY_SECRET)
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    async with proxy(tmp_path / "current", clock, upstream) as client:
         assert (await client.get("/v1/orders")).status_code == 200
         del upstream.keys[KEY_ID]
         upstream.keys["other-id"] = "other-secret"
@@ -67,6 +79,23 @@ async def test_a_replaced_secrets_directory_is_followed(tmp_path: Path):
         renewed = await client.get("/v1/orders", headers={"Cache-Control": "no-cache"})
         assert renewed.headers["cache-status"] == "orders-bff; fwd=request; stored"
         assert upstream.key_of(upstream.requests[-1]) == "other-id"
+
+
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/orders/202209250000001", "/v1/orders/summary"])
+async def test_once_the_credential_is_replaced_the_failures_of_the_old_one_are_forgotten(
+    tmp_path: Path, path: str
+):
+    mount(tmp_path, "first", KEY_ID, "wrong")
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    async with proxy(tmp_path / "current", clock, upstream) as client:
+        refused = await client.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (
+            502,
+            "upstream_credential_rejected",
+        )
+        mount(tmp_path, "second", KEY_ID, KEY_SECRET)
+        await clock.advance(3)
+        assert (await client.get(path)).status_code == 200
 
 
 async def test_sighup_reloads_the_credential_files(tmp_path: Path):

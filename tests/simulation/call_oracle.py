@@ -1,5 +1,6 @@
 """Checks the calls to the upstream: limits, circuit breaker, retries, tokens and priorities."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ class CallOracle:
         self._settings = history.plan.settings
         self._breaker = _BreakerModel(self._settings.breaker_open_seconds)
         self._start_times: list[float] = []
+        self._priorities: deque[tuple[float, bool]] = deque(maxlen=100)
+        """When calls for a page started, and whether in the background."""
         self._in_flight = 0
         self._throttled_at = 0.0
         self._throttled_until = 0.0
@@ -47,6 +50,7 @@ class CallOracle:
             self._check_renewal(credential)
         elif fetch:
             self._token_by_key[_key_of(credential)] = credential
+            self._priorities.append((call.started_at, not fetch.has_waiters()))
             self._check_priority(fetch)
             fetch.calls += 1
             if fetch.calls - fetch.rejections > MAX_ATTEMPTS:
@@ -79,7 +83,7 @@ class CallOracle:
                 self.history.report(Rule.MAX_REJECTIONS, f"fetch {fetch.number}")
 
     def _check_priority(self, background: Fetch) -> None:
-        """Check that no fetch with a waiting caller is queued when a background call starts.
+        """Check that callers do not wait for more background calls than have a share.
 
         This is checked only where it is certain: no caller left at this time, and no token has to
         be renewed.
@@ -91,7 +95,9 @@ class CallOracle:
             return
         for fetch in self.history.in_progress.values():
             is_queued = self._last_renewal < fetch.started_at < now and not fetch.calls
-            if is_queued and self._has_waiting_caller(fetch):
+            starts = [one for at, one in self._priorities if at > fetch.started_at]
+            has_priority = sum(starts) > 1 + len(starts) / 3
+            if is_queued and has_priority and self._has_waiting_caller(fetch):
                 numbers = f"{background.number} before {fetch.number}"
                 self.history.report(Rule.CALLERS_FIRST, f"fetch {numbers}")
 

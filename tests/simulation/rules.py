@@ -69,7 +69,7 @@ class Rule(Enum):
     ONE_PROBE = "one probe at a time while the circuit breaker is half-open"
     MAX_ATTEMPTS = "a fetch makes a limited number of attempts"
     MAX_REJECTIONS = "a fetch is repeated once after its token was rejected"
-    CALLERS_FIRST = "calls that a caller waits for start before background calls"
+    CALLERS_FIRST = "callers do not wait for more background calls than have a share"
     ONE_RENEWAL = "one token renewal per access key at a time"
     TOKEN_REUSE = "a valid token is not renewed"
 

@@ -87,4 +87,4 @@ async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(bench: Bench)
     ]
     await bench.clock.advance(6)
     await bench.client.list_orders(1, deadline=bench.deadline)
-    assert bench.logged()[3:] == [("circuit_closed", {})]
+    assert bench.logged()[3:] == [("circuit_closed", {"operations": ["list", "token"]})]

@@ -13,7 +13,8 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.upstream.limiter import CallLimiter, RateLimit
+from app.upstream.fair_share import Operation
+from app.upstream.limiter import CallLimiter, CallStart, RateLimit
 from tests.support.clock import ManualClock, settle
 
 
@@ -30,6 +31,7 @@ class Bench:
         self.flights: SingleFlight[str, None] = SingleFlight(self.clock)
         self.started: list[tuple[str, float]] = []
         self.ends: dict[str, asyncio.Event] = {}
+        self.responding = True
 
     def call(self, name: str, *, within: float = 8) -> "asyncio.Task[None]":
         """A call that its caller waits for."""
@@ -51,10 +53,11 @@ class Bench:
 
     async def _call(self, name: str, within: float) -> None:
         self.ends[name] = asyncio.Event()
-        await self.limiter.acquire(self.clock.monotonic() + within)
+        operation = Operation.DETAIL if name.startswith("detail") else Operation.LIST
+        start = await self.limiter.acquire(self.clock.monotonic() + within, operation)
         self.started.append((name, self.clock.monotonic() - 1000.0))
         await self.ends[name].wait()
-        self.limiter.release()
+        self.limiter.release(start, responded=self.responding)
 
     async def end_all(self) -> None:
         for _ in range(len(self.ends)):
@@ -146,6 +149,88 @@ async def test_calls_with_waiters_start_before_background_refreshes():
     await asyncio.gather(first, foreground, joined, refresh, background)
 
 
+async def test_background_refreshes_go_on_however_many_details_and_pages_are_requested():
+    bench = Bench(max_concurrency=1)
+    calls = [bench.call("first")]
+    calls += [bench.call(f"{kind} {number}") for kind in ("detail", "page") for number in range(20)]
+    await settle()
+    refresh = bench.refresh("refresh")
+    await settle()
+    await bench.end_all()
+    await asyncio.gather(*calls, refresh)
+    assert bench.names.index("refresh") < 8
+    assert {name.split()[0] for name in bench.names[:5]} >= {"detail", "page"}
+
+
+async def test_detail_calls_leave_a_quarter_of_the_slots_to_others():
+    bench = Bench(max_concurrency=8)
+    details = [bench.call(f"detail {number}") for number in range(8)]
+    await settle()
+    assert len(bench.names) == 6
+    assert bench.clock.pending_timers == 2, "no timer for a slot, one for each deadline"
+    page = bench.call("page")
+    await settle()
+    assert bench.names[6:] == ["page"]
+    bench.ends["detail 0"].set()
+    await settle()
+    assert bench.names[7:] == ["detail 6"]
+    await bench.end_all()
+    await asyncio.gather(*details, page)
+
+
+async def test_a_single_slot_is_for_details_as_well():
+    bench = Bench(max_concurrency=1)
+    detail = bench.call("detail")
+    await settle()
+    await bench.end_all()
+    await detail
+    assert bench.names == ["detail"]
+
+
+async def test_a_queue_that_is_full_of_details_accepts_other_calls():
+    bench = Bench(max_concurrency=1, max_queue=2)
+    calls = [bench.call(f"detail {number}") for number in range(3)]
+    await settle()
+    with pytest.raises(UpstreamUnavailable):
+        await bench.call("detail 3")
+    page = bench.call("page")
+    await settle()
+    await bench.end_all()
+    await asyncio.gather(*calls, page)
+    assert "page" in bench.names
+
+
+@pytest.mark.parametrize("responding", [True, False])
+async def test_after_a_pause_one_call_goes_first_and_the_others_only_if_it_is_answered(
+    responding: bool,
+):
+    bench = Bench(max_concurrency=8)
+    bench.limiter.on_throttled(1000.0, 5)
+    bench.responding = responding
+    calls = [bench.call(name) for name in "abcd"]
+    await bench.clock.advance(5)
+    assert bench.names == ["a"]
+    bench.ends["a"].set()
+    await settle()
+    assert bench.names == (["a", "b", "c", "d"] if responding else ["a", "b"])
+    await bench.end_all()
+    await asyncio.gather(*calls)
+
+
+async def test_a_call_from_before_the_pause_does_not_end_it():
+    bench = Bench(max_concurrency=3)
+    early = bench.call("early")
+    await settle()
+    bench.limiter.on_throttled(1000.0, 5)
+    calls = [bench.call(name) for name in "abc"]
+    await bench.clock.advance(5)
+    bench.ends["early"].set()
+    await settle()
+    assert bench.names == ["early", "a"]
+    await bench.end_all()
+    await asyncio.gather(early, *calls)
+
+
 async def test_a_full_queue_rejects_calls_and_evicts_a_background_refresh_for_a_caller():
     bench = Bench(max_concurrency=1, max_queue=2)
     first, foreground = bench.call("first"), bench.call("foreground")
@@ -195,13 +280,13 @@ async def test_rejecting_all_queued_calls_leaves_no_task():
     before = asyncio.all_tasks()
     calls = [bench.call(name) for name in "abc"]
     await settle()
-    bench.limiter.reject_all(UpstreamUnavailable("closed"))
+    bench.limiter.reject_all(UpstreamUnavailable("closed"), set(Operation))
     for call in calls[1:]:
         with pytest.raises(UpstreamUnavailable, match="closed"):
             await call
     cancelled = bench.call("cancelled")
     await settle()
-    bench.limiter.reject_all(UpstreamUnavailable("closed"))
+    bench.limiter.reject_all(UpstreamUnavailable("closed"), set(Operation))
     cancelled.cancel()  # rejected and cancelled at the same moment
     await settle()
     await bench.end_all()
@@ -291,7 +376,7 @@ def test_repeated_throttling_leaves_one_call_per_second():
         limit.on_throttled(started=now, now=now, retry_after=0)
         now += 0.001
     assert 1 <= limit.rate(now) < 1.1
-    limit.record(now)
+    limit.record(CallStart(now))
     assert limit.next_slot(now) - now == 1
     slowest = RateLimit(1)
     slowest.on_throttled(started=0, now=0, retry_after=0)
@@ -301,11 +386,11 @@ def test_repeated_throttling_leaves_one_call_per_second():
 def test_at_half_the_rate_half_as_many_calls_start_within_a_second():
     limit = RateLimit(4)
     for _ in range(4):
-        limit.record(10)
+        limit.record(CallStart(10))
     limit.on_throttled(started=10, now=10, retry_after=0)
     assert limit.next_slot(10.5) == 11
-    limit.record(11)
-    limit.record(11)
+    limit.record(CallStart(11))
+    limit.record(CallStart(11))
     assert limit.next_slot(11) == 12
 
 
@@ -318,7 +403,7 @@ def test_no_second_has_more_call_starts_than_allowed(max_rate: int, gaps: list[f
     now, starts = 0.0, []
     for gap in gaps:
         now = max(now + gap * gap * gap, limit.next_slot(now + gap * gap * gap))
-        limit.record(now)
+        limit.record(CallStart(now))
         starts.append(now)
     for first, one_too_many in zip(starts, starts[max_rate:], strict=False):
         assert one_too_many - first >= 1 - 1e-9
@@ -326,7 +411,8 @@ def test_no_second_has_more_call_starts_than_allowed(max_rate: int, gaps: list[f
 
 def test_a_call_that_is_sent_late_counts_from_when_it_was_sent():
     limit = RateLimit(1)
-    start = limit.record(10)
+    start = CallStart(10)
+    limit.record(start)
     assert limit.next_slot(10) == 11
     start.at = 10.75
     assert limit.next_slot(10.75) == 11.75

@@ -205,12 +205,6 @@ MUTANTS = (
         Rule.RETRY_AFTER,
     ),
     Mutant(
-        "calls start first in, first out",
-        upstream.with_limiter(upstream.FirstInFirstOut),
-        Rule.CALLERS_FIRST,
-        first_seed=14_000,
-    ),
-    Mutant(
         "calls that timed out stay in the queue",
         upstream.with_limiter(upstream.KeepsTimedOutCalls),
         Rule.NOTHING_LEFT,

@@ -33,7 +33,8 @@ def with_breaker(breaker: type[Breaker]) -> Components:
 
     def make_client(**config: Any) -> UpstreamClient:
         client = create_upstream_client(**config)
-        client._transport._admission._breaker = breaker(open_seconds=config["breaker_open_seconds"])
+        for circuit in (breakers := client._transport._admission._breakers):
+            breakers[circuit] = breaker(open_seconds=config["breaker_open_seconds"])
         return client
 
     return Components(client=make_client)
@@ -50,10 +51,12 @@ class SendsSeveralProbes(Breaker):
 
 
 class NeverCloses(Breaker):
-    def after_call(self, epoch: int, result: CallResult, now: float) -> float | None:
+    def after_call(
+        self, epoch: int, result: CallResult, now: float, subject: str = ""
+    ) -> float | None:
         if self._probing and result is CallResult.SUCCESS:
             result = CallResult.FAILURE
-        return super().after_call(epoch, result, now)
+        return super().after_call(epoch, result, now, subject)
 
 
 def with_limiter(limiter: type[CallLimiter]) -> Components:
@@ -79,14 +82,6 @@ class PausesForLong(CallLimiter):
         super().on_throttled(started, 1000 * (retry_after or 1.0))
 
 
-class FirstInFirstOut(CallLimiter):
-    def _dispatch(self) -> None:
-        now = self._clock.monotonic()
-        while self._queue and self._may_start(now):
-            self._queue.pop(0).turn.set_result(self._start(now))
-        self._set_timer()
-
-
 class KeepsTimedOutCalls(CallLimiter):
     async def _wait_turn(self, call: Any, seconds: float) -> CallStart:
         try:
@@ -97,9 +92,9 @@ class KeepsTimedOutCalls(CallLimiter):
 
 
 class LeaksSlots(CallLimiter):
-    def release(self) -> None:
+    def release(self, start: CallStart, *, responded: bool = False) -> None:
         if self._queue:
-            super().release()
+            super().release(start, responded=responded)
 
 
 def with_other_orders(**config: Any) -> UpstreamClient:
