@@ -94,23 +94,29 @@ async def _serve(
             limits=limits,
             trusted_proxies=config.trusted_proxies,
         )
-        origin = config.public_url or local_origin(config.host, listener.getsockname()[1])
-        echo_err(f"orders-bff is running at {origin}/")
-        urls = {
-            "dashboard": f"{origin}/dashboard" if settings.sandbox else None,
-            "docs": f"{origin}/docs" if settings.docs.enabled else None,
-            "orders": f"{origin}/v1/orders",
-            "readiness": f"{origin}/readyz",
-            "sandbox": sandbox_url,
-        }
-        for name, url in urls.items():
-            if url:
-                echo_err(f"  {name:9} {url}")
-        # Objects that exist now live until exit. Frozen, they are not scanned by each full
-        # collection, which would stall all requests. Later objects are still collected.
-        gc.collect()
-        gc.freeze()
-        await server.serve(sockets=[listener])
+        # From here on a signal is a shutdown, also before the server has started.
+        with server.capture_signals():
+            _print_urls(settings, listener.getsockname()[1], sandbox_url)
+            # Objects that exist now live until exit. Frozen, they are not scanned by each full
+            # collection, which would stall all requests. Later objects are still collected.
+            gc.collect()
+            gc.freeze()
+            await server.serve(sockets=[listener])
+
+
+def _print_urls(settings: Settings, port: int, sandbox_url: str | None) -> None:
+    origin = settings.server.public_url or local_origin(settings.server.host, port)
+    echo_err(f"orders-bff is running at {origin}/")
+    urls = {
+        "dashboard": f"{origin}/dashboard" if settings.sandbox else None,
+        "docs": f"{origin}/docs" if settings.docs.enabled else None,
+        "orders": f"{origin}/v1/orders",
+        "readiness": f"{origin}/readyz",
+        "sandbox": sandbox_url,
+    }
+    for name, url in urls.items():
+        if url:
+            echo_err(f"  {name:9} {url}")
 
 
 async def serve_sandbox(options: Options, port: int) -> None:

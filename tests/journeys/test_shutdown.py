@@ -4,6 +4,8 @@ import json
 import signal
 import socket
 
+import pytest
+
 from tests.support.process import SERVE, read_responses, read_statuses, serving
 
 
@@ -67,3 +69,11 @@ def test_a_server_whose_standard_output_is_closed_serves_and_stops() -> None:
         process.stop()
         assert process.wait() == 0
     assert process.errors == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_right_after_the_start_stops_the_server_gracefully(number: signal.Signals) -> None:
+    with serving() as process:
+        process.stop(number)
+        assert process.wait() == 0
+    assert process.events() == ["shutdown_started", "shutdown_complete"]
