@@ -21,7 +21,7 @@ class Clock(Protocol):
     """A source of time. Implementations subclass it explicitly to inherit `finishes_within`."""
 
     def monotonic(self) -> float:
-        """Return seconds that never jump backwards or forwards, for ages and deadlines."""
+        """Return seconds that never jump backwards, for ages and deadlines."""
 
     def now(self) -> datetime:
         """Return the wall-clock time, in UTC, for people and other systems."""
@@ -60,3 +60,39 @@ class SystemClock(Clock):
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+MAX_LAG_SECONDS = 2.0
+"""Seconds by which the wall clock may run ahead of the monotonic clock unnoticed."""
+
+
+class SuspendAwareClock(Clock):
+    """Another clock, whose monotonic time also counts the time that the machine was suspended.
+
+    While a machine or its virtual machine is suspended, the monotonic clock stands still. Cached
+    answers would seem fresh and tokens valid hours later. So if the wall clock has moved ahead by
+    more than `MAX_LAG_SECONDS`, whatever the reason, the monotonic time follows in one step. It
+    never moves backwards: a wall clock that is set back changes nothing.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._suspended = 0.0
+        self._difference = clock.now().timestamp() - clock.monotonic()
+
+    def monotonic(self) -> float:
+        monotonic = self._clock.monotonic()
+        ahead = self._clock.now().timestamp() - monotonic - self._difference
+        if abs(ahead) > MAX_LAG_SECONDS:
+            self._difference += ahead
+            self._suspended += max(ahead, 0.0)
+        return monotonic + self._suspended
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
+        return self._clock.call_later(seconds, callback)

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from app import __version__
 from app.cache.grace_cache import GraceCache, NotInCache, WaitTimeout
-from app.clock import Clock, SystemClock
+from app.clock import Clock, SuspendAwareClock, SystemClock
 from app.components import (
     create_api_key_store,
     create_cache,
@@ -143,7 +143,7 @@ def create_app(
         SettingsError: no caller could be authenticated.
     """
     time_zone_names()  # now, and not while a request waits
-    clock = clock or SystemClock()
+    clock = SuspendAwareClock(clock or SystemClock())
     client = create_client(settings, clock, transport=transport, random=random)
     rotation = create_rotation(settings, client, clock, credential_files, run_in_thread)
     api_keys = create_api_key_store(settings, clock, run_in_thread)

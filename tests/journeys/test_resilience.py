@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -204,3 +205,17 @@ async def test_every_response_from_blocks_has_the_effective_ttl():
     order = await proxy.get(f"/v1/orders/{number}")
     assert cache_status(order) == "hit; ttl=25"
     assert proxy.calls() == 3
+
+
+async def test_after_the_machine_was_suspended_answers_are_as_old_as_the_wall_clock_says():
+    proxy = Proxy()
+    await proxy.get("/v1/orders")
+    proxy.clock.wall_offset = timedelta(hours=8)
+    proxy.transport.connected = False
+    response = await within_deadline(proxy, proxy.get("/v1/orders"))
+    assert (response.headers["x-freshness"], response.headers["age"]) == ("stale-if-error", "28800")
+    proxy.transport.connected = True
+    await proxy.clock.advance(10)
+    response = await within_deadline(proxy, proxy.get("/v1/orders"))
+    assert response.headers["x-freshness"] == "fresh"
+    assert int(response.headers["age"]) <= 10

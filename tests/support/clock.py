@@ -30,9 +30,14 @@ class _Timer:
 
 
 class ManualClock(Clock):
-    """A `Clock` on which time passes only by `advance`, which runs the due timers in order."""
+    """A `Clock` on which time passes only by `advance`, which runs the due timers in order.
+
+    Attributes:
+        wall_offset: by how much the wall clock was set, or went on while the machine was suspended.
+    """
 
     def __init__(self) -> None:
+        self.wall_offset = timedelta()
         self._elapsed = 0.0
         self._sequence = count()
         self._timers: list[_Timer] = []
@@ -46,7 +51,7 @@ class ManualClock(Clock):
         return 1000.0 + self._elapsed
 
     def now(self) -> datetime:
-        return NOON + timedelta(seconds=self._elapsed)
+        return NOON + timedelta(seconds=self._elapsed) + self.wall_offset
 
     async def sleep(self, seconds: float) -> None:
         done = asyncio.Event()
