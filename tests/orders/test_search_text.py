@@ -32,5 +32,5 @@ def test_normalizing_twice_changes_nothing(text: str):
     assert normalized(normalized(text)) == normalized(text)
 
 
-def test_a_long_text_is_normalized_whole():
+def test_a_long_text_is_normalized_completely():
     assert normalized(full_width("A") * (3 * CHUNK_CHARS + 1)) == "a" * (3 * CHUNK_CHARS + 1)
