@@ -1,7 +1,7 @@
 """Accessibility, and where things are on screens of every width."""
 
 import pytest
-from playwright.async_api import ViewportSize, expect
+from playwright.async_api import Route, ViewportSize, expect
 
 from tests.dashboard.browser_session import (
     BrowserSession,
@@ -57,12 +57,30 @@ DESKTOP = ViewportSize(width=1440, height=900)
 PHONE = ViewportSize(width=390, height=844)
 
 
+async def with_long_values(route: Route) -> None:
+    """Answer with the longest values that rows may have."""
+    response = await route.fetch()
+    body = await response.json()
+    long_values = {
+        "order_no": "W" * 62 + "-1",
+        "package_name": {"en": "Extraordinarily-long-package-name " * 3, "zh": "企业版" * 20},
+        "actual_amount": "-123456789012345.12345678",
+        "unit_price": "999999999999.999",
+        "quantity": 2**53,
+        "status": "unknown",
+        "type": "a_type_that_nobody_knows_today",
+    }
+    body["data"][1] |= long_values
+    await route.fulfill(response=response, json=body)
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_no_text_is_clipped_at_any_width_in_common_fonts(
     session: BrowserSession, deployment: Deployment, language: str
 ) -> None:
     dashboard = await session.new_page(bypass_csp=True)
     page = dashboard.page
+    await page.route("**/v1/orders?*", with_long_values)
     await dashboard.open_view(deployment, f"?from=2026-11-01&to=2026-11-20&lang={language}")
     for font in ("Inter", "DejaVu Sans"):
         style = await page.add_style_tag(content=f"body {{ font-family: '{font}', sans-serif; }}")
@@ -175,7 +193,9 @@ async def test_the_printed_page_has_the_filters_and_every_column(
     page = dashboard.page
     await page.set_viewport_size(PHONE)
     await dashboard.open_view(deployment, "?status=paid&from=2026-11-01")
-    await page.emulate_media(media="print")
+    await page.emulate_media(media="print", color_scheme="dark")
+    # Dark text, as on a light screen: paper is white.
+    assert await page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 32, 36)"
     await page.set_viewport_size({"width": 1050, "height": 740})
     await expect(page.locator("#print-filters")).to_have_text(
         "Filters: Status Paid; From 1 Nov 2026 Times are in Asia/Shanghai."

@@ -146,6 +146,6 @@ async def test_the_language_can_be_switched_to_chinese(
 ENGLISH_WORDS = """
 () => [...document.querySelectorAll("button, th, h2, h3, legend, summary, label > span")]
   .filter(node => node.offsetParent !== null)
-  .map(node => node.textContent.replace(/CSV|NDJSON|EN|Asia\\/Shanghai/g, ""))
+  .map(node => node.textContent.replace(/CSV|NDJSON|Excel|CNY|EN|Asia\\/Shanghai/g, ""))
   .filter(text => /[A-Za-z]{2}/.test(text))
 """

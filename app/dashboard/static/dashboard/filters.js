@@ -37,7 +37,7 @@ export class Filters {
       clearTimeout(this.#debounce);
       this.#debounce = setTimeout(() => this.#apply(true), DEBOUNCE_MS);
     });
-    form.addEventListener("keydown", closeMenu);
+    document.addEventListener("keydown", closeMenu);
     document.addEventListener("click", (event) => {
       for (const menu of document.querySelectorAll("details.menu[open]")) {
         if (event.target instanceof Node && !menu.contains(event.target)) menu.removeAttribute("open");
@@ -261,7 +261,7 @@ function menu(name) {
 /** @param {KeyboardEvent} event */
 function closeMenu(event) {
   if (event.key !== "Escape" || !(event.target instanceof Element)) return;
-  const open = event.target.closest("details[open]");
+  const open = event.target.closest("details.menu[open]");
   open?.removeAttribute("open");
   open?.querySelector("summary")?.focus();
 }

@@ -22,7 +22,7 @@ import { RetryingRequest } from "./request.js";
 import { StatusStrip } from "./status_strip.js";
 import { Analysis } from "./summary.js";
 import { clearOrders, showOrders, showSkeleton } from "./table.js";
-import { showTiles, showTilesSkeleton } from "./tiles.js";
+import { showNoTiles, showTiles, showTilesSkeleton } from "./tiles.js";
 import { DEFAULT_VIEW, exportParams, parseView, reversedRange, viewUrl } from "./url_state.js";
 import { buildZoneChooser, showZone } from "./zone_chooser.js";
 
@@ -153,6 +153,8 @@ class Dashboard {
   /** @param {Problem} problem */
   #showLogin(problem) {
     this.#poller?.stop();
+    this.#caller = undefined;
+    this.#showCaller();
     byId("main").dataset.stage = "login";
     const isDefaultBase = this.#api.base === defaultBase();
     this.#loginForm.show({ problem, base: this.#api.base, isDefaultBase, hadKey: this.#api.hasKey });
@@ -160,7 +162,7 @@ class Dashboard {
 
   #showCaller() {
     const isAnonymous = this.#caller?.kind === "anonymous";
-    byId("sign-out").hidden = !this.#api.hasKey;
+    byId("sign-out").hidden = !this.#api.hasKey || this.#caller === undefined;
     byId("caller").dataset.kind = this.#caller?.kind ?? "";
     byId("caller").textContent = isAnonymous ? t("caller.anonymous") : (this.#caller?.name ?? "");
   }
@@ -288,8 +290,7 @@ class Dashboard {
   }
 
   #showNoTotals() {
-    update(byId("tiles"));
-    showTilesSkeleton(byId("tiles"));
+    showNoTiles(byId("tiles"));
     update(byId("listed-total"));
     byId("analysis").hidden = true;
   }

@@ -63,13 +63,30 @@ export function showTiles(container, view, { all, previous }, currency) {
 /** @param {HTMLElement} container */
 export function showTilesSkeleton(container) {
   container.setAttribute("aria-busy", "true");
-  if (container.childElementCount > 0) return;
+  if (container.querySelector("a.tile")) return;
+  showPlaceholders(container, () => el("span", { class: "skeleton" }));
+}
+
+/**
+ * Tiles without numbers, where the totals cannot be loaded.
+ * @param {HTMLElement} container
+ */
+export function showNoTiles(container) {
+  container.removeAttribute("aria-busy");
+  showPlaceholders(container, () => "\u2014");
+}
+
+/**
+ * @param {HTMLElement} container
+ * @param {() => import("./dom.js").Child} value
+ */
+function showPlaceholders(container, value) {
   const placeholder = (/** @type {string} */ name) =>
     el(
       "div",
-      { class: "tile", "data-key": `skeleton-${name}` },
+      { class: `tile ${name}`, "data-key": `no-${name}` },
       el("p", { class: "name" }, t(`group.${name}`)),
-      el("p", { class: "value" }, el("span", { class: "skeleton" })),
+      el("p", { class: "value" }, value()),
       el("p", { class: "line" }, "\u00a0"),
     );
   update(container, ...[...GROUPS, "all"].map(placeholder));
