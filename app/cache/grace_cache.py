@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
-from itertools import count
 from typing import Any, Generic, TypeVar
 
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
@@ -99,6 +98,9 @@ class GraceCache(Generic[K, V]):
         backoff: how long a failed fetch is not repeated.
         negative_errors: errors that are a definite answer, such as "does not exist". They remove
             the entry, and are raised even if it could be served.
+
+    Attributes:
+        latest_sequence: the number of the fetch that started last; 0 before the first.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class GraceCache(Generic[K, V]):
         self._configured_lifetime = self._lifetime = lifetime
         self._clock = clock
         self._min_age = min_age
-        self._max_stale_wait = max_stale_wait
+        self.max_stale_wait = max_stale_wait
         self._backoff = backoff
         self._negative_errors = negative_errors
         self._entries: LruStore[K, Entry[V]] = LruStore(
@@ -125,8 +127,9 @@ class GraceCache(Generic[K, V]):
         )
         self._failures: LruStore[K, Failure] = LruStore(max_entries=MAX_FAILURES)
         self._flights: SingleFlight[K, Entry[V]] = SingleFlight(clock)
-        self._sequence = count(1)
         self._listeners: list[Callable[[K, Entry[V]], None]] = []
+        self._check_outdated: Callable[[Entry[V]], bool] = lambda _: False
+        self.latest_sequence = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -148,6 +151,10 @@ class GraceCache(Generic[K, V]):
         """
         self._listeners.append(on_stored)
 
+    def set_outdated_check(self, check: Callable[[Entry[V]], bool]) -> None:
+        """Treat an entry as outdated if `check` says so, as if it was marked as outdated."""
+        self._check_outdated = check
+
     def get(self, key: K) -> Entry[V] | None:
         """Return the cached entry, even if it has expired."""
         return self._entries.get(key)
@@ -164,7 +171,8 @@ class GraceCache(Generic[K, V]):
     def freshness(self, entry: Entry[V]) -> Freshness:
         """Return the freshness that `entry` has now."""
         freshness = self.freshness_at(entry.fetched_at)
-        return Freshness.STALE if freshness is Freshness.FRESH and entry.outdated else freshness
+        is_stale = freshness is Freshness.FRESH and self._is_outdated(entry)
+        return Freshness.STALE if is_stale else freshness
 
     def freshness_at(self, fetched_at: float) -> Freshness:
         """Return the freshness that an entry with that `fetched_at` has now."""
@@ -217,7 +225,7 @@ class GraceCache(Generic[K, V]):
             return await self._fetch(key, fetch, deadline, reason)
         if action is Action.FETCH_OR_STALE:
             stale = Lookup(entry, freshness, Outcome.STALE_IF_ERROR, self.ttl, reason)
-            wait_until = (now if wait_started is None else wait_started) + self._max_stale_wait
+            wait_until = (now if wait_started is None else wait_started) + self.max_stale_wait
             if deadline is not None:
                 wait_until = min(wait_until, deadline)
             return await self._fetch_or_stale(key, fetch, wait_until, stale)
@@ -291,7 +299,8 @@ class GraceCache(Generic[K, V]):
         flight = self._flights.get(key)
         if flight:
             return flight, Outcome.COLLAPSED
-        run = partial(self._run_fetch, key, fetch, self._clock.monotonic(), next(self._sequence))
+        self.latest_sequence += 1
+        run = partial(self._run_fetch, key, fetch, self._clock.monotonic(), self.latest_sequence)
         return self._flights.launch(key, run), Outcome.MISS
 
     async def _run_fetch(
@@ -306,7 +315,7 @@ class GraceCache(Generic[K, V]):
         previous = self._entries.get(key)
         early = (
             previous is not None
-            and previous.outdated
+            and self._is_outdated(previous)
             and fetched_at - previous.fetched_at < self.ttl
         )
         # There is one fetch at a time per key, so the previous entry was fetched earlier.
@@ -326,6 +335,9 @@ class GraceCache(Generic[K, V]):
             return cached
         outdated = replace(entry, outdated=True)
         return self._store(key, outdated) if cached else outdated
+
+    def _is_outdated(self, entry: Entry[V]) -> bool:
+        return entry.outdated or self._check_outdated(entry)
 
     def _store(self, key: K, entry: Entry[V]) -> Entry[V]:
         self._entries.put(key, entry)

@@ -9,18 +9,20 @@ is cut from cached blocks:
    changes, it is at most twice that.
 2. A window past the end costs no call. The known total has the freshness of the response that
    stated it, the one requested last, and such a window depends on that response.
-3. Inconsistencies are detected and reported. Blocks agree if they state the same total and share no
-   order number. If the blocks of a window disagree, the list has changed between their fetches:
-   the older ones are outdated and are fetched again, ahead of time at most once per TTL each. If
-   they still disagree, the window has each order once and the latest total, and is inconsistent.
+3. Inconsistencies are detected and reported. `app/orders/epochs.py` tells which blocks describe one
+   state of the list. Those that do not are outdated: stale from then on, and fetched again ahead of
+   time at most once per TTL each. A window of two blocks waits for that. If they still do not
+   belong together, the window has each order once and the latest total, and is inconsistent.
 
-One order removed and another added between two fetches, with equal totals, cannot be detected; the
-next refresh corrects it, within the TTL.
+A page is cut from two blocks at most. If a change moves an order from one to the other between
+their fetches, and no other block shows the change, the page lacks the order until the next refresh.
+The whole list is never loaded like that: its first and last block are fetched before the others.
 """
 
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from sys import maxsize
 from typing import Any
@@ -32,15 +34,19 @@ from app.orders.blocks import (
     Block,
     Window,
     blocks_for_range,
+    is_last,
     latest,
-    outdated_in_range,
     slice_rows,
 )
+from app.orders.epochs import NO_EPOCH, Epochs
 from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
 PROBE_BLOCK = 0
 """The block that is fetched first while no total is known."""
+
+MAX_EVICTED = 64
+"""Blocks that the cache has evicted and whose order numbers are still known."""
 
 
 class OrderBook:
@@ -54,7 +60,9 @@ class OrderBook:
 
     Attributes:
         blocks: the cached blocks. Their TTL depends on the present length of the list.
-        generation: changes whenever a block, or what is known about it, changes.
+        epochs: which blocks describe one state of the list.
+        generation: changes whenever the orders, the total, or the set of outdated blocks change.
+        fetch_count: the number of blocks that were fetched.
     """
 
     def __init__(
@@ -74,8 +82,11 @@ class OrderBook:
         self._refresh_rate = refresh_rate
         self._max_orders = max_orders
         self._total_entry: Entry[Block] | None = None
+        self.epochs = Epochs()
         self.generation = 0
+        self.fetch_count = 0
         block_cache.add_listener(self._on_block_stored)
+        block_cache.set_outdated_check(self.epochs.is_outdated)
 
     @property
     def total(self) -> int | None:
@@ -104,6 +115,10 @@ class OrderBook:
             missing = [index for index in needed if index not in lookups]
             if missing:
                 cold = not all(map(self.cached_block, missing))
+                if cold and not directive.only_if_cached:
+                    await self._fetch_last_block(
+                        total_entry, min(wait_started + self.blocks.max_stale_wait, deadline)
+                    )
                 lookups |= await self._lookup_blocks(missing, directive, deadline, wait_started)
                 if cold:
                     # `max_stale_wait` counts from when there is something to serve.
@@ -113,7 +128,7 @@ class OrderBook:
             outdated = self._outdated(used, start, stop, total_entry)
             if not outdated:
                 return self._make_window(start, stop, used)
-            if directive.only_if_cached:
+            if directive.only_if_cached or self.epochs.contradicts_for_good:
                 break
             if not await self._refetch_outdated(outdated, lookups, deadline, wait_started):
                 break
@@ -152,29 +167,34 @@ class OrderBook:
 
     async def refetch_block(
         self,
-        outdated: Entry[Block],
+        entry: Entry[Block],
         *,
         deadline: float | None = None,
         wait_started: float | None = None,
     ) -> Lookup[Block]:
-        """Return a newer block in place of an outdated one, or that one if there is none."""
+        """Return a newer block in place of one that is outdated or unverified, or else that one.
+
+        An outdated one is fetched again ahead of time at most once per TTL.
+        """
         return await self.blocks.get_or_fetch(
-            outdated.value.index,
+            entry.value.index,
             self._fetch_block,
             CacheDirective.REFETCH,
             deadline=deadline,
             wait_started=wait_started,
-            outdated=outdated,
+            outdated=entry if self.epochs.is_outdated(entry) else None,
         )
 
     def find(self, order_no: str) -> tuple[Row, Entry[Block]] | None:
-        """Return the order and its block, the latest block that has it and has not expired."""
-        found = [
-            (row, entry)
-            for _, entry in self.blocks.items()
-            if (row := entry.value.by_order_no.get(order_no)) and not self._has_expired(entry)
-        ]
-        return max(found, key=lambda row_and_entry: row_and_entry[1].sequence, default=None)
+        """Return the order and its block, the latest block that has it and has not expired.
+
+        Of two rows with the number the first one is returned.
+        """
+        found = [entry for entry in self.epochs.find(order_no) if not self._has_expired(entry)]
+        if not found:
+            return None
+        entry = found[0] if self.epochs.contradicts_for_good else latest(found)
+        return next(row for row in entry.value.rows if row.order_no == order_no), entry
 
     def is_current(self, entries: Sequence[Entry[Block]], total: int) -> bool:
         """Return whether these are the cached blocks, all are fresh, and `total` is current."""
@@ -197,13 +217,35 @@ class OrderBook:
         return block
 
     def _on_block_stored(self, _index: int, entry: Entry[Block]) -> None:
-        self.generation += 1
         if self._total_entry is None or self._total_entry.sequence < entry.sequence:
             self._total_entry = entry
         # Not by the stated total alone: a wrong one would make the cache keep it for long.
         total = min(self._total_entry.value.total, self._max_orders)
         blocks = min(-(-total // BLOCK_SIZE), len(self.blocks))
         self.blocks.set_min_ttl(blocks / self._refresh_rate)
+        self.fetch_count += not entry.outdated
+        self.generation += self.epochs.add(
+            entry,
+            total=self._total_entry.value.total,
+            latest_sequence=self.blocks.latest_sequence,
+        )
+        if len(self.epochs) > len(self.blocks) + MAX_EVICTED:
+            self.epochs.retain([index for index, _ in self.blocks.items()])
+
+    async def _fetch_last_block(self, total_entry: Entry[Block] | None, deadline: float) -> None:
+        """Fetch the last block if it is not cached, before the others but the first are fetched.
+
+        A change that happens while the others are fetched then shows in the first or last block, or
+        where they meet (`app/orders/epochs.py`).
+        """
+        total = total_entry.value.total if total_entry else 0
+        if total_entry is None or is_last(total_entry.value) or total > self._max_orders:
+            return
+        (last,) = blocks_for_range(total - 1, total, total)
+        if self.cached_block(last):
+            return
+        with suppress(Exception):  # whoever needs this block gets the error
+            await self.blocks.get_or_fetch(last, self._fetch_block, deadline=deadline)
 
     def _total_entry_of(self, lookups: dict[int, Lookup[Block]]) -> Entry[Block] | None:
         return self.total_entry_for(lookup.entry for lookup in lookups.values())
@@ -215,12 +257,26 @@ class OrderBook:
         needed = blocks_for_range(start, stop, total_entry.value.total) if total_entry else None
         return needed or range(index, index + 1)
 
-    @staticmethod
     def _outdated(
-        lookups: Sequence[Lookup[Block]], start: int, stop: int, total_entry: Entry[Block] | None
+        self,
+        lookups: Sequence[Lookup[Block]],
+        start: int,
+        stop: int,
+        total_entry: Entry[Block] | None,
     ) -> list[int]:
+        """Return the blocks of the window that have to be fetched again.
+
+        A block by itself is a state of the list, if an old one. But the window may go on after the
+        last block, or that promises orders in blocks that the window lacks.
+        """
         entries = [lookup.entry for lookup in lookups]
-        return outdated_in_range(start, stop, entries, (total_entry or entries[-1]).value.total)
+        epochs = {self.epochs.epoch_of(entry) for entry in entries}
+        if len(entries) > 1 and (len(epochs) > 1 or NO_EPOCH in epochs):
+            return [entry.value.index for entry in entries if not self.epochs.is_current(entry)]
+        last = entries[-1].value
+        total = (total_entry or entries[-1]).value.total
+        beyond = any(index > last.index for index in blocks_for_range(start, stop, last.total))
+        return [last.index] if beyond or last.total < min(stop, total) else []
 
     async def _lookup_blocks(
         self,
@@ -268,5 +324,7 @@ class OrderBook:
         inconsistent: bool = False,
     ) -> Window:
         entries = [lookup.entry for lookup in lookups]
-        rows = tuple(slice_rows(start, stop, [entry.value for entry in entries]))
+        blocks = [entry.value for entry in entries]
+        keep_duplicates = self.epochs.contradicts_for_good
+        rows = tuple(slice_rows(start, stop, blocks, keep_duplicates=keep_duplicates))
         return Window(rows, latest(entries).value.total, inconsistent, tuple(lookups))

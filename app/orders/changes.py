@@ -3,6 +3,10 @@
 A cursor names a state by its content, so every process that has seen the state knows its cursor.
 The history has the present orders and, for each earlier state, the fingerprints of the orders that
 the next state replaced.
+
+An order is removed only when two readings in a row lack it, the second of which began after the
+first was complete, and neither of which contradicts itself. Additions and updates count at once, so
+a list that changes faster than it can be read is followed, too.
 """
 
 import asyncio
@@ -10,6 +14,7 @@ import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from app.orders.compute import cooperative_chunks
 from app.orders.mapping import Row
@@ -17,14 +22,21 @@ from app.orders.snapshot import Snapshot
 
 MAX_STEPS = 1000
 
-MAX_REPLACED = 100_000
-"""Replaced orders of all steps together; beyond it the oldest steps are dropped."""
+MAX_REPLACED = 20_000
+"""Replaced orders of all steps together; beyond it the oldest steps are dropped.
+
+It bounds the work for one cursor to a few milliseconds.
+"""
 
 MAX_CHANGES = 5000
 """Changes in one response; a client that is further behind takes the export."""
 
 Replaced = dict[str, str | None]
 """For each order number the previous fingerprint, None if the order did not exist."""
+
+Missing = dict[str, int | None]
+"""Orders that the latest snapshot lacks, each with the number of the fetch that had started last
+when a snapshot without contradictions lacked it first; None if no such snapshot has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +61,37 @@ class History:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._rows: dict[str, Row] = {}
+        self._digest = 0
+        self._missing: Missing = {}
         # The cursor of each earlier state, and what the next state replaced of it.
         self._steps: deque[tuple[str, Replaced]] = deque()
         self._replaced = 0
-        self.cursor = ""
         self.latest: Snapshot | None = None
 
-    async def record(self, snapshot: Snapshot) -> None:
-        """Make `snapshot` the present state, unless it is inconsistent or outdated."""
-        previous: dict[str, Row] = {}
+    @property
+    def cursor(self) -> str:
+        """The name of the present state; empty before the first."""
+        return f"{self._digest:032x}" if self.latest else ""
+
+    async def record(self, snapshot: Snapshot) -> bool:
+        """Make the orders of `snapshot` the present state, unless there was a later one.
+
+        Returns:
+            Whether all orders that the list had before, and that `snapshot` lacks, were removed.
+        """
+        former: dict[str, Row] = {}
         async with self._lock:
-            if snapshot.inconsistent or snapshot is self.latest:
-                return
-            if self.latest and snapshot.generation < self.latest.generation:
-                return  # A newer one was recorded while this one waited for the lock.
-            if self.latest is None or self.latest.content is not snapshot.content:
-                rows, cursor = await _index(snapshot.content.rows)
-                if self.latest and cursor != self.cursor:
-                    self._add_step(await _replaced(self._rows, rows))
-                previous, self._rows, self.cursor = self._rows, rows, cursor
-            self.latest = snapshot
-        await _free_gradually(previous)
+            if self.latest is None or self.latest.completed_at <= snapshot.completed_at:
+                if self.latest is None or self.latest.content is not snapshot.content:
+                    former = await self._replace_rows(snapshot)
+                elif self._missing and not snapshot.contradictory:
+                    missing, removed = _confirm(self._missing, snapshot)
+                    former = await self._replace_rows(snapshot) if removed else {}
+                    self._missing = missing
+                self.latest = snapshot
+            is_confirmed = not self._missing
+        await _free_gradually(former)
+        return is_confirmed
 
     def since(self, cursor: str) -> Sequence[Change]:
         """Return the differences between the state named `cursor` and the present one.
@@ -79,28 +101,73 @@ class History:
         """
         if cursor == self.cursor:
             return ()
+        steps = self._steps_since(cursor)
         previous: Replaced = {}
-        for step_cursor, replaced in reversed(self._steps):
-            # The oldest step wins: it has the fingerprint that the order had in that state.
+        # The oldest step wins: it has the fingerprint that the order had in that state.
+        for _, replaced in islice(reversed(self._steps), steps):
             previous.update(replaced)
-            if step_cursor == cursor:
-                break
-        else:
-            raise CursorExpired
         changes = [
             change
             for order_no, rev in previous.items()
             if (change := _change(order_no, rev, self._rows.get(order_no)))
         ]
         if len(changes) > MAX_CHANGES:
+            self._drop_steps(steps - 1)
             raise CursorExpired
         return changes
 
-    def _add_step(self, replaced: Replaced) -> None:
-        self._steps.append((self.cursor, replaced))
-        self._replaced += len(replaced)
-        while len(self._steps) > MAX_STEPS or self._replaced > MAX_REPLACED:
+    def _steps_since(self, cursor: str) -> int:
+        """Return the number of steps since the list was last in that state."""
+        for steps, (step_cursor, _) in enumerate(reversed(self._steps), 1):
+            if step_cursor == cursor:
+                return steps
+        raise CursorExpired
+
+    async def _replace_rows(self, snapshot: Snapshot) -> dict[str, Row]:
+        """Make the orders of `snapshot`, and those that may be missing, the present state.
+
+        Returns the orders of the former state.
+        """
+        former, rows = self._rows, await _by_order_no(snapshot.content.rows)
+        replaced = await _replaced(former, rows)
+        missing: Missing = {}
+        async for chunk in cooperative_chunks(list(former)):
+            for order_no in chunk:
+                if order_no not in rows:
+                    missing[order_no] = self._missing.get(order_no)
+                    rows[order_no] = former[order_no]
+        if not snapshot.contradictory:
+            missing, removed = _confirm(missing, snapshot)
+            for order_no in removed:
+                replaced[order_no] = rows.pop(order_no).rev
+        digest = await _digest_after(self._digest, replaced, rows)
+        if self.latest and replaced:
+            self._steps.append((self.cursor, replaced))
+            self._replaced += len(replaced)
+            self._drop_steps(MAX_STEPS)
+        self._rows, self._digest, self._missing = rows, digest, missing
+        return former
+
+    def _drop_steps(self, max_steps: int) -> None:
+        while len(self._steps) > max_steps or self._replaced > MAX_REPLACED:
             self._replaced -= len(self._steps.popleft()[1])
+
+
+def _confirm(missing: Missing, snapshot: Snapshot) -> tuple[Missing, list[str]]:
+    """Return the orders that are still missing, and those that were removed.
+
+    `snapshot` lacks all of them. An order was removed if every block was requested after an earlier
+    snapshot that lacked it was complete.
+    """
+    first = min(entry.sequence for entry in snapshot.blocks)
+    still_missing: Missing = {}
+    removed: list[str] = []
+    for order_no, noticed in missing.items():
+        if noticed is not None and first > noticed:
+            removed.append(order_no)
+        else:
+            still_missing[order_no] = snapshot.completed_at if noticed is None else noticed
+    return still_missing, removed
 
 
 def _change(order_no: str, rev: str | None, row: Row | None) -> Change | None:
@@ -112,33 +179,42 @@ def _change(order_no: str, rev: str | None, row: Row | None) -> Change | None:
     return None if rev == row.rev else Change("updated", order_no, row)
 
 
-async def _index(rows: Sequence[Row]) -> tuple[dict[str, Row], str]:
-    """Return the rows by order number, and the cursor of this state.
-
-    The cursor is the sum of a hash per order, so it does not depend on their order in the list.
-    """
+async def _by_order_no(rows: Sequence[Row]) -> dict[str, Row]:
+    """Return the rows by order number, the first one of each."""
     by_order_no: dict[str, Row] = {}
-    total = 0
     async for chunk in cooperative_chunks(rows):
         for row in chunk:
             if row.order_no:
-                by_order_no[row.order_no] = row
-                digest = hashlib.sha256(f"{row.order_no}\0{row.rev}".encode()).digest()
-                total += int.from_bytes(digest[:16])
-    return by_order_no, f"{total % 2**128:032x}"
+                by_order_no.setdefault(row.order_no, row)
+    return by_order_no
 
 
 async def _replaced(old: dict[str, Row], new: dict[str, Row]) -> Replaced:
-    """Return the former fingerprints of all orders that differ between `old` and `new`."""
+    """Return the former fingerprints of the orders of `new` that are not the same in `old`."""
     replaced: Replaced = {}
     async for chunk in cooperative_chunks(list(new)):
         for order_no in chunk:
             row = old.get(order_no)
             if row is None or row.rev != new[order_no].rev:
                 replaced[order_no] = None if row is None else row.rev
-    async for chunk in cooperative_chunks(list(old)):
-        replaced.update({number: old[number].rev for number in chunk if number not in new})
     return replaced
+
+
+async def _digest_after(digest: int, replaced: Replaced, rows: dict[str, Row]) -> int:
+    """Return the digest of a state, given that of the state before and what was replaced of it.
+
+    It is the sum of a hash per order, so it does not depend on their order in the list.
+    """
+    async for chunk in cooperative_chunks(replaced.items()):
+        for order_no, rev in chunk:
+            row = rows.get(order_no)
+            digest += _hash(order_no, row.rev) if row else 0
+            digest -= 0 if rev is None else _hash(order_no, rev)
+    return digest % 2**128
+
+
+def _hash(order_no: str, rev: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{order_no}\0{rev}".encode()).digest()[:16])
 
 
 async def _free_gradually(rows: dict[str, Row]) -> None:

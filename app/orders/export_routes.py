@@ -20,7 +20,6 @@ from app.orders.rendering import render_export_head
 from app.orders.response_cache import LIST_PATH
 from app.orders.responses import joined_header
 from app.orders.schema import EXAMPLES
-from app.orders.snapshot_cache import ListLoading
 
 
 def export_router(deps: OrdersDependencies) -> APIRouter:
@@ -69,8 +68,6 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
         deadline = started_at + deps.deadline
         snapshot, lookup = await deps.snapshots.get(directive)
         rows, with_raw = snapshot.content.rows, "raw" in query.include
-        if snapshot.inconsistent:
-            raise ListLoading.inconsistent(len(rows))
         positions = await deps.select(snapshot, query.filter(), query.sort, deadline)
         content = await deps.compute.get_or_compute(
             snapshot.content.results,

@@ -186,7 +186,8 @@ class ResponseMeta(TypedDict):
 Inconsistent = Annotated[
     bool,
     described(
-        "The list changed while it was read: an order may be missing, but none appears twice."
+        "The list changed while it was read, or contradicts itself: an order may be missing or, "
+        "if it contradicts itself for good, appear twice."
     ),
 ]
 

@@ -1,11 +1,11 @@
-"""The whole order list at one moment: its blocks, and its orders, each once."""
+"""The whole order list at one moment: its blocks and its orders."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.cache.grace_cache import Entry
-from app.orders.blocks import Block, iter_outdated
+from app.orders.blocks import Block
 from app.orders.compute import ResultCache, cooperative_chunks
 from app.orders.mapping import Row
 
@@ -17,13 +17,15 @@ class Content:
     """The orders of a list. Snapshots with the same orders share one, and so what was computed.
 
     Attributes:
-        rows: the orders, each once, in the upstream's order.
+        rows: the orders, in the upstream's order.
         starts: for each block the position of its first row in `rows`.
+        keeps_duplicates: whether an order that two blocks have is there twice.
         results: what has been computed from the rows.
     """
 
     rows: tuple[Row, ...]
     starts: tuple[int, ...]
+    keeps_duplicates: bool = False
     results: ResultCache = field(default_factory=ResultCache)
 
 
@@ -35,52 +37,63 @@ class Snapshot:
         content: the orders.
         blocks: the blocks, in order.
         oldest_block: the block that was requested first.
-        inconsistent: whether the blocks disagree; then an order may be missing.
+        contradictory: whether the blocks are of different states of the list; then an order may be
+            missing.
         generation: the generation of the order book when the blocks were collected.
+        completed_at: the number of the fetch that had started last when the blocks were collected.
+        lacks_orders: whether orders are missing that were in the list before, and it is not
+            confirmed that they were removed.
     """
 
     content: Content
     blocks: tuple[Entry[Block], ...]
     oldest_block: Entry[Block]
-    inconsistent: bool
+    contradictory: bool
     generation: int
+    completed_at: int = 0
+    lacks_orders: bool = False
+
+    @property
+    def inconsistent(self) -> bool:
+        """Whether an order may be missing."""
+        return self.contradictory or self.lacks_orders
 
     def block_at(self, position: int) -> Block:
         """Return the block that the row at `position` was fetched with."""
         return self.blocks[bisect_right(self.content.starts, position) - 1].value
 
 
-async def find_outdated(entries: Sequence[Entry[Block]], previous: Snapshot | None) -> list[int]:
-    """Return the indexes of the blocks that disagree with one that was requested later.
-
-    If the rows are those of `previous`, whose blocks agreed, nothing has to be compared.
-    """
-    if previous and not previous.inconsistent and _same_rows(entries, previous):
-        return []
-    outdated: list[int] = []
-    async for chunk in cooperative_chunks(iter_outdated(entries), BLOCKS_PER_CHUNK):
-        outdated += [index for index in chunk if index is not None]
-    return outdated
-
-
 async def build_snapshot(
     entries: Sequence[Entry[Block]],
     previous: Snapshot | None,
     *,
-    inconsistent: bool,
+    contradictory: bool,
+    keep_duplicates: bool,
     generation: int,
+    completed_at: int,
 ) -> Snapshot:
-    """Return the snapshot of `entries`, in block order, with the content of `previous` if equal."""
-    if previous and _same_rows(entries, previous):
-        content = previous.content
-    else:
-        content = await _build_content(entries)
+    """Return the snapshot of `entries`, in block order, with the content of `previous` if equal.
+
+    An order that two blocks have is left out of the second one, unless `keep_duplicates`.
+    """
+    content = previous.content if previous and _same_rows(entries, previous) else None
+    if content is None or content.keeps_duplicates != keep_duplicates:
+        content = await _build_content(entries, keep_duplicates=keep_duplicates)
     return Snapshot(
         content,
         tuple(entries),
         min(entries, key=lambda entry: entry.fetched_at),
-        inconsistent,
+        contradictory,
         generation,
+        completed_at,
+    )
+
+
+def renew(snapshot: Snapshot, entries: Sequence[Entry[Block]], *, completed_at: int) -> Snapshot:
+    """Return a snapshot with the same content, of blocks that were fetched again unchanged."""
+    oldest_block = min(entries, key=lambda entry: entry.fetched_at)
+    return replace(
+        snapshot, blocks=tuple(entries), oldest_block=oldest_block, completed_at=completed_at
     )
 
 
@@ -92,16 +105,16 @@ def _same_rows(entries: Sequence[Entry[Block]], previous: Snapshot) -> bool:
     )
 
 
-async def _build_content(entries: Sequence[Entry[Block]]) -> Content:
+async def _build_content(entries: Sequence[Entry[Block]], *, keep_duplicates: bool) -> Content:
     rows: list[Row] = []
     starts: list[int] = []
     seen: set[str] = set()
     async for chunk in cooperative_chunks(entries, BLOCKS_PER_CHUNK):
         for entry in chunk:
             starts.append(len(rows))
-            for row in entry.value.rows:
-                if row.order_no not in seen:
-                    rows.append(row)
-                    if row.order_no:
-                        seen.add(row.order_no)
-    return Content(tuple(rows), tuple(starts))
+            block = entry.value
+            rows += [row for row in block.rows if row.order_no not in seen]
+            if not keep_duplicates:
+                seen.update(row.order_no for row in block.rows)
+                seen.discard("")
+    return Content(tuple(rows), tuple(starts), keep_duplicates)

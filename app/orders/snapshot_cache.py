@@ -3,8 +3,12 @@
 A snapshot is complete or there is none. It is served until its blocks are stale, or until one of
 them changes; then it is loaded again in the background. Fresh blocks are not fetched for that. A
 load goes on when no caller waits for it any more.
+
+One reading never removes an order: a snapshot that lacks an order of an earlier one is inconsistent
+until a second reading, all of which was requested after that was noticed, lacks it too.
 """
 
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -16,12 +20,14 @@ from app.cache.grace_cache import Lookup, NotInCache, Outcome, WaitTimeout
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.snapshot import Snapshot
+from app.orders.snapshot import Snapshot, renew
 from app.orders.snapshot_loader import Progress, SnapshotLoader
 from app.single_flight import Flight, SingleFlight
 
+_logger = logging.getLogger("orders_bff.orders")
+
 INCONSISTENT_BACKOFF = 1.0
-"""Seconds for which an inconsistent list is not loaded again."""
+"""Seconds for which a contradictory list is not loaded again."""
 
 MAX_RETRY_AFTER = 2.0
 """Most seconds after which a caller should ask again for a list that is loading."""
@@ -54,13 +60,9 @@ class ListLoading(Exception):
         self.progress = progress
         self.retry_after = retry_after
 
-    @classmethod
-    def inconsistent(cls, orders: int) -> "ListLoading":
-        """Return the error for a list that is loaded but inconsistent, to be loaded again."""
-        return cls(Progress(orders, orders), INCONSISTENT_BACKOFF)
 
-
-async def _noop(_: Snapshot) -> None: ...
+async def _confirm(_: Snapshot) -> bool:
+    return True
 
 
 class SnapshotCache:
@@ -70,7 +72,8 @@ class SnapshotCache:
         deadline: seconds that a caller waits at most if there is no snapshot to serve.
         max_stale_wait: seconds that a caller waits at most if there is one.
         backoff: for how long a failed load is not repeated.
-        on_loaded: called with each snapshot that was loaded.
+        on_loaded: called with each snapshot before it is served; returns whether all orders that
+            it lacks are known to have been removed.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class SnapshotCache:
         deadline: float,
         max_stale_wait: float,
         backoff: BackoffPolicy = exponential_backoff,
-        on_loaded: Callable[[Snapshot], Coroutine[Any, Any, None]] = _noop,
+        on_loaded: Callable[[Snapshot], Coroutine[Any, Any, bool]] = _confirm,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -97,6 +100,8 @@ class SnapshotCache:
         self._loader = self._new_loader()
         self._failure: Failure | None = None
         self._reload_at = clock.monotonic()
+        self._renewed_at = 0
+        self._contradiction_logged = False
 
     async def get(self, directive: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
         """Return the snapshot.
@@ -117,7 +122,7 @@ class SnapshotCache:
             return self._serve(snapshot)
         if snapshot is None:
             return await self._load_and_wait()
-        if not snapshot.inconsistent and self.is_current(
+        if self._is_settled(snapshot) and self.is_current(
             snapshot.generation, snapshot.oldest_block.fetched_at
         ):
             return self._serve(snapshot)
@@ -155,13 +160,38 @@ class SnapshotCache:
         # While a load fetches missing blocks, the cached ones cannot be complete.
         loading = self._flights.get(_KEY) is not None and not self._loader.all_blocks_loaded
         if self._snapshot is None and not loading:
-            self._adopt(await self._new_loader().from_cache())
+            self._adopt(await self._cached_blocks())
+        elif self._snapshot:
+            await self._renew(self._snapshot)
         return self._snapshot
+
+    async def _cached_blocks(self) -> Snapshot | None:
+        snapshot = await self._new_loader().from_cache()
+        return await self._confirmed(snapshot) if snapshot else None
 
     def _adopt(self, snapshot: Snapshot | None) -> None:
         # A load may have ended while the cached blocks were compared: its snapshot is newer.
         if self._snapshot is None:
             self._snapshot = snapshot
+
+    async def _renew(self, snapshot: Snapshot) -> None:
+        """Replace the blocks of the snapshot by those fetched since, if nothing has changed."""
+        fetch_count = self._book.fetch_count
+        if snapshot.generation != self._book.generation or self._renewed_at == fetch_count:
+            return
+        self._renewed_at = fetch_count
+        entries = self._book.epochs.first_entries(len(snapshot.blocks))
+        if entries is None or tuple(entries) == snapshot.blocks:
+            return
+        renewed = renew(snapshot, entries, completed_at=self._book.blocks.latest_sequence)
+        if snapshot.lacks_orders:
+            renewed = await self._confirmed(renewed)
+        if self._snapshot is snapshot:
+            self._snapshot = renewed
+
+    async def _confirmed(self, snapshot: Snapshot) -> Snapshot:
+        is_confirmed = await self._on_loaded(snapshot)
+        return replace(snapshot, lacks_orders=not is_confirmed)
 
     def _has_fallback(self, snapshot: Snapshot, directive: CacheDirective) -> bool:
         """Return whether the caller accepts the snapshot if loading it again fails, or has failed.
@@ -190,7 +220,7 @@ class SnapshotCache:
         if self._clock.monotonic() < self._reload_at:
             return self._serve(snapshot)
         flight, outcome = self._join_or_launch()
-        if self._freshness(snapshot) is Freshness.STALE:
+        if self._freshness(snapshot) is Freshness.STALE and self._is_settled(snapshot):
             return self._serve(snapshot)
         if not await flight.wait(self._max_stale_wait):
             return self._serve(snapshot, WaitTimeout())
@@ -233,11 +263,14 @@ class SnapshotCache:
         return SnapshotLookup(snapshot, lookup)
 
     def _freshness(self, snapshot: Snapshot) -> Freshness:
-        """Return the freshness of the oldest block; an inconsistent snapshot is never fresh."""
+        """Return the freshness of the oldest block; while loading again may help it is stale."""
         freshness = self._book.blocks.freshness_at(snapshot.oldest_block.fetched_at)
-        if freshness is Freshness.FRESH and snapshot.inconsistent:
+        if freshness is Freshness.FRESH and not self._is_settled(snapshot):
             return Freshness.STALE
         return freshness
+
+    def _is_settled(self, snapshot: Snapshot) -> bool:
+        return not snapshot.contradictory or self._book.epochs.contradicts_for_good
 
     def _join_or_launch(self) -> tuple[Flight[_Loaded], Outcome]:
         flight = self._flights.get(_KEY)
@@ -255,10 +288,23 @@ class SnapshotCache:
             self._failure = Failure.after(self._failure, error, now, self._backoff)
             self._reload_at = self._failure.retry_at
             raise
+        snapshot = await self._confirmed(snapshot)
         self._snapshot = snapshot
         self._failure = None
         # The loader has fetched the outdated blocks again already.
-        backoff = INCONSISTENT_BACKOFF if snapshot.inconsistent else 0.0
+        backoff = INCONSISTENT_BACKOFF if snapshot.contradictory else 0.0
         self._reload_at = self._clock.monotonic() + backoff
-        await self._on_loaded(snapshot)
+        self._report_contradiction(snapshot)
         return _Loaded(snapshot, loader.fetch_count > 0)
+
+    def _report_contradiction(self, snapshot: Snapshot) -> None:
+        """Log once that the list contradicts itself for good, and once that it no longer does."""
+        epochs = self._book.epochs
+        epochs.contradicts_for_good &= snapshot.contradictory
+        fields = {"orders": len(snapshot.content.rows), "blocks": len(snapshot.blocks)}
+        if epochs.contradicts_for_good and not self._contradiction_logged:
+            self._contradiction_logged = True
+            _logger.warning("list_contradicts_itself", extra={"fields": fields})
+        elif self._contradiction_logged and not snapshot.contradictory:
+            self._contradiction_logged = False
+            _logger.info("list_consistent", extra={"fields": fields})

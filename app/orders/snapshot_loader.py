@@ -1,20 +1,24 @@
-"""Loads the whole order list: fetches the blocks that are not fresh until all blocks agree.
+"""Loads the whole order list: fetches the blocks that are not fresh until all describe one state.
 
-It fetches a few blocks at a time, so that a request for a page waits behind few of them. Its calls
-have priority over background refreshes only while somebody waits for the list.
+The first and the last block are fetched before the others, because they show what was added
+(`app/orders/epochs.py`). The others are fetched a few at a time, so that a request for a page waits
+behind few of them. The calls have priority over background refreshes only while somebody waits for
+the list.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from app.cache.freshness import Freshness
 from app.cache.grace_cache import Entry, Lookup, Outcome
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.snapshot import Snapshot, build_snapshot, find_outdated
+from app.orders.compute import cooperative_chunks
+from app.orders.snapshot import BLOCKS_PER_CHUNK, Snapshot, build_snapshot
 
-MAX_CONSISTENCY_ATTEMPTS = 3
+MAX_ROUNDS = 6
 """How often outdated blocks are fetched again before the list counts as inconsistent."""
 
 
@@ -64,23 +68,30 @@ class SnapshotLoader:
             ListTooLarge: the list exceeds the limits.
             UpstreamError: fetching a block failed.
         """
-        attempts = 0
+        rounds, first_reading_at = 0, None
         while True:
             needed = self._needed_blocks()
-            missing = [index for index in needed if index not in self._loaded]
+            missing = await self._load_from_cache(needed)
             if missing:
-                await self._for_each(missing, self._load_block)
+                await self._for_each(self._ends_first(missing, needed)[0], self._load_block)
                 continue
             self.all_blocks_loaded = True
             generation = self._book.generation
-            entries = [self._latest(index) for index in needed]
-            outdated = await self._outdated(entries, previous)
-            attempts += 1
-            if outdated and attempts <= MAX_CONSISTENCY_ATTEMPTS and await self._refetch(outdated):
-                continue
-            return await build_snapshot(
-                entries, previous, inconsistent=bool(outdated), generation=generation
-            )
+            entries = await self._latest_entries(needed)
+            outdated = self._outdated(entries)
+            if first_reading_at is None:
+                first_reading_at = self._book.blocks.latest_sequence
+            elif outdated and all(entry.sequence > first_reading_at for entry in entries):
+                # Each block was read twice, and the readings contradict themselves.
+                self._book.epochs.contradicts_for_good = True
+            rounds += 1
+            if (
+                not outdated
+                or rounds > MAX_ROUNDS
+                or self._book.epochs.contradicts_for_good
+                or not await self._refetch(outdated, needed)
+            ):
+                return await self._build(entries, previous, generation)
 
     async def from_cache(self) -> Snapshot | None:
         """Return the list as it is cached, without fetching; None if a block is missing.
@@ -88,16 +99,27 @@ class SnapshotLoader:
         Raises:
             ListTooLarge: the list exceeds the limits.
         """
-        for index in self._needed_blocks():
-            entry = self._book.cached_block(index)
-            if entry is None:
-                return None
-            self._loaded[index] = entry
+        needed = self._needed_blocks()
+        async for chunk in cooperative_chunks(needed, BLOCKS_PER_CHUNK):
+            for index in chunk:
+                entry = self._book.cached_block(index)
+                if entry is None:
+                    return None
+                self._loaded[index] = entry
         generation = self._book.generation
-        entries = list(self._loaded.values())
-        outdated = await self._outdated(entries, None)
+        return await self._build(await self._latest_entries(needed), None, generation)
+
+    async def _build(
+        self, entries: Sequence[Entry[Block]], previous: Snapshot | None, generation: int
+    ) -> Snapshot:
+        """Return the snapshot of blocks that were collected at that generation or later."""
         return await build_snapshot(
-            entries, None, inconsistent=bool(outdated), generation=generation
+            entries,
+            previous,
+            contradictory=bool(self._outdated(entries)),
+            keep_duplicates=self._book.epochs.contradicts_for_good,
+            generation=generation,
+            completed_at=self._book.blocks.latest_sequence,
         )
 
     @property
@@ -124,38 +146,74 @@ class SnapshotLoader:
 
     async def _load_block(self, index: int) -> None:
         lookup = await self._book.fresh_block(index)
-        self._size += lookup.entry.value.size
         self._add(lookup)
         self._check_limits()
 
-    async def _refetch(self, outdated: Sequence[int]) -> bool:
-        """Fetch the outdated blocks again; return whether any is newer."""
-        previous = {index: self._loaded[index].sequence for index in outdated}
-        await self._for_each(outdated, self._refetch_block)
-        return any(self._loaded[index].sequence > previous[index] for index in outdated)
+    async def _load_from_cache(self, needed: range) -> list[int]:
+        """Load the blocks that are cached and fresh; return those that are still missing."""
+        missing: list[int] = []
+        async for chunk in cooperative_chunks(needed, BLOCKS_PER_CHUNK):
+            for index in chunk:
+                if index in self._loaded:
+                    continue
+                entry = self._book.cached_block(index)
+                if entry and self._book.blocks.freshness(entry) is Freshness.FRESH:
+                    self._add_entry(entry)
+                else:
+                    missing.append(index)
+        self._check_limits()
+        return missing
+
+    async def _refetch(self, outdated: Sequence[int], needed: range) -> bool:
+        """Fetch outdated blocks again, the ends first; return whether any is newer."""
+        for indexes in self._ends_first(outdated, needed):
+            previous = {index: self._loaded[index].sequence for index in indexes}
+            await self._for_each(indexes, self._refetch_block)
+            if any(self._loaded[index].sequence > previous[index] for index in indexes):
+                return True
+        return False
 
     async def _refetch_block(self, index: int) -> None:
         self._add(await self._book.refetch_block(self._loaded[index]))
 
     def _add(self, lookup: Lookup[Block]) -> None:
-        self._loaded[lookup.entry.value.index] = lookup.entry
+        self._add_entry(lookup.entry)
         self.fetch_count += lookup.outcome in (Outcome.MISS, Outcome.COLLAPSED)
 
-    def _latest(self, index: int) -> Entry[Block]:
-        """Return the loaded block, or the cached one if that was fetched since for a page."""
-        loaded, cached = self._loaded[index], self._book.cached_block(index)
-        if cached and cached.sequence > loaded.sequence:
-            self._loaded[index] = cached
-        return self._loaded[index]
+    def _add_entry(self, entry: Entry[Block]) -> None:
+        replaced = self._loaded.get(entry.value.index)
+        self._size += entry.value.size - (replaced.value.size if replaced else 0)
+        self._loaded[entry.value.index] = entry
 
-    async def _outdated(
-        self, entries: Sequence[Entry[Block]], previous: Snapshot | None
-    ) -> Sequence[int]:
-        """Return the blocks that disagree with the current total, or else with each other."""
-        total_entry = self._book.total_entry_for(self._loaded.values())
-        total = total_entry.value.total if total_entry else None
-        outdated = [entry.value.index for entry in entries if entry.value.total != total]
-        return outdated or await find_outdated(entries, previous)
+    async def _latest_entries(self, needed: range) -> list[Entry[Block]]:
+        """Return the loaded blocks, or the cached ones that were fetched since for a page."""
+        async for chunk in cooperative_chunks(needed, BLOCKS_PER_CHUNK):
+            for index in chunk:
+                cached = self._book.cached_block(index)
+                if cached and cached.sequence > self._loaded[index].sequence:
+                    self._add_entry(cached)
+        return [self._loaded[index] for index in needed]
+
+    def _outdated(self, entries: Sequence[Entry[Block]]) -> list[int]:
+        """Return the blocks that are of another state of the list than the latest one."""
+        epochs = self._book.epochs
+        return [
+            entry.value.index
+            for entry in entries
+            if not epochs.is_current(entry) or epochs.is_unverified(entry)
+        ]
+
+    def _ends_first(self, indexes: Sequence[int], needed: range) -> list[list[int]]:
+        """Return `indexes` in groups, the end of the list first at which it grows, if known.
+
+        What that one shows can make the others outdated.
+        """
+        ends = list(dict.fromkeys((needed[0], needed[-1])))
+        if self._book.epochs.grows_at_end:
+            ends.reverse()
+        groups = [[index] for index in ends if index in indexes]
+        others = [index for index in indexes if index not in ends]
+        return [*groups, others] if others else groups
 
     async def _for_each(
         self, indexes: Iterable[int], process: Callable[[int], Coroutine[Any, Any, None]]

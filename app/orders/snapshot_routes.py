@@ -15,7 +15,6 @@ from app.orders.queries import ChangesQuery, SummaryQuery
 from app.orders.rendering import render_change_list, render_changes, render_summary
 from app.orders.response_cache import LIST_PATH, SUMMARY_PATH
 from app.orders.schema import EXAMPLES, OrderChanges, Summary
-from app.orders.snapshot_cache import ListLoading
 from app.orders.summary import summarize
 
 POLL_WHILE_REFRESHING = 2
@@ -94,9 +93,6 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         started_at = deps.clock.monotonic()
         snapshot, lookup = await deps.snapshots.get(directive)
         await deps.history.record(snapshot)
-        latest = deps.history.latest
-        if latest is None:
-            raise ListLoading.inconsistent(len(snapshot.content.rows))
         cursor = deps.history.cursor
         changes = deps.history.since(query.since or cursor)
         change_list = await deps.compute.get_or_compute(
@@ -107,7 +103,9 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
             deadline=started_at + deps.deadline,
         )
         poll_after = _poll_after(lookup, deps.clock.monotonic())
-        rendered = render_changes(change_list, latest.blocks, cursor=cursor, poll_after=poll_after)
+        rendered = render_changes(
+            change_list, snapshot.blocks, cursor=cursor, poll_after=poll_after
+        )
         return await deps.respond(request, rendered, [lookup], started_at)
 
     return router

@@ -12,7 +12,7 @@ from app.cache.grace_cache import NotInCache, Outcome
 from app.orders.blocks import Block, Window
 from app.upstream.errors import UpstreamFailed
 from app.upstream.wire import MAX_TOTAL
-from tests.support.book import LIFETIME, TTL, BookHarness, row
+from tests.support.book import LIFETIME, TTL, BookHarness
 from tests.support.clock import settle
 
 pages = st.tuples(st.integers(1, 60), st.integers(1, 50))
@@ -187,7 +187,7 @@ async def test_a_window_of_outdated_blocks_is_inconsistent_if_they_cannot_be_fet
     assert window.total == 101
     found = numbers(window)
     assert len(set(found)) == len(found) == 19
-    assert Outcome.STALE_IF_ERROR in [lookup.outcome for lookup in window.lookups]
+    assert [lookup.freshness for lookup in window.lookups] == [Freshness.STALE, Freshness.FRESH]
 
 
 async def test_with_only_if_cached_outdated_blocks_are_not_fetched_again():
@@ -352,11 +352,14 @@ async def test_a_list_that_shrinks_during_a_request_has_its_newest_total_althoug
     assert not window.inconsistent
 
 
-def test_of_two_rows_with_one_order_number_the_first_is_found():
-    first, second = row("n1"), row("n1")
-    block = Block(0, (first, second, row("n2")), 3, as_of="", request_id=None, sandbox=False)
-    assert block.by_order_no["n1"] is first
-    assert set(block.by_order_no) == {"n1", "n2"}
+async def test_of_two_rows_with_one_order_number_the_first_is_found():
+    harness = BookHarness(30)
+    harness.list.numbers[20] = "n10"
+    window = await harness.book.window(0, 30)
+    found = harness.book.find("n10")
+    assert found is not None
+    assert found[0] is window.rows[10]
+    assert numbers(window) == harness.list.numbers
 
 
 async def test_the_ttl_is_the_time_in_which_the_cached_blocks_can_be_fetched_again():

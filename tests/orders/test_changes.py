@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -24,13 +25,29 @@ from tests.support.book import row
 from tests.support.run import run
 
 State = dict[str, str]
-ENTRY = Entry(Block(0, (), 0, as_of="", request_id=None, sandbox=False), 0.0, 1)
-generations = count()
+BLOCK = Block(0, (), 0, as_of="", request_id=None, sandbox=False)
+sequence = count(1)
 
 
-def snapshot(state: State, *, inconsistent: bool = False, status: type[str] = str) -> Snapshot:
+def snapshot(
+    state: State,
+    *,
+    contradictory: bool = False,
+    status: type[str] = str,
+    content: Content | None = None,
+) -> Snapshot:
+    """Return a snapshot that was read after all others."""
     rows = tuple(row(number, rev=rev, status=status("paid")) for number, rev in state.items())
-    return Snapshot(Content(rows, (0,)), (ENTRY,), ENTRY, inconsistent, next(generations))
+    number = next(sequence)
+    entry = Entry(BLOCK, 0.0, number)
+    content = content or Content(rows, (0,))
+    return Snapshot(content, (entry,), entry, contradictory, generation=number, completed_at=number)
+
+
+async def record(history: History, state: State) -> None:
+    """Record a state that two readings show."""
+    await history.record(snapshot(state))
+    await history.record(snapshot(state))
 
 
 def history_of(*states: State) -> tuple[History, list[str]]:
@@ -38,7 +55,7 @@ def history_of(*states: State) -> tuple[History, list[str]]:
     history = History()
     cursors = []
     for state in states:
-        run(history.record(snapshot(state)))
+        run(record(history, state))
         cursors.append(history.cursor)
     return history, cursors
 
@@ -82,7 +99,7 @@ async def test_the_orders_of_the_previous_state_are_freed_a_chunk_at_a_time():
     history = History()
     await history.record(snapshot({str(at): "1" for at in range(3 * CHUNK_SIZE)}, status=Status))
     others = asyncio.ensure_future(count_turns())
-    await history.record(snapshot({"another": "1"}))
+    await record(history, {"another": "1"})
     others.cancel()
     assert sum(freed) == 3 * CHUNK_SIZE
     assert max(freed) == CHUNK_SIZE
@@ -115,21 +132,67 @@ def test_an_unknown_cursor_is_expired():
         history.since("0" * 32)
 
 
-def test_an_inconsistent_list_is_not_recorded():
-    history, (cursor,) = history_of({"a": "1"})
-    run(history.record(snapshot({}, inconsistent=True)))
+def test_an_order_is_removed_when_a_second_reading_lacks_it_too():
+    history, (cursor,) = history_of({"a": "1", "b": "1"})
+    assert not run(history.record(snapshot({"a": "1"})))
     assert history.cursor == cursor
-    assert history.latest is not None
-    assert not history.latest.inconsistent
+    assert run(history.record(snapshot({"a": "1"})))
+    assert by_order_no(history.since(cursor)) == {"b": ("removed", None)}
+
+
+def test_the_second_reading_has_to_begin_after_the_first_one_was_complete():
+    history, (cursor,) = history_of({"a": "1", "b": "1"})
+    first = snapshot({"a": "1"})
+    run(history.record(first))
+    later = snapshot({}, content=first.content)
+    both = replace(later, blocks=(*first.blocks, *later.blocks))
+    assert not run(history.record(both))
+    assert history.cursor == cursor
+    assert run(history.record(snapshot({}, content=first.content)))
+    assert by_order_no(history.since(cursor)) == {"b": ("removed", None)}
+
+
+def test_an_order_that_the_second_reading_has_was_not_removed():
+    history, (cursor,) = history_of({"a": "1", "b": "1"})
+    assert not run(history.record(snapshot({"a": "1"})))
+    assert run(history.record(snapshot({"a": "1", "b": "2"})))
+    assert by_order_no(history.since(cursor)) == {"b": ("updated", "2")}
+    assert not run(history.record(snapshot({"a": "1"})))
+
+
+def test_a_contradictory_reading_adds_and_updates_orders_but_removes_none():
+    history, (cursor,) = history_of({"a": "1", "b": "1"})
+    for _ in range(3):
+        run(history.record(snapshot({"a": "2", "c": "1"}, contradictory=True)))
+    expected = {"a": ("updated", "2"), "c": ("created", "1")}
+    assert by_order_no(history.since(cursor)) == expected
+    assert not run(history.record(snapshot({"a": "2", "c": "1"})))
+    assert by_order_no(history.since(cursor)) == expected
+    assert run(history.record(snapshot({"a": "2", "c": "1"})))
+    assert by_order_no(history.since(cursor)) == expected | {"b": ("removed", None)}
+
+
+def test_a_contradictory_reading_can_be_the_first_state():
+    history = History()
+    assert history.cursor == ""
+    run(history.record(snapshot({"a": "1"}, contradictory=True)))
+    cursor = history.cursor
+    run(history.record(snapshot({"a": "1", "b": "1"})))
+    assert by_order_no(history.since(cursor)) == {"b": ("created", "1")}
+
+
+def test_of_two_orders_with_one_number_the_first_one_counts():
+    rows = (row("a", rev="1"), row("a", rev="2"))
+    history, (cursor,) = history_of({"a": "1"})
+    run(history.record(snapshot({}, content=Content(rows, (0,)))))
+    assert history.cursor == cursor
 
 
 def test_a_new_snapshot_with_the_same_content_is_the_same_state():
     history, (cursor,) = history_of({"a": "1"})
     latest = history.latest
     assert latest is not None
-    again = Snapshot(
-        latest.content, (ENTRY,), ENTRY, inconsistent=False, generation=latest.generation
-    )
+    again = snapshot({}, content=latest.content)
     run(history.record(again))
     run(history.record(again))
     assert (history.latest, history.cursor) == (again, cursor)
@@ -141,7 +204,7 @@ def test_the_oldest_states_are_dropped_by_their_number_and_by_the_size_of_their_
     with pytest.raises(CursorExpired):
         history.since(cursors[0])
     many = {str(at): "1" for at in range(MAX_REPLACED)}
-    history, cursors = history_of(many, {}, {"a": "1"})
+    history, cursors = history_of({}, many, many | {"a": "1"})
     with pytest.raises(CursorExpired):
         history.since(cursors[0])
     assert by_order_no(history.since(cursors[1])) == {"a": ("created", "1")}
@@ -151,5 +214,16 @@ def test_a_cursor_with_too_many_changes_since_is_expired():
     many = {str(at): "1" for at in range(MAX_CHANGES)}
     history, cursors = history_of({}, many, many | {"a": "1"})
     assert len(history.since(cursors[1])) == 1
+    with pytest.raises(CursorExpired):
+        history.since(cursors[0])
+    assert len(history.since(cursors[1])) == 1
+
+
+def test_a_cursor_that_has_expired_stays_expired_even_if_the_changes_are_undone():
+    many = {str(at): "1" for at in range(MAX_CHANGES + 1)}
+    history, cursors = history_of({"a": "1"}, many | {"a": "1"})
+    with pytest.raises(CursorExpired):
+        history.since(cursors[0])
+    run(record(history, {"a": "2"}))
     with pytest.raises(CursorExpired):
         history.since(cursors[0])

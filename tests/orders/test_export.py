@@ -42,7 +42,7 @@ def snapshot(*rows: Row, request_id: str = "id-1") -> Snapshot:
         sandbox=False,
     )
     entry = Entry(block, 0.0, 1)
-    return Snapshot(Content(rows, (0,)), (entry,), entry, inconsistent=False, generation=1)
+    return Snapshot(Content(rows, (0,)), (entry,), entry, contradictory=False, generation=1)
 
 
 async def chunks_of(stream: AsyncIterator[bytes]) -> list[bytes]:
@@ -143,7 +143,7 @@ def test_a_workbook_is_described_by_its_question_its_totals_and_its_origin():
             ("upstream_request_id", "id-1"),
         ],
     }
-    inconsistent = replace(snapshot(row(), request_id=""), inconsistent=True)
+    inconsistent = replace(snapshot(row(), request_id=""), contradictory=True)
     about = Export(query, inconsistent, [0], "0").workbook_options("")["about"]
     assert [name for name, _ in about][-1] == "inconsistent"
 

@@ -4,7 +4,7 @@ It is plain Python and knows what the upstream sent and when, and what each call
 arithmetic with the code that it checks: it slices lists and subtracts times itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Entry, NotInCache, WaitTimeout
@@ -159,13 +159,13 @@ class AnswerOracle:
 
     def _check_rows(self, request: CallerRequest, answer: Answer, fetches: Sequence[Fetch]) -> None:
         report, caller = self._history.report, request.caller
-        if _has_duplicates(answer.rows):
+        if _has_duplicates(answer.rows) and not answer.keeps_duplicates:
             report(Rule.NO_DUPLICATE, _order_numbers(answer.rows))
         latest = max(fetch.started_at for fetch in fetches)
         if answer.total not in {fetch.total for fetch in fetches if fetch.started_at == latest}:
             report(Rule.ANSWER_TOTAL, f"not {answer.total}")
         if answer.inconsistent:
-            self._check_inconsistent_rows(request, answer.rows, fetches)
+            self._check_inconsistent_rows(request, answer, fetches)
             return
         if caller.start >= answer.total and not caller.requests_all:
             self._check_past_the_end(request, answer.total)
@@ -180,16 +180,34 @@ class AnswerOracle:
             report(Rule.ROWS, _order_numbers(answer.rows))
 
     def _check_inconsistent_rows(
-        self, request: CallerRequest, rows: tuple[Row, ...], fetches: Sequence[Fetch]
+        self, request: CallerRequest, answer: Answer, fetches: Sequence[Fetch]
     ) -> None:
         """Check that the list has changed, and that the rows are those of the blocks."""
-        if len({fetch.version for fetch in self._history.completed()}) < 2:
+        is_unchanged = len({fetch.version for fetch in self._history.completed()}) < 2
+        is_unverified = request.caller.requests_all and self._is_unverified(fetches)
+        if is_unchanged and not is_unverified:
             self._history.report(Rule.FALSELY_INCONSISTENT, f"caller {request.number}")
-        expected: dict[str, Row] = {}
-        for row in _rows_between(request.caller.start, request.caller.stop, fetches):
-            expected.setdefault(row.order_no, row)
-        if rows != tuple(expected.values()):
-            self._history.report(Rule.ROWS, _order_numbers(rows))
+        rows: Iterable[Row] = _rows_between(request.caller.start, request.caller.stop, fetches)
+        if not answer.keeps_duplicates:
+            each_once: dict[str, Row] = {}
+            for row in rows:
+                each_once.setdefault(row.order_no, row)
+            rows = each_once.values()
+        if answer.rows != tuple(rows):
+            self._history.report(Rule.ROWS, _order_numbers(answer.rows))
+
+    def _is_unverified(self, fetches: Sequence[Fetch]) -> bool:
+        """Return whether the first block was fetched before the last one was first known.
+
+        Then the whole list may have changed in between.
+        """
+        first, last = min(fetches, key=_index), max(fetches, key=_index)
+        known_at = min(
+            fetch.completed_at or 0.0
+            for fetch in self._history.completed()
+            if fetch.index == last.index
+        )
+        return first.index == 0 and first.started_at <= known_at
 
     def _check_past_the_end(self, request: CallerRequest, total: int) -> None:
         """Check that the total is the latest one of some time since the request started."""
@@ -267,6 +285,10 @@ def _rows_between(start: int, stop: int, fetches: Sequence[Fetch]) -> Iterator[R
     for fetch in sorted(fetches, key=lambda fetch: fetch.index):
         first = fetch.index * BLOCK_SIZE
         yield from fetch.rows[max(start - first, 0) : max(stop - first, 0)]
+
+
+def _index(fetch: Fetch) -> int:
+    return fetch.index
 
 
 def _has_duplicates(rows: Sequence[Row]) -> bool:

@@ -96,7 +96,9 @@ class FetchOracle:
         factor = 2 if plan.changes else 1
         self._check_bound(fetches, factor * (-(-max_total // BLOCK_SIZE) + 1))
         for index in {fetch.index for fetch in fetches}:
-            self._check_bound([fetch for fetch in fetches if fetch.index == index], factor)
+            # The first block is fetched a second time after the last one was first known.
+            bound = factor + (index == 0)
+            self._check_bound([fetch for fetch in fetches if fetch.index == index], bound)
 
     def _check_bound(self, fetches: Sequence[Fetch], bound: int) -> None:
         for first, last in zip(fetches, fetches[bound:], strict=False):

@@ -96,6 +96,8 @@ class Answer:
         entries: the cached blocks that the answer is based on.
         freshness: what each of them was reported as.
         is_fallback: whether a fetch failed, and a cached block was served instead.
+        keeps_duplicates: whether an order that two blocks have is there twice, because the list
+            contradicts itself although each block was fetched twice.
     """
 
     rows: tuple[Row, ...]
@@ -104,6 +106,7 @@ class Answer:
     entries: tuple[Entry[Block], ...]
     freshness: tuple[Freshness, ...]
     is_fallback: bool = False
+    keeps_duplicates: bool = False
 
 
 class CallResult(Enum):

@@ -175,6 +175,7 @@ class _World:
             window.inconsistent,
             entries=tuple(lookup.entry for lookup in window.lookups),
             freshness=tuple(lookup.freshness for lookup in window.lookups),
+            keeps_duplicates=self._book.epochs.contradicts_for_good,
             is_fallback=any(lookup.outcome is Outcome.STALE_IF_ERROR for lookup in window.lookups),
         )
         if not answer.inconsistent:
@@ -189,6 +190,7 @@ class _World:
             snapshot.inconsistent,
             entries=snapshot.blocks,
             freshness=(lookup.freshness,) * len(snapshot.blocks),
+            keeps_duplicates=snapshot.content.keeps_duplicates,
         )
 
     async def _request_everything(self, *, check: bool) -> None:

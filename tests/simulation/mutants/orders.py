@@ -31,25 +31,26 @@ class TotalOfLastCompleted(OrderBook):
 
 
 class NothingOutdated(OrderBook):
-    @staticmethod
-    def _outdated(*_: Any) -> list[int]:
+    def _outdated(self, *_: Any) -> list[int]:
         return []
 
 
 class ComparesTotalsOnly(OrderBook):
-    @staticmethod
-    def _outdated(lookups: Sequence[Lookup[Block]], *window: Any) -> list[int]:
+    def _outdated(self, lookups: Sequence[Lookup[Block]], *window: Any) -> list[int]:
         if len({lookup.entry.value.total for lookup in lookups}) == 1:
             return []
-        return OrderBook._outdated(lookups, *window)
+        return super()._outdated(lookups, *window)
 
 
 class AcceptsGreaterTotal(OrderBook):
-    @staticmethod
     def _outdated(
-        lookups: Sequence[Lookup[Block]], start: int, stop: int, total_entry: Entry[Block] | None
+        self,
+        lookups: Sequence[Lookup[Block]],
+        start: int,
+        stop: int,
+        total_entry: Entry[Block] | None,
     ) -> list[int]:
-        outdated = OrderBook._outdated(lookups, start, stop, total_entry)
+        outdated = super()._outdated(lookups, start, stop, total_entry)
         is_greater = total_entry and lookups[-1].entry.value.total > total_entry.value.total
         return [] if len(lookups) == 1 and is_greater else outdated
 
@@ -89,7 +90,7 @@ class BelievesTotals(TotalConfirmation):
 
 
 class LoadsOutdatedBlocks(SnapshotLoader):
-    async def _outdated(self, *_: Any) -> list[int]:
+    def _outdated(self, *_: Any) -> list[int]:
         return []
 
 
