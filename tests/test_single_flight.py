@@ -115,6 +115,17 @@ async def test_waiters_are_notified_in_the_order_of_their_arrival():
     assert notified == [0, 1, 2, 3, 4]
 
 
+async def test_however_many_wait_all_are_woken_at_once():
+    harness = Harness()
+    waiters = [asyncio.ensure_future(harness.flight.wait(8)) for _ in range(2000)]
+    await settle()
+    harness.work.gate.set()
+    for _ in range(5):  # turns of the event loop
+        await asyncio.sleep(0)
+    assert all(waiter.done() for waiter in waiters)
+    assert harness.clock.pending_timers == 0
+
+
 async def test_an_exception_is_shared_and_is_not_logged_if_nobody_waits():
     async def fail() -> int:
         raise ValueError("no")
