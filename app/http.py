@@ -90,7 +90,7 @@ def _open_transport(
     return transport
 
 
-_current_call: ContextVar["Call | None"] = ContextVar("current_call", default=None)
+_current_call: ContextVar["Call"] = ContextVar("current_call")
 
 
 class ResponseHeadTooLarge(httpx.ProtocolError):
@@ -182,10 +182,8 @@ class _Stream:
         self.get_extra_info = stream.get_extra_info
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        call = _current_call.get()
-        if call:
-            return await call.read(self._stream, timeout)
-        return bytes(await self._stream.read(max_bytes, timeout))
+        del max_bytes  # READ_BYTES instead
+        return await _current_call.get().read(self._stream, timeout)
 
     async def start_tls(self, *args: Any, **kwargs: Any) -> "_Stream":
         return _Stream(await self._stream.start_tls(*args, **kwargs))

@@ -53,7 +53,8 @@ class Bench:
 
     async def _call(self, name: str, within: float) -> None:
         self.ends[name] = asyncio.Event()
-        operation = Operation.DETAIL if name.startswith("detail") else Operation.LIST
+        operations = {"detail": Operation.DETAIL, "token": Operation.TOKEN}
+        operation = operations.get(name.split(maxsplit=1)[0], Operation.LIST)
         start = await self.limiter.acquire(self.clock.monotonic() + within, operation)
         self.started.append((name, self.clock.monotonic() - 1000.0))
         await self.ends[name].wait()
@@ -176,6 +177,15 @@ async def test_detail_calls_leave_a_quarter_of_the_slots_to_others():
     assert bench.names[7:] == ["detail 6"]
     await bench.end_all()
     await asyncio.gather(*details, page)
+
+
+async def test_a_token_call_starts_before_all_others():
+    bench = Bench(max_concurrency=1)
+    calls = [bench.call(name) for name in ("first", "page", "detail", "token")]
+    await settle()
+    await bench.end_all()
+    await asyncio.gather(*calls)
+    assert bench.names[:2] == ["first", "token"]
 
 
 async def test_a_single_slot_is_for_details_as_well():
