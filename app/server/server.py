@@ -122,6 +122,8 @@ class Server(uvicorn.Server):
             seconds_left = deadline - self._clock.monotonic()
             await self._clock.sleep(min(1 / _TICKS_PER_SECOND, seconds_left))
             self._check_timeouts()
+            # The event loop reads what has arrived meanwhile: such a connection is not idle.
+            await asyncio.sleep(0)
             for connection in self._connections():
                 connection.close_if_idle(self._clock.monotonic() - IDLE_CLOSE_SECONDS)
 
