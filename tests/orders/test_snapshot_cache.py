@@ -620,3 +620,20 @@ async def test_contradictory_cached_blocks_are_served_if_fetching_them_again_tak
     gate.set()
     await harness.clock.advance(1)
     assert numbers(await harness.snapshot()) == harness.list.numbers
+
+
+@pytest.mark.parametrize("turns", range(20))
+async def test_a_load_that_ends_while_the_cached_blocks_are_assembled_is_served(turns: int):
+    harness = SnapshotHarness(100)
+    await harness.book.window(0, 10)
+    harness.list.numbers.insert(0, "newest")
+    await harness.book.window(60, 70)
+    gate = harness.hold_back(0)
+    first = await started(harness.snapshot())
+    gate.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    second = asyncio.ensure_future(harness.snapshot())
+    assert numbers(await first) == harness.list.numbers
+    await second
+    assert numbers(await harness.snapshot()) == harness.list.numbers
