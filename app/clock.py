@@ -18,13 +18,17 @@ class TimerHandle(Protocol):
 
 
 class Clock(Protocol):
-    """A source of time. Implementations subclass it explicitly to inherit `finishes_within`."""
+    """A source of time. Implementations subclass it explicitly, to inherit what is not abstract."""
 
     def monotonic(self) -> float:
         """Return seconds that never jump backwards, for ages and deadlines."""
 
     def now(self) -> datetime:
         """Return the wall-clock time, in UTC, for people and other systems."""
+
+    def timestamp(self) -> float:
+        """Return the wall-clock time in seconds since 1970."""
+        return self.now().timestamp()
 
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds`, 0 or more."""
@@ -55,6 +59,9 @@ class SystemClock(Clock):
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def timestamp(self) -> float:
+        return time.time()
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
@@ -78,11 +85,11 @@ class SuspendAwareClock(Clock):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._suspended = 0.0
-        self._difference = clock.now().timestamp() - clock.monotonic()
+        self._difference = clock.timestamp() - clock.monotonic()
 
     def monotonic(self) -> float:
         monotonic = self._clock.monotonic()
-        ahead = self._clock.now().timestamp() - monotonic - self._difference
+        ahead = self._clock.timestamp() - monotonic - self._difference
         if abs(ahead) > MAX_LAG_SECONDS:
             self._difference += ahead
             self._suspended += max(ahead, 0.0)

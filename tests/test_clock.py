@@ -113,3 +113,9 @@ async def test_sleeping_and_timers_are_those_of_the_other_clock():
     await inner.advance(2)
     await sleeping
     assert called == [1001.0]
+
+
+def test_the_machine_s_clock_has_one_wall_time():
+    clock = SuspendAwareClock(SystemClock())
+    before, now, after = SystemClock().timestamp(), clock.now().timestamp(), clock.timestamp()
+    assert before - 1e-3 <= now <= after + 1e-3
