@@ -26,7 +26,7 @@ from app.settings import load_for_sandbox
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 CHROMIUM = "/usr/bin/chromium"
 SIZE = ViewportSize(width=1000, height=900)
-DASHBOARD_SIZE = ViewportSize(width=1280, height=1400)
+DASHBOARD_SIZE = ViewportSize(width=1280, height=1000)
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NO_DOTENV = Path("/nonexistent/.env")
 
@@ -58,7 +58,7 @@ async def dashboard(page: Page) -> Locator:
     # The page shows the age of the list in seconds.
     await page.clock.set_fixed_time(NOON)
     await page.set_viewport_size(DASHBOARD_SIZE)
-    await page.goto("/dashboard")
+    await page.goto("/dashboard?period=this_month")
     await page.locator("#chart .column").first.wait_for()
     await page.locator("#table tbody tr:not(.skeleton-row)").first.wait_for()
     await page.locator("#strip[data-level=ok]").wait_for()

@@ -64,6 +64,21 @@ async def test_focus_selection_and_scroll_position_survive_a_new_order(
     assert 300 <= await page.evaluate("scrollY") < 350
 
 
+async def test_the_numbers_of_a_column_stay_while_the_page_polls(
+    own_deployment: Deployment, dashboard: DashboardPage
+) -> None:
+    page = dashboard.page
+    await dashboard.open(own_deployment)
+    await page.locator("#chart .column").last.hover()
+    readout = page.locator(".readout")
+    await expect(readout).to_contain_text("Nov 2026: Total")
+    for _ in range(2):
+        async with page.expect_response("**/v1/orders/summary?*"):
+            pass
+    await expect(readout).to_contain_text("Nov 2026: Total")
+    await expect(dashboard.state).to_contain_text("as of")
+
+
 async def test_a_hidden_tab_sends_no_requests_until_it_is_visible(
     dashboard: DashboardPage, deployment: Deployment
 ) -> None:

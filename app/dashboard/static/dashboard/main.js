@@ -48,6 +48,8 @@ class Dashboard {
   #news = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #noticeTimer;
+  /** What was rendered last. @type {Map<HTMLElement, string>} */
+  #rendered = new Map();
   /** The language and zone that the texts on the page are in. */
   #textKey = "";
 
@@ -262,7 +264,11 @@ class Dashboard {
     const { sort, page } = this.#view;
     const isNewestFirst = page === 1 && (sort === "" || sort === "-created_at");
     this.#addNews(this.#changes.addRows(data, { isBackground, isNewestFirst }));
-    showOrders(byId("table"), this.#view, data, meta, this.#changes.marks);
+    const { marks } = this.#changes;
+    // Most polls change nothing: then there is nothing to compare row by row.
+    this.#renderChanged(byId("table"), [data, meta.total, this.#view, [...marks]], () =>
+      showOrders(byId("table"), this.#view, data, meta, marks),
+    );
     showPager(byId("pager"), this.#view, meta.pages, (patch) => this.#navigate(patch));
     byId("pager").hidden = meta.total === 0;
     const count = tCount("count", meta.total);
@@ -270,7 +276,22 @@ class Dashboard {
     byId("sandbox").hidden = !provenance.isSandbox;
   }
 
+  /**
+   * Render something unless it is shown already.
+   * @param {HTMLElement} container
+   * @param {unknown[]} content what it depends on, besides language and time zone
+   * @param {() => void} render
+   */
+  #renderChanged(container, content, render) {
+    const key = JSON.stringify([this.#textKey, content]);
+    container.removeAttribute("aria-busy");
+    if (this.#rendered.get(container) === key) return;
+    this.#rendered.set(container, key);
+    render();
+  }
+
   #showNoOrders() {
+    this.#rendered.delete(byId("table"));
     byId("count").textContent = "";
     byId("pager").hidden = true;
     clearOrders(byId("table"));
@@ -283,13 +304,16 @@ class Dashboard {
 
   /** @param {ApiResponse} response */
   #showTotals({ data, meta }) {
-    showTiles(byId("tiles"), this.#view, data, meta.currency);
     byId("analysis").removeAttribute("aria-busy");
-    this.#analysis.show(this.#view, data.listed, meta.currency);
+    this.#renderChanged(byId("tiles"), [data, this.#view], () => {
+      showTiles(byId("tiles"), this.#view, data, meta.currency);
+      this.#analysis.show(this.#view, data.listed, meta.currency);
+    });
     update(byId("listed-total"), t("total"), " ", money(data.listed.actual_amount, meta.currency));
   }
 
   #showNoTotals() {
+    this.#rendered.delete(byId("tiles"));
     showNoTiles(byId("tiles"));
     update(byId("listed-total"));
     byId("analysis").hidden = true;

@@ -172,6 +172,7 @@ export const MESSAGES = {
   "state.unreachable": ["Proxy unreachable since {time}", "自 {time} 起无法连接代理服务"],
   "state.proxy_problem": ["{title} since {time}", "自 {time} 起：{title}"],
   "state.data": ["Orders as of {time}, {age} ago", "订单数据截至 {time}（{age}前）"],
+  "state.inconsistent": ["the list is changing, an order may be missing", "列表正在变动，可能缺少个别订单"],
   "state.no_data": ["No orders loaded", "尚未加载订单"],
   details: ["Details", "详情"],
   "details.freshness": ["Freshness", "新鲜度"],

@@ -160,9 +160,10 @@ function loadingText({ progress }) {
 }
 
 /** @param {Provenance} provenance */
-function dataText({ asOf }) {
+function dataText({ asOf, inconsistent }) {
   const seconds = Math.max(0, (Date.now() - asOf.getTime()) / 1000);
-  return t("state.data", { time: formatClock(asOf, { seconds: true }), age: formatAge(seconds) });
+  const text = t("state.data", { time: formatClock(asOf, { seconds: true }), age: formatAge(seconds) });
+  return inconsistent ? `${text} \u00b7 ${t("state.inconsistent")}` : text;
 }
 
 /**
