@@ -15,8 +15,8 @@ from app.upstream.wire import BLOCK_SIZE
 BLOCK_OVERHEAD = 1000
 """Memory in bytes of a block, its cache entry and its texts."""
 
-INDEX_ROW_BYTES = 50
-"""Memory in bytes of one row in `Block.rows` and `Block.by_order_no`."""
+INDEX_ROW_BYTES = 100
+"""Memory in bytes of one row in `Block.rows` and in the index of order numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

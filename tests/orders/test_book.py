@@ -236,6 +236,13 @@ async def test_an_order_is_found_in_a_block_that_has_not_expired():
     assert harness.book.find("n70") is None
 
 
+async def test_only_the_blocks_that_have_an_order_are_looked_at_to_find_it():
+    harness = BookHarness(5000)
+    await harness.book.window(0, 5000)
+    assert [entry.value.index for entry in harness.book.epochs.find("n70")] == [1]
+    assert list(harness.book.epochs.find("unknown")) == []
+
+
 async def test_a_failed_fetch_is_raised_if_nothing_is_cached():
     harness = BookHarness(100)
     harness.list.down = True

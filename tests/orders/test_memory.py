@@ -56,7 +56,8 @@ def test_the_size_of_a_block_is_its_memory(kind: str):
         return Entry(block, 1.5, 1000)
 
     entry, memory = traced(make)
-    assert memory * 0.9 <= entry.value.size <= memory * 2, memory
+    # The size includes the index of order numbers, and the overhead of an ordinary row.
+    assert memory * 0.9 <= entry.value.size <= memory * 2 + 50 * 150, memory
 
 
 @pytest.mark.parametrize("kind", ROWS)
