@@ -23,7 +23,7 @@ from app.upstream.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.transport import MAX_CHUNKS
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, settle
 from tests.support.upstream import ScriptedUpstream, client_of
 
 LIST = b'{"statusCode":200,"data":{"totalCount":0,"list":[]}}'
@@ -385,3 +385,38 @@ async def test_what_the_network_delivers_at_once_is_read_in_small_pieces(
     async with server.listening(tls if uses_tls else None):
         base_url = f"http{'s' if uses_tls else ''}://127.0.0.1:{server.port}"
         assert await total(client_to(base_url, ca_file=tmp_path / "ca.pem")) == 0
+
+
+async def test_a_tunnel_through_a_proxy_is_used_for_https(
+    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path
+):
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, target, _ = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
+        host, _, port = target.decode().partition(":")
+        upstream_reader, upstream_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        await asyncio.gather(relay(reader, upstream_writer), relay(upstream_reader, writer))
+
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = Server(RESPONSE)
+    proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+    async with server.listening(tls), proxy:
+        assert (
+            await total(
+                client_to(
+                    f"https://127.0.0.1:{server.port}",
+                    proxy=f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}",
+                    ca_file=tmp_path / "ca.pem",
+                )
+            )
+            == 0
+        )
+        await settle()
+    assert len(server.requests) == 1
