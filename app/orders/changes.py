@@ -106,11 +106,12 @@ class History:
         # The oldest step wins: it has the fingerprint that the order had in that state.
         for _, replaced in islice(reversed(self._steps), steps):
             previous.update(replaced)
-        changes = [
+        found = (
             change
             for order_no, rev in previous.items()
             if (change := _change(order_no, rev, self._rows.get(order_no)))
-        ]
+        )
+        changes = list(islice(found, MAX_CHANGES + 1))
         if len(changes) > MAX_CHANGES:
             self._drop_steps(steps - 1)
             raise CursorExpired
