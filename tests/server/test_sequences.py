@@ -18,7 +18,7 @@ SEQUENCES = sequences()
 Split = Callable[[bytes], Iterator[bytes]]
 
 
-def whole(data: bytes) -> Iterator[bytes]:
+def in_one_piece(data: bytes) -> Iterator[bytes]:
     yield data
 
 
@@ -44,8 +44,8 @@ def test_there_are_some_hundred_sequences() -> None:
 
 @pytest.mark.parametrize(
     "split",
-    [whole, single_bytes, partial(random_pieces, 1), partial(random_pieces, 2)],
-    ids=["whole", "single bytes", "random pieces 1", "random pieces 2"],
+    [in_one_piece, single_bytes, partial(random_pieces, 1), partial(random_pieces, 2)],
+    ids=["in one piece", "single bytes", "random pieces 1", "random pieces 2"],
 )
 async def test_each_request_has_one_response(split: Split) -> None:
     failures = {}

@@ -33,8 +33,8 @@ class Traffic:
     async def run(self, named: dict[str, Sequence]) -> None:
         other = await asyncio.open_unix_connection(self._socket)
         for index, (name, sequence) in enumerate(named.items()):
-            # The other variants of the proxy get the other half of the violations.
-            if not sequence.is_ambiguous or index % 2 == self._number % 2:
+            # The other variants of the proxy get the other violations.
+            if not sequence.is_ambiguous or index % 3 == self._number % 3:
                 other = await self._send(name, index, sequence.sent, other)
         other[1].close()
 
@@ -42,11 +42,11 @@ class Traffic:
         """Send one sequence, and meanwhile a request of another caller on its connection."""
         sent = self._numbered(sent + request(headers=b"Connection: close\r\n"), index)
         reader, writer = await asyncio.open_unix_connection(self._socket)
-        size = Random(index).choice((len(sent), 100, 7))  # noqa: S311
+        size = Random(index).choice((len(sent), 100, max(7, len(sent) // 50)))  # noqa: S311
         for at in range(0, len(sent), size):
             writer.write(sent[at : at + size])
         received = await self._read(reader)
-        other = await self._ask(name, other)
+        other = await self._send_other(name, other)
         while more := await self._read(reader):
             received += more
         writer.close()
@@ -55,7 +55,7 @@ class Traffic:
             self.failures[name] = f"the caller got the responses {ids}"
         return other
 
-    async def _ask(self, name: str, connection: Connection) -> Connection:
+    async def _send_other(self, name: str, connection: Connection) -> Connection:
         """Send the request of another caller; return the connection for its next one."""
         reader, writer = connection
         sent = self._numbered(request(), 0)
