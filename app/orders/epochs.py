@@ -240,7 +240,7 @@ def _added(before: Sequence[str], new: Block) -> tuple[int, int] | None:
     common = set(before).intersection(after)
     kept = [number for number in before if number in common]
     if not kept:
-        return None if before else (len(after), 0)
+        return None if before else (new.total, 0)
     first, last = after.index(kept[0]), after.index(kept[-1])
     if after[first : last + 1] != kept:
         return None

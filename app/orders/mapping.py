@@ -16,6 +16,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic_core import to_json
 
 from app.orders.fingerprint import compact_json, fingerprint
@@ -213,6 +214,19 @@ def row_drift(schema: str, rows: Iterable[Row]) -> set[DriftKind]:
         for row in rows
         for unparsed in row.unparsed
     }
+
+
+def mark_repeated(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return the rows; one with the order number of an earlier one has a warning about it."""
+    if len({row.order_no for row in rows}) == len(rows):
+        return rows
+    seen, marked = {""}, []
+    for row in rows:
+        repeated = UnparsedField("order_no", row.order_no[:MAX_RAW_CHARS])
+        is_repeated = row.order_no and row.order_no in seen
+        marked.append(replace(row, unparsed=(*row.unparsed, repeated)) if is_repeated else row)
+        seen.add(row.order_no)
+    return tuple(marked)
 
 
 def mask_account(account: str) -> str | None:

@@ -171,8 +171,7 @@ class SnapshotCache:
 
     def _adopt(self, snapshot: Snapshot | None) -> None:
         # A load may have ended while the cached blocks were compared: its snapshot is newer.
-        if self._snapshot is None:
-            self._snapshot = snapshot
+        self._snapshot = self._snapshot or snapshot
 
     async def _renew(self, snapshot: Snapshot) -> None:
         """Replace the blocks of the snapshot by those fetched since, if nothing has changed."""
@@ -186,8 +185,8 @@ class SnapshotCache:
         renewed = renew(snapshot, entries, completed_at=self._book.blocks.latest_sequence)
         if snapshot.lacks_orders:
             renewed = await self._confirmed(renewed)
-        if self._snapshot is snapshot:
-            self._snapshot = renewed
+        # A load may have ended meanwhile: its snapshot is newer.
+        self._snapshot = renewed if self._snapshot is snapshot else self._snapshot
 
     async def _confirmed(self, snapshot: Snapshot) -> Snapshot:
         is_confirmed = await self._on_loaded(snapshot)

@@ -9,8 +9,16 @@ from zoneinfo import ZoneInfo
 from app.clock import Clock
 from app.orders.blocks import BLOCK_OVERHEAD, Block, FetchedValue
 from app.orders.compute import cooperative_chunks
-from app.orders.mapping import Row, map_order, map_payment, mapping_cost, row_drift
+from app.orders.mapping import (
+    Row,
+    map_order,
+    map_payment,
+    mapping_cost,
+    mark_repeated,
+    row_drift,
+)
 from app.upstream.client import UpstreamClient
+from app.upstream.drift import DriftKind
 from app.upstream.wire import ObjectResponse
 
 CHUNK_CHARS = 4000
@@ -51,9 +59,12 @@ class OrderSource:
         async for wires in cooperative_chunks(response.rows, CHUNK_CHARS, mapping_cost):
             rows += tuple(map_order(wire, self._zone) for wire in wires)
         self._client.report_drift(row_drift("order", rows))
+        marked_rows = mark_repeated(rows)
+        if marked_rows != rows:
+            self._client.report_drift([DriftKind("repeated order number", "list")])
         return Block(
             index,
-            rows,
+            marked_rows,
             response.total,
             as_of=as_of,
             request_id=response.request_id,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import NotInCache, Outcome
 from app.orders.blocks import Block, Window
+from app.orders.book import MAX_EVICTED
 from app.upstream.errors import UpstreamFailed
 from app.upstream.wire import MAX_TOTAL
 from tests.support.book import LIFETIME, TTL, BookHarness
@@ -403,3 +404,12 @@ async def test_the_blocks_of_a_list_with_the_largest_total_are_not_enumerated():
     harness.list.stated_total = MAX_TOTAL
     await harness.book.window(0, 10)
     assert harness.book.block_indexes([]) == range(MAX_TOTAL // 50)
+
+
+async def test_evicted_blocks_are_forgotten_after_a_while():
+    harness = BookHarness(5000, max_blocks=10)
+    for start in range(0, 5000, 50):
+        await harness.book.window(start, start + 50)
+        assert len(harness.book.epochs) <= 10 + MAX_EVICTED
+    assert harness.book.find("n0") is None
+    assert harness.book.find("n4999") is not None

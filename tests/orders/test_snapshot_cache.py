@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import logging
 import math
 from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,12 +16,13 @@ from hypothesis import strategies as st
 from app.cache.freshness import CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import NotInCache, Outcome, WaitTimeout
 from app.orders.blocks import Block
+from app.orders.changes import History
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import MAX_RETRY_AFTER, ListLoading, SnapshotCache
 from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
 from app.single_flight import Flight, current_flight
 from app.upstream.errors import UpstreamFailed
-from tests.support.book import LIFETIME, TTL, BookHarness
+from tests.support.book import LIFETIME, TTL, BookHarness, row
 from tests.support.clock import settle
 
 
@@ -47,6 +50,7 @@ class SnapshotHarness(BookHarness):
         self.max_running = 0
         self.flights: dict[int, Flight[Any]] = {}
         self.fetch = self._gated
+        self.history = History()
         self.snapshots = SnapshotCache(
             self.book,
             self.clock,
@@ -60,6 +64,7 @@ class SnapshotHarness(BookHarness):
             ),
             deadline=8,
             max_stale_wait=2,
+            on_loaded=self.history.record,
         )
 
     async def snapshot(self) -> Snapshot:
@@ -195,7 +200,8 @@ async def test_only_a_refresh_with_changes_replaces_the_content():
     harness.list.numbers[70] = "another"
     await harness.clock.advance(TTL)
     await harness.snapshot()
-    await settle()
+    for _ in range(3):
+        await settle()
     new = await harness.snapshot()
     assert new.content is not snapshot.content
     assert new.blocks[0].value.rows is snapshot.blocks[0].value.rows
@@ -637,3 +643,118 @@ async def test_a_load_that_ends_while_the_cached_blocks_are_assembled_is_served(
     assert numbers(await first) == harness.list.numbers
     await second
     assert numbers(await harness.snapshot()) == harness.list.numbers
+
+
+async def refreshed(harness: SnapshotHarness) -> Snapshot:
+    """Return the snapshot after each block has been fetched again."""
+    await harness.clock.advance(TTL)
+    await harness.snapshot()
+    await settle()
+    return await harness.snapshot()
+
+
+async def test_a_snapshot_that_lacks_an_order_is_inconsistent_until_a_second_reading_confirms_it():
+    harness = SnapshotHarness(130)
+    await harness.snapshot()
+    cursor = harness.history.cursor
+    del harness.list.numbers[70]
+    snapshot = await refreshed(harness)
+    assert numbers(snapshot) == harness.list.numbers
+    assert (snapshot.inconsistent, snapshot.contradictory) == (True, False)
+    assert harness.history.since(cursor) == ()
+    harness.list.calls.clear()
+    snapshot = await refreshed(harness)
+    assert not snapshot.inconsistent
+    assert [change.order_no for change in harness.history.since(cursor)] == ["n70"]
+    assert sorted(harness.list.calls) == [0, 1, 2]
+
+
+async def test_pages_that_fetch_all_blocks_again_confirm_a_removal_too():
+    harness = SnapshotHarness(130)
+    await harness.snapshot()
+    del harness.list.numbers[70]
+    assert (await refreshed(harness)).lacks_orders
+    await harness.clock.advance(10)
+    for start in (0, 50, 100):
+        await harness.book.window(start, start + 10, CacheDirective.NO_CACHE)
+    assert not (await harness.snapshot()).lacks_orders
+
+
+def overlap(harness: SnapshotHarness) -> None:
+    """Let the last order of the first block be the first of the second one, too."""
+    harness.list.numbers[50] = harness.list.numbers[49]
+
+
+async def test_a_list_that_contradicts_itself_for_good_is_served_with_every_row_at_no_extra_cost(
+    caplog: pytest.LogCaptureFixture,
+):
+    harness = SnapshotHarness(150)
+    overlap(harness)
+    with caplog.at_level(logging.INFO, "orders_bff.orders"):
+        for _ in range(4):
+            snapshot = await harness.snapshot()
+            assert snapshot.inconsistent
+            assert numbers(snapshot) == harness.list.numbers
+            harness.list.calls.clear()
+            assert (await refreshed(harness)).inconsistent
+            assert sorted(harness.list.calls) == [0, 1, 2]
+        window = await harness.book.window(40, 60)
+        assert window.inconsistent
+        assert [row.order_no for row in window.rows] == harness.list.numbers[40:60]
+        found = harness.book.find("n49")
+        assert found is not None
+        assert found[1].value.index == 0
+        assert harness.list.calls == [0, 2, 1]
+        harness.list.numbers[50] = "n50"
+        await refreshed(harness)
+        snapshot = await refreshed(harness)
+        assert (snapshot.inconsistent, numbers(snapshot)) == (False, harness.list.numbers)
+        assert numbers(await refreshed(harness)) == harness.list.numbers
+    assert [(line.levelno, line.message) for line in caplog.records] == [
+        (logging.WARNING, "list_contradicts_itself"),
+        (logging.INFO, "list_consistent"),
+    ]
+
+
+async def test_blocks_that_are_fetched_again_unchanged_keep_the_snapshot_current():
+    harness = SnapshotHarness(150)
+    snapshot = await harness.snapshot()
+    for _ in range(4):
+        for start in (0, 50, 100):
+            await harness.clock.advance(TTL / 4)
+            await harness.book.window(start, start + 10, CacheDirective.NO_CACHE)
+            renewed, lookup = await harness.snapshots.get()
+            assert renewed.content is snapshot.content
+            assert (lookup.freshness, lookup.outcome) == (Freshness.FRESH, Outcome.HIT)
+    assert len(harness.list.calls) == 4 + 12
+
+
+async def test_an_update_that_a_page_has_fetched_is_in_the_next_snapshot_without_a_fetch():
+    harness = SnapshotHarness(150)
+    await harness.snapshot()
+
+    async def updated(index: int) -> Block:
+        block = await harness.list.fetch(index)
+        return replace(block, rows=tuple(row(one.order_no, rev="2") for one in block.rows))
+
+    harness.fetch = updated
+    await harness.clock.advance(10)
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
+    calls = len(harness.list.calls)
+    snapshot, lookup = await harness.snapshots.get()
+    assert [one.rev for one in snapshot.content.rows] == ["2"] * 50 + [""] * 100
+    assert (lookup.outcome, len(harness.list.calls)) == (Outcome.HIT, calls)
+    assert not snapshot.inconsistent
+
+
+async def test_outdated_blocks_are_fetched_again_ahead_of_time_once_per_ttl():
+    harness = SnapshotHarness(140)
+    await harness.snapshot()
+    for number in ("new", "newer"):
+        await harness.clock.advance(10)
+        harness.list.numbers.insert(0, number)
+        await harness.book.window(60, 70, CacheDirective.NO_CACHE)
+        harness.list.calls.clear()
+        snapshot = await harness.snapshot()
+        assert snapshot.contradictory is (number == "newer")
+        assert harness.list.calls == ([0, 2] if number == "new" else [])

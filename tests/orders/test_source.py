@@ -61,3 +61,28 @@ async def fetch_turns(name: str) -> int:
 async def test_orders_with_long_names_are_mapped_a_few_at_a_time():
     turns = 50 * MAX_TEXT_CHARS / CHUNK_CHARS
     assert await fetch_turns("\ufdfa" * MAX_TEXT_CHARS) - await fetch_turns("x") >= turns - 1
+
+
+async def test_orders_of_one_answer_that_share_a_number_are_all_mapped_with_a_warning():
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock)
+    source = OrderSource(client, clock, zone=ZoneInfo("UTC"), deadline=8)
+    first = wire_order(1)
+    wires = [first, wire_order(2), first | {"quantity": "7"}, {}, {}]
+    data = {"totalCount": "5", "list": wires}
+    upstream.respond_with(
+        lambda request: success(data) if request.url.path == ORDERS_PATH else None
+    )
+    block = await source.fetch_block(0)
+    number = first["orderNo"]
+    warnings = [[(one.field, one.raw) for one in row.unparsed] for row in block.rows]
+    assert warnings == [[], [], [("order_no", number)], [("order_no", None)], [("order_no", None)]]
+    assert [row.order_no for row in block.rows] == [
+        number,
+        wire_order(2)["orderNo"],
+        number,
+        "",
+        "",
+    ]
+    kinds = [str(kind) for kind, _ in client.drift.counts]
+    assert "repeated order number (list)" in kinds

@@ -67,6 +67,7 @@ class BookHarness:
         *,
         refresh_rate: float = 1000,
         max_orders: int = 100_000,
+        max_blocks: int = 2000,
     ) -> None:
         self.clock = ManualClock()
         self.list = UpstreamList(size)
@@ -76,7 +77,7 @@ class BookHarness:
             self.clock,
             min_age=5,
             max_stale_wait=2,
-            max_entries=2000,
+            max_entries=max_blocks,
             max_bytes=10**9,
             size_of=lambda block: block.size,
         )
