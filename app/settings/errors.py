@@ -36,7 +36,7 @@ _MESSAGES = {
 _MAX_SHOWN = 60
 """Characters of a value that a message shows."""
 
-_LIKE_SECRET = re.compile(r"://.*@|obff_|(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{20,}")
+_LIKE_SECRET = re.compile(r"://.*@|obff_|(?=[A-Za-z-]*[0-9])(?=[0-9-]*[A-Za-z])[A-Za-z0-9-]{20,}")
 """A password in a URL, an API key, or letters and digits as in the credential."""
 
 _MIN_SECRET_LENGTH = 8
