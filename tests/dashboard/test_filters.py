@@ -94,6 +94,21 @@ async def test_the_zone_can_be_chosen_and_is_always_in_the_address(
     await expect(page.locator("#strip-data")).to_contain_text("GMT-5")
 
 
+async def test_a_file_has_the_filters_and_the_zone_of_the_page(
+    dashboard: DashboardPage, deployment: Deployment
+) -> None:
+    page = dashboard.page
+    await dashboard.open(deployment, "?status=paid&sort=-actual_amount&tz=Europe/London")
+    async with page.expect_request("**/v1/orders/export?*") as requested, page.expect_download():
+        await page.get_by_role("button", name="Download Excel").click()
+    assert parse_qs(urlsplit((await requested.value).url).query) == {
+        "format": ["xlsx"],
+        "status": ["paid"],
+        "sort": ["-actual_amount"],
+        "time_zone": ["Europe/London"],
+    }
+
+
 async def test_a_preset_sets_both_days(dashboard: DashboardPage, deployment: Deployment) -> None:
     page = dashboard.page
     await page.clock.set_fixed_time("2026-11-27T12:00:00Z")

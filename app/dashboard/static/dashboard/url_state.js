@@ -178,13 +178,20 @@ function filterParams(view) {
   return params;
 }
 
+/** @param {View} view */
+function listParams(view) {
+  const params = filterParams(view);
+  if (view.sort) params.set("sort", view.sort);
+  return params;
+}
+
 /**
- * The API's parameters for an export of a view: filters and sort order.
+ * The API's parameters for an export of a view. The times in the file are in the zone of the page.
  * @param {View} view
  */
 export function exportParams(view) {
-  const params = filterParams(view);
-  if (view.sort) params.set("sort", view.sort);
+  const params = listParams(view);
+  params.set("time_zone", view.tz);
   return params;
 }
 
@@ -197,7 +204,7 @@ export function pageParams(view) {
   const limit = Math.min(view.limit, API_LIMIT);
   const count = view.limit / limit;
   return Array.from({ length: count }, (_, index) => {
-    const params = exportParams(view);
+    const params = listParams(view);
     params.set("page", String((view.page - 1) * count + index + 1));
     params.set("limit", String(limit));
     return params;
