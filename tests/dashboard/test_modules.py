@@ -162,6 +162,34 @@ async def test_each_change_is_announced_once_and_a_new_order_as_new(modules: Das
     assert ["A1", "updated"] in result["marks"]
 
 
+PROGRESS = """
+(() => {
+  const strip = new m.StatusStrip(() => {});
+  const problem = loaded => ({ code: "list_loading", progress: { loaded, total: 1000 } });
+  const inputs = { provenance: undefined, problem: null, base: "" };
+  const bar = document.getElementById("strip-progress");
+  const now = Date.now;
+  const answers = [[0, 0], [1000, 100], [2000, 100], [3000, 100], [99000, 100]];
+  const values = answers.map(([at, loaded]) => {
+    Date.now = () => now() + at;
+    strip.update({ ...inputs, pollProblem: problem(loaded) });
+    return Math.round(bar.value / 10) * 10;
+  });
+  Date.now = now;
+  strip.update({ ...inputs, pollProblem: null });
+  return [...values, bar.hidden];
+})()
+"""
+
+
+async def test_the_progress_goes_on_between_two_answers(modules: DashboardPage) -> None:
+    values = await modules.module("status_strip.js", PROGRESS)
+    assert values[0] == 0
+    # By 100 orders a second, but no further than it is likely.
+    assert values[1] < values[2] < values[3] <= values[4] <= 600
+    assert values[5] is True
+
+
 PATCH = """
 (() => {
   const list = document.createElement("ul");

@@ -25,6 +25,7 @@ import { problemCard, problemTitle } from "./problem_view.js";
  * @property {string} base the API's URL
  */
 
+const MAX_EXTRAPOLATION_MS = 4000;
 /** Seconds after which data counts as current no longer if no poll has confirmed it. */
 const MAX_SILENCE = 45;
 
@@ -35,6 +36,8 @@ export class StatusStrip {
   #since = new Map();
   #hadSuccess = false;
   #lastContact = Date.now();
+  /** The last progress, when it was received, and its rate in orders per millisecond. */
+  #progress = { loaded: 0, at: Date.now(), rate: 0 };
   #onLevel;
   #level = "";
 
@@ -71,16 +74,25 @@ export class StatusStrip {
     this.#level = level;
   }
 
-  /** CSS moves the bar smoothly from one answer to the next. */
+  /** Between two answers the bar goes on at the rate of the last ones. */
   #showProgress() {
     const progress = this.#loading()?.progress;
     const bar = /** @type {HTMLProgressElement} */ (byId("strip-progress"));
     bar.hidden = !this.#loading();
-    if (!progress?.total) bar.removeAttribute("value");
-    else {
-      bar.max = progress.total;
-      bar.value = progress.loaded;
+    if (!progress?.total) {
+      bar.removeAttribute("value");
+      this.#progress = { loaded: 0, at: Date.now(), rate: 0 };
+      return;
     }
+    const { loaded, at, rate } = this.#progress;
+    const elapsed = Math.max(Date.now() - at, 1);
+    if (progress.loaded !== loaded) {
+      const newRate = Math.max(progress.loaded - loaded, 0) / elapsed;
+      this.#progress = { loaded: progress.loaded, at: Date.now(), rate: newRate };
+    }
+    const expected = progress.loaded === loaded ? loaded + rate * Math.min(elapsed, MAX_EXTRAPOLATION_MS) : 0;
+    bar.max = progress.total;
+    bar.value = Math.min(Math.max(expected, progress.loaded), progress.total);
   }
 
   /** The problem that says how far loading is. */
