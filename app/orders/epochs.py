@@ -61,6 +61,8 @@ class Epochs:
         self._total_stated_at = 0
         self._outdated_until = 0
         self._end_known_at = 0
+        self._contradicted_at: int | None = None
+        self._latest_sequence = 0
         self.contradicts_for_good = False
         self.grows_at_end = False
 
@@ -79,12 +81,14 @@ class Epochs:
             Whether anything has changed: rows, the total or the epoch of a block.
         """
         block, former_epoch = entry.value, self._epoch
+        self._latest_sequence = latest_sequence
         read = self._reads.get(block.index)
         if read and read.entry.sequence == entry.sequence:
             read.entry = entry
             return True
         if read and read.entry.value.total != block.total:
             self.contradicts_for_good = False
+            self._contradicted_at = None
         total_changed = total != self._total
         if total_changed:
             self._start_epoch(self._total_stated_at)
@@ -144,6 +148,15 @@ class Epochs:
             and entry.sequence <= self._end_known_at
             and not self.contradicts_for_good
         )
+
+    def record_reading(self, entries: Sequence[Entry[Block]], *, contradictory: bool) -> None:
+        """Record that all blocks were read; after two contradictory readings it is for good."""
+        if not contradictory:
+            self._contradicted_at = None
+        elif self._contradicted_at is None:
+            self._contradicted_at = self._latest_sequence
+        elif all(entry.sequence > self._contradicted_at for entry in entries):
+            self.contradicts_for_good = True
 
     def first_entries(self, count: int) -> list[Entry[Block]] | None:
         """Return the last fetch of each of the first blocks, None if one is unknown."""

@@ -68,7 +68,7 @@ class SnapshotLoader:
             ListTooLarge: the list exceeds the limits.
             UpstreamError: fetching a block failed.
         """
-        rounds, first_reading_at = 0, None
+        rounds = 0
         while True:
             needed = self._needed_blocks()
             missing = await self._load_from_cache(needed)
@@ -79,11 +79,7 @@ class SnapshotLoader:
             generation = self._book.generation
             entries = await self._latest_entries(needed)
             outdated = self._outdated(entries)
-            if first_reading_at is None:
-                first_reading_at = self._book.blocks.latest_sequence
-            elif outdated and all(entry.sequence > first_reading_at for entry in entries):
-                # Each block was read twice, and the readings contradict themselves.
-                self._book.epochs.contradicts_for_good = True
+            self._book.epochs.record_reading(entries, contradictory=bool(outdated))
             rounds += 1
             if (
                 not outdated
