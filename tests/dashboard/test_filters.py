@@ -148,8 +148,9 @@ async def test_a_reversed_range_is_reported_and_can_be_swapped(
 ) -> None:
     page = dashboard.page
     await page.goto(f"{deployment.origin}/dashboard?from=2026-11-18&to=2026-11-01")
-    problem = page.locator(".problem")
+    problem = page.locator("main .problem")
     await expect(problem).to_contain_text("The dates are reversed")
+    await expect(dashboard.state).to_contain_text("The dates are reversed")
     await expect(page.get_by_label("To", exact=True)).to_have_attribute("aria-invalid", "true")
     await problem.get_by_role("button", name="Swap").click()
     await expect(problem).to_have_count(0)

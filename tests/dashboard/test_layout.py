@@ -42,6 +42,13 @@ CLIPPED_TEXTS = """
 
 TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 
+OPEN_MENUS = """
+() => {
+  document.getElementById("filters").classList.add("open");
+  for (const menu of document.querySelectorAll("details.menu")) menu.open = true;
+}
+"""
+
 LAYOUT_SHIFT = """
 () => {
   window.layoutShift = 0;
@@ -86,6 +93,7 @@ async def test_no_text_is_clipped_at_any_width_in_common_fonts(
         style = await page.add_style_tag(content=f"body {{ font-family: '{font}', sans-serif; }}")
         for width in WIDTHS:
             await page.set_viewport_size({"width": width, "height": 900})
+            await page.evaluate(OPEN_MENUS)
             await page.evaluate(TWO_FRAMES)
             assert await page.evaluate(CLIPPED_TEXTS) == [], (font, width)
         await style.evaluate("node => node.remove()")

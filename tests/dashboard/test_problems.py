@@ -87,6 +87,16 @@ async def test_an_invalid_filter_shows_the_message_of_the_api(
     await expect(page.locator("main .problem")).to_contain_text("参数 status 的值无效。")
 
 
+async def test_an_order_that_does_not_exist_is_reported_once(
+    failing_dashboard: DashboardPage, deployment: Deployment
+) -> None:
+    await failing_dashboard.open(deployment, "?order=abc")
+    problem = failing_dashboard.page.get_by_role("dialog").locator(".problem")
+    await expect(problem).to_contain_text("order_no must be")
+    await expect(problem).to_have_count(1)
+    await expect(failing_dashboard.page.get_by_role("button", name="Close")).to_be_focused()
+
+
 async def test_loading_the_list_shows_progress(failing_dashboard: DashboardPage) -> None:
     slow = {"ORDERS_UPSTREAM__DEADLINE": "0.6", "ORDERS_UPSTREAM__MAX_CONCURRENCY": "1"}
     async with sandbox_deployment(400, cache={"ttl": 60}, **slow) as deployment:

@@ -28,7 +28,7 @@ export class OrderDetail {
   #shown = "";
   #orderNo = "";
   #order = new DetailSection("detail-order");
-  #payment = new DetailSection("detail-payment");
+  #payment = new DetailSection("detail-payment", ["invalid_request", "order_not_found"]);
 
   /** @param {() => void} onClose called when the user closes the dialog */
   constructor(onClose) {
@@ -81,6 +81,7 @@ export class OrderDetail {
 
 /** A list of fields, or the problem that prevents it, which goes away by itself if it can. */
 class DetailSection {
+  #ignored;
   #list;
   #problem;
   #base = "";
@@ -88,8 +89,12 @@ class DetailSection {
   #fields = () => [];
   #request = new RetryingRequest((state) => this.#onState(state));
 
-  /** @param {string} id */
-  constructor(id) {
+  /**
+   * @param {string} id
+   * @param {string[]} [ignored] codes of problems that another section shows
+   */
+  constructor(id, ignored = []) {
+    this.#ignored = ignored;
     this.#list = byId(id);
     this.#problem = byId(`${id}-problem`);
   }
@@ -122,7 +127,8 @@ class DetailSection {
     const isMissing = state.kind === "problem" && state.problem.code === "payment_not_found";
     if (state.kind === "success") this.render(this.#fields(state.response));
     else if (isMissing) this.render([note(t("detail.payment.none"))]);
-    showProblem(this.#problem, state.kind === "problem" && !isMissing ? state : null, this.#base);
+    const isShown = state.kind === "problem" && !isMissing && !this.#ignored.includes(state.problem.code);
+    showProblem(this.#problem, isShown ? state : null, this.#base);
   }
 }
 

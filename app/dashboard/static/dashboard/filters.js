@@ -38,6 +38,7 @@ export class Filters {
       this.#debounce = setTimeout(() => this.#apply(true), DEBOUNCE_MS);
     });
     document.addEventListener("keydown", closeMenu);
+    addEventListener("resize", () => form.querySelectorAll("details.menu[open]").forEach(placeMenu));
     document.addEventListener("click", (event) => {
       for (const menu of document.querySelectorAll("details.menu[open]")) {
         if (event.target instanceof Node && !menu.contains(event.target)) menu.removeAttribute("open");
@@ -252,10 +253,22 @@ function checkboxes(name) {
 function menu(name) {
   return el(
     "details",
-    { class: "menu" },
+    { class: "menu", toggle: (/** @type {Event} */ event) => placeMenu(event.currentTarget) },
     el("summary", { "data-name": name }, t(name)),
     el("fieldset", {}, el("legend", { class: "visually-hidden" }, t(name)), ...checkboxes(name)),
   );
+}
+
+/**
+ * Open a menu to the left where there is no room on the right.
+ * @param {EventTarget | null} menu
+ */
+function placeMenu(menu) {
+  if (!(menu instanceof Element)) return;
+  menu.classList.remove("end");
+  const list = menu.querySelector("fieldset");
+  const isOutside = list !== null && list.getBoundingClientRect().right > document.documentElement.clientWidth;
+  menu.classList.toggle("end", isOutside);
 }
 
 /** @param {KeyboardEvent} event */

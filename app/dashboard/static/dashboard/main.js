@@ -236,7 +236,10 @@ class Dashboard {
       this.#orders.reset();
       this.#totals.reset();
       const problem = new Problem({ code: `reversed_${reversed}` });
-      showProblem(byId("orders-problem"), { kind: "problem", problem, retryIn: 0, retry: () => this.#swap(reversed) });
+      /** @type {import("./problem_view.js").ProblemState} */
+      const state = { kind: "problem", problem, retryIn: 0, retry: () => this.#swap(reversed) };
+      showProblem(byId("orders-problem"), state);
+      this.#updateStrip(state);
       return;
     }
     // The parts of the address that change the answer.
@@ -335,11 +338,12 @@ class Dashboard {
     this.#totals.showProblem(this.#orders.response ? undefined : this.#orders.problem?.problem.code);
   }
 
-  #updateStrip() {
+  /** @param {import("./problem_view.js").ProblemState | null} [problem] the reason that nothing is loaded */
+  #updateStrip(problem = this.#orders.problem ?? this.#totals.problem) {
     const responses = [this.#orders.response, this.#totals.response].filter((one) => one !== undefined);
     this.#strip.update({
       provenance: responses.length > 0 ? combineProvenance(responses.map((one) => one.provenance)) : undefined,
-      problem: this.#orders.problem ?? this.#totals.problem,
+      problem,
       pollProblem: this.#pollProblem,
       base: this.#api.base,
     });

@@ -120,7 +120,7 @@ export class StatusStrip {
       return { level: "down", text: t("state.proxy_problem", { title: problemTitle(other), time }) };
     }
     if (other) return { level: "busy", text: loadingText(this.#loading() ?? other) };
-    if (!provenance) return { level: "busy", text: t("state.loading") };
+    if (!provenance) return { level: "busy", text: problem ? problemTitle(problem.problem) : t("state.loading") };
     if (pollProblem && problem === null && !pollProblem.retryable) {
       return { level: "busy", text: t("state.off") };
     }
