@@ -42,30 +42,31 @@ class Follower:
         self._oracle = oracle
         self._takes_inconsistent = takes_inconsistent
         self._cursor = ""
+        self._started_at = 0.0
         self.copy: dict[str, str] = {}
 
     async def run(self) -> None:
         """Follow the list until this is cancelled."""
         while True:
-            started_at = self._clock.monotonic()
             try:
-                seconds = await self._step(started_at)
+                seconds = await self._step()
             except CursorExpired:
                 self._cursor, seconds = "", 0.0
             except Exception as error:  # noqa: BLE001  the oracle checks it
-                self._oracle.read_failed(self._name, started_at, error)
+                self._oracle.read_failed(self._name, self._started_at, error)
                 seconds = RETRY_AFTER
             await self._clock.sleep(seconds)
 
-    async def _step(self, started_at: float) -> float:
+    async def _step(self) -> float:
         """Take the export or the next changes; return the seconds until the next step."""
+        self._started_at = self._clock.monotonic()
         reading = await self._proxy.changes(self._cursor)
-        self._oracle.changes_read(self._name, started_at, reading)
+        self._oracle.changes_read(self._name, self._started_at, reading)
         if not self._cursor:
             await self._clock.sleep(self._pause)
-            started_at = self._clock.monotonic()
+            self._started_at = self._clock.monotonic()
             export = await self._proxy.export()
-            self._oracle.export_read(self._name, started_at, export)
+            self._oracle.export_read(self._name, self._started_at, export)
             if export.inconsistent and not self._takes_inconsistent:
                 return RETRY_AFTER
             self.copy = {row.order_no: row.rev for row in export.rows}

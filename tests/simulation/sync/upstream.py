@@ -52,6 +52,7 @@ class ChangingUpstream(SimulatedUpstream):
     Attributes:
         born: for each row, as its order number and content, the version that it appeared in.
         absent_from: for each row that was replaced or removed, the first version without it.
+        added: for each order number, the version that it appeared in.
         removed: for each removed order number, the first version without it.
         wrong_total_sent: whether an absurd total was stated.
     """
@@ -62,6 +63,7 @@ class ChangingUpstream(SimulatedUpstream):
         self._calls = count()
         self.born: dict[bytes, int] = {}
         self.absent_from: dict[bytes, int] = {}
+        self.added: dict[str, int] = {}
         self.removed: dict[str, int] = {}
         orders = list(self.orders)
         if plan.defect is Defect.TWICE_IN_BLOCK:
@@ -144,6 +146,8 @@ class ChangingUpstream(SimulatedUpstream):
         self.born |= dict.fromkeys(present.keys() - previous.keys(), version)
         self.absent_from |= dict.fromkeys(previous.keys() - present.keys(), version)
         numbers = {row.order_no for row in state.orders}
+        for number in numbers:
+            self.added.setdefault(number, version)
         for row in before:
             if row.order_no not in numbers:
                 self.removed[row.order_no] = version
