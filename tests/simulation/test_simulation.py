@@ -41,6 +41,14 @@ def test_no_rule_is_broken_in_tens_of_thousands_of_worlds():
     assert result.stdout.startswith(f"{WORLDS + SMALL_WORLDS:,} worlds")
 
 
+def test_no_rule_is_broken_while_a_list_is_followed_or_something_goes_wrong():
+    kinds = {"sync": 200, "anywhere": 40, "defects": 60, "disturbed": 16}
+    options = (text for kind, worlds in kinds.items() for text in (f"--{kind}", str(worlds)))
+    result = run_command("--worlds", "0", *options)
+    assert result.returncode == 0, result.stdout[-10_000:] + result.stderr
+    assert result.stdout.startswith(f"{sum(kinds.values())} worlds")
+
+
 @pytest.fixture(scope="module")
 def search_results() -> list[str]:
     """One line for each mutant."""

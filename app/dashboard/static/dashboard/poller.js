@@ -9,6 +9,8 @@ import { delayUntilVisible } from "./visibility.js";
 const MIN_DELAY = 1;
 /** Also with nothing to expect, so that a proxy that is gone is noticed soon. */
 const MAX_DELAY = 15;
+/** Problems that do not pass while the page is open. */
+const FINAL_CODES = ["unauthenticated", "forbidden", "not_found"];
 
 export class ChangePoller {
   #controller = new AbortController();
@@ -30,7 +32,7 @@ export class ChangePoller {
     this.#onProblem = onProblem;
   }
 
-  /** Poll until stopped, or until a problem that is not retryable. */
+  /** Poll until stopped, or until a problem that does not pass. */
   async run() {
     const { signal } = this.#controller;
     let cursor = "";
@@ -41,7 +43,7 @@ export class ChangePoller {
         const { data, meta } = await this.#fetchChanges(cursor, signal);
         if (signal.aborted) return;
         this.#onProblem(null);
-        if (cursor) this.#onChanges(data);
+        if (cursor || failures > 0) this.#onChanges(cursor ? data : []);
         cursor = meta.cursor;
         delay = Math.min(meta.poll_after, MAX_DELAY);
         failures = 0;
@@ -53,8 +55,9 @@ export class ChangePoller {
           this.#onChanges(null);
         } else {
           this.#onProblem(error);
-          if (!error.retryable) return;
-          delay = retryDelay(error, failures);
+          if (FINAL_CODES.includes(error.code)) return;
+          // What is not retryable may be fixed by the operator in the meantime.
+          delay = error.retryable ? retryDelay(error, failures) : MAX_DELAY;
           failures += 1;
         }
       }
