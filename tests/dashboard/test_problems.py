@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.dashboard.browser_session import DashboardPage, Deployment, sandbox_deployment
 
@@ -75,6 +75,34 @@ async def test_a_problem_shows_its_ids_and_disappears_after_recovery(
     own_deployment.sandbox.inject()
     await expect(failing_dashboard.count).to_have_text(f"{TOTAL} 笔订单")
     await expect(problem).to_have_count(0)
+
+
+async def reject_credential(route: Route) -> None:
+    """Answer as the API does while the upstream rejects its credential."""
+    await route.fulfill(
+        status=502,
+        json={
+            "code": "upstream_credential_rejected",
+            "title": "Upstream rejected the proxy's credential",
+            "status": 502,
+            "retryable": False,
+        },
+    )
+
+
+async def test_the_page_recovers_when_the_operator_has_replaced_the_credential(
+    deployment: Deployment, failing_dashboard: DashboardPage
+) -> None:
+    page = failing_dashboard.page
+    await page.clock.install()
+    await page.route("**/v1/orders**", reject_credential)
+    await page.goto(f"{deployment.origin}/dashboard")
+    await expect(failing_dashboard.state).to_contain_text("rejects the server's credential")
+    await expect(failing_dashboard.state).to_have_attribute("data-level", "failing")
+    await page.unroute_all()
+    await page.clock.fast_forward("00:16")
+    await expect(failing_dashboard.rows).to_have_count(25)
+    await expect(failing_dashboard.state).to_have_attribute("data-level", "ok")
 
 
 async def test_an_invalid_filter_shows_the_message_of_the_api(
