@@ -75,7 +75,7 @@ def test_a_failure_does_not_keep_the_frames_of_the_call_alive():
     assert references[0]() is None
 
 
-def test_a_failure_whose_cause_may_be_gone_is_not_backed_off_from():
+def test_a_failure_is_not_backed_off_from_once_its_cause_may_have_been_removed():
     replaced = False
     error = UpstreamThrottled("slow down")
     error.is_outdated = lambda: replaced

@@ -125,16 +125,16 @@ async def test_kinds_take_turns_and_the_queue_of_one_is_not_full_for_another():
 async def test_a_computation_that_nobody_waits_for_any_more_is_not_begun():
     harness = QueueHarness()
     first = harness.request("a")
-    gone = [harness.request("b"), harness.request("c", deadline=harness.clock.monotonic() + 8)]
+    unwanted = [harness.request("b"), harness.request("c", deadline=harness.clock.monotonic() + 8)]
     last = harness.request("d")
     await settle()
-    gone[0].cancel()
+    unwanted[0].cancel()
     await harness.clock.advance(8)
     harness.gate.set()
     assert [await first, await last] == ["result of a", "result of d"]
     assert harness.started == ["a", "d"]
     with pytest.raises(ComputeQueueFull):
-        await gone[1]
+        await unwanted[1]
 
 
 @pytest.mark.parametrize("has_its_turn", [True, False])
