@@ -292,6 +292,8 @@ async def _checks() -> AsyncIterator[Check]:
         settings = load()
         create_api_key_store(settings, clock)
     except SettingsError as error:
+        for message in error.warnings:
+            yield Check("settings", "warning", message, fix)
         for message in error.messages:
             yield Check("settings", "error", message, fix)
         return

@@ -23,6 +23,7 @@ from app.settings import (
     api_key_warnings,
     find_warnings,
     load_api_keys,
+    require_unique,
 )
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
@@ -117,6 +118,7 @@ def create_api_key_store(
 
     async def read_file() -> tuple[ApiKey, ...]:
         entries = await run_in_thread(partial(load_api_keys, file.path)) if file else ()
+        require_unique((*settings.callers.api_keys, *entries))
         for warning in api_key_warnings(entries):
             if warning not in known_warnings:
                 known_warnings.add(warning)

@@ -144,10 +144,12 @@ async def _sandbox_server(options: Options, port: int) -> AsyncIterator[SandboxS
 
 @contextmanager
 def _configuration_errors() -> Iterator[None]:
-    """Print the messages of a `SettingsError`, and exit with 2."""
+    """Print the warnings and messages of a `SettingsError`, and exit with 2."""
     try:
         yield
     except SettingsError as error:
+        for warning in error.warnings:
+            _warn(warning)
         echo_err("Invalid configuration:")
         for message in error.messages:
             echo_err(f"  {message}")

@@ -118,6 +118,20 @@ def test_invalid_settings_exit_with_2_and_one_line_each() -> None:
     assert CANARY not in result.output
 
 
+def test_a_misspelt_name_is_reported_along_with_the_error_that_it_causes() -> None:
+    misspelt = {name.replace("UPSTREAM__", "UPSTREAM_"): "x" for name in CREDENTIAL}
+    result = run("serve", **misspelt)
+    first, *_ = result.stderr.splitlines()
+    assert first == (
+        "warning: ORDERS_UPSTREAM_ACCESS_KEY_ID (environment) is not a setting; did you mean"
+        " ORDERS_UPSTREAM__ACCESS_KEY_ID?"
+    )
+    assert "ORDERS_UPSTREAM__ACCESS_KEY_ID: is required" in result.stderr
+    checks = json.loads(run("doctor", "--json", **misspelt).stdout)["checks"]
+    assert checks[0]["outcome"] == "warning"
+    assert checks[0]["message"] == first.removeprefix("warning: ")
+
+
 def test_a_port_in_use_exits_with_1_and_names_the_address(taken_port: str) -> None:
     result = run("serve", "--port", taken_port, **CREDENTIAL)
     assert result.exit_code == 1

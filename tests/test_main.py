@@ -114,6 +114,27 @@ async def test_keys_in_a_file_are_reloaded(tmp_path: Path, caplog: pytest.LogCap
         assert (await proxy.get("/v1/me", X_API_Key=key)).status_code == 401
 
 
+async def test_a_file_with_a_key_of_the_list_is_not_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    file = tmp_path / "keys.json"
+    key = "a-key-that-may-read-orders"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    entry = {"name": "nightly", "sha256": digest, "scopes": ["orders:read"]}
+    file.write_text(json.dumps([entry | {"sha256": "a" * 64}]), "utf-8")
+    keys = {
+        "ORDERS_CALLERS__API_KEYS": json.dumps([entry]),
+        "ORDERS_CALLERS__API_KEYS_FILE": str(file),
+    }
+    proxy = Proxy(environ=keys)
+    async with proxy.app.api.router.lifespan_context(proxy.app.api):
+        file.write_text(json.dumps([entry | {"scopes": ["payments:read"]}]), "utf-8")
+        await proxy.clock.advance(3)
+        assert "api_keys_reload_failed" in [record.message for record in caplog.records]
+        me = await proxy.get("/v1/me", X_API_Key=key)
+        assert me.json()["data"]["scopes"] == ["orders:read"]
+
+
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "https://api.example.com"])
 def test_creating_the_proxy_does_not_call_the_upstream(base_url: str):
     upstream = {"base_url": base_url, "access_key_id": "a", "access_key_secret": "b"}

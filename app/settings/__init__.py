@@ -20,6 +20,7 @@ from app.settings.api_keys import (
     Scope,
     api_key_warnings,
     load_api_keys,
+    require_unique,
 )
 from app.settings.checks import find_warnings
 from app.settings.errors import SettingsError, env_name
@@ -42,4 +43,5 @@ __all__ = [
     "load",
     "load_api_keys",
     "load_for_sandbox",
+    "require_unique",
 ]

@@ -1,5 +1,6 @@
 """The callers' API keys as they are configured: a digest of each key, never the key."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,13 @@ def _not_empty(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     return scopes
 
 
+def _date_and_time(value: object) -> object:
+    """Return `value`; pydantic would take a number for seconds since 1970, and 20300101, too."""
+    if isinstance(value, str | int | float) and not re.match("[0-9]{4}-[0-9]{2}-", str(value)):
+        raise ValueError("must be a date and time with a time zone, as 2027-01-31T00:00:00Z")
+    return value
+
+
 class ApiKeyConfig(BaseModel):
     """One API key of a caller.
 
@@ -52,18 +60,23 @@ class ApiKeyConfig(BaseModel):
     name: Name
     sha256: Sha256
     scopes: Annotated[tuple[Scope, ...], AfterValidator(_not_empty)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime | None, BeforeValidator(_date_and_time)] = None
     rate: Rate | None = None
 
 
-def _unique(entries: tuple[ApiKeyConfig, ...]) -> tuple[ApiKeyConfig, ...]:
+def require_unique(entries: tuple[ApiKeyConfig, ...]) -> tuple[ApiKeyConfig, ...]:
+    """Return `entries`.
+
+    Raises:
+        ValueError: two of them are the same key, perhaps with different scopes.
+    """
     if len({entry.sha256 for entry in entries}) < len(entries):
         raise ValueError("must have each sha256 once: two entries are the same key")
     return entries
 
 
 ApiKeyList = Annotated[
-    tuple[ApiKeyConfig, ...], BeforeValidator(from_json), AfterValidator(_unique)
+    tuple[ApiKeyConfig, ...], BeforeValidator(from_json), AfterValidator(require_unique)
 ]
 _API_KEYS: TypeAdapter[tuple[ApiKeyConfig, ...]] = TypeAdapter(ApiKeyList)
 

@@ -65,6 +65,11 @@ def find_conflicts(settings: Settings) -> Iterator[Conflict]:
             f" creates an entry) or {env_name(*file)}, or allow anonymous callers"
         )
         yield Conflict((("callers", "anonymous"), api_keys, file), message)
+    digests = {entry.sha256 for entry in settings.api_keys()}
+    if len(digests) < len(settings.api_keys()):
+        file, api_keys = ("callers", "api_keys_file"), ("callers", "api_keys")
+        message = f"must not have a key that {env_name(*api_keys)} has, too"
+        yield Conflict((file, api_keys), message)
     if settings.cors.api_keys and not settings.cors.origins:
         origins = ("cors", "origins")
         yield Conflict((("cors", "api_keys"), origins), f"requires {env_name(*origins)}")

@@ -27,6 +27,7 @@ _MESSAGES = {
     "missing": "is required",
     "model": "must be a JSON object",
     "string": "must be a string",
+    "string_unicode": "must be UTF-8 text",
     "timezone": "must have a time zone, as 2027-01-31T00:00:00Z",
     "too_short": "must not be empty",
     "tuple": "must be a JSON list",
@@ -44,11 +45,17 @@ _MIN_SECRET_LENGTH = 8
 
 
 class SettingsError(Exception):
-    """The settings are invalid; `messages` has one line for each error."""
+    """The settings are invalid.
 
-    def __init__(self, messages: Sequence[str]) -> None:
+    Attributes:
+        messages: one line for each error.
+        warnings: what has no effect in the sources. A misspelt name is often the cause of an error.
+    """
+
+    def __init__(self, messages: Sequence[str], warnings: Sequence[str] = ()) -> None:
         super().__init__("\n".join(messages))
         self.messages = tuple(messages)
+        self.warnings = tuple(warnings)
 
 
 class Variable(NamedTuple):

@@ -158,7 +158,7 @@ class _Loader:
             if invalid.isdisjoint(conflict.variables)
         ]
         if messages:
-            raise SettingsError(tuple(dict.fromkeys(messages))) from None
+            raise SettingsError(tuple(dict.fromkeys(messages)), self._warnings) from None
         return settings
 
     def validate_credential(self) -> Upstream:

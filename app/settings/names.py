@@ -59,12 +59,23 @@ class Names:
     def _nearest(self, name: str) -> Iterator[str]:
         if PREFIX + name in self._settings:
             yield PREFIX + name
-        yield from get_close_matches(name, self._settings, 1, cutoff=0.85)
+        group, separator, _ = name.partition("__")
+        is_in_group = self.is_in_group(name)
+        if is_in_group:
+            yield from self._nearest_in_group(name, group + separator)
+        else:
+            yield from get_close_matches(name, self._settings, 1, cutoff=0.85)
         tail = name.removeprefix(PREFIX)
         same_tail = [each for each in self._settings if each.rpartition("__")[2] == tail]
         yield from get_close_matches(name, same_tail, 1, cutoff=0.0)
-        group, separator, _ = name.partition("__")
-        if separator and not self.is_in_group(name):
+        if separator and not is_in_group:
             groups = get_close_matches(group + separator, self._groups, 1, cutoff=0.8)
             yield from (f"{each}…" for each in groups)
-        yield from get_close_matches(name, self._settings, 1, cutoff=0.8)
+        if not is_in_group:
+            yield from get_close_matches(name, self._settings, 1, cutoff=0.8)
+
+    def _nearest_in_group(self, name: str, group: str) -> Iterator[str]:
+        """Yield the most similar setting of a group, whose name alone makes all similar."""
+        tails = [each.removeprefix(group) for each in self._settings if each.startswith(group)]
+        found = get_close_matches(name.removeprefix(group), tails, 1, cutoff=0.65)
+        yield from (group + each for each in found)

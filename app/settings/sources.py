@@ -78,7 +78,7 @@ class SourceReader:
         if injected:
             names = ", ".join(sorted(injected))
             self.warnings.append(
-                f"{names} (environment): not a setting; Kubernetes sets it for a service"
+                f"{names} (environment): no settings; Kubernetes sets them for a service"
             )
         return found
 

@@ -38,12 +38,25 @@ def networks_overlap(networks: Iterable[str], others: Iterable[str]) -> bool:
     return any(one.version == other.version and one.overlaps(other) for one, other in pairs)
 
 
+class _RepeatedName(ValueError):
+    """A JSON object has a name twice, and it is not clear which value is meant."""
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _RepeatedName("must not have the same field twice in an entry")
+    return members
+
+
 def from_json(value: object) -> object:
     """Return what a JSON text contains; anything but a text is returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return json.loads(value, object_pairs_hook=_object)
+    except _RepeatedName:
+        raise
     except (ValueError, RecursionError):
         raise ValueError("must be a JSON list") from None
 

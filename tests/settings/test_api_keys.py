@@ -45,6 +45,22 @@ def test_a_name_may_occur_twice_but_a_digest_only_once() -> None:
     assert "two entries are the same key" in error
 
 
+def test_a_digest_occurs_only_once_in_the_list_and_the_file(tmp_path: Path) -> None:
+    file = str(write(tmp_path / "keys.json", api_keys({"scopes": ["payments:read"]})))
+    (error,) = errors_of(CALLERS__API_KEYS=api_keys({}), CALLERS__API_KEYS_FILE=file)
+    expected = "must not have a key that ORDERS_CALLERS__API_KEYS has, too"
+    assert error.startswith(f"ORDERS_CALLERS__API_KEYS_FILE (environment): {expected}")
+
+
+def test_an_entry_with_a_field_twice_is_an_error(tmp_path: Path) -> None:
+    text = api_keys({}).replace("[{", '[{"scopes": ["orders:raw"], ')
+    message = "must not have the same field twice in an entry"
+    (error,) = errors_of(CALLERS__API_KEYS=text)
+    assert error.startswith(f"ORDERS_CALLERS__API_KEYS (environment): {message}")
+    (from_file,) = errors_of(CALLERS__API_KEYS_FILE=str(write(tmp_path / "keys.json", text)))
+    assert f": the file is not valid: {message}" in from_file
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -57,6 +73,9 @@ def test_a_name_may_occur_twice_but_a_digest_only_once() -> None:
         ({"scopes": ["orders:write"]}, "entry 1, scopes: must be orders:read, payments:read"),
         ({"expires_at": "2027-01-01T00:00:00"}, "entry 1, expires_at: must have a time zone"),
         ({"expires_at": "tomorrow"}, "entry 1, expires_at: must be a date and time"),
+        ({"expires_at": "20300101"}, "entry 1, expires_at: must be a date and time"),
+        ({"expires_at": "1893456000"}, "entry 1, expires_at: must be a date and time"),
+        ({"expires_at": 1893456000}, "entry 1, expires_at: must be a date and time"),
         ({"rate": "fast"}, "entry 1, rate: must be a number per second"),
         ({CANARY: 1}, "entry 1 has an unknown field"),
     ],

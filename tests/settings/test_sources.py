@@ -232,6 +232,8 @@ def test_a_variable_without_the_right_prefix_is_warned_about(name: str) -> None:
     [
         ("CACHE__TLL", "is not a setting; did you mean ORDERS_CACHE__TTL?"),
         ("LOG__ZZZZZZZZZ", "is not a setting"),
+        ("SERVER__REPLAY", "is not a setting"),
+        ("SERVER__DRAINTIME", "is not a setting; did you mean ORDERS_SERVER__DRAIN_TIMEOUT?"),
         ("CACHE__TTL__X", "is not a setting; did you mean ORDERS_CACHE__TTL?"),
         ("cache__ttl", "is not a setting; did you mean ORDERS_CACHE__TTL?"),
         ("LOGIN__CLIENT_ID", "is not implemented yet; remove it"),
@@ -239,6 +241,11 @@ def test_a_variable_without_the_right_prefix_is_warned_about(name: str) -> None:
 )
 def test_a_misspelt_variable_in_a_group_is_an_error(name: str, message: str) -> None:
     assert errors_of(**{name: CANARY}) == (f"ORDERS_{name} (environment): {message}",)
+
+
+def test_a_value_that_is_not_utf8_is_an_error() -> None:
+    (error,) = errors_of(CACHE__TTL="\udcff")
+    assert error.startswith("ORDERS_CACHE__TTL (environment): must be UTF-8 text")
 
 
 def test_any_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
@@ -257,7 +264,7 @@ def test_variables_that_kubernetes_sets_for_a_service_are_one_warning() -> None:
     }
     names = ", ".join(f"ORDERS_{name}" for name in injected)
     assert find_warnings(settings_of(**injected)) == (
-        f"{names} (environment): not a setting; Kubernetes sets it for a service",
+        f"{names} (environment): no settings; Kubernetes sets them for a service",
     )
 
 
