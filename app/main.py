@@ -299,7 +299,14 @@ def create_app(
         )
     )
     _include_pages(settings, app, client)
+    _build_routes(api)
     return app
+
+
+def _build_routes(api: FastAPI) -> None:
+    """Build the routes now. FastAPI would do it when it first matches a request to them."""
+    for route in api.routes:
+        route.matches({"type": "http", "method": "GET", "path": ""})
 
 
 async def _close(close: Callable[[float], Awaitable[None]], shutdown: Shutdown) -> None:

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import FrameType
 from zoneinfo import ZoneInfo
 
 import pytest
 from openapi_spec_validator import validate
+from pydantic import TypeAdapter
 
 import app
 from app.edge.problem_types import PROBLEM_TYPES
@@ -217,3 +219,19 @@ async def test_a_request_without_a_key_is_logged_with_its_route():
         "/v1/me",
         "unmatched",
     ]
+
+
+async def test_the_routes_are_built_before_the_first_request():
+    proxy = Proxy()
+    built = []
+
+    def on_call(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is TypeAdapter.__init__.__code__:
+            built.append(frame)
+
+    sys.setprofile(on_call)
+    try:
+        assert (await proxy.get("/v1/me")).status_code == 200
+    finally:
+        sys.setprofile(None)
+    assert built == []
