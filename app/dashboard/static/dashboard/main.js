@@ -29,6 +29,7 @@ import { buildZoneChooser, showZone } from "./zone_chooser.js";
 /** @typedef {import("./url_state.js").View} View */
 /** @typedef {import("./api.js").ApiResponse} ApiResponse */
 /** @typedef {import("./request.js").RequestState} RequestState */
+/** @typedef {import("./problem_view.js").ProblemState} ProblemState */
 
 const NOTICE_MS = 8000;
 const TICK_MS = 1000;
@@ -48,6 +49,8 @@ class Dashboard {
   #news = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #noticeTimer;
+  /** The mistake in the filters that keeps the page from loading anything. @type {ProblemState | null} */
+  #mistake = null;
   /** What was rendered last. @type {Map<HTMLElement, string>} */
   #rendered = new Map();
   /** The language and zone that the texts on the page are in. */
@@ -136,7 +139,7 @@ class Dashboard {
 
   /**
    * Show the login form if the API's URL or the API key may be wrong, else the problem.
-   * @param {import("./problem_view.js").ProblemState} state
+   * @param {ProblemState} state
    */
   #onConnectProblem(state) {
     const { problem } = state;
@@ -232,14 +235,14 @@ class Dashboard {
     const view = this.#view;
     const { base } = this.#api;
     const reversed = reversedRange(view);
+    this.#mistake = null;
     if (reversed) {
       this.#orders.reset();
       this.#totals.reset();
       const problem = new Problem({ code: `reversed_${reversed}` });
-      /** @type {import("./problem_view.js").ProblemState} */
-      const state = { kind: "problem", problem, retryIn: 0, retry: () => this.#swap(reversed) };
-      showProblem(byId("orders-problem"), state);
-      this.#updateStrip(state);
+      this.#mistake = { kind: "problem", problem, retryIn: 0, retry: () => this.#swap(reversed) };
+      showProblem(byId("orders-problem"), this.#mistake);
+      this.#updateStrip();
       return;
     }
     // The parts of the address that change the answer.
@@ -338,12 +341,11 @@ class Dashboard {
     this.#totals.showProblem(this.#orders.response ? undefined : this.#orders.problem?.problem.code);
   }
 
-  /** @param {import("./problem_view.js").ProblemState | null} [problem] the reason that nothing is loaded */
-  #updateStrip(problem = this.#orders.problem ?? this.#totals.problem) {
+  #updateStrip() {
     const responses = [this.#orders.response, this.#totals.response].filter((one) => one !== undefined);
     this.#strip.update({
       provenance: responses.length > 0 ? combineProvenance(responses.map((one) => one.provenance)) : undefined,
-      problem,
+      problem: this.#mistake ?? this.#orders.problem ?? this.#totals.problem,
       pollProblem: this.#pollProblem,
       base: this.#api.base,
     });
