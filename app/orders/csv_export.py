@@ -4,7 +4,7 @@
 when they open a file: digits become numbers of 15 digits, `2022-09-25` becomes a date, and a text
 that begins with `=` is run as a formula. Such a text gets an apostrophe in front, the guard
 character. To get the original text back, remove one apostrophe at the start, and one after each
-semicolon, tab and line break that is followed by one.
+semicolon, tab and line break (and in `semicolon` after each comma) that is followed by one.
 """
 
 import csv
@@ -29,8 +29,10 @@ GUARD = "'"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # A cell begins at the start of a text and, in a file that is opened with another separator than it
-# was written with, after these characters within it.
+# was written with, after these characters within it. A comma in a text is in quotes if the commas
+# of the file separate cells.
 _CELL_START = re.compile(r"([;\t\r\n])")
+_CELL_START_OR_COMMA = re.compile(r"([,;\t\r\n])")
 _FORMULA = tuple("=+-@\0#＝＋－＠")  # noqa: RUF001  the full-width forms are meant
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -63,7 +65,7 @@ class CsvDialect:
 
     def text(self, text: str) -> str:
         """Return `text` as a cell."""
-        return guard_text(text) if self.guarded else text
+        return guard_text(text, self.separator) if self.guarded else text
 
 
 DIALECTS = {
@@ -73,9 +75,13 @@ DIALECTS = {
 }
 
 
-def guard_text(text: str) -> str:
-    """Return `text` so that no spreadsheet program evaluates or converts it."""
-    parts = _CELL_START.split(text)  # texts and the characters between them, in turn
+def guard_text(text: str, separator: str = ",") -> str:
+    """Return `text` so that no spreadsheet program evaluates or converts it.
+
+    `separator` is that of the file; the program may take another character for the separator.
+    """
+    cell_start = _CELL_START if separator == "," else _CELL_START_OR_COMMA
+    parts = cell_start.split(text)  # texts and the characters between them, in turn
     guarded = "".join(GUARD + part if _is_formula(part) else part for part in parts)
     return GUARD + guarded if guarded == text and _is_converted(text) else guarded
 

@@ -65,9 +65,9 @@ def cells(*rows: Row, dialect: str = "spreadsheet", separator: str = ",") -> lis
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
 
 
-def unguard(text: str) -> str:
+def unguard(text: str, *, with_comma: bool = False) -> str:
     """Remove the guard characters as the docs describe it."""
-    return re.sub(r"(^|[;\t\r\n])'", r"\1", text)
+    return re.sub(r"(^|[,;\t\r\n])'" if with_comma else r"(^|[;\t\r\n])'", r"\1", text)
 
 
 def test_a_plain_file_is_that_of_rfc_4180():
@@ -132,10 +132,17 @@ def test_no_cell_runs_if_the_file_is_opened_with_another_separator(separator: st
     assert guard_text(f'Gold"{separator}"=1+1') == f'Gold"{separator}\'"=1+1'
 
 
-@given(st.text(st.sampled_from("';=+-@\"\t\r\n 19e.ax中１/")))  # noqa: RUF001
+def test_no_cell_runs_if_a_file_of_semicolons_is_opened_with_commas():
+    (_, line) = csv_file(row(goodsName="Gold,=1+1,x"), dialect="semicolon").splitlines()
+    assert line.split(",")[1:3] == ["'=1+1", "x;199"]
+
+
+@given(st.text(st.sampled_from("',;=+-@\"\t\r\n 19e.ax中１/")))  # noqa: RUF001
 def test_every_text_can_be_read_back_from_the_file(text: str):
     (_, line) = cells(row(goodsName=text))
     assert unguard(line[2]) == text
+    (_, line) = cells(row(goodsName=text), dialect="semicolon", separator=";")
+    assert unguard(line[2], with_comma=True) == text
     (_, line) = cells(row(goodsName=text), dialect="plain")
     assert line[2] == text
 
