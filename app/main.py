@@ -45,7 +45,7 @@ from app.orders.book import OrderBook
 from app.orders.changes import CursorExpired, History
 from app.orders.compute import ComputeQueue, ComputeQueueFull
 from app.orders.dependencies import OrdersDependencies
-from app.orders.export_file import ExportSlots, TooManyExports, WorkbookError
+from app.orders.export_file import ExportSlots, TemporaryFileError, TooManyExports, WorkbookError
 from app.orders.export_routes import export_router
 from app.orders.lookup import OrderLookup
 from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
@@ -73,6 +73,7 @@ PROBLEM_CODES: dict[type[Exception], str] = {
     TooManyWaiters: "overloaded",
     ComputeQueueFull: "overloaded",
     TooManyExports: "overloaded",
+    TemporaryFileError: "overloaded",
     WorkbookError: "internal_error",
     WaitTimeout: "upstream_timeout",
     upstream.StaleConnection: "upstream_unreachable",

@@ -8,6 +8,7 @@ in memory. A file in gzip is compressed while it is sent; the chunked coding sho
 import asyncio
 import hashlib
 import logging
+import os
 import sys
 import zlib
 from asyncio import StreamReader, StreamWriter
@@ -42,6 +43,9 @@ MAX_ERROR_CHARS = 500
 SEND_GRACE_SECONDS = 10.0
 """Time that every chunk has in addition, for a connection that stalls for a moment."""
 
+_Described = tuple[AsyncIterator[bytes], dict[str, str]]
+"""A file, and the headers that describe it."""
+
 _WRITER = Path(__file__).with_name("xlsx_writer.py")
 
 _logger = logging.getLogger(__name__)
@@ -49,6 +53,10 @@ _logger = logging.getLogger(__name__)
 
 class TooManyExports(Exception):
     """As many exports as permitted are being rendered and sent already."""
+
+
+class TemporaryFileError(Exception):
+    """A temporary file cannot be written, for example because the disk is full."""
 
 
 class WorkbookError(Exception):
@@ -128,30 +136,47 @@ class ExportResponse(StreamingResponse):
 
 
 async def spool(
-    chunks: AsyncIterator[bytes], resources: ExitStack
-) -> tuple[AsyncIterator[bytes], dict[str, str]]:
-    """Render `chunks` into a temporary file; return it, and the headers that describe it."""
-    file = SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES)  # noqa: SIM115  closed below
-    resources.callback(file.close)
+    chunks: AsyncIterator[bytes], resources: ExitStack, directory: str | None = None
+) -> _Described:
+    """Render `chunks` into a temporary file; return it, and the headers that describe it.
+
+    `directory` is that of temporary files; by default that of the system.
+
+    Raises:
+        TemporaryFileError: the file cannot be written.
+    """
+    file = SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES, dir=directory)  # noqa: SIM115  closed below
+    resources.callback(_close, file)
     async for chunk in chunks:
-        await asyncio.to_thread(file.write, chunk)
+        try:
+            await asyncio.to_thread(file.write, chunk)
+        except OSError as error:
+            raise _temporary_file_error(str(error.strerror)) from None
     return await _open_spooled(file)
 
 
 async def write_workbook(
-    lines: AsyncIterator[bytes], options: Mapping[str, Any], resources: ExitStack
-) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+    lines: AsyncIterator[bytes],
+    options: Mapping[str, Any],
+    resources: ExitStack,
+    directory: str | None = None,
+) -> _Described:
     """Write a workbook in a process of its own; return it, and the headers that describe it.
 
     Args:
         lines: the orders as NDJSON.
         options: those of `xlsx_writer.write_workbook` besides `path`.
         resources: takes over the temporary files.
+        directory: that of temporary files; by default that of the system.
 
     Raises:
-        WorkbookError: the process failed, for example because the disk is full.
+        TemporaryFileError: a file cannot be written.
+        WorkbookError: the process failed for another reason.
     """
-    folder = TemporaryDirectory(prefix="orders-", ignore_cleanup_errors=True)
+    try:
+        folder = TemporaryDirectory(prefix="orders-", dir=directory, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _temporary_file_error(str(error.strerror)) from None
     path = Path(resources.enter_context(folder)) / "orders.xlsx"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -171,6 +196,8 @@ async def write_workbook(
         stdin.close()
         if await process.wait():
             reason = (await reading).decode(errors="replace").strip()[-MAX_ERROR_CHARS:]
+            if process.returncode == os.EX_IOERR:
+                raise _temporary_file_error(reason)
             _logger.error("workbook_failed", extra={"fields": {"reason": reason}})
             raise WorkbookError(reason)
     finally:
@@ -189,7 +216,18 @@ async def compress_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield compressor.flush()
 
 
-async def _open_spooled(file: IO[bytes]) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+def _temporary_file_error(reason: str) -> TemporaryFileError:
+    """Log why a temporary file cannot be written, and return the error."""
+    _logger.error("temporary_file_failed", extra={"fields": {"reason": reason}})
+    return TemporaryFileError(reason)
+
+
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # what is still buffered does not fit on a full disk
+        file.close()
+
+
+async def _open_spooled(file: IO[bytes]) -> _Described:
     def measure() -> dict[str, str]:
         digest = hashlib.sha256()
         file.seek(0)

@@ -103,7 +103,8 @@ async def _render_file(deps: OrdersDependencies, request: Request, export: Expor
 
     Raises:
         TooManyExports: as many as permitted are being sent.
-        WorkbookError: the workbook could not be written.
+        TemporaryFileError: the disk is full, for example.
+        WorkbookError: the workbook could not be written for another reason.
     """
     headers = {"Content-Disposition": f'attachment; filename="{export.filename}"'}
     is_workbook = export.query.format == "xlsx"

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
@@ -145,4 +146,10 @@ def _flatten(order: Mapping[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     os.nice(10)  # the proxy comes first
-    run(sys.stdin.buffer)
+    try:
+        run(sys.stdin.buffer)
+    except (OSError, FileCreateError) as error:
+        # Exit at once: closing the unfinished files would fail, too, and print tracebacks.
+        sys.stderr.write(str(error))
+        sys.stderr.flush()
+        os._exit(os.EX_IOERR)

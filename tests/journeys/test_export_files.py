@@ -5,9 +5,11 @@ import base64
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
@@ -15,11 +17,14 @@ import pytest
 from starlette.types import Message
 
 from app.orders.export_file import (
+    MAX_MEMORY_BYTES,
     READ_BYTES,
     SEND_GRACE_SECONDS,
     ExportSlots,
+    TemporaryFileError,
     TooManyExports,
     WorkbookError,
+    spool,
     write_workbook,
 )
 from app.sandbox.options import Options
@@ -178,6 +183,34 @@ async def test_a_workbook_that_cannot_be_written_is_an_error_with_the_reason():
     options = {"columns": ["order_no"], "time_zone": "Nowhere/Land", "about": []}
     with ExitStack() as resources, pytest.raises(WorkbookError, match="Nowhere"):
         await write_workbook(_lines(*[b"{}\n" * 100_000] * 3), options, resources)
+
+
+async def test_a_file_that_cannot_be_written_is_logged_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with ExitStack() as resources, pytest.raises(TemporaryFileError, match="No such file"):
+        await spool(_lines(b"x" * MAX_MEMORY_BYTES, b"x"), resources, str(tmp_path / "missing"))
+    with ExitStack() as resources, pytest.raises(TemporaryFileError, match="No such file"):
+        await write_workbook(_lines(), {}, resources, str(tmp_path / "missing"))
+    assert [record.message for record in caplog.records] == ["temporary_file_failed"] * 2
+
+
+async def test_a_full_disk_while_a_workbook_is_written_is_logged_without_a_traceback(
+    tmp_path: Path,
+):
+    def remove_folders() -> None:
+        for folder in tmp_path.iterdir():
+            shutil.rmtree(folder)
+
+    async def lines() -> AsyncIterator[bytes]:
+        remove_folders()
+        yield b"{}\n"
+
+    options = {"columns": ["order_no"], "time_zone": "UTC", "about": []}
+    with ExitStack() as resources, pytest.raises(TemporaryFileError) as raised:
+        await write_workbook(lines(), options, resources, str(tmp_path))
+    assert "No such file or directory" in str(raised.value)
+    assert "Traceback" not in str(raised.value)
 
 
 async def test_a_cancelled_workbook_leaves_no_process():
