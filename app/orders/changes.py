@@ -93,6 +93,11 @@ class History:
         await _free_gradually(former)
         return is_confirmed
 
+    def cursor_of(self, snapshot: Snapshot) -> str:
+        """Return the cursor of exactly the orders of `snapshot`; empty if it is not the present."""
+        is_present = self.latest is not None and self.latest.content is snapshot.content
+        return self.cursor if is_present and not self._missing else ""
+
     def since(self, cursor: str) -> Sequence[Change]:
         """Return the differences between the state named `cursor` and the present one.
 

@@ -46,6 +46,7 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
                 "X-Total-Count",
                 "X-Total-Amount",
                 "X-Inconsistent",
+                "X-Cursor",
                 "Content-Disposition",
                 "Repr-Digest",
             ),
@@ -67,6 +68,7 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
         started_at = deps.clock.monotonic()
         deadline = started_at + deps.deadline
         snapshot, lookup = await deps.snapshots.get(directive)
+        await deps.history.record(snapshot)
         rows, with_raw = snapshot.content.rows, "raw" in query.include
         positions = await deps.select(snapshot, query.filter(), query.sort, deadline)
         content = await deps.compute.get_or_compute(
@@ -89,6 +91,7 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
             snapshot.blocks,
             total=len(positions),
             amount=amount,
+            cursor=deps.history.cursor_of(snapshot),
             inconsistent=snapshot.inconsistent,
         )
         return await deps.respond_file(

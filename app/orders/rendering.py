@@ -179,12 +179,14 @@ def render_changes(
 
 
 def render_export_head(
-    digest: bytes, sources: Sources, *, total: int, amount: str, inconsistent: bool
+    digest: bytes, sources: Sources, *, total: int, amount: str, cursor: str, inconsistent: bool
 ) -> ResponseHead:
     """Render ETag and headers of a file of `total` orders; `digest` is equal for equal files."""
     headers = [(b"x-total-count", b"%d" % total), (b"x-total-amount", amount.encode())]
     if inconsistent:
         headers.append((b"x-inconsistent", b"true"))
+    elif cursor:
+        headers.append((b"x-cursor", cursor.encode()))
     return _render_head(digest + b"%d" % inconsistent, sources, tuple(headers))
 
 

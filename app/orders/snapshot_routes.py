@@ -88,7 +88,7 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         """A cursor is a hash of the list's content: any replica that has seen the same can answer.
 
         Poll again after `meta.poll_after` seconds with the new `meta.cursor`. If the cursor is no
-        longer known (410), start again from the export.
+        longer known (410), start again from the export and its `X-Cursor`.
         """
         started_at = deps.clock.monotonic()
         snapshot, lookup = await deps.snapshots.get(directive)

@@ -49,26 +49,21 @@ class Readers:
         """Take the export, and apply the changes since its cursor, by the documented recipe."""
         cursor = ""
         while True:
-            response = await self._get(
-                "/v1/orders/changes", **({"since": cursor} if cursor else {})
-            )
-            if response.status_code == 410:
-                cursor = ""
-            if response.status_code != 200:
+            if not cursor:
+                self.copy, cursor = await self._export() or ({}, "")
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            body = response.json()
-            if not cursor:
-                export = await self._export()
-                if export is None:
-                    continue
-                self.copy = export
-            self._apply(body["data"])
-            cursor = body["meta"]["cursor"]
+            response = await self._get("/v1/orders/changes", since=cursor)
+            if response.status_code == 410:
+                cursor = ""
+            elif response.status_code == 200:
+                body = response.json()
+                self._apply(body["data"])
+                cursor = body["meta"]["cursor"]
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _export(self) -> dict[str, str] | None:
-        """Return an export by order number, None if it failed or is inconsistent."""
+    async def _export(self) -> tuple[dict[str, str], str] | None:
+        """Return an export by order number and its cursor, None if it failed or has none."""
         response = await self._get("/v1/orders/export", format="ndjson", include="origin")
         if response.status_code != 200:
             return None
@@ -87,7 +82,7 @@ class Readers:
         lost = throughout - {row["order_no"] for row in rows}
         self.counts["incomplete exports"] += bool(lost)
         self.counts["lost orders"] += len(lost)
-        return _amounts(rows)
+        return _amounts(rows), response.headers.get("x-cursor", "")
 
     def _check_page(self, body: Mapping[str, Any], start: int, stop: int) -> None:
         meta = body["meta"]

@@ -304,9 +304,20 @@ async def test_an_export_of_a_list_that_changes_while_it_is_read_is_marked(proxy
     proxy.sandbox.inject("arrivals=1")
     marked = await proxy.get("/v1/orders/export?format=csv")
     assert (marked.status_code, marked.headers["x-inconsistent"]) == (200, "true")
+    assert "x-cursor" not in marked.headers
     summary = await proxy.get("/v1/orders/summary")
     assert summary.json()["meta"]["inconsistent"] is True
     assert (await proxy.get("/v1/orders/changes")).status_code == 200
+
+
+async def test_the_cursor_of_an_export_names_the_state_that_the_file_shows(proxy: Proxy):
+    export = await proxy.get("/v1/orders/export?format=ndjson&status=paid")
+    cursor = export.headers["x-cursor"]
+    assert cursor == (await proxy.get("/v1/orders/changes")).json()["meta"]["cursor"]
+    unchanged = await proxy.get(
+        "/v1/orders/export?format=ndjson&status=paid", If_None_Match=export.headers["etag"]
+    )
+    assert (unchanged.status_code, unchanged.headers["x-cursor"]) == (304, cursor)
 
 
 async def test_changes_lists_what_changed_since_a_cursor(proxy: Proxy):

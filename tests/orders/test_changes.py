@@ -227,3 +227,17 @@ def test_a_cursor_that_has_expired_stays_expired_even_if_the_changes_are_undone(
     run(record(history, {"a": "2"}))
     with pytest.raises(CursorExpired):
         history.since(cursors[0])
+
+
+def test_a_snapshot_has_a_cursor_only_if_it_is_exactly_the_present_state():
+    history = History()
+    first, second = snapshot({"A": "1", "B": "1"}), snapshot({"A": "1"})
+    assert history.cursor_of(first) == ""
+    run(history.record(first))
+    assert history.cursor_of(first) == history.cursor
+    run(history.record(second))
+    # B counts as present until a second reading confirms that it was removed.
+    assert (history.cursor_of(first), history.cursor_of(second)) == ("", "")
+    third = snapshot({"A": "1"}, content=second.content)
+    run(history.record(third))
+    assert history.cursor_of(third) == history.cursor

@@ -1,14 +1,14 @@
 """A client that keeps a copy of the list: an export first, then what changed since.
 
-It does what the documentation says: it gets a cursor, takes the export, and applies the changes
-since the cursor to it. If the cursor has expired, it starts again.
+It does what the documentation says: it takes the export, and applies the changes since the cursor
+of the export to it. If the cursor has expired, it starts again.
 """
 
 from app.clock import Clock
 from app.orders.changes import CursorExpired
 from tests.simulation.sync import plan
 from tests.simulation.sync.oracle import SyncOracle
-from tests.simulation.sync.proxy import Proxy
+from tests.simulation.sync.proxy import ChangesReading, Proxy
 
 RETRY_AFTER = 1.0
 
@@ -17,8 +17,8 @@ class Follower:
     """One such client.
 
     Args:
-        takes_inconsistent: whether it takes an export that is marked as inconsistent; otherwise it
-            tries again.
+        takes_inconsistent: whether it takes an export that is marked as inconsistent, with a cursor
+            from before it; otherwise it tries again.
 
     Attributes:
         copy: the fingerprint of each order.
@@ -59,17 +59,9 @@ class Follower:
 
     async def _step(self) -> float:
         """Take the export or the next changes; return the seconds until the next step."""
-        self._started_at = self._clock.monotonic()
-        reading = await self._proxy.changes(self._cursor)
-        self._oracle.changes_read(self._name, self._started_at, reading)
         if not self._cursor:
-            await self._clock.sleep(self._pause)
-            self._started_at = self._clock.monotonic()
-            export = await self._proxy.export()
-            self._oracle.export_read(self._name, self._started_at, export)
-            if export.inconsistent and not self._takes_inconsistent:
-                return RETRY_AFTER
-            self.copy = {row.order_no: row.rev for row in export.rows}
+            return await self._start()
+        reading = await self._read_changes()
         for change in reading.changes:
             if change.row is None:
                 self.copy.pop(change.order_no, None)
@@ -77,3 +69,23 @@ class Follower:
                 self.copy[change.order_no] = change.row.rev
         self._cursor = reading.cursor
         return self._interval or reading.poll_after
+
+    async def _start(self) -> float:
+        cursor = ""
+        if self._takes_inconsistent:
+            cursor = (await self._read_changes()).cursor
+            await self._clock.sleep(self._pause)
+        self._started_at = self._clock.monotonic()
+        export = await self._proxy.export()
+        self._oracle.export_read(self._name, self._started_at, export)
+        self._cursor = export.cursor or cursor
+        if not self._cursor:
+            return RETRY_AFTER
+        self.copy = {row.order_no: row.rev for row in export.rows}
+        return self._pause
+
+    async def _read_changes(self) -> ChangesReading:
+        self._started_at = self._clock.monotonic()
+        reading = await self._proxy.changes(self._cursor)
+        self._oracle.changes_read(self._name, self._started_at, reading)
+        return reading

@@ -31,6 +31,7 @@ class Reading:
     total: int
     inconsistent: bool
     blocks: tuple[Entry[Block], ...]
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,10 @@ class Proxy:
     async def export(self) -> Reading:
         """Return all orders."""
         snapshot, _ = await self._snapshots.get()
+        await self._changes.record(snapshot)
         rows = snapshot.content.rows
-        return Reading(rows, len(rows), snapshot.inconsistent, snapshot.blocks)
+        cursor = "" if snapshot.inconsistent else self._changes.cursor_of(snapshot)
+        return Reading(rows, len(rows), snapshot.inconsistent, snapshot.blocks, cursor)
 
     async def changes(self, since: str) -> ChangesReading:
         """Return what changed since a cursor; with an empty one, only the current cursor."""
