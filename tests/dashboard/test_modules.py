@@ -114,6 +114,16 @@ async def test_an_amount_has_the_decimals_of_the_currency_and_keeps_its_digits(
     assert await modules.module("format.js", "m.formatAmount(args[0], 2)", decimal) == shown
 
 
+async def test_a_range_that_is_a_month_or_a_quarter_has_its_name(modules: DashboardPage) -> None:
+    ranges = [
+        {"from": "2024-02-01", "to": "2024-02-29"},
+        {"from": "2026-04-01", "to": "2026-06-30"},
+        {"from": "2026-04-01", "to": "2026-06-29"},
+    ]
+    names = await modules.module("format.js", "args[0].map(m.formatRange)", ranges)
+    assert names == ["Feb 2024", "Q2 2026", "1 Apr \u2013 29 Jun 2026"]
+
+
 async def test_a_total_is_rounded_from_its_exact_value(modules: DashboardPage) -> None:
     rounded = await modules.module("format.js", "m.roundAmount(...args)", "9007199254740993.125", 2)
     assert rounded == "9,007,199,254,740,993.13"

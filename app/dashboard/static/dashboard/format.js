@@ -1,12 +1,13 @@
 /** Formats times in the zone of the page, numbers, and amounts without changing a digit. */
 
-import { periodEnd } from "./calendar.js";
+import { periodEnd, periodStart } from "./calendar.js";
 import { language, locale, t } from "./i18n.js";
 
 /** @typedef {import("./calendar.js").Interval} Interval */
 
 const FALLBACK_DIGITS = 2;
 const MAX_FRACTION = 6;
+const NAMED_INTERVALS = /** @type {const} */ (["month", "quarter"]);
 
 let zone = viewerZone();
 
@@ -163,9 +164,13 @@ export function formatDay(day) {
 }
 
 /**
+ * A range of days, by its name if it is a month or a quarter.
  * @param {{from: string, to: string}} range
+ * @returns {string}
  */
 export function formatRange({ from, to }) {
+  const named = NAMED_INTERVALS.find((one) => periodStart(from, one) === from && periodEnd(from, one) === to);
+  if (named) return formatPeriod(from, named);
   if (language() === "en") {
     return dateFormat(locale(), { ...dayOptions(), timeZone: "UTC" }).formatRange(new Date(from), new Date(to));
   }

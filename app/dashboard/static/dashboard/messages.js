@@ -71,7 +71,7 @@ export const MESSAGES = {
   "group.all.hint": ["Orders of every status", "所有状态的订单"],
   "compare.change": ["{change} vs {range}", "较 {range} {change}"],
   "compare.exact": ["{range}: {amount}, {count} orders", "{range}：{amount}，{count} 笔订单"],
-  "compare.none": ["no orders {range}", "{range} 无订单"],
+  "compare.none": ["{range}: no orders", "{range}：无订单"],
   "amount.excluded.one": ["Excludes 1 order without a readable amount.", "不含 1 笔金额无法识别的订单。"],
   "amount.excluded.many": [
     "Excludes {count} orders without a readable amount.",
