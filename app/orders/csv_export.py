@@ -20,7 +20,7 @@ from app.orders.filters import Positions
 from app.orders.schema import Order
 from app.orders.snapshot import Snapshot
 
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 16 * 1024
 """Bytes of orders that are rendered between two turns of the event loop."""
 
 
@@ -30,10 +30,10 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # A cell begins at the start of a text and, in a file that is opened with another separator than it
 # was written with, after these characters within it. A comma in a text is in quotes if the commas
-# of the file separate cells.
-_CELL_START = re.compile(r"([;\t\r\n])")
-_CELL_START_OR_COMMA = re.compile(r"([,;\t\r\n])")
-_FORMULA = tuple("=+-@\0#＝＋－＠")  # noqa: RUF001  the full-width forms are meant
+# of the file separate cells. The cell is a formula, or begins like a guarded one.
+_AT_FORMULA = r"""(?='|[ "]*[=+\-@\0#＝＋－＠])"""  # noqa: RUF001  the full-width forms are meant
+_FORMULA = re.compile(r"(\A|[;\t\r\n])" + _AT_FORMULA)
+_FORMULA_ALSO_AFTER_COMMA = re.compile(r"(\A|[,;\t\r\n])" + _AT_FORMULA)
 
 _WORD = re.compile(r"[^\W\d_]+")
 _NOT_NUMERIC = re.compile(r"[^\d\s.,:;/+()%$€£¥_'-]")
@@ -80,9 +80,8 @@ def guard_text(text: str, separator: str = ",") -> str:
 
     `separator` is that of the file; the program may take another character for the separator.
     """
-    cell_start = _CELL_START if separator == "," else _CELL_START_OR_COMMA
-    parts = cell_start.split(text)  # texts and the characters between them, in turn
-    guarded = "".join(GUARD + part if _is_formula(part) else part for part in parts)
+    formula = _FORMULA if separator == "," else _FORMULA_ALSO_AFTER_COMMA
+    guarded = formula.sub(rf"\1{GUARD}", text)
     return GUARD + guarded if guarded == text and _is_converted(text) else guarded
 
 
@@ -119,11 +118,6 @@ def _cells(order: Order, dialect: CsvDialect) -> dict[str, object]:
     for column in ("unit_price", "actual_amount"):
         cells[column] = str(cells.get(column, "")).replace(".", dialect.decimal)
     return cells
-
-
-def _is_formula(part: str) -> bool:
-    """Return whether a cell with this text is run as a formula, or begins like a guarded one."""
-    return part.startswith(GUARD) or part.lstrip(' "').startswith(_FORMULA)
 
 
 def _is_converted(text: str) -> bool:
