@@ -235,6 +235,43 @@ MUTANTS = (
         Rule.ABSURD_TOTAL,
         first_seed=FIRST_DEFECT_SEED,
     ),
+    Mutant(
+        "changes of the list are evident from totals only",
+        Components(book=sync.ComparesNothing),
+        Rule.EXPORT_LACKS,
+        first_seed=FIRST_SYNC_SEED,
+    ),
+    Mutant(
+        "the ends of the list are not compared",
+        Components(book=sync.ComparesNoEnds),
+        Rule.EXPORT_LACKS,
+        first_seed=FIRST_SYNC_SEED,
+    ),
+    Mutant(
+        "neighbouring blocks are not compared",
+        Components(book=sync.ComparesNoNeighbours),
+        Rule.EXPORT_LACKS,
+        Rule.CONSISTENT,
+        first_seed=FIRST_SYNC_SEED,
+    ),
+    Mutant(
+        "the first block is not fetched again after a cold start",
+        Components(book=sync.TrustsTheFirstBlock),
+        Rule.EXPORT_LACKS,
+        first_seed=FIRST_SYNC_SEED + 130,
+    ),
+    Mutant(
+        "the ends of the list are fetched last",
+        Components(snapshot_loader=sync.EndsLast),
+        Rule.EXPORT_LACKS,
+        first_seed=FIRST_SYNC_SEED + 270,
+    ),
+    Mutant(
+        "any reading without an order removes it",
+        Components(change_history=sync.RemovesAtOnce),
+        Rule.FALSE_REMOVAL,
+        first_seed=FIRST_SYNC_SEED,
+    ),
     # One thing that goes wrong all the time.
     Mutant(
         "another order than the requested one is served",

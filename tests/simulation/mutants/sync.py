@@ -8,8 +8,9 @@ from app.orders.blocks import Window
 from app.orders.book import OrderBook
 from app.orders.changes import Change, History
 from app.orders.mapping import Row
+from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import ListLoading, SnapshotCache, SnapshotLookup
-from app.orders.snapshot_loader import Progress
+from app.orders.snapshot_loader import Progress, SnapshotLoader
 
 
 class ServesFormerRows(OrderBook):
@@ -32,6 +33,51 @@ class RefusesInconsistent(SnapshotCache):
         return found
 
 
+class ComparesNothing(OrderBook):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epochs._is_evidence = _never  # type: ignore[method-assign]
+
+
+class ComparesNoEnds(OrderBook):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epochs._is_explained = _always  # type: ignore[method-assign]
+
+
+class ComparesNoNeighbours(OrderBook):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epochs._shares_an_order = _never  # type: ignore[method-assign]
+
+
+class TrustsTheFirstBlock(OrderBook):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epochs.is_unverified = _never  # type: ignore[method-assign]
+
+
+class EndsLast(SnapshotLoader):
+    def _ends_first(self, *args: Any) -> list[list[int]]:
+        return super()._ends_first(*args)[::-1]
+
+
+class RemovesAtOnce(History):
+    async def record(self, snapshot: Snapshot) -> bool:
+        entries = [replace(entry, sequence=entry.sequence + 10**6) for entry in snapshot.blocks]
+        snapshot = replace(snapshot, contradictory=False)
+        await super().record(snapshot)
+        return await super().record(replace(snapshot, blocks=tuple(entries)))
+
+
 class ReportsNoRemoval(History):
     def since(self, cursor: str) -> Sequence[Change]:
         return [change for change in super().since(cursor) if change.row]
+
+
+def _never(*_: Any, **__: Any) -> bool:
+    return False
+
+
+def _always(*_: Any, **__: Any) -> bool:
+    return True
