@@ -6,7 +6,8 @@ the next state replaced.
 
 An order is removed only when two readings in a row lack it, the second of which began after the
 first was complete, and neither of which contradicts itself. Additions and updates count at once, so
-a list that changes faster than it can be read is followed, too.
+a list that changes faster than it can be read is followed, too. While a list contradicts itself for
+good, no order is removed; when very many are missing, the history begins anew.
 """
 
 import asyncio
@@ -30,6 +31,9 @@ It bounds the work for one cursor to a few milliseconds.
 
 MAX_CHANGES = 5000
 """Changes in one response; a client that is further behind takes the export."""
+
+MAX_MISSING = MAX_CHANGES
+"""Orders that a list which contradicts itself for good may lack before all cursors expire."""
 
 Replaced = dict[str, str | None]
 """For each order number the previous fingerprint, None if the order did not exist."""
@@ -146,12 +150,27 @@ class History:
             missing, removed = _confirm(missing, snapshot)
             for order_no in removed:
                 replaced[order_no] = rows.pop(order_no).rev
+        elif snapshot.content.keeps_duplicates and len(missing) > MAX_MISSING:
+            return await self._begin_anew(snapshot)
         digest = await _digest_after(self._digest, replaced, rows)
         if self.latest and replaced:
             self._steps.append((self.cursor, replaced))
             self._replaced += len(replaced)
             self._drop_steps(MAX_STEPS)
         self._rows, self._digest, self._missing = rows, digest, missing
+        return former
+
+    async def _begin_anew(self, snapshot: Snapshot) -> dict[str, Row]:
+        """Forget all earlier states and missing orders; return the orders of the former state.
+
+        No cursor of an earlier state is known any more, so no client is told that an order was
+        removed that the list may only hide.
+        """
+        former, rows = self._rows, await _by_order_no(snapshot.content.rows)
+        digest = await _digest_after(0, dict.fromkeys(rows), rows)
+        self._rows, self._digest, self._missing = rows, digest, {}
+        self._steps.clear()
+        self._replaced = 0
         return former
 
     def _drop_steps(self, max_steps: int) -> None:

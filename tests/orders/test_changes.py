@@ -13,6 +13,7 @@ from app.cache.grace_cache import Entry
 from app.orders.blocks import Block
 from app.orders.changes import (
     MAX_CHANGES,
+    MAX_MISSING,
     MAX_REPLACED,
     MAX_STEPS,
     Change,
@@ -170,6 +171,33 @@ def test_a_contradictory_reading_adds_and_updates_orders_but_removes_none():
     assert by_order_no(history.since(cursor)) == expected
     assert run(history.record(snapshot({"a": "2", "c": "1"})))
     assert by_order_no(history.since(cursor)) == expected | {"b": ("removed", None)}
+
+
+def contradictory_for_good(*numbers: str) -> Snapshot:
+    rows = tuple(row(number, rev="1") for number in numbers)
+    content = Content(rows, (0,), keeps_duplicates=True)
+    return snapshot({}, contradictory=True, content=content)
+
+
+def test_orders_that_a_list_lacks_while_it_contradicts_itself_for_good_are_bounded():
+    many = [str(at) for at in range(MAX_MISSING)]
+    history, (cursor,) = history_of(dict.fromkeys((*many, "a", "b"), "1"))
+    run(history.record(contradictory_for_good("a", "b")))
+    assert history.cursor == cursor
+    run(history.record(contradictory_for_good("a", "c")))
+    with pytest.raises(CursorExpired):
+        history.since(cursor)
+    _, (same_orders,) = history_of({"a": "1", "c": "1"})
+    assert history.cursor == same_orders
+    run(history.record(contradictory_for_good("a", "b", "c")))
+    assert by_order_no(history.since(same_orders)) == {"b": ("created", "1")}
+
+
+def test_a_reading_that_contradicts_itself_once_forgets_no_order_however_many_it_lacks():
+    many = [str(at) for at in range(MAX_MISSING + 1)]
+    history, (cursor,) = history_of(dict.fromkeys((*many, "a"), "1"))
+    assert not run(history.record(snapshot({"a": "1"}, contradictory=True)))
+    assert history.cursor == cursor
 
 
 def test_a_contradictory_reading_can_be_the_first_state():
