@@ -162,7 +162,9 @@ def _bind_errors(host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        echo_err(f"Cannot listen on {host}:{port}: {error.strerror}")
+        # `socket.create_server` appends the address in its own form.
+        reason = str(error.strerror).partition(" (while ")[0]
+        echo_err(f"Cannot listen on {_authority(host, port)}: {reason}")
         raise typer.Exit(1) from None
 
 
@@ -178,7 +180,12 @@ def local_origin(host: str, port: int) -> str:
     address = host.strip("[]")
     any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound to
     address = any_address.get(address, address)
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    return f"http://{_authority(address, port)}"
+
+
+def _authority(host: str, port: int) -> str:
+    address = host.strip("[]")
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _warn(message: str) -> None:
