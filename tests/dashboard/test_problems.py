@@ -1,5 +1,6 @@
 """Outages, rejected keys, loading: the page says what is wrong, since when, and recovers."""
 
+import asyncio
 import re
 
 from playwright.async_api import Route, expect
@@ -165,3 +166,33 @@ async def test_a_failed_download_is_reported_and_leaves_the_page_as_it_is(
     )
     await expect(failing_dashboard.rows).to_have_count(25)
     failing_dashboard.errors.clear()
+
+
+async def test_a_file_that_takes_long_is_requested_once_and_the_wait_is_shown(
+    dashboard: DashboardPage, deployment: Deployment
+) -> None:
+    page = dashboard.page
+    requests: list[str] = []
+    is_ready = asyncio.Event()
+
+    async def answer_later(route: Route) -> None:
+        requests.append(route.request.url)
+        await is_ready.wait()
+        await route.continue_()
+
+    await page.clock.install()
+    await page.route("**/v1/orders/export*", answer_later)
+    await dashboard.open(deployment)
+    button = page.get_by_role("button", name="Download Excel")
+    await button.click()
+    await expect(page.get_by_role("status")).to_have_text("Preparing the file…")
+    await page.clock.fast_forward("00:30")
+    await expect(page.get_by_role("status")).to_have_text("Preparing the file…")
+    await expect(button).to_have_attribute("aria-disabled", "true")
+    await expect(button).to_be_focused()
+    await page.keyboard.press("Enter")
+    async with page.expect_download():
+        is_ready.set()
+    await expect(page.get_by_role("status")).to_contain_text("Downloaded orders-")
+    await expect(button).not_to_have_attribute("aria-disabled", "true")
+    assert len(requests) == 1

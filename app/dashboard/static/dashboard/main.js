@@ -251,7 +251,7 @@ class Dashboard {
     this.#orders.load(base, viewUrl(list), (signal) => fetchOrders(this.#api, view, signal), background);
     this.#totals.load(base, viewUrl(totals), (signal) => fetchOverview(this.#api, view, signal), background);
     this.#hideRepeatedProblem();
-    showDownloads(byId("downloads"), this.#api, exportParams(view), (text) => this.#notify(text));
+    showDownloads(byId("downloads"), this.#api, exportParams(view), (text, options) => this.#notify(text, options));
     update(byId("copy-link"), copyButton(location.href, t("orders"), { "aria-label": null, title: null }, t("copy.link")));
     this.#showDetail();
   }
@@ -398,13 +398,17 @@ class Dashboard {
   /**
    * Show a notice for some seconds, and announce it to screen readers.
    * @param {string} text
-   * @param {{visible?: boolean, keepNews?: boolean}} [options] visible: false for screen readers only
+   * @param {object} [options]
+   * @param {boolean} [options.visible] false for screen readers only
+   * @param {boolean} [options.keepNews]
+   * @param {boolean} [options.lasting] until the next notice
    */
-  #notify(text, { visible = true, keepNews = false } = {}) {
+  #notify(text, { visible = true, keepNews = false, lasting = false } = {}) {
     clearTimeout(this.#noticeTimer);
     if (!keepNews) this.#news = [];
     byId("notice").className = visible ? "notice" : "visually-hidden";
     byId("notice").textContent = text;
+    if (lasting) return;
     this.#noticeTimer = setTimeout(() => {
       this.#news = [];
       byId("notice").replaceChildren();
