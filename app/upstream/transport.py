@@ -46,6 +46,9 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_CHUNKS = 20_000
 """Pieces in which a body may be received; each one costs about 20 µs."""
 
+CHUNKS_PER_TURN = 200
+"""Pieces that are read between two turns of the event loop. One read can return more of them."""
+
 _logger = logging.getLogger("orders_bff.upstream")
 
 
@@ -247,6 +250,8 @@ async def read_body(
             raise UpstreamTimeout("the response was not complete in time")
         if count > MAX_CHUNKS:
             raise UpstreamMalformed("the response has too many chunks")
+        if count % CHUNKS_PER_TURN == 0:
+            await asyncio.sleep(0)
         body += decoder.decode(chunk)
     if not decoder.is_complete():
         raise UpstreamUnreachable("the response is incomplete")

@@ -16,7 +16,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from app.upstream.transport import MAX_BODY_BYTES, MAX_CHUNKS, read_body
+from app.upstream.transport import CHUNKS_PER_TURN, MAX_BODY_BYTES, MAX_CHUNKS, read_body
 from tests.support.clock import ManualClock, settle
 from tests.support.upstream import ScriptedUpstream, client_of
 
@@ -97,6 +97,15 @@ async def test_a_body_may_have_as_many_chunks_as_the_limit_and_no_more():
     assert len(await read(b"x" * MAX_CHUNKS, size=1)) == MAX_CHUNKS
     with pytest.raises(UpstreamMalformed):
         await read(b"x" * (MAX_CHUNKS + 1), size=1)
+
+
+async def test_chunks_that_are_received_at_once_are_read_in_many_turns_of_the_event_loop():
+    reading = asyncio.create_task(read(b"x" * MAX_CHUNKS, size=1))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= MAX_CHUNKS / CHUNKS_PER_TURN
 
 
 class CountingTransport(httpx.MockTransport):
