@@ -4,6 +4,7 @@ Lines are in the encoding of the terminal, with `?` for what it does not have. D
 everywhere.
 """
 
+import atexit
 import os
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,20 @@ def prepare_streams() -> None:
     sys.stderr = sys.stderr or _open_text(2)
     for stream in (sys.stdout, sys.stderr):
         cast("TextIOWrapper", stream).reconfigure(errors="replace")
+    atexit.register(_discard_unwritten_output)
+
+
+def _discard_unwritten_output() -> None:
+    """Discard output that cannot be written, for which the interpreter would exit with 120."""
+    for descriptor, stream in enumerate((sys.stdout, sys.stderr), start=1):
+        try:
+            stream.flush()
+        except OSError:
+            _discard_output(descriptor)
+
+
+def _discard_output(descriptor: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def echo(line: str) -> None:
@@ -61,8 +76,7 @@ def _write_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Or the interpreter would report the rest of the buffer again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_output(1)
         if error.errno != EPIPE:  # whoever read the output has seen enough
             echo_err(f"Cannot write to standard output: {error.strerror}")
         raise typer.Exit(1) from None

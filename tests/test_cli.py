@@ -55,16 +55,17 @@ def run(*command: str, **environ: str) -> Result:
 
 
 @contextmanager
-def running(*command: str, until: str, **environ: str) -> Iterator[list[str]]:
+def running(*command: str, until: str, stdout: str = "", **environ: str) -> Iterator[list[str]]:
     """Run the program in a process; yield its output up to a line that starts with `until`.
 
-    At the end Ctrl-C stops it, and it has to exit with 0 and no further output.
+    At the end Ctrl-C stops it, and it has to exit with 0 and no further output. `stdout` is a file
+    descriptor, by default of the null device.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     with subprocess.Popen(
         [sys.executable, "-m", "app", *command],
         env=clean | {"PYTHONPATH": str(REPOSITORY)} | environ,
-        stdout=subprocess.DEVNULL,
+        stdout=int(stdout or subprocess.DEVNULL),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -130,6 +131,16 @@ def test_a_misspelt_name_is_reported_along_with_the_error_that_it_causes() -> No
     checks = json.loads(run("doctor", "--json", **misspelt).stdout)["checks"]
     assert checks[0]["outcome"] == "warning"
     assert checks[0]["message"] == first.removeprefix("warning: ")
+
+
+def test_a_log_that_cannot_be_written_does_not_change_how_the_server_exits() -> None:
+    full_disk = os.open("/dev/full", os.O_WRONLY)
+    reader, pipe_without_reader = os.pipe()
+    os.close(reader)
+    for stdout in (full_disk, pipe_without_reader):
+        command = ("serve", "--sandbox", "--port", "0")
+        with running(*command, until="sandbox", stdout=str(stdout), PYTHONUNBUFFERED=""):
+            os.close(stdout)
 
 
 def test_a_port_in_use_exits_with_1_and_names_the_address(taken_port: str) -> None:
