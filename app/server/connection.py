@@ -22,6 +22,9 @@ RECEIVE_BUFFER_BYTES: Final = 32 * 1024
 PIECE_BYTES: Final = 4 * 1024
 """Bytes parsed at once: so much more than its limit can be stored of a head or body."""
 
+MAX_BODY_PARTS: Final = 2000
+"""Parts in which a chunked body may be parsed: they end with a chunk, a read or an empty line."""
+
 LINGER_SECONDS: Final = 2.0
 """Time for the client to read the last response and close, before the connection is reset."""
 
@@ -86,6 +89,7 @@ class HttpConnection(HttpToolsProtocol):
         self._header_bytes = 0
         self._content_length = 0
         self._body_bytes = 0
+        self._body_parts = 0
         self._waiting_since = clock.monotonic()  # when it began to wait for the client
         self._unsent_bytes = 0
         self._write_stalled_since = 0.0
@@ -117,7 +121,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_responding():
             raise RequestRejected("bad_request")  # never within one piece, see `_take_piece`
         self._state = State.READING_HEAD
-        self._header_bytes = self._content_length = self._body_bytes = 0
+        self._header_bytes = self._content_length = self._body_bytes = self._body_parts = 0
         self._waiting_since = self._clock.monotonic()
         super().on_message_begin()
 
@@ -154,7 +158,8 @@ class HttpConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._incomplete_bytes = 0
         self._body_bytes += len(body)
-        if self._body_bytes > self._limits.max_body_bytes:
+        self._body_parts += self._content_length == 0
+        if self._body_bytes > self._limits.max_body_bytes or self._body_parts > MAX_BODY_PARTS:
             raise RequestRejected("request_too_large")
         super().on_body(body)
 
@@ -256,13 +261,17 @@ class HttpConnection(HttpToolsProtocol):
     def _take_piece(self) -> bytes:
         """Remove and return the bytes to parse next. Nothing follows the end of a request in them.
 
-        A head and a chunked body end with an empty line, another body at its length.
+        A head and a chunked body end with an empty line, another body at its length. Empty lines
+        before a request are one piece (RFC 9112 section 2.2).
         """
         left = self._content_length - self._body_bytes
+        start = self._buffer[:PIECE_BYTES]
         if self._state is State.READING_BODY and left > 0:
             size, self._parsed_end = min(left, PIECE_BYTES), b""
+        elif self._state is State.IDLE and start[0] in b"\r\n":
+            size, self._parsed_end = len(start) - len(start.lstrip(b"\r\n")), b""
         else:
-            window = self._parsed_end + self._buffer[:PIECE_BYTES]
+            window = self._parsed_end + start
             end = window.find(_END_OF_HEAD)
             if end < 0:
                 size, self._parsed_end = PIECE_BYTES, window[-len(_END_OF_HEAD) + 1 :]

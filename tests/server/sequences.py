@@ -220,6 +220,12 @@ def _chunks() -> Named:
         return post(CHUNKED, body)
 
     yield "many chunks", _accepted(chunked(b"".join(chunk(b"x" * n) for n in range(1, 30)) + last))
+    for name, body in (
+        ("2001 chunks of one byte", b"1\r\nx\r\n" * 2001),
+        ("a chunk with 2001 empty lines", chunk(b"x\r\n\r\n" * 2001)),
+    ):
+        too_large = Sequence(chunked(body + last) + GET, ("request_too_large",), closes=True)
+        yield f"{name} (RFC 9110 15.5.14)", too_large
     yield "a chunk with the end of a body", _accepted(chunked(chunk(b"0\r\n\r\n" + HIDDEN) + last))
     for digits in (b"%x", b"%X", b"0%x", b"000000%x"):
         line = digits % len(HIDDEN) + b"\r\n" + HIDDEN + b"\r\n"
@@ -438,6 +444,7 @@ def _line_ends() -> Named:
                 continue  # the LF is the first byte of the body
             yield f"{end!r} after line {at + 1} of {len(lines)}", _rejected(head + HIDDEN)
     yield "two empty lines before a request", Sequence(b"\r\n\r\n" + GET, (200,))
+    yield "5000 empty lines before a request", Sequence(b"\r\n" * 5000 + GET, (200,))
     yield "empty lines between requests", Sequence(GET + b"\r\n" * 3 + GET, (200, 200))
     for start in (b"\n", b"\r", b"\n\n\r"):
         yield f"{start!r} before a request is an empty line", Sequence(start + GET * 2, (200, 200))

@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from random import Random
+from types import FrameType
 
 import pytest
 
+from app.server.connection import PIECE_BYTES
 from tests.server.live_server import LiveServer, running
 from tests.server.memory_transport import MemoryTransport, parse_responses
 from tests.server.sequences import ID, SMUGGLED, Sequence, sequences
@@ -59,6 +62,24 @@ async def test_each_request_has_one_response(split: Split) -> None:
             if failure:
                 failures[name] = failure
     assert failures == {}
+
+
+async def test_empty_lines_before_a_request_are_parsed_together() -> None:
+    pieces = 0
+
+    def count_pieces(frame: FrameType, event: str, _: object) -> None:
+        nonlocal pieces
+        pieces += event == "call" and frame.f_code.co_name == "_take_piece"
+
+    async with running() as server:
+        transport = MemoryTransport(server)
+        sys.setprofile(count_pieces)
+        try:
+            transport.receive(b"\r\n" * 5000)
+            await settle()
+        finally:
+            sys.setprofile(None)
+    assert 1 <= pieces <= 10_000 / PIECE_BYTES + 1
 
 
 async def test_each_request_has_one_response_after_a_half_close() -> None:
