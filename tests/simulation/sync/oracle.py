@@ -153,7 +153,9 @@ class SyncOracle:
         bound = -(-(most + 10) // BLOCK_SIZE) + 1
         # Before it is read as a whole, nothing is known about it.
         read_at = min((follower.at for follower in plan.followers), default=0.0)
-        rests_at = START + max(self._last_change, read_at) + 3 * plan.settings.ttl
+        # A fetch that is in progress when the list comes to rest may be the first to show a change.
+        rests_at = START + max(self._last_change, read_at) + max(plan.latencies)
+        rests_at += 3 * plan.settings.ttl
         self._check_bound(fetches, 2 * bound, Rule.BOUNDED)
         at_rest = [fetch for fetch in fetches if fetch.started_at >= rests_at]
         # To an unstable sort each call is a change of the list.
