@@ -211,4 +211,6 @@ async def test_the_printed_page_has_the_filters_and_every_column(
     for name in ("order_no", "source", "unit_price", "actual_amount"):
         await expect(dashboard.rows.first.locator(f".{name}")).to_be_visible()
     await expect(page.locator("#filters")).to_be_hidden()
-    assert await page.evaluate(CLIPPED_TEXTS) == []
+    for paper in (ViewportSize(width=1050, height=740), ViewportSize(width=718, height=1050)):
+        await page.set_viewport_size(paper)
+        assert await page.evaluate(CLIPPED_TEXTS) == []

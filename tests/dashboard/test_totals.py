@@ -3,7 +3,7 @@
 import itertools
 from decimal import Decimal
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Route, expect
 
 from tests.dashboard.browser_session import BrowserSession, DashboardPage, Deployment
 
@@ -190,3 +190,29 @@ async def test_a_chart_bounds_its_columns_and_draws_unknown_statuses(
     # A negative amount has no height.
     await expect(page.locator("#chart rect.fill")).to_have_count(1)
     await expect(page.locator("#chart rect.refunded")).to_have_count(1)
+
+
+async def with_large_totals(route: Route) -> None:
+    response = await route.fetch()
+    body = await response.json()
+    body["data"]["actual_amount"] = "146101714.56"
+    await route.fulfill(response=response, json=body)
+
+
+async def test_a_total_is_on_one_line_on_the_narrowest_phone(
+    session: BrowserSession, deployment: Deployment
+) -> None:
+    dashboard = await session.new_page(viewport={"width": 320, "height": 640})
+    await dashboard.page.route("**/v1/orders/summary*", with_large_totals)
+    await dashboard.open_view(deployment, "")
+    total = dashboard.page.locator("a.tile.all .line .money")
+    await expect(total).to_have_text("CNY 146,101,714.56")
+    lines = await total.evaluate("""
+        money => {
+          const range = document.createRange();
+          range.selectNodeContents(money.lastChild);
+          return range.getClientRects().length;
+        }
+    """)
+    assert lines == 1
+    await session.close_pages()

@@ -39,7 +39,8 @@ export function money(decimal, currency, withCode = true) {
   return el(
     "span",
     { class: "money", title: decimal },
-    withCode && currency && el("span", { class: "currency" }, `${currency}\u00a0`),
+    withCode && currency && el("span", { class: "currency" }, currency),
+    withCode && currency && " ",
     text,
   );
 }
