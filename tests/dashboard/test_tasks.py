@@ -102,8 +102,11 @@ async def test_open_an_order_by_its_number_and_share_it(
     await person.click(dashboard.rows.first.locator("td.status"))
     await expect(page.get_by_role("dialog")).to_contain_text(number)
     await person.click(page.get_by_role("dialog").get_by_role("button", name="Copy Order number"))
+    await expect(page.get_by_role("dialog").get_by_role("button", name="Copied")).to_be_visible()
     assert await page.evaluate("navigator.clipboard.readText()") == number
     await person.click(page.get_by_role("button", name="Close"))
     await person.click(page.get_by_role("button", name="Copy link"))
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    await expect(page.get_by_role("button", name="Copy link")).to_be_visible()
     assert await page.evaluate("navigator.clipboard.readText()") == page.url
     assert person.steps <= MAX_STEPS

@@ -6,7 +6,7 @@ import { t } from "./i18n.js";
 const DONE_MS = 2000;
 
 /**
- * A button with an icon. Null if the browser has no clipboard, as on pages without TLS.
+ * A button with an icon, named by its caption if it has one. Null if the browser has no clipboard, as on pages without TLS.
  * @param {string} text what is copied
  * @param {string} name what it is, for screen readers
  * @param {Record<string, unknown>} [properties]
@@ -14,12 +14,17 @@ const DONE_MS = 2000;
  */
 export function copyButton(text, name, properties = {}, caption = "") {
   if (!navigator.clipboard) return null;
-  const label = t("copy.label", { name });
+  const label = caption ? null : t("copy.label", { name });
   const click = async (/** @type {MouseEvent} */ event) => {
     const button = /** @type {HTMLElement} */ (event.currentTarget);
     await navigator.clipboard.writeText(text);
     button.classList.add("done");
-    setTimeout(() => button.classList.remove("done"), DONE_MS);
+    button.setAttribute("aria-label", t("copy.done"));
+    setTimeout(() => {
+      button.classList.remove("done");
+      if (label) button.setAttribute("aria-label", label);
+      else button.removeAttribute("aria-label");
+    }, DONE_MS);
   };
   const icon = svg(
     "svg",

@@ -252,7 +252,7 @@ class Dashboard {
     this.#totals.load(base, viewUrl(totals), (signal) => fetchOverview(this.#api, view, signal), background);
     this.#hideRepeatedProblem();
     showDownloads(byId("downloads"), this.#api, exportParams(view), (text, options) => this.#notify(text, options));
-    update(byId("copy-link"), copyButton(location.href, t("orders"), { "aria-label": null, title: null }, t("copy.link")));
+    update(byId("copy-link"), copyButton(location.href, t("orders"), {}, t("copy.link")));
     this.#showDetail();
   }
 

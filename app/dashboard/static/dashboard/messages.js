@@ -146,7 +146,6 @@ export const MESSAGES = {
   "page.size": ["Rows per page", "每页条数"],
   "count.one": ["1 order", "1 笔订单"],
   "count.many": ["{count} orders", "{count} 笔订单"],
-  "count.total": ["Total {amount}", "合计 {amount}"],
 
   "download.xlsx": ["Download Excel", "下载 Excel"],
   "download.csv": ["Download CSV", "下载 CSV"],
