@@ -206,7 +206,7 @@ async def test_the_printed_page_has_the_filters_and_every_column(
     assert await page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 32, 36)"
     await page.set_viewport_size({"width": 1050, "height": 740})
     await expect(page.locator("#print-filters")).to_have_text(
-        "Filters: Status Paid; From 1 Nov 2026 Times are in Asia/Shanghai."
+        "Filters: Status Paid; From 1 Nov 2026. Times are in Asia/Shanghai."
     )
     for name in ("order_no", "source", "unit_price", "actual_amount"):
         await expect(dashboard.rows.first.locator(f".{name}")).to_be_visible()

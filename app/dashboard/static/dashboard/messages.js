@@ -50,7 +50,7 @@ export const MESSAGES = {
   "copy.link": ["Copy link", "复制链接"],
   "filter.selected": ["{name} ({count})", "{name}（{count}）"],
   "filter.invalid_amount": ["Enter an amount such as 1000 or 199.50.", "请输入金额，例如 1000 或 199.50。"],
-  "print.filters": ["Filters: {filters}", "筛选条件：{filters}"],
+  "print.filters": ["Filters: {filters}.", "筛选条件：{filters}。"],
   "print.none": ["none", "无"],
   "print.zone": ["Times are in {zone}.", "时间均为 {zone} 时区。"],
 
