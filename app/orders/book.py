@@ -38,7 +38,7 @@ from app.orders.blocks import (
     latest,
     slice_rows,
 )
-from app.orders.epochs import NO_EPOCH, Epochs
+from app.orders.epochs import Epochs
 from app.orders.mapping import Row
 from app.upstream.wire import BLOCK_SIZE
 
@@ -211,9 +211,10 @@ class OrderBook:
     async def _fetch_block(self, index: int) -> Block:
         """Fetch a block. If its rows have not changed they stay the same objects."""
         block = await self._fetch_from_upstream(index)
-        cached = self.blocks.get(index)
-        if cached and cached.value.rows == block.rows:
-            return replace(block, rows=cached.value.rows)
+        # Not that of the cache: it may have evicted the block.
+        former = self.epochs.last_fetched(index)
+        if former and former.rows == block.rows:
+            return replace(block, rows=former.rows)
         return block
 
     def _on_block_stored(self, _index: int, entry: Entry[Block]) -> None:
@@ -270,8 +271,7 @@ class OrderBook:
         last block, or that promises orders in blocks that the window lacks.
         """
         entries = [lookup.entry for lookup in lookups]
-        epochs = {self.epochs.epoch_of(entry) for entry in entries}
-        if len(entries) > 1 and (len(epochs) > 1 or NO_EPOCH in epochs):
+        if len(entries) > 1 and not self.epochs.are_of_one_state(entries):
             return [entry.value.index for entry in entries if not self.epochs.is_current(entry)]
         last = entries[-1].value
         total = (total_entry or entries[-1]).value.total

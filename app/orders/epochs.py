@@ -55,7 +55,7 @@ class Epochs:
     def __init__(self) -> None:
         self._reads: dict[int, _Read] = {}
         self._indexes: dict[str, tuple[int, ...]] = {}
-        self._epoch = NO_EPOCH + 1
+        self._epoch = self._first_certain = NO_EPOCH + 1
         self._total: int | None = None
         # Fetches up to these numbers may have read an earlier state of the list.
         self._total_stated_at = 0
@@ -103,7 +103,7 @@ class Epochs:
         if is_valid and block.index < number_of_blocks(total):
             was_current = read is not None and read.epoch == former_epoch and not total_changed
             if self._is_evidence(reference, block, was_current=was_current):
-                self._start_epoch(latest_sequence)
+                self._start_epoch(latest_sequence, by_evidence=True)
             if reference is None and is_last(block):
                 self._end_known_at = latest_sequence
             reference = block
@@ -118,6 +118,11 @@ class Epochs:
         self._index(block, read.entry.value if read else None)
         self._reads[block.index] = _Read(entry, epoch, reference)
         return changed
+
+    def last_fetched(self, index: int) -> Block | None:
+        """Return the block as it was fetched last, None if it is not known."""
+        read = self._reads.get(index)
+        return read.entry.value if read else None
 
     def epoch_of(self, entry: Entry[Block]) -> int:
         """Return the epoch of a block, `NO_EPOCH` if it has been replaced by another one."""
@@ -136,6 +141,11 @@ class Epochs:
     def is_current(self, entry: Entry[Block]) -> bool:
         """Return whether a block belongs to the present epoch."""
         return self.epoch_of(entry) == self._epoch
+
+    def are_of_one_state(self, entries: Sequence[Entry[Block]]) -> bool:
+        """Return whether blocks describe one state of the list, which may be an earlier one."""
+        epochs = {self.epoch_of(entry) for entry in entries}
+        return len(epochs) == 1 and epochs.pop() >= self._first_certain
 
     def is_unverified(self, entry: Entry[Block]) -> bool:
         """Return whether this is the first block, fetched before the last one was first known.
@@ -174,8 +184,11 @@ class Epochs:
         for index in self._reads.keys() - set(indexes):
             self._remove_from_index(index, self._reads.pop(index).entry.value)
 
-    def _start_epoch(self, outdated_until: int) -> None:
+    def _start_epoch(self, outdated_until: int, *, by_evidence: bool = False) -> None:
         self._epoch += 1
+        if by_evidence:
+            # The change may lie between the fetches of any blocks of the epochs before.
+            self._first_certain = self._epoch
         self._outdated_until = max(self._outdated_until, outdated_until)
 
     def _is_evidence(self, reference: Block | None, block: Block, *, was_current: bool) -> bool:

@@ -413,3 +413,13 @@ async def test_evicted_blocks_are_forgotten_after_a_while():
         assert len(harness.book.epochs) <= 10 + MAX_EVICTED
     assert harness.book.find("n0") is None
     assert harness.book.find("n4999") is not None
+
+
+async def test_a_block_that_was_evicted_and_is_fetched_again_unchanged_changes_nothing():
+    harness = BookHarness(150, max_blocks=2)
+    for start in (0, 50, 100):
+        await harness.book.window(start, start + 50)
+    generation, calls = harness.book.generation, len(harness.list.calls)
+    await harness.book.window(0, 50)
+    assert len(harness.list.calls) == calls + 1
+    assert harness.book.generation == generation

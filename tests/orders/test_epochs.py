@@ -352,3 +352,17 @@ def test_orders_without_a_number_are_in_no_index():
     reader.list[10] = "new"
     reader.fetch(0)
     assert (found(reader, ""), found(reader, "new")) == ([], [0])
+
+
+def test_blocks_of_an_earlier_state_belong_together_unless_orders_were_both_added_and_removed():
+    reader = reader_of(220)
+    pair = [reader.read[1], reader.read[2]]
+    reader.list.insert(0, "new")
+    reader.fetch(0)
+    assert reader.epochs.are_of_one_state(pair)  # the other total alone shows that they are older
+    assert not reader.epochs.are_of_one_state([reader.read[0], reader.read[1]])
+    del reader.list[130]
+    reader.list.insert(0, "newer")
+    reader.fetch(0)
+    # The removal may lie between their fetches.
+    assert not reader.epochs.are_of_one_state(pair)

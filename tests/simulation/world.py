@@ -119,10 +119,13 @@ class _World:
         self._upstream.recover()
         await self._clock.sleep(RECOVERY_SECONDS)
         if plan.checks_recovery:
-            # The first two rounds start refreshes of what is stale.
-            for check in (False, False, True):
-                await self._request_everything(check=check)
-                await self._clock.sleep(CHECK_INTERVAL if plan.settings.has_low_limits else 0.5)
+            # All but the last round start refreshes of what is stale. One of them is a TTL after
+            # the first, because a later reading has to confirm that orders were removed.
+            interval = CHECK_INTERVAL if plan.settings.has_low_limits else 0.5
+            for seconds in (interval, plan.settings.ttl, interval, interval):
+                await self._request_everything(check=False)
+                await self._clock.sleep(seconds)
+            await self._request_everything(check=True)
         await self._close()
         await self._clock.sleep(0.5)  # cancelled tasks run once more
         self._fetches.check_fetch_count()
