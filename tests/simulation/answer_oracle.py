@@ -30,7 +30,7 @@ class AnswerOracle:
         self._plan = history.plan
         self._settings = history.plan.settings
         self._may_join_load: set[int] = set()
-        """Requests for all orders during a fetch: they may share the error of that load."""
+        """Requests for all orders during a fetch: they may share the result of that load."""
 
     def request_started(self, request: CallerRequest, total: int | None) -> None:
         """Record a request, and check the total that the order book states at this time."""
@@ -100,7 +100,9 @@ class AnswerOracle:
         # A caller that joins the load of a snapshot gets blocks that it had gathered before.
         waited = self._history.time() > request.started_at
         may_have_joined = requests_all and (
-            waited or any(fetch.completed_since(request.started_at) for fetch in fetches)
+            waited
+            or request.number in self._may_join_load
+            or any(fetch.completed_since(request.started_at) for fetch in fetches)
         )
         blocks = zip(answer.entries, fetches, answer.freshness, strict=True)
         for entry, fetch, freshness in blocks:
