@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -17,7 +17,7 @@ from app.orders.mapping import Row
 from app.orders.queries import ExportQuery
 from app.orders.rendering import origin_json, render_row
 from app.orders.snapshot import Snapshot
-from app.orders.summary import EXACT
+from app.orders.summary import EXACT, STATUS_GROUPS, group_of_status
 
 COLUMNS = (
     "order_no",
@@ -42,6 +42,8 @@ MEDIA_TYPES = {
 CHUNK_BYTES = 128 * 1024
 """Bytes of orders that are rendered or hashed between two turns of the event loop."""
 
+TOTAL = "total of actual_amount"
+
 MAX_ABOUT_IDS = 200
 """Upstream request ids in the description of a workbook."""
 
@@ -54,13 +56,13 @@ class Export:
         query: what was requested.
         snapshot: the list.
         positions: the selected orders, in order.
-        amount: the exact sum of their known amounts.
+        amounts: the exact sums of their known amounts, see `total_amounts`.
     """
 
     query: ExportQuery
     snapshot: Snapshot
     positions: Positions
-    amount: str
+    amounts: Mapping[str, str]
 
     @property
     def filename(self) -> str:
@@ -94,7 +96,8 @@ class Export:
             if value:
                 yield name, ", ".join(value) if isinstance(value, tuple) else value
         yield "orders", str(len(self.positions))
-        yield "total of actual_amount", f"{self.amount} {currency}".strip()
+        for name, amount in self.amounts.items():
+            yield name, f"{amount} {currency}".strip()
         yield "as_of", self.snapshot.oldest_block.value.as_of
         if self.snapshot.inconsistent:
             yield "inconsistent", "The list changed while it was read: an order may be missing."
@@ -160,12 +163,16 @@ def export_digest(content: bytes, snapshot: Snapshot, query: ExportQuery) -> byt
     return digest.digest()
 
 
-async def total_amount(rows: Sequence[Row], positions: Positions) -> str:
-    """Return the exact sum of the known amounts of the rows at `positions`."""
-    total = Decimal(0)
+async def total_amounts(rows: Sequence[Row], positions: Positions) -> dict[str, str]:
+    """Return the exact sums of the known amounts of the rows at `positions`.
+
+    They are by status group, and that of all rows is under `TOTAL`.
+    """
+    sums = dict.fromkeys((TOTAL, *STATUS_GROUPS), Decimal(0))
     async for chunk in cooperative_chunks(positions):
         for position in chunk:
-            amount = rows[position].amount
-            if amount is not None:
-                total = EXACT.add(total, amount)
-    return format(total, "f")
+            row = rows[position]
+            if row.amount is not None:
+                for name in (TOTAL, group_of_status(row.status)):
+                    sums[name] = EXACT.add(sums[name], row.amount)
+    return {name: format(amount, "f") for name, amount in sums.items()}

@@ -13,7 +13,14 @@ from app.edge.context import context_of
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.orders.dependencies import RAW_SCOPE, READ_ORDERS, OrdersDependencies, RequestDirective
-from app.orders.export import MEDIA_TYPES, Export, content_digest, export_digest, total_amount
+from app.orders.export import (
+    MEDIA_TYPES,
+    TOTAL,
+    Export,
+    content_digest,
+    export_digest,
+    total_amounts,
+)
 from app.orders.export_file import ExportResponse, compress_chunks, spool, write_workbook
 from app.orders.queries import ExportQuery
 from app.orders.rendering import render_export_head
@@ -78,19 +85,19 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
             kind="digest",
             deadline=deadline,
         )
-        amount = await deps.compute.get_or_compute(
+        amounts = await deps.compute.get_or_compute(
             snapshot.content.results,
-            ("total_amount", query.filter()),
-            lambda: total_amount(rows, positions),
+            ("total_amounts", query.filter()),
+            lambda: total_amounts(rows, positions),
             kind="total",
             deadline=deadline,
         )
-        export = Export(query, snapshot, positions, amount)
+        export = Export(query, snapshot, positions, amounts)
         head = render_export_head(
             export_digest(content, snapshot, query),
             snapshot.blocks,
             total=len(positions),
-            amount=amount,
+            amount=amounts[TOTAL],
             cursor=deps.history.cursor_of(snapshot),
             inconsistent=snapshot.inconsistent,
         )

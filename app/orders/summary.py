@@ -126,6 +126,11 @@ async def summarize(
     return SummaryResult(to_json(summary), has_amount=overall.count > overall.unknown)
 
 
+def group_of_status(status: str) -> str:
+    """Return the key of `STATUS_GROUPS` that a status belongs to."""
+    return _GROUP_OF_STATUS.get(status, OTHER)
+
+
 def _month(day: date) -> str:
     return day.isoformat()[:7]
 
@@ -137,8 +142,7 @@ def _add(totals: _Totals[K], key: K, count: int, amount: Decimal | None, unknown
 def _status_groups(kinds: _Totals[_Kind]) -> dict[str, dict[str, object]]:
     groups = {name: _Accumulator() for name in STATUS_GROUPS}
     for kind, part in kinds.items():
-        group = _GROUP_OF_STATUS.get(kind.status, OTHER)
-        groups[group].add(part.count, part.amount, part.unknown)
+        groups[group_of_status(kind.status)].add(part.count, part.amount, part.unknown)
     return {name: group.totals() for name, group in groups.items()}
 
 

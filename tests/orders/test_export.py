@@ -13,11 +13,12 @@ from app.orders.blocks import Block
 from app.orders.export import (
     CHUNK_BYTES,
     COLUMNS,
+    TOTAL,
     Export,
     content_digest,
     export_digest,
     stream_ndjson,
-    total_amount,
+    total_amounts,
 )
 from app.orders.mapping import Row, map_order
 from app.orders.queries import ExportQuery
@@ -121,15 +122,26 @@ def test_the_export_digest_is_that_of_the_content_and_the_query():
 
 
 def test_the_total_is_the_exact_sum_of_the_known_amounts():
-    rows = [row(actualAmount=amount) for amount in ("0.1", "0.20", "1e999", None, "-1000000000000")]
-    assert run(total_amount(rows, [0, 1, 3])) == "0.30"
-    assert run(total_amount(rows, [0, 1, 4])) == "-999999999999.70"
-    assert run(total_amount(rows, [])) == "0"
+    rows = [row(actualAmount=amount) for amount in ("0.1", "0.20", "abc", None, "-1000000000000")]
+    assert run(total_amounts(rows, [0, 1, 3]))[TOTAL] == "0.30"
+    assert run(total_amounts(rows, [0, 1, 4]))[TOTAL] == "-999999999999.70"
+    assert set(run(total_amounts(rows, [])).values()) == {"0"}
+
+
+def test_the_totals_by_status_group_add_up():
+    rows = [row(actualAmount=str(10**status), status=str(status)) for status in range(1, 7)]
+    assert run(total_amounts(rows, range(6))) == {
+        TOTAL: "1111110",
+        "revenue": "1100",
+        "outstanding": "10",
+        "lost": "110000",
+        "other": "1000000",
+    }
 
 
 def test_a_workbook_is_described_by_its_question_its_totals_and_its_origin():
     query = ExportQuery(format="xlsx", status=("paid", "expired"), time_zone="Asia/Shanghai")
-    export = Export(query, snapshot(row()), [0], "398.00")
+    export = Export(query, snapshot(row()), [0], {TOTAL: "398.00", "revenue": "398.00"})
     assert export.filename == "orders-20261123T080000Z.xlsx"
     assert export.workbook_options("CNY") == {
         "columns": (*COLUMNS, "created_at_utc"),
@@ -139,17 +151,18 @@ def test_a_workbook_is_described_by_its_question_its_totals_and_its_origin():
             ("time_zone", "Asia/Shanghai"),
             ("orders", "1"),
             ("total of actual_amount", "398.00 CNY"),
+            ("revenue", "398.00 CNY"),
             ("as_of", "2026-11-23T08:00:00.123Z"),
             ("upstream_request_id", "id-1"),
         ],
     }
     inconsistent = replace(snapshot(row(), request_id=""), contradictory=True)
-    about = Export(query, inconsistent, [0], "0").workbook_options("")["about"]
+    about = Export(query, inconsistent, [0], {}).workbook_options("")["about"]
     assert [name for name, _ in about][-1] == "inconsistent"
 
 
 def test_a_workbook_gets_the_fields_that_its_columns_need():
     for columns, field in (["rev"], "rev"), (["upstream_request_id"], "origin"), ([], None):
         query = ExportQuery.model_validate({"format": "xlsx", "columns": columns})
-        (line,) = run(chunks_of(Export(query, snapshot(row()), [0], "0").lines()))
+        (line,) = run(chunks_of(Export(query, snapshot(row()), [0], {}).lines()))
         assert {"rev", "origin"} & json.loads(line).keys() == ({field} if field else set())

@@ -58,7 +58,7 @@ def rows() -> list[Row]:
 
 def export(rows: list[Row], file_format: str) -> Export:
     query = ExportQuery.model_validate({"format": file_format, "time_zone": "Asia/Shanghai"})
-    return Export(query, snapshot(*rows), range(len(rows)), "0")
+    return Export(query, snapshot(*rows), range(len(rows)), {})
 
 
 def known(row: Row, field: str) -> str:
