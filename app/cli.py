@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,8 @@ from app.settings import (
 
 _DEFAULTS = Options()
 
+MAX_PORT = 65_535
+
 _SETTINGS = """Settings are ORDERS_... variables: in the environment, in .env, or in files in
 ORDERS_SECRETS_DIR. .env.example describes each."""
 _SERVE_NOTES = f"""Exit codes: 0 after SIGTERM or Ctrl-C, 1 if the address cannot be bound,
@@ -55,8 +58,28 @@ def _parse_fault(text: str) -> Fault:
         raise typer.BadParameter(str(error)) from None
 
 
-_Orders = Annotated[int, typer.Option(min=0, max=MAX_ORDERS, help="Number of orders.")]
-_Seed = Annotated[int, typer.Option(help="Random seed of the orders.")]
+def _integer(minimum: int, maximum: int, help_text: str, **options: Any) -> Any:
+    """Return an option whose value is an integer in a range."""
+
+    def parse(value: object) -> int:
+        text = str(value)  # the default is a number already
+        if not re.fullmatch("-?[0-9]{1,18}", text) or not minimum <= int(text) <= maximum:
+            raise typer.BadParameter(f"must be an integer from {minimum} to {maximum}")
+        return int(text)
+
+    return typer.Option(parser=parse, metavar="INTEGER", help=help_text, **options)
+
+
+def _parse_day(text: str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise typer.BadParameter("must be a day, for example 2027-01-31") from None
+
+
+_MAX_NUMBER = 2**31 - 1
+_Orders = Annotated[int, _integer(0, MAX_ORDERS, "Number of orders.")]
+_Seed = Annotated[int, _integer(-_MAX_NUMBER, _MAX_NUMBER, "Random seed of the orders.")]
 _Faults = Annotated[
     list[Fault] | None,
     typer.Option(
@@ -129,8 +152,10 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            help="Port to listen on; 0 for any free port.",
+        _integer(
+            0,
+            MAX_PORT,
+            "Port to listen on; 0 for any free port.",
             show_default="ORDERS_SERVER__PORT or 8000",
         ),
     ] = None,
@@ -163,16 +188,14 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 def sandbox(
     *,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")
-    ] = 9090,
+    port: Annotated[int, _integer(0, MAX_PORT, "Port to listen on; 0 for any free port.")] = 9090,
     orders: _Orders = _DEFAULTS.orders,
     seed: _Seed = _DEFAULTS.seed,
     token_lifetime: Annotated[
-        int, typer.Option(min=1, help="Lifetime of a token in seconds.")
+        int, _integer(1, _MAX_NUMBER, "Lifetime of a token in seconds.")
     ] = _DEFAULTS.token_lifetime_seconds,
     max_calls_per_second: Annotated[
-        int, typer.Option(min=0, help="Respond with HTTP 429 above this rate; 0 for no limit.")
+        int, _integer(0, _MAX_NUMBER, "Respond with HTTP 429 above this rate; 0 for no limit.")
     ] = _DEFAULTS.max_calls_per_second,
     unknown_order: Annotated[
         UnknownOrder, typer.Option(help="Response for an order that does not exist.")
@@ -242,7 +265,7 @@ def keys_new(
     expires: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"],
+            parser=_parse_day,
             metavar="YYYY-MM-DD",
             help="Day (UTC) from whose start the key is invalid.",
             show_default="never",
@@ -250,8 +273,7 @@ def keys_new(
     ] = None,
 ) -> None:
     """Create an API key, and print it once, with its configuration entry."""
-    expires_at = expires and expires.replace(tzinfo=UTC)
-    if expires_at and expires_at <= SystemClock().now():
+    if expires and expires <= SystemClock().now():
         raise typer.BadParameter("--expires must be a day in the future")
     key = generate_key()
     try:
@@ -260,7 +282,7 @@ def keys_new(
                 "name": name,
                 "sha256": key_digest(key.encode()).hex(),
                 "scopes": tuple(dict.fromkeys(scope or ["orders:read"])),
-                "expires_at": expires_at,
+                "expires_at": expires,
             }
         )
     except ValidationError:

@@ -119,6 +119,22 @@ def test_invalid_settings_exit_with_2_and_one_line_each() -> None:
     assert CANARY not in result.output
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("serve --port abc", "'--port': must be an integer from 0 to 65535"),
+        ("serve --port 65536", "'--port': must be an integer from 0 to 65535"),
+        ("sandbox --orders -1", "'--orders': must be an integer from 0 to 100000"),
+        ("sandbox --seed 1_0", "'--seed': must be an integer from -2147483647 to 2147483647"),
+        ("keys new a --expires 2026-13-01", "'--expires': must be a day, for example 2027-01-31"),
+    ],
+)
+def test_an_invalid_option_is_explained_in_our_words(command: str, message: str) -> None:
+    result = run(*command.split())
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: Invalid value for {message}\n")
+
+
 def test_a_misspelt_name_is_reported_along_with_the_error_that_it_causes() -> None:
     misspelt = {name.replace("UPSTREAM__", "UPSTREAM_"): "x" for name in CREDENTIAL}
     result = run("serve", **misspelt)

@@ -141,8 +141,9 @@ class SnapshotLoader:
             raise ListTooLarge
 
     async def _load_block(self, index: int) -> None:
-        lookup = await self._book.fresh_block(index)
-        self._add(lookup)
+        if index not in self._needed_blocks():
+            return  # the list has become shorter
+        self._add(await self._book.fresh_block(index))
         self._check_limits()
 
     async def _load_from_cache(self, needed: range) -> list[int]:

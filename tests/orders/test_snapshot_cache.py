@@ -482,6 +482,20 @@ async def test_a_list_that_shrank_is_loaded_to_its_new_end():
     assert snapshot.block_at(59).index == 1
 
 
+async def test_blocks_that_the_list_no_longer_has_are_not_fetched():
+    harness = SnapshotHarness(120)
+    harness.list.stated_total = 90_000
+
+    def correct_the_total() -> None:
+        if len(harness.list.calls) == 20:
+            harness.list.stated_total = None
+
+    harness.list.before_response = correct_the_total
+    snapshot = await harness.snapshot()
+    assert numbers(snapshot) == harness.list.numbers
+    assert len(harness.list.calls) < 50
+
+
 async def test_concurrent_requests_get_the_same_snapshot_of_cached_blocks():
     harness = SnapshotHarness(100)
     await harness.book.window(0, 10)
