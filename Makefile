@@ -45,7 +45,7 @@ test-pythons: $(DEV_STAMP) ## do `make run` and `make test` on VERSIONS="3.13 3.
 
 simulate: $(DEV_STAMP) ## run WORLDS=1000000 simulated worlds, or replay one of them with SEED=123
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--worlds $(WORLDS) \
-		--sync 200 --anywhere 1000 --defects 400 --disturbed 300)
+		--sync 1000 --anywhere 1000 --defects 400 --disturbed 300)
 
 clients: $(DEV_STAMP) $(CLIENTS_STAMP) $(NODE_STAMP) ## generate a TypeScript and a Python client, type-check and try them
 	rm -rf $(CLIENTS_OUT) $(NODE)/build && mkdir -p $(CLIENTS_OUT)

@@ -35,7 +35,6 @@ class Rule(Enum):
 
     # Lists that change at random, with new orders at one end.
     EXPORT_LACKS = "an export not marked as inconsistent has each order that was there throughout"
-    PAGE_LACKS = "likewise a page those in its range, if the end of the list shows what was added"
     NO_REMOVED = "no answer has an order that never existed or was removed before its oldest fetch"
     FALSE_REMOVAL = "changes never report an existing order as removed"
     FOLLOWED = "whoever follows the changes has the list, once it rests"

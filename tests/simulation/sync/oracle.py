@@ -18,7 +18,7 @@ from tests.simulation.loop import START
 from tests.simulation.plan import ALL_ORDERS, BLOCK_SIZE
 from tests.simulation.rules import Rule
 from tests.simulation.sync.figures import Figures
-from tests.simulation.sync.plan import Defect, Inserts, SyncPlan
+from tests.simulation.sync.plan import Defect, SyncPlan
 from tests.simulation.sync.proxy import ChangesReading, Reading
 from tests.simulation.sync.upstream import MILLION, MORE, ChangingUpstream
 
@@ -36,7 +36,7 @@ class SyncOracle:
     # Answers.
 
     def page_read(self, name: str, started_at: float, start: int, stop: int, page: Reading) -> None:
-        """Check a page."""
+        """Check a page, and count what it lacks: between its two blocks a change can be missed."""
         self._check(name, f"{start}..{stop}", started_at, page)
         self.figures.pages += 1
         self.figures.marked_pages += page.inconsistent
@@ -48,8 +48,6 @@ class SyncOracle:
         lost = set.intersection(*in_range) - {row.order_no for row in page.rows}
         self.figures.incomplete_pages += bool(lost)
         self.figures.lost_from_pages += len(lost)
-        if lost and self._plan.loses_nothing and self._end_shows_additions(page.blocks):
-            self._history.report(Rule.PAGE_LACKS, f"{name} lacks {_names(lost)}")
 
     def export_read(self, name: str, started_at: float, export: Reading) -> None:
         """Check an export."""
@@ -163,23 +161,6 @@ class SyncOracle:
             self._check_bound(at_rest, bound, Rule.COST_AT_REST)
 
     # Details.
-
-    def _end_shows_additions(self, blocks: Sequence[Entry[Block]]) -> bool:
-        """Return whether the end at which the list grows was read before and after it has grown.
-
-        Otherwise the blocks of a page do not show that the list has moved between their fetches.
-        """
-        oldest = min(self._fetches(blocks), key=lambda fetch: fetch.version)
-        at_front = self._plan.inserts is Inserts.FRONT
-        ends = [
-            fetch
-            for fetch in self._history.completed()
-            if fetch.index == (0 if at_front else max(fetch.total - 1, 0) // BLOCK_SIZE)
-        ]
-        was_read = any(end.completed_before(oldest.started_at) for end in ends)
-        return was_read and any(
-            self._upstream.added[row.order_no] > oldest.version for row in ends[-1].rows
-        )
 
     def _check(self, name: str, what: str, started_at: float, reading: Reading) -> None:
         """Check what holds for pages and exports."""
