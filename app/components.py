@@ -119,10 +119,10 @@ def create_api_key_store(
     async def read_file() -> tuple[ApiKey, ...]:
         entries = await run_in_thread(partial(load_api_keys, file.path)) if file else ()
         require_unique((*settings.callers.api_keys, *entries))
-        for warning in api_key_warnings(entries):
-            if warning not in known_warnings:
-                known_warnings.add(warning)
-                _logger.warning("setting_without_effect", extra={"fields": {"message": warning}})
+        new_warnings = set(api_key_warnings(entries)) - known_warnings
+        known_warnings.update(new_warnings)
+        for warning in sorted(new_warnings):
+            _logger.warning("setting_without_effect", extra={"fields": {"message": warning}})
         return _api_keys(entries)
 
     store = ApiKeyStore(

@@ -184,8 +184,12 @@ class SnapshotCache:
             return
         renewed = renew(snapshot, entries, completed_at=self._book.blocks.latest_sequence)
         epochs = self._book.epochs
-        if not any(not epochs.is_current(one) or epochs.is_unverified(one) for one in entries):
-            renewed = replace(renewed, contradictory=False)
+        renewed = replace(
+            renewed,
+            contradictory=any(
+                not epochs.is_current(one) or epochs.is_unverified(one) for one in entries
+            ),
+        )
         if snapshot.lacks_orders:
             renewed = await self._confirmed(renewed)
         # A load may have ended meanwhile: its snapshot is newer.

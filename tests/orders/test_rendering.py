@@ -20,6 +20,7 @@ from app.orders.rendering import (
     origin_json,
     render_change_list,
     render_changes,
+    render_export_head,
     render_page,
     render_row,
     render_single,
@@ -158,6 +159,24 @@ def test_links_that_are_too_long_for_a_proxy_are_omitted():
 
     assert 3900 < len(link(13)) <= MAX_LINK_BYTES
     assert link(14) == ""
+
+
+def test_a_page_without_links_has_no_header_for_them():
+    assert b"link" in dict(page(link="<x>").headers)
+    assert b"link" not in dict(page(link="").headers)
+
+
+def test_an_export_has_the_cursor_of_its_state_if_that_is_known():
+    def headers(cursor: str, *, inconsistent: bool) -> dict[bytes, bytes]:
+        head = render_export_head(
+            b"digest", [SOURCE], total=1, amount="1.00", cursor=cursor, inconsistent=inconsistent
+        )
+        return dict(head.headers)
+
+    assert headers("c", inconsistent=False)[b"x-cursor"] == b"c"
+    assert b"x-cursor" not in headers("", inconsistent=False)
+    assert b"x-cursor" not in headers("c", inconsistent=True)
+    assert headers("c", inconsistent=True)[b"x-inconsistent"] == b"true"
 
 
 def test_links_point_to_the_neighbouring_pages_and_keep_the_parameters():
