@@ -1,4 +1,4 @@
-"""The command line interface: commands, options, help and exit codes."""
+"""The command line interface, in one file: commands, options, help and exit codes."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Composition root: builds the proxy from its settings, and connects its components."""
+"""Composition root: the one place that connects all components, hence a long file."""
 
 import asyncio
 import random

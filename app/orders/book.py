@@ -1,4 +1,4 @@
-"""The order book: the order list as cached blocks, and windows cut from them.
+"""The order book, one long class: the list as cached blocks, and windows cut from them.
 
 The upstream's list is one sequence. The book reads it in blocks of `BLOCK_SIZE`, and every window
 is cut from cached blocks:

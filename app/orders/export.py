@@ -12,9 +12,9 @@ import msgspec
 
 from app.orders.compute import cooperative_chunks
 from app.orders.csv_export import DIALECTS, stream_csv
+from app.orders.export_query import ExportQuery
 from app.orders.filters import Positions
 from app.orders.mapping import Row
-from app.orders.queries import ExportQuery
 from app.orders.rendering import origin_json, render_row
 from app.orders.snapshot import Snapshot
 from app.orders.summary import EXACT, STATUS_GROUPS, group_of_status

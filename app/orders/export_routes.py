@@ -22,7 +22,7 @@ from app.orders.export import (
     total_amounts,
 )
 from app.orders.export_file import ExportResponse, compress_chunks, spool, write_workbook
-from app.orders.queries import ExportQuery
+from app.orders.export_query import ExportQuery
 from app.orders.rendering import render_export_head
 from app.orders.response_cache import LIST_PATH
 from app.orders.responses import joined_header

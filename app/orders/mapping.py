@@ -1,4 +1,4 @@
-"""Maps the upstream's orders and payments to ours. Every renaming happens here.
+"""Maps the upstream's orders and payments to ours, in one file: every renaming happens here.
 
 The mapping is lenient: a value that cannot be parsed is omitted, or `unknown`, and listed in a
 warning. It never costs the row. A value that is null or absent is omitted without a warning.

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: uvicorn's protocol with limits, timeouts and problem responses."""
+"""One HTTP/1.1 connection: uvicorn's protocol is one class, so its limits and timeouts are, too."""
 
 import asyncio
 import socket

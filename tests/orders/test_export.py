@@ -20,8 +20,8 @@ from app.orders.export import (
     stream_ndjson,
     total_amounts,
 )
+from app.orders.export_query import ExportQuery
 from app.orders.mapping import Row, map_order
-from app.orders.queries import ExportQuery
 from app.orders.snapshot import Content, Snapshot
 from tests.support.run import run, turns_of
 from tests.support.upstream import wire_order

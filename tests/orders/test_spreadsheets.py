@@ -15,8 +15,8 @@ import pytest
 from app.clock import SystemClock
 from app.orders.export import Export
 from app.orders.export_file import write_workbook
+from app.orders.export_query import ExportQuery
 from app.orders.mapping import Row, map_order
-from app.orders.queries import ExportQuery
 from app.orders.timestamps import parse_timestamp_ns
 from app.sandbox.order_store import OrderStore
 from tests.orders.test_csv_export import unguard

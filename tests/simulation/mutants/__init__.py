@@ -261,12 +261,6 @@ MUTANTS = (
         first_seed=FIRST_SYNC_SEED + 130,
     ),
     Mutant(
-        "the ends of the list are fetched last",
-        Components(snapshot_loader=sync.EndsLast),
-        Rule.EXPORT_LACKS,
-        first_seed=FIRST_SYNC_SEED + 270,
-    ),
-    Mutant(
         "any reading without an order removes it",
         Components(change_history=sync.RemovesAtOnce),
         Rule.FALSE_REMOVAL,

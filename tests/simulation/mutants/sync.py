@@ -10,7 +10,7 @@ from app.orders.changes import Change, History
 from app.orders.mapping import Row
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import ListLoading, SnapshotCache, SnapshotLookup
-from app.orders.snapshot_loader import Progress, SnapshotLoader
+from app.orders.snapshot_loader import Progress
 
 
 class ServesFormerRows(OrderBook):
@@ -55,11 +55,6 @@ class TrustsTheFirstBlock(OrderBook):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.epochs.is_unverified = _never  # type: ignore[method-assign]
-
-
-class EndsLast(SnapshotLoader):
-    def _ends_first(self, *args: Any) -> list[list[int]]:
-        return super()._ends_first(*args)[::-1]
 
 
 class RemovesAtOnce(History):
