@@ -72,8 +72,9 @@ class SlowReader:
 
     async def _send(self, message: Message) -> None:
         self.messages.append(message)
-        self.started.set()
         if message["type"] == "http.response.body":
+            # Not at the start of the response: a thread may still be working on the first chunk.
+            self.started.set()
             await self._released.wait()
 
 
