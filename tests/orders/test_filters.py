@@ -119,3 +119,21 @@ def test_the_longest_names_are_searched_a_few_rows_at_a_time():
     turns = turns_of(select(rows, worst, None))
     chars = sum(map(len, longest.search_names)) * len(rows)
     assert chars / turns <= CHUNK_SIZE * CHARS_PER_COST
+
+
+def test_a_row_without_an_amount_or_a_time_matches_no_filter_by_it():
+    unknown, known = row("A1"), row("A2", amount=Decimal(5), created_ns=5)
+    for row_filter in (
+        Filter(amount_from=Decimal(5)),
+        Filter(amount_to=Decimal(5)),
+        Filter(created_from=5),
+        Filter(created_to=6),
+    ):
+        assert (row_filter.matches(unknown), row_filter.matches(known)) == (False, True)
+    for row_filter in (
+        Filter(amount_from=Decimal("5.01")),
+        Filter(amount_to=Decimal("4.99")),
+        Filter(created_from=6),
+        Filter(created_to=5),
+    ):
+        assert not row_filter.matches(known)
