@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app import __version__
-from app.cache.grace_cache import GraceCache, NotInCache, WaitTimeout
+from app.cache.grace_cache import GraceCache
 from app.clock import Clock, SuspendAwareClock, SystemClock
 from app.components import (
     create_api_key_store,
@@ -29,7 +29,7 @@ from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog
 from app.edge.auth import ApiKeyAuthentication
 from app.edge.cors import CorsHeaders, Preflight
-from app.edge.exception_handlers import install_exception_handlers, problem_code
+from app.edge.exception_handlers import install_exception_handlers
 from app.edge.head import Head
 from app.edge.health import health_router
 from app.edge.host_check import HostCheck
@@ -42,58 +42,30 @@ from app.file_watcher import FileWatcher
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.changes import CursorExpired, History
-from app.orders.compute import ComputeQueue, ComputeQueueFull
+from app.orders.changes import History
+from app.orders.compute import ComputeQueue
 from app.orders.dependencies import OrdersDependencies
-from app.orders.export_file import ExportSlots, TemporaryFileError, TooManyExports, WorkbookError
+from app.orders.export_file import ExportSlots
 from app.orders.export_routes import export_router
 from app.orders.lookup import OrderLookup
 from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
-from app.orders.snapshot_cache import ListLoading, SnapshotCache
-from app.orders.snapshot_loader import ListTooLarge, SnapshotLoader
+from app.orders.snapshot_cache import SnapshotCache
+from app.orders.snapshot_loader import SnapshotLoader
 from app.orders.snapshot_routes import snapshot_router
 from app.orders.source import FetchedOrder, OrderSource
 from app.orders.totals import TotalConfirmation
+from app.problem_codes import PROBLEM_CODES, problem_code_of
 from app.server.limits import Limits
 from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
-from app.single_flight import TooManyWaiters
 from app.time_zones import time_zone_names
-from app.upstream import errors as upstream
 from app.upstream.client import UpstreamClient
 from app.upstream.retry import RandomFloat, upstream_backoff
 from app.upstream.wire import BLOCK_SIZE
 
-PROBLEM_CODES: dict[type[Exception], str] = {
-    ListLoading: "list_loading",
-    ListTooLarge: "list_too_large",
-    CursorExpired: "cursor_expired",
-    NotInCache: "not_in_cache",
-    TooManyWaiters: "overloaded",
-    ComputeQueueFull: "overloaded",
-    TooManyExports: "overloaded",
-    TemporaryFileError: "overloaded",
-    WorkbookError: "internal_error",
-    WaitTimeout: "upstream_timeout",
-    upstream.StaleConnection: "upstream_unreachable",
-    upstream.OrderNotFound: "order_not_found",
-    upstream.DeadlineExceeded: "upstream_timeout",
-    upstream.PaymentNotFound: "payment_not_found",
-    upstream.UpstreamCredentialRejected: "upstream_credential_rejected",
-    upstream.UpstreamFailed: "upstream_failed",
-    upstream.UpstreamMalformed: "upstream_malformed",
-    upstream.UpstreamPlanRequired: "upstream_plan_required",
-    upstream.UpstreamRejected: "upstream_rejected",
-    upstream.UpstreamThrottled: "upstream_throttled",
-    upstream.UpstreamTimeout: "upstream_timeout",
-    upstream.UpstreamUnavailable: "upstream_unavailable",
-    upstream.UpstreamUnreachable: "upstream_unreachable",
-}
-"""The problem code of every error that a route can raise."""
-
 LIST_LOADING_WAIT = 1.5
-"""Seconds after which a caller is told that the list is loading, and how far."""
+"""Seconds that a caller waits while the list is loading, before it gets `list_loading`."""
 
 BLOCK_BYTES = 256 * 1024 * 1024
 RESPONSE_CACHE_BYTES = 64 * 1024 * 1024
@@ -159,7 +131,7 @@ def create_app(
     if file := settings.callers.api_keys_file:
         watcher.watch([file.path], api_keys.reload)
 
-    deadline = settings.upstream.deadline
+    deadline, max_orders = settings.upstream.deadline, settings.cache.max_orders
     max_stale_wait = min(settings.cache.max_stale_wait, deadline)
     source = OrderSource(
         client, clock, zone=ZoneInfo(settings.upstream.timezone), deadline=deadline
@@ -167,10 +139,9 @@ def create_app(
     blocks: GraceCache[int, Block] = create_cache(
         settings,
         clock,
-        max_entries=-(-settings.cache.max_orders // BLOCK_SIZE),
+        max_entries=-(-max_orders // BLOCK_SIZE),
         max_bytes=BLOCK_BYTES,
     )
-    max_orders = settings.cache.max_orders
     confirmed = TotalConfirmation(source.fetch_block, client.report_drift, max_orders=max_orders)
     book = OrderBook(
         blocks,
@@ -201,11 +172,11 @@ def create_app(
             book,
             clock,
             concurrency=settings.upstream.max_concurrency,
-            max_orders=settings.cache.max_orders,
+            max_orders=max_orders,
             max_bytes=BLOCK_BYTES,
         ),
         deadline=min(deadline, LIST_LOADING_WAIT),
-        max_stale_wait=min(max_stale_wait, deadline),
+        max_stale_wait=max_stale_wait,
         backoff=upstream_backoff,
         on_loaded=history.record,
     )
@@ -229,7 +200,7 @@ def create_app(
             stack.callback(watching.cancel)
             yield
 
-    api_routes: list[BaseRoute] = []
+    api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(
         title=settings.name,
@@ -279,7 +250,7 @@ def create_app(
         deadline=deadline,
         currency=settings.upstream.currency or "",
         public_url=public_url,
-        problem_code=_problem_code,
+        problem_code=problem_code_of,
         export_slots=ExportSlots(settings.server.max_exports),
         min_send_rate=settings.server.min_send_rate,
     )
@@ -314,10 +285,6 @@ async def _close(close: Callable[[float], Awaitable[None]], shutdown: Shutdown) 
     await close(shutdown.seconds_left())
 
 
-def _problem_code(error: BaseException) -> str:
-    return problem_code(error, PROBLEM_CODES)
-
-
 def _include_pages(settings: Settings, app: App, client: UpstreamClient) -> None:
     def is_sandbox() -> bool:
         return settings.sandbox or client.sandbox_seen
@@ -335,7 +302,7 @@ def _include_pages(settings: Settings, app: App, client: UpstreamClient) -> None
             dashboard_enabled=settings.sandbox,
             is_sandbox=is_sandbox,
             last_contact=client.status.last_contact,
-            problem_code=_problem_code,
+            problem_code=problem_code_of,
         )
     )
 
