@@ -13,6 +13,7 @@ import sys
 import zlib
 from asyncio import StreamReader, StreamWriter
 from base64 import b64encode
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -64,23 +65,33 @@ class WorkbookError(Exception):
 
 
 class ExportSlots:
-    """Bounds the exports, and the workbooks among them, that are rendered and sent at once."""
+    """Bounds the exports, and the workbooks among them, that are rendered and sent at once.
+
+    One caller has at most half of them, so that its slow readers do not keep others from exporting.
+    """
 
     def __init__(self, max_exports: int, max_workbooks: int = MAX_WORKBOOKS) -> None:
-        self._free = {"export": max_exports, "workbook": max_workbooks}
+        self._limits = {"export": max_exports, "workbook": max_workbooks}
+        self._taken: Counter[tuple[str, str]] = Counter()
 
-    def acquire(self, kind: str) -> Callable[[], None]:
-        """Take a place and return the function that gives it back; `kind` as in `__init__`.
+    def acquire(self, kind: str, caller: str) -> Callable[[], None]:
+        """Take a slot for a caller, and return the function that gives it back.
+
+        `kind` is `export` or `workbook`.
 
         Raises:
-            TooManyExports: there is none.
+            TooManyExports: none is free, or the caller has its half.
         """
-        if self._free[kind] == 0:
+        limit, key = self._limits[kind], (kind, caller)
+        taken = sum(count for (other, _), count in self._taken.items() if other == kind)
+        if taken >= limit or self._taken[key] >= max(limit // 2, 1):
             raise TooManyExports
-        self._free[kind] -= 1
+        self._taken[key] += 1
 
         def release() -> None:
-            self._free[kind] += 1
+            self._taken[key] -= 1
+            if not self._taken[key]:
+                del self._taken[key]
 
         return release
 

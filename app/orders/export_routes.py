@@ -122,13 +122,15 @@ async def _render_file(deps: OrdersDependencies, request: Request, export: Expor
     use_gzip = not is_workbook and prefers_gzip(accepted, MIN_COMPRESS_BYTES)
     if use_gzip:
         headers["Content-Encoding"] = "gzip"
+    context = context_of(request.scope)
+    caller = context.caller.name if context.caller else ""
     chunks = _no_chunks()
     with ExitStack() as resources:
-        if context_of(request.scope).method == "GET":
-            resources.callback(deps.export_slots.acquire("export"))
+        if context.method == "GET":
+            resources.callback(deps.export_slots.acquire("export", caller))
             chunks = export.lines()
             if is_workbook:
-                resources.callback(deps.export_slots.acquire("workbook"))
+                resources.callback(deps.export_slots.acquire("workbook", caller))
                 options = export.workbook_options(deps.currency)
                 chunks, described = await write_workbook(chunks, options, resources)
                 headers |= described

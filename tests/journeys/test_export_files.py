@@ -167,12 +167,26 @@ async def test_a_reader_that_takes_too_little_is_cut_off(proxy: Proxy):
 
 def test_workbooks_are_bounded_more_closely_than_exports():
     slots = ExportSlots(3)
-    releases = [slots.acquire("workbook") for _ in range(2)]
+    releases = [slots.acquire("workbook", caller) for caller in ("first", "second")]
     with pytest.raises(TooManyExports):
-        slots.acquire("workbook")
-    slots.acquire("export")
+        slots.acquire("workbook", "third")
+    slots.acquire("export", "third")
     releases[0]()
-    slots.acquire("workbook")
+    slots.acquire("workbook", "third")
+
+
+def test_one_caller_has_at_most_half_of_the_exports():
+    slots = ExportSlots(5)
+    releases = [slots.acquire("export", "greedy") for _ in range(2)]
+    with pytest.raises(TooManyExports):
+        slots.acquire("export", "greedy")
+    slots.acquire("export", "other")
+    releases[0]()
+    slots.acquire("export", "greedy")
+    for caller in ("third", "fourth"):
+        slots.acquire("export", caller)
+    with pytest.raises(TooManyExports):
+        slots.acquire("export", "fifth")
 
 
 async def _lines(*lines: bytes) -> AsyncIterator[bytes]:
