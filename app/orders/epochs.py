@@ -147,6 +147,10 @@ class Epochs:
         epochs = {self.epoch_of(entry) for entry in entries}
         return len(epochs) == 1 and epochs.pop() >= self._first_certain
 
+    def must_be_fetched(self, entry: Entry[Block]) -> bool:
+        """Return whether a block has to be fetched again before the whole list is one state."""
+        return not self.is_current(entry) or self.is_unverified(entry)
+
     def is_unverified(self, entry: Entry[Block]) -> bool:
         """Return whether this is the first block, fetched before the last one was first known.
 

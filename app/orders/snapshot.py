@@ -89,11 +89,16 @@ async def build_snapshot(
     )
 
 
-def renew(snapshot: Snapshot, entries: Sequence[Entry[Block]], *, completed_at: int) -> Snapshot:
+def renew(
+    snapshot: Snapshot, entries: Sequence[Entry[Block]], *, contradictory: bool, completed_at: int
+) -> Snapshot:
     """Return a snapshot with the same content, of blocks that were fetched again unchanged."""
-    oldest_block = min(entries, key=lambda entry: entry.fetched_at)
     return replace(
-        snapshot, blocks=tuple(entries), oldest_block=oldest_block, completed_at=completed_at
+        snapshot,
+        blocks=tuple(entries),
+        oldest_block=min(entries, key=lambda entry: entry.fetched_at),
+        contradictory=contradictory,
+        completed_at=completed_at,
     )
 
 

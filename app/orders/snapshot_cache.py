@@ -182,13 +182,11 @@ class SnapshotCache:
         entries = self._book.epochs.first_entries(len(snapshot.blocks))
         if entries is None or tuple(entries) == snapshot.blocks:
             return
-        renewed = renew(snapshot, entries, completed_at=self._book.blocks.latest_sequence)
-        epochs = self._book.epochs
-        renewed = replace(
-            renewed,
-            contradictory=any(
-                not epochs.is_current(one) or epochs.is_unverified(one) for one in entries
-            ),
+        renewed = renew(
+            snapshot,
+            entries,
+            contradictory=any(map(self._book.epochs.must_be_fetched, entries)),
+            completed_at=self._book.blocks.latest_sequence,
         )
         if snapshot.lacks_orders:
             renewed = await self._confirmed(renewed)

@@ -193,12 +193,8 @@ class SnapshotLoader:
 
     def _outdated(self, entries: Sequence[Entry[Block]]) -> list[int]:
         """Return the blocks that are of another state of the list than the latest one."""
-        epochs = self._book.epochs
-        return [
-            entry.value.index
-            for entry in entries
-            if not epochs.is_current(entry) or epochs.is_unverified(entry)
-        ]
+        must_be_fetched = self._book.epochs.must_be_fetched
+        return [entry.value.index for entry in entries if must_be_fetched(entry)]
 
     def _ends_first(self, indexes: Sequence[int], needed: range) -> list[list[int]]:
         """Return `indexes` in groups, the end of the list first at which it grows, if known.
