@@ -6,30 +6,23 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequen
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from app.orders.compute import cooperative_chunks
 from app.orders.csv_export import DIALECTS, stream_csv
-from app.orders.export_query import ExportQuery
+from app.orders.export_query import ExportColumn, ExportQuery
 from app.orders.filters import Positions
 from app.orders.mapping import Row
 from app.orders.rendering import origin_json, render_row
 from app.orders.snapshot import Snapshot
 from app.orders.summary import EXACT, STATUS_GROUPS, group_of_status
 
-COLUMNS = (
-    "order_no",
-    "package_name_en",
-    "package_name_zh",
-    "unit_price",
-    "quantity",
-    "actual_amount",
-    "status",
-    "type",
-    "source",
-    "created_at",
+_OPTIONAL_COLUMNS = ("created_at_utc", "rev", "upstream_request_id")
+
+COLUMNS = tuple(
+    column for column in get_args(ExportColumn.__value__) if column not in _OPTIONAL_COLUMNS
 )
 """The default columns of a CSV file. A workbook has `created_at_utc` in addition."""
 
