@@ -14,6 +14,7 @@ from typing import Any
 
 from app.http import MockTransport, Request, Response
 from app.main import create_app
+from app.sandbox.order_store import DOCUMENTED_ORDER
 from app.settings import load
 from app.upstream.transport import MAX_BODY_BYTES
 from bench.event_loop_stalls import OffsetClock, StallMonitor, request
@@ -22,17 +23,7 @@ ROUNDS = 5
 PAUSE = 20.0
 """Seconds between two requests: longer than any backoff, and within the TTL."""
 
-ORDER = {
-    "goodsName": "企业版",
-    "goodsNameEn": "Enterprise",
-    "goodsUnitPrice": "199.00",
-    "quantity": "2",
-    "actualAmount": "398.00",
-    "status": "2",
-    "orderType": "New",
-    "createTime": "2022-09-25 12:34:22",
-    "source": "SelfHelp",
-}
+ORDER = {field: value for field, value in DOCUMENTED_ORDER.items() if field != "orderNo"}
 
 
 def rows(make: Callable[[int], Any]) -> bytes:

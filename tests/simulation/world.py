@@ -1,8 +1,10 @@
 """Runs one world: the real components between simulated callers and a simulated upstream."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import Outcome
@@ -46,18 +48,22 @@ def run_world(plan: Plan, components: Components = ORIGINALS, *, trace: bool = F
     loop = SimulatedLoop(rng, unfair=plan.unfair)  # type: ignore[abstract]  # no sockets here
     history = History(plan, loop.time, [] if trace else None)
     world = _World(history, components, loop, rng)
+    run_to_end(world.run(), loop, history)
+    violations, trace_lines = tuple(history.violations), tuple(history.trace or ())
+    return Result(plan, violations, trace_lines, len(history.fetches), loop.steps)
+
+
+def run_to_end(work: Coroutine[Any, Any, None], loop: SimulatedLoop, history: History) -> None:
+    """Run a world, and report whether it ends, and what it leaves behind."""
     try:
-        loop.run(world.run())
+        loop.run(work)
     except (Deadlock, TooManySteps) as error:
         history.report(Rule.TERMINATION, type(error).__name__)
     for error_text in loop.errors:
         history.report(Rule.NO_ASYNCIO_ERROR, error_text)
-    pending = loop.pending_tasks()
-    if pending:
+    if pending := loop.pending_tasks():
         history.report(Rule.NOTHING_LEFT, f"{len(pending)} tasks")
     loop.cancel_pending_tasks()
-    violations, trace_lines = tuple(history.violations), tuple(history.trace or ())
-    return Result(plan, violations, trace_lines, len(history.fetches), loop.steps)
 
 
 class _World:

@@ -17,10 +17,10 @@ from tests.simulation.components import ORIGINALS, Components, access_key
 from tests.simulation.disturbed.plan import Disturbance, DisturbedPlan
 from tests.simulation.disturbed.upstream import GOOD_KEY, POOL, WRONG_KEY, DisturbedUpstream
 from tests.simulation.history import History
-from tests.simulation.loop import START, Deadlock, SimulatedClock, SimulatedLoop, TooManySteps
+from tests.simulation.loop import START, SimulatedClock, SimulatedLoop
 from tests.simulation.plan import BLOCK_SIZE
 from tests.simulation.rules import Rule
-from tests.simulation.world import Result
+from tests.simulation.world import Result, run_to_end
 
 MAX_PAUSE = 60.0
 REFRESH_SECONDS = 10.0
@@ -39,15 +39,7 @@ def run_disturbed_world(
     loop = SimulatedLoop(rng, unfair=plan.unfair)  # type: ignore[abstract]  # no sockets here
     history = History(plan, loop.time, [] if trace else None)
     world = _DisturbedWorld(plan, history, components, loop, rng)
-    try:
-        loop.run(world.run())
-    except (Deadlock, TooManySteps) as error:
-        history.report(Rule.TERMINATION, type(error).__name__)
-    for error_text in loop.errors:
-        history.report(Rule.NO_ASYNCIO_ERROR, error_text)
-    if loop.pending_tasks():
-        history.report(Rule.NOTHING_LEFT, f"{len(loop.pending_tasks())} tasks")
-    loop.cancel_pending_tasks()
+    run_to_end(world.run(), loop, history)
     violations, trace_lines = tuple(history.violations), tuple(history.trace or ())
     return Result(plan, violations, trace_lines, len(world.upstream.calls), loop.steps)
 

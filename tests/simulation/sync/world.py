@@ -9,9 +9,8 @@ from tests.simulation.components import ORIGINALS, Components, access_key
 from tests.simulation.fetch_oracle import FetchOracle
 from tests.simulation.fetcher import BlockFetcher
 from tests.simulation.history import History
-from tests.simulation.loop import START, Deadlock, SimulatedClock, SimulatedLoop, TooManySteps
+from tests.simulation.loop import START, SimulatedClock, SimulatedLoop
 from tests.simulation.plan import ALL_ORDERS, BLOCK_SIZE, Caller, Seam
-from tests.simulation.rules import Rule
 from tests.simulation.sync import plan as plans
 from tests.simulation.sync.figures import Figures
 from tests.simulation.sync.follower import Follower
@@ -20,7 +19,7 @@ from tests.simulation.sync.plan import SyncPlan
 from tests.simulation.sync.proxy import Proxy
 from tests.simulation.sync.upstream import ChangingUpstream
 from tests.simulation.upstream import FIRST_KEY, SimulatedNetwork
-from tests.simulation.world import Result
+from tests.simulation.world import Result, run_to_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +37,7 @@ def run_sync_world(
     loop = SimulatedLoop(rng, unfair=plan.unfair)  # type: ignore[abstract]  # no sockets here
     history = History(plan, loop.time, [] if trace else None)
     world = _SyncWorld(plan, history, components, loop, rng)
-    try:
-        loop.run(world.run())
-    except (Deadlock, TooManySteps) as error:
-        history.report(Rule.TERMINATION, type(error).__name__)
-    for error_text in loop.errors:
-        history.report(Rule.NO_ASYNCIO_ERROR, error_text)
-    if loop.pending_tasks():
-        history.report(Rule.NOTHING_LEFT, f"{len(loop.pending_tasks())} tasks")
-    loop.cancel_pending_tasks()
+    run_to_end(world.run(), loop, history)
     return SyncResult(
         plan,
         tuple(history.violations),
