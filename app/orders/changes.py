@@ -163,8 +163,8 @@ class History:
     async def _begin_anew(self, snapshot: Snapshot) -> dict[str, Row]:
         """Forget all earlier states and missing orders; return the orders of the former state.
 
-        No cursor of an earlier state is known any more, so no client is told that an order was
-        removed that the list may only hide.
+        Cursors of earlier states expire: from them, an order that is only missing from the list
+        would be reported as removed.
         """
         former, rows = self._rows, await _by_order_no(snapshot.content.rows)
         digest = await _digest_after(0, dict.fromkeys(rows), rows)

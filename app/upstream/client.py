@@ -58,7 +58,7 @@ _logger = logging.getLogger("orders_bff.upstream")
 
 
 class UpstreamClient:
-    """Sends requests to the upstream. Calls of background work are queued behind all others.
+    """Sends requests to the upstream. Each kind of call has its share of the limits.
 
     Deadlines are on the monotonic clock and include the time in the queue, token renewal and
     retries. A request that fails raises an `UpstreamError`, whose subclass is the cause.

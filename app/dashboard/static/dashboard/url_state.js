@@ -50,26 +50,6 @@ const AMOUNT = /^-?[0-9]{1,30}(\.[0-9]{1,30})?$/;
 export const SORT_COLUMNS = ["created_at", "order_no", "status", "actual_amount"];
 const SORTS = SORT_COLUMNS.flatMap((name) => [name, `-${name}`]);
 
-/** @type {Readonly<View>} */
-export const DEFAULT_VIEW = Object.freeze({
-  status: [],
-  type: [],
-  source: [],
-  from: "",
-  to: "",
-  amount_from: "",
-  amount_to: "",
-  q: "",
-  sort: "",
-  page: 1,
-  limit: 25,
-  order: "",
-  tz: "",
-  interval: "",
-  measure: "",
-  lang: "",
-});
-
 /** The part of a view that "Clear filters" resets. */
 export const NO_FILTERS = Object.freeze({
   status: [],
@@ -80,6 +60,19 @@ export const NO_FILTERS = Object.freeze({
   amount_from: "",
   amount_to: "",
   q: "",
+});
+
+/** @type {Readonly<View>} */
+export const DEFAULT_VIEW = Object.freeze({
+  ...NO_FILTERS,
+  sort: "",
+  page: 1,
+  limit: 25,
+  order: "",
+  tz: "",
+  interval: "",
+  measure: "",
+  lang: "",
 });
 
 /**
