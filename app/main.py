@@ -251,7 +251,7 @@ def create_app(
         currency=settings.upstream.currency or "",
         public_url=public_url,
         problem_code=problem_code_of,
-        export_slots=ExportSlots(settings.server.max_exports),
+        export_slots=ExportSlots(clock, settings.server.max_exports),
         min_send_rate=settings.server.min_send_rate,
     )
     app = App(api, rotation.reload, shutdown, create_limits(settings))

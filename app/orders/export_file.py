@@ -35,8 +35,8 @@ MAX_MEMORY_BYTES = 1024 * 1024
 MAX_WORKBOOKS = 2
 """Workbooks that are written at once, each by a process of its own."""
 
-MAX_WORKBOOK_ROWS = 1_048_575
-"""Orders that fit a sheet, below the header line."""
+MAX_WAITING = 100
+"""Exports that wait for a slot."""
 
 MAX_ERROR_CHARS = 500
 """Characters of the error output of the program that are logged, from its end."""
@@ -67,33 +67,56 @@ class WorkbookError(Exception):
 class ExportSlots:
     """Bounds the exports, and the workbooks among them, that are rendered and sent at once.
 
-    One caller has at most half of them, so that its slow readers do not keep others from exporting.
+    One caller has at most half of them, and of the places to wait, so that its slow readers do not
+    keep others from exporting.
     """
 
-    def __init__(self, max_exports: int, max_workbooks: int = MAX_WORKBOOKS) -> None:
+    def __init__(self, clock: Clock, max_exports: int, max_workbooks: int = MAX_WORKBOOKS) -> None:
+        self._clock = clock
         self._limits = {"export": max_exports, "workbook": max_workbooks}
         self._taken: Counter[tuple[str, str]] = Counter()
+        self._waiting: dict[asyncio.Future[None], str] = {}  # callers, in order of arrival
 
-    def acquire(self, kind: str, caller: str) -> Callable[[], None]:
-        """Take a slot for a caller, and return the function that gives it back.
+    async def acquire(self, kind: str, caller: str, deadline: float) -> Callable[[], None]:
+        """Wait for a slot for a caller, and return the function that gives it back.
 
-        `kind` is `export` or `workbook`.
+        Args:
+            kind: `export` or `workbook`.
+            caller: the name of the caller.
+            deadline: when the caller stops waiting, on the monotonic clock.
 
         Raises:
-            TooManyExports: none is free, or the caller has its half.
+            TooManyExports: none was free in time, or too many callers wait.
         """
-        limit, key = self._limits[kind], (kind, caller)
-        taken = sum(count for (other, _), count in self._taken.items() if other == kind)
-        if taken >= limit or self._taken[key] >= max(limit // 2, 1):
-            raise TooManyExports
+        key = (kind, caller)
+        while not self._has_room(kind, caller):
+            of_caller = sum(other == caller for other in self._waiting.values())
+            if len(self._waiting) >= MAX_WAITING or of_caller >= MAX_WAITING // 2:
+                raise TooManyExports
+            released = asyncio.get_running_loop().create_future()
+            self._waiting[released] = caller
+            try:
+                seconds = max(deadline - self._clock.monotonic(), 0.0)
+                if not await self._clock.finishes_within(released, seconds):
+                    raise TooManyExports
+            finally:
+                del self._waiting[released]
         self._taken[key] += 1
 
         def release() -> None:
             self._taken[key] -= 1
             if not self._taken[key]:
                 del self._taken[key]
+            for waiting in self._waiting:
+                if not waiting.done():
+                    waiting.set_result(None)
 
         return release
+
+    def _has_room(self, kind: str, caller: str) -> bool:
+        limit = self._limits[kind]
+        taken = sum(count for (other, _), count in self._taken.items() if other == kind)
+        return taken < limit and self._taken[kind, caller] < max(limit // 2, 1)
 
 
 class ExportResponse(StreamingResponse):

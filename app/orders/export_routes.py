@@ -102,17 +102,19 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
             inconsistent=snapshot.inconsistent,
         )
         return await deps.respond_file(
-            request, head, lookup, started_at, lambda: _render_file(deps, request, export)
+            request, head, lookup, started_at, lambda: _render_file(deps, request, export, deadline)
         )
 
     return router
 
 
-async def _render_file(deps: OrdersDependencies, request: Request, export: Export) -> Response:
+async def _render_file(
+    deps: OrdersDependencies, request: Request, export: Export, deadline: float
+) -> Response:
     """Return the response with the file, or without it for HEAD.
 
     Raises:
-        TooManyExports: as many as permitted are being sent.
+        TooManyExports: as many as permitted were being sent until the deadline.
         TemporaryFileError: the disk is full, for example.
         WorkbookError: the workbook could not be written for another reason.
     """
@@ -127,10 +129,10 @@ async def _render_file(deps: OrdersDependencies, request: Request, export: Expor
     chunks = _no_chunks()
     with ExitStack() as resources:
         if context.method == "GET":
-            resources.callback(deps.export_slots.acquire("export", caller))
+            for kind in ("workbook", "export") if is_workbook else ("export",):
+                resources.callback(await deps.export_slots.acquire(kind, caller, deadline))
             chunks = export.lines()
             if is_workbook:
-                resources.callback(deps.export_slots.acquire("workbook", caller))
                 options = export.workbook_options(deps.currency)
                 chunks, described = await write_workbook(chunks, options, resources)
                 headers |= described

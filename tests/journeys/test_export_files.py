@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +16,10 @@ from zipfile import ZipFile
 import pytest
 from starlette.types import Message
 
+from app.clock import SystemClock
 from app.orders.export_file import (
     MAX_MEMORY_BYTES,
+    MAX_WAITING,
     READ_BYTES,
     SEND_GRACE_SECONDS,
     ExportSlots,
@@ -28,7 +30,7 @@ from app.orders.export_file import (
     write_workbook,
 )
 from app.sandbox.options import Options
-from tests.support.clock import settle
+from tests.support.clock import ManualClock, settle
 from tests.support.proxy import Proxy, problem
 
 PATH = "/v1/orders/export"
@@ -144,14 +146,26 @@ async def test_a_parameter_that_the_format_does_not_have_is_reported(
 async def test_exports_at_once_are_bounded(proxy: Proxy):
     reader = SlowReader(proxy, "format=csv")
     await reader.started.wait()
-    refused = await proxy.get(CSV)
+    waiting = asyncio.ensure_future(proxy.get(CSV))
+    await settle()
+    assert (await proxy.get(CSV, method="HEAD")).status_code == 200
+    await proxy.clock.advance(proxy.settings.upstream.deadline)
+    refused = await waiting
     assert (refused.status_code, problem(refused)["code"]) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
-    assert (await proxy.get(CSV, method="HEAD")).status_code == 200
     reader.release()
     await reader.task
     assert reader.messages[-1]["more_body"] is False
     assert (await proxy.get(CSV)).status_code == 200
+
+
+async def test_an_export_waits_until_another_one_has_been_sent(proxy: Proxy):
+    reader = SlowReader(proxy, "format=csv")
+    await reader.started.wait()
+    waiting = [asyncio.ensure_future(proxy.get(CSV)) for _ in range(3)]
+    await settle()
+    reader.release()
+    assert [response.status_code for response in await asyncio.gather(*waiting)] == [200] * 3
 
 
 async def test_a_reader_that_takes_too_little_is_cut_off(proxy: Proxy):
@@ -165,28 +179,76 @@ async def test_a_reader_that_takes_too_little_is_cut_off(proxy: Proxy):
     assert (await proxy.get(CSV)).status_code == 200
 
 
-def test_workbooks_are_bounded_more_closely_than_exports():
-    slots = ExportSlots(3)
-    releases = [slots.acquire("workbook", caller) for caller in ("first", "second")]
-    with pytest.raises(TooManyExports):
-        slots.acquire("workbook", "third")
-    slots.acquire("export", "third")
-    releases[0]()
-    slots.acquire("workbook", "third")
+async def try_acquire(slots: ExportSlots, kind: str, caller: str) -> Callable[[], None] | None:
+    """Return what gives the slot back, None if there is none now."""
+    try:
+        return await slots.acquire(kind, caller, 0.0)
+    except TooManyExports:
+        return None
 
 
-def test_one_caller_has_at_most_half_of_the_exports():
-    slots = ExportSlots(5)
-    releases = [slots.acquire("export", "greedy") for _ in range(2)]
+async def test_workbooks_are_bounded_more_closely_than_exports():
+    slots = ExportSlots(SystemClock(), 3)
+    release = await try_acquire(slots, "workbook", "first")
+    assert release
+    assert await try_acquire(slots, "workbook", "second")
+    assert await try_acquire(slots, "workbook", "third") is None
+    assert await try_acquire(slots, "export", "third")
+    release()
+    assert await try_acquire(slots, "workbook", "third")
+
+
+async def test_one_caller_has_at_most_half_of_the_exports():
+    slots = ExportSlots(SystemClock(), 5)
+    release = await try_acquire(slots, "export", "greedy")
+    assert release
+    assert await try_acquire(slots, "export", "greedy")
+    assert await try_acquire(slots, "export", "greedy") is None
+    assert await try_acquire(slots, "export", "other")
+    release()
+    assert await try_acquire(slots, "export", "greedy")
+    assert await try_acquire(slots, "export", "third")
+    assert await try_acquire(slots, "export", "fourth")
+    assert await try_acquire(slots, "export", "fifth") is None
+
+
+async def test_the_number_of_exports_that_wait_is_bounded():
+    clock = ManualClock()
+    slots = ExportSlots(clock, 1)
+    release = await slots.acquire("export", "reader", 0.0)
+    waiting = [
+        asyncio.ensure_future(slots.acquire("export", f"caller-{number}", clock.monotonic() + 8))
+        for number in range(MAX_WAITING)
+    ]
+    await settle()
     with pytest.raises(TooManyExports):
-        slots.acquire("export", "greedy")
-    slots.acquire("export", "other")
-    releases[0]()
-    slots.acquire("export", "greedy")
-    for caller in ("third", "fourth"):
-        slots.acquire("export", caller)
+        await slots.acquire("export", "one too many", clock.monotonic() + 8)
+    release()
+    release_next = await waiting[0]  # in order of arrival
+    await settle()
+    assert [task.done() for task in waiting[1:]] == [False] * (MAX_WAITING - 1)
+    release_next()
+    for task in waiting[1:]:
+        (await task)()
+
+
+async def test_one_caller_has_at_most_half_of_the_places_to_wait():
+    clock = ManualClock()
+    slots = ExportSlots(clock, 1)
+    await slots.acquire("export", "reader", 0.0)
+    waiting = [
+        asyncio.ensure_future(slots.acquire("export", "greedy", clock.monotonic() + 8))
+        for _ in range(MAX_WAITING // 2)
+    ]
+    await settle()
     with pytest.raises(TooManyExports):
-        slots.acquire("export", "fifth")
+        await slots.acquire("export", "greedy", clock.monotonic() + 8)
+    other = asyncio.ensure_future(slots.acquire("export", "other", clock.monotonic() + 8))
+    await settle()
+    assert not other.done()
+    await clock.advance(8)
+    results = await asyncio.gather(*waiting, other, return_exceptions=True)
+    assert {type(result) for result in results} == {TooManyExports}
 
 
 async def _lines(*lines: bytes) -> AsyncIterator[bytes]:
