@@ -1,7 +1,7 @@
 """Sends exports as files: how many at once, from where, and at which speed at least.
 
 A file without a content coding is rendered once into a temporary file, so its length and digest are
-known before the first byte is sent, a cut file is recognised, and a slow reader keeps no order list
+known before the first byte is sent, a cut file is recognized, and a slow reader keeps no order list
 in memory. A file in gzip is compressed while it is sent; the chunked coding shows where it ends.
 """
 

@@ -33,7 +33,7 @@ _canonical = msgspec.json.Encoder(enc_hook=str, order="deterministic")
 def compact_json(value: object) -> bytes:
     """Return an upstream value as compact JSON, each number digit for digit as it was sent.
 
-    A value nested too deeply to be serialised becomes null, so that it costs no other row.
+    A value nested too deeply to be serialized becomes null, so that it costs no other row.
     """
     try:
         # A copy: the encoder returns its buffer, which is up to half as large again.

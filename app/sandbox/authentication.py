@@ -147,7 +147,7 @@ def _parse_date(date: str) -> float:
 
 
 def _make_token(claims: Mapping[str, object]) -> str:
-    """Return the claims as a JWT with a random signature: only its issuer has to recognise it."""
+    """Return the claims as a JWT with a random signature: only its issuer has to recognize it."""
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
     encoded = map(base64.urlsafe_b64encode, [*parts, secrets.token_bytes(32)])
     return b".".join(part.rstrip(b"=") for part in encoded).decode()

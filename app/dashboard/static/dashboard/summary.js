@@ -272,7 +272,7 @@ function sortPosition(name, group) {
 
 /**
  * @param {number} percent
- * @param {string} status sets the colour; may be empty
+ * @param {string} status sets the color; may be empty
  */
 function shareBar(percent, status) {
   return svg(

@@ -90,7 +90,7 @@ export function packageName(order) {
 }
 
 /**
- * A status with the colour that it has in the charts.
+ * A status with the color that it has in the charts.
  * @param {string} status
  */
 export function statusLabel(status) {
