@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from app.settings.loading import SANDBOX_CURRENCY
 from tests.support.proxy import Proxy
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -22,7 +23,8 @@ async def test_every_curl_example_returns_data() -> None:
 async def test_the_example_response_is_the_one_that_is_returned() -> None:
     found = re.search(r"```json\n(.*?)```", README, re.DOTALL)
     assert found
-    shown, returned = json.loads(found[1]), (await Proxy().get("/v1/orders?limit=1")).json()
+    proxy = Proxy(upstream={"currency": SANDBOX_CURRENCY})
+    shown, returned = json.loads(found[1]), (await proxy.get("/v1/orders?limit=1")).json()
     assert shown["data"] == returned["data"]
     variable = ("as_of", "upstream_request_ids")
     assert shown["meta"] == returned["meta"] | {name: shown["meta"][name] for name in variable}
