@@ -48,6 +48,7 @@ from app.orders.dependencies import OrdersDependencies
 from app.orders.export_file import ExportSlots
 from app.orders.export_routes import export_router
 from app.orders.lookup import OrderLookup
+from app.orders.readiness import Readiness
 from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
 from app.orders.snapshot_cache import SnapshotCache
@@ -265,7 +266,7 @@ def create_app(
         api_routes += router.routes
     api.include_router(
         health_router(
-            check_ready=lambda: book.window(0, 1),
+            check_ready=Readiness(book).check,
             problem_codes=PROBLEM_CODES,
             is_draining=lambda: shutdown.started,
         )

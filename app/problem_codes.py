@@ -5,12 +5,14 @@ from app.edge.exception_handlers import problem_code
 from app.orders.changes import CursorExpired
 from app.orders.compute import ComputeQueueFull
 from app.orders.export_file import TemporaryFileError, TooManyExports, WorkbookError
+from app.orders.readiness import Starting
 from app.orders.snapshot_cache import ListLoading
 from app.orders.snapshot_loader import ListTooLarge
 from app.single_flight import TooManyWaiters
 from app.upstream import errors as upstream
 
 PROBLEM_CODES: dict[type[Exception], str] = {
+    Starting: "starting",
     ListLoading: "list_loading",
     ListTooLarge: "list_too_large",
     CursorExpired: "cursor_expired",

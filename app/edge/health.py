@@ -22,13 +22,11 @@ def health_router(
     """Return the routes `/livez` and `/readyz`.
 
     Args:
-        check_ready: calls the upstream, and raises if that fails. Not called any more once it has
-            succeeded: afterwards the cache outlives an outage.
+        check_ready: raises while the proxy is not ready.
         problem_codes: the errors that mean "not ready", and their codes.
         is_draining: whether the process is shutting down.
     """
     router = APIRouter(include_in_schema=False)
-    is_ready = False
 
     @router.get("/livez")
     async def livez() -> Response:
@@ -37,13 +35,10 @@ def health_router(
 
     @router.get("/readyz")
     async def readyz(request: Request) -> Response:
-        nonlocal is_ready
         if is_draining():
             return problem_response(request.scope, Problem("shutting_down"))
         try:
-            if not is_ready:
-                await check_ready()
-                is_ready = True
+            await check_ready()
         except tuple(problem_codes) as error:
             # 503 whatever the cause, since probes and load balancers expect it.
             problem = replace(to_problem(error, problem_codes), status=503)

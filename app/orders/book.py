@@ -154,6 +154,21 @@ class OrderBook:
         entry = self.blocks.get(index)
         return None if entry is None or self._has_expired(entry) else entry
 
+    async def probe(self, *, timeout: float) -> Lookup[Block]:
+        """Return the first block, and wait at most `timeout` seconds for it.
+
+        Raises:
+            WaitTimeout: it is not cached, and fetching it takes longer. The fetch goes on.
+            UpstreamError: the fetch failed, or failed a moment ago.
+        """
+        deadline = self._clock.monotonic() + timeout
+        return await self.blocks.get_or_fetch(PROBE_BLOCK, self._fetch_block, deadline=deadline)
+
+    @property
+    def last_probe_error(self) -> Exception | None:
+        """Why the last fetch of the first block failed, None if it did not."""
+        return self.blocks.last_error(PROBE_BLOCK)
+
     async def fresh_block(self, index: int) -> Lookup[Block]:
         """Return a fresh block, however long the fetch takes.
 

@@ -71,9 +71,3 @@ async def test_an_unexpected_error_is_an_internal_error() -> None:
 
     assert response.status_code == 500
     assert response.json()["code"] == "internal_error"
-
-
-async def test_readiness_is_not_checked_again_after_it_succeeded_once() -> None:
-    api = health(UpstreamTimeout("down"), None, UpstreamTimeout("down again"))
-
-    assert [(await api.request("/readyz")).status_code for _ in range(3)] == [503, 200, 200]

@@ -302,6 +302,22 @@ async def test_readyz_is_200_from_the_first_success_of_the_upstream_on(proxy: Pr
     assert (await proxy.get("/readyz")).status_code == 200
 
 
+async def test_readyz_reports_a_start_and_then_the_cause_while_livez_calls_nobody(proxy: Proxy):
+    assert (await proxy.get("/livez")).status_code == 200
+    assert proxy.all_calls == 0
+    proxy.sandbox.inject("latency=1", "status=402,path=get-orders")
+    first = asyncio.ensure_future(proxy.get("/readyz"))
+    await proxy.clock.advance(0.5)
+    starting = await first
+    assert (starting.status_code, problem(starting)["code"]) == (503, "starting")
+    assert starting.headers["retry-after"] == "1"
+    await proxy.clock.advance(2)
+    response = await proxy.get("/readyz")
+    document = problem(response)
+    assert (response.status_code, document["code"]) == (503, "upstream_plan_required")
+    assert document["title"] == "The pool's plan does not include orders"
+
+
 async def test_an_expired_token_is_renewed_without_an_error():
     proxy = Proxy(Options(token_lifetime_seconds=100))
     for _ in range(5):
