@@ -10,8 +10,8 @@ The packages, in the order in which a request meets them:
 
 Besides: `cli`, `serve` and `doctor` are the commands, `main` and `components` construct everything,
 `problem_codes` says which problem each error becomes, `settings/` reads the environment, `logging/`
-writes the log, `sandbox/` is a mock upstream, and `dashboard/` is a client of the API. The other
-modules are shared by all packages.
+writes the log, `telemetry/` counts requests and calls, `sandbox/` is a mock upstream, and
+`dashboard/` is a client of the API. The other modules are shared by all packages.
 
 Imports point downwards only; `pyproject.toml` has the contracts.
 """

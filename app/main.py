@@ -26,7 +26,7 @@ from app.components import (
 )
 from app.daemon_thread import RunInThread, run_in_thread
 from app.dashboard.router import dashboard_router
-from app.edge.access_log import AccessLog
+from app.edge.access_log import AccessLog, RequestRecorder
 from app.edge.auth import ApiKeyAuthentication
 from app.edge.cors import CorsHeaders, Preflight
 from app.edge.exception_handlers import install_exception_handlers
@@ -60,6 +60,7 @@ from app.problem_codes import PROBLEM_CODES, problem_code_of
 from app.server.limits import Limits
 from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
+from app.telemetry.counters import HttpMetrics
 from app.time_zones import time_zone_names
 from app.upstream.client import UpstreamClient
 from app.upstream.retry import RandomFloat, upstream_backoff
@@ -201,6 +202,7 @@ def create_app(
             stack.callback(watching.cancel)
             yield
 
+    recorder = RequestRecorder(clock, HttpMetrics())
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(
@@ -222,7 +224,7 @@ def create_app(
         },
         lifespan=lifespan,
         middleware=[
-            Middleware(AccessLog, clock=clock, routes=api_routes),
+            Middleware(AccessLog, clock=clock, routes=api_routes, recorder=recorder),
             Middleware(CorsHeaders, origins=settings.cors.origins),
             Middleware(UnhandledErrors),
             Middleware(RejectedRequests),

@@ -1,4 +1,4 @@
-"""The outermost middleware: request id, constant response headers and the access log."""
+"""The outermost middleware: request id, constant response headers, access log and metrics."""
 
 import logging
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from app import request_id
 from app.clock import Clock
 from app.edge.context import RequestContext
 from app.logging.setup import log_request
+from app.telemetry.counters import HttpMetrics
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -47,17 +48,54 @@ def is_api_path(path: str) -> bool:
     return path == "/v1" or path.startswith("/v1/")
 
 
-class AccessLog:
-    """Logs each request once, when its response has ended.
+class RequestRecorder:
+    """Records each request once, when its response has ended: the access line and the metrics.
 
-    `routes` are those whose template is logged also for a request that is rejected before routing.
-    They may be added after the middleware is created.
+    The only place for both, whatever part of the proxy has responded.
     """
 
-    def __init__(self, app: ASGIApp, clock: Clock, routes: Sequence[BaseRoute] = ()) -> None:
+    def __init__(self, clock: Clock, metrics: HttpMetrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+
+    def record(self, context: RequestContext, client: str) -> None:
+        """Log the request of `context` and count it; `client` is the address of the caller.
+
+        `context.route` must be a route template (or `unmatched`), because it becomes a label. The
+        duration is the time since `context.started_at`. Costs less than 1 µs if the log level is
+        above `info`.
+        """
+        duration = self._clock.monotonic() - context.started_at
+        self._metrics.observe(
+            context.route,
+            context.method,
+            context.status,
+            context.cache_outcome,
+            seconds=duration,
+            age=context.age,
+        )
+        if _logger.isEnabledFor(logging.INFO):
+            log_request(_fields(context, client, duration))
+
+
+class AccessLog:
+    """Gives each request its context, and records it when its response has ended.
+
+    `routes` are those whose template is recorded also for a request that is rejected before
+    routing. They may be added after the middleware is created.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        clock: Clock,
+        routes: Sequence[BaseRoute] = (),
+        recorder: RequestRecorder | None = None,
+    ) -> None:
         self._app = app
         self._clock = clock
         self._routes = routes
+        self._recorder = recorder or RequestRecorder(clock, HttpMetrics())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,34 +130,9 @@ class AccessLog:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            if _logger.isEnabledFor(logging.INFO):
-                self._log(context, scope)
-
-    def _log(self, context: RequestContext, scope: Scope) -> None:
-        client = scope.get("client")
-        fields: dict[str, object] = {
-            "request_id": context.request_id,
-            "caller": context.caller.name if context.caller else "",
-            # Of a trusted proxy's X-Forwarded-For, which is not always an address.
-            "client": client[0][:MAX_CLIENT_CHARS] if client else "",
-            "method": context.method,
-            "route": context.route or self._route_template(scope),
-            "status": context.status,
-            "duration_ms": round((self._clock.monotonic() - context.started_at) * 1000, 3),
-        }
-        if context.cache_outcome:
-            fields["cache"] = context.cache_outcome
-            fields["freshness"] = context.freshness
-            fields["age"] = context.age
-        if context.waited_seconds:
-            fields["waited_ms"] = round(context.waited_seconds * 1000, 3)
-        if ids := context.upstream_request_ids:
-            fields["upstream_request_ids"] = ids[:MAX_LOGGED_UPSTREAM_IDS]
-            if len(ids) > MAX_LOGGED_UPSTREAM_IDS:
-                fields["upstream_responses"] = len(ids)
-        if context.problem:
-            fields["problem"] = context.problem
-        log_request(fields)
+            context.route = context.route or self._route_template(scope)
+            client = scope.get("client")
+            self._recorder.record(context, client[0] if client else "")
 
     def _route_template(self, scope: Scope) -> str:
         route = scope.get("route")
@@ -127,3 +140,30 @@ class AccessLog:
             matches = ((each, each.matches(scope)[0]) for each in self._routes)
             route = next((each for each, match in matches if match is not Match.NONE), None)
         return getattr(route, "path", "unmatched")
+
+
+def _fields(context: RequestContext, client: str, duration: float) -> dict[str, object]:
+    """Return the fields of the access line."""
+    fields: dict[str, object] = {
+        "request_id": context.request_id,
+        "caller": context.caller.name if context.caller else "",
+        # Of a trusted proxy's X-Forwarded-For, which is not always an address.
+        "client": client[:MAX_CLIENT_CHARS],
+        "method": context.method,
+        "route": context.route,
+        "status": context.status,
+        "duration_ms": round(duration * 1000, 3),
+    }
+    if context.cache_outcome:
+        fields["cache"] = context.cache_outcome
+        fields["freshness"] = context.freshness
+        fields["age"] = context.age
+    if context.waited_seconds:
+        fields["waited_ms"] = round(context.waited_seconds * 1000, 3)
+    if ids := context.upstream_request_ids:
+        fields["upstream_request_ids"] = ids[:MAX_LOGGED_UPSTREAM_IDS]
+        if len(ids) > MAX_LOGGED_UPSTREAM_IDS:
+            fields["upstream_responses"] = len(ids)
+    if context.problem:
+        fields["problem"] = context.problem
+    return fields

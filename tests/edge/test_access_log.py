@@ -5,11 +5,12 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from app.edge.access_log import AccessLog
+from app.edge.access_log import AccessLog, RequestRecorder
 from app.edge.auth import ApiKeyAuthentication, ApiKeyStore
 from app.edge.context import Caller, context_of
 from app.request_id import current
-from tests.edge.asgi_harness import RecordingApp, logging_to, request
+from app.telemetry.counters import HttpMetrics
+from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
 from tests.support.clock import ManualClock
 
 VARY = "Accept-Encoding, Authorization, Cookie, Origin, X-API-Key"
@@ -185,6 +186,41 @@ async def test_nothing_is_logged_above_the_level_info() -> None:
         await request(RecordingApp())
 
     assert log.text() == ""
+
+
+async def test_a_request_is_counted_at_any_log_level_and_with_its_route() -> None:
+    clock, metrics = ManualClock(), HttpMetrics()
+    api = FastAPI()
+
+    @api.get("/v1/orders/{order_no}")
+    async def order(order_no: str) -> str:
+        await clock.advance(0.5)
+        return order_no
+
+    transport = httpx.ASGITransport(AccessLog(api, clock, (), RequestRecorder(clock, metrics)))
+    with logging_to(level="warning"):
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            await client.get(f"/v1/orders/{SECRET}")
+            await client.request(SECRET, f"/{SECRET}")
+
+    counted = {key: duration.total for key, duration in metrics.series()}
+    assert counted == {
+        ("/v1/orders/{order_no}", "GET", 200, "none"): 0.5,
+        ("unmatched", "other", 404, "none"): 0.0,
+    }
+
+
+async def test_a_request_whose_application_fails_is_counted() -> None:
+    metrics = HttpMetrics()
+    clock = ManualClock()
+    access_log = AccessLog(failing(RuntimeError), clock, (), RequestRecorder(clock, metrics))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(access_log), base_url="http://localhost"
+    ) as client:
+        with pytest.raises(RuntimeError):
+            await client.get("/v1/orders")
+
+    assert [key for key, _ in metrics.series()] == [("unmatched", "GET", 0, "none")]
 
 
 async def test_lifespan_events_are_passed_on() -> None:
