@@ -1,0 +1,92 @@
+"""The generic cell rate algorithm (ITU-T I.371): how much of its rate each key has consumed.
+
+The state of a key is one number: the time at which all of its quota is available again (in I.371
+the theoretical arrival time). A request moves it by the time that one request takes at the rate. A
+key that has rested has the whole quota at once, and from then on one request per `interval`: no
+more than twice the quota passes within any window.
+"""
+
+from collections.abc import Hashable
+from operator import itemgetter
+from typing import NamedTuple, Self
+
+MAX_KEYS = 10_000
+"""Keys whose consumption is known: about 2 MiB."""
+
+ROUNDING = 0.01
+"""Part of a request by which the sums of many intervals may differ from a window."""
+
+_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
+class Rate(NamedTuple):
+    """A number of requests per unit of time.
+
+    Attributes:
+        quota: requests per window.
+        unit: `second`, `minute` or `hour`.
+        window: the unit in seconds.
+        interval: seconds that one request takes at this rate.
+    """
+
+    quota: int
+    unit: str
+    window: float
+    interval: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the rate of a text such as `6000/minute`, or None for `0`: no limit."""
+        quota, _, unit = text.partition("/")
+        if not unit:
+            return None
+        window = _SECONDS[unit]
+        return cls(int(quota), unit, window, window / int(quota))
+
+
+class RateLimiter:
+    """Admits requests by key. The caller passes the rate, and the monotonic time as `now`.
+
+    Keys whose quota is available again are forgotten. If there are still too many, those that have
+    consumed most are kept, so that requests from many addresses do not reset the limit of others.
+    """
+
+    def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
+        self._restored_at: dict[Hashable, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._restored_at)
+
+    def take(self, key: Hashable, rate: Rate, now: float) -> float:
+        """Count one request and return 0, or return the seconds until one would be admitted.
+
+        A request that is not admitted is not counted.
+        """
+        restored_at = self._restored_at.get(key, now)
+        interval = rate.interval
+        restored_at = (max(now, restored_at)) + interval
+        excess = restored_at - now - rate.window
+        if excess > interval * ROUNDING:
+            return excess
+        self._restored_at[key] = restored_at
+        if len(self._restored_at) > self._max_keys:
+            self._forget(now)
+        return 0.0
+
+    def give_back(self, key: Hashable, rate: Rate, requests: float) -> None:
+        """Return a part of what was counted."""
+        if key in self._restored_at:
+            self._restored_at[key] -= requests * rate.interval
+
+    def remaining(self, key: Hashable, rate: Rate, now: float) -> tuple[int, float]:
+        """Return the requests that would be admitted now, and the seconds until one more is."""
+        consumed = max(self._restored_at.get(key, now) - now, 0.0)
+        left = max((rate.window - consumed) / rate.interval + ROUNDING, 0.0)
+        return int(left), min((1 - left % 1) * rate.interval, consumed)
+
+    def _forget(self, now: float) -> None:
+        active = [item for item in self._restored_at.items() if item[1] > now]
+        # Half of the keys at most, so that this is not repeated with each request.
+        active.sort(key=itemgetter(1))
+        self._restored_at = dict(active[-(self._max_keys // 2) :])
