@@ -17,7 +17,7 @@ from app.clock import SystemClock
 from app.components import create_api_key_store
 from app.console import echo, echo_err, prepare_streams, write_document
 from app.doctor import Check, Diagnostics
-from app.edge.auth import generate_key, key_digest
+from app.edge.api_keys import generate_key, key_digest
 from app.main import create_app
 from app.sandbox.faults import KINDS, Fault
 from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
 from app.clock import Clock
 from app.daemon_thread import RunInThread, run_in_thread
-from app.edge.auth import ApiKey, ApiKeyStore
+from app.edge.api_keys import ApiKey, ApiKeyStore
 from app.orders.blocks import Block
 from app.orders.source import FetchedOrder
 from app.server.limits import Limits
@@ -106,9 +106,12 @@ def create_limits(settings: Settings) -> Limits:
 
 
 def create_api_key_store(
-    settings: Settings, clock: Clock, run_in_thread: RunInThread = run_in_thread
+    settings: Settings,
+    clock: Clock,
+    run_in_thread: RunInThread = run_in_thread,
+    on_change: Callable[[], None] = lambda: None,
 ) -> ApiKeyStore:
-    """Build the store of the callers' API keys.
+    """Build the store of the callers' API keys; `on_change` is called when others are in use.
 
     Raises:
         SettingsError: no caller could be authenticated.
@@ -130,6 +133,7 @@ def create_api_key_store(
         clock,
         file_keys=_api_keys(file.entries if file else ()),
         read_file=read_file if file else None,
+        on_change=on_change,
     )
     if not settings.anonymous_scopes() and not store.has_valid_key():
         raise settings.no_valid_key_error()
@@ -139,7 +143,11 @@ def create_api_key_store(
 def _api_keys(configs: Sequence[ApiKeyConfig]) -> tuple[ApiKey, ...]:
     return tuple(
         ApiKey(
-            config.name, bytes.fromhex(config.sha256), frozenset(config.scopes), config.expires_at
+            config.name,
+            bytes.fromhex(config.sha256),
+            frozenset(config.scopes),
+            config.expires_at,
+            config.rate,
         )
         for config in configs
     )

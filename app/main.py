@@ -27,7 +27,7 @@ from app.components import (
 from app.daemon_thread import RunInThread, run_in_thread
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog, RequestRecorder
-from app.edge.auth import ApiKeyAuthentication
+from app.edge.auth import Authentication, CredentialGeneration, HeaderCredentials
 from app.edge.cors import CorsHeaders, Preflight
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.head import Head
@@ -121,7 +121,8 @@ def create_app(
     clock = SuspendAwareClock(clock or SystemClock())
     client = create_client(settings, clock, transport=transport, random=random)
     rotation = create_rotation(settings, client, clock, credential_files, run_in_thread)
-    api_keys = create_api_key_store(settings, clock, run_in_thread)
+    generation = CredentialGeneration()
+    api_keys = create_api_key_store(settings, clock, run_in_thread, generation.advance)
     watcher = FileWatcher(clock, run_in_thread)
 
     async def reload_credential() -> bool:
@@ -234,7 +235,10 @@ def create_app(
             Middleware(Preflight, origins=settings.cors.origins, api_keys=settings.cors.api_keys),
             Middleware(Head),
             Middleware(
-                ApiKeyAuthentication, keys=api_keys, anonymous_scopes=settings.anonymous_scopes()
+                Authentication,
+                authenticators=[HeaderCredentials(api_keys)],
+                generation=generation,
+                anonymous_scopes=settings.anonymous_scopes(),
             ),
             Middleware(
                 ResponseCacheMiddleware, response_cache=response_cache, book=book, clock=clock

@@ -14,7 +14,7 @@ from typing import IO, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from app.edge.auth import generate_key
+from app.edge.api_keys import generate_key
 from app.sandbox.options import Options
 
 PAGE = "/v1/orders?page=1&limit=50"

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import request_id
 from app.clock import Clock
-from app.edge.context import RequestContext
+from app.edge.context import RequestContext, client_address
 from app.logging.setup import log_request
 from app.telemetry.counters import HttpMetrics
 
@@ -131,8 +131,7 @@ class AccessLog:
             await self._app(scope, receive, send_with_headers)
         finally:
             context.route = context.route or self._route_template(scope)
-            client = scope.get("client")
-            self._recorder.record(context, client[0] if client else "")
+            self._recorder.record(context, client_address(scope))
 
     def _route_template(self, scope: Scope) -> str:
         route = scope.get("route")

@@ -10,11 +10,24 @@ from starlette.types import Scope
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller. `kind` says how it was authenticated: `key` or `anonymous`."""
+    """An authenticated caller.
+
+    Attributes:
+        name: for people and logs; two callers may have the same.
+        kind: how it was authenticated: `key`, `token`, `session` or `anonymous`.
+        scopes: what it may do.
+        limit_key: what identifies it where its requests are limited: `("key", name)`,
+            `("subject", issuer, subject)`, or `("address", address)` of an anonymous caller.
+        rate: the limit of its requests, as `6000/minute`; None for that of all callers.
+        expires_at: when its credential expires, in seconds since 1970; None for never.
+    """
 
     name: str
     kind: str
     scopes: frozenset[str]
+    limit_key: tuple[str, ...]
+    rate: str | None = None
+    expires_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -28,6 +41,7 @@ class RequestContext:
         started_at: when the request was received, on the monotonic clock.
         route: the path template of the route, never a path chosen by the caller.
         caller: who sent the request; None if not authenticated.
+        generation: `CredentialGeneration.value` when the caller was authenticated.
         status: the status of the response; 0 until it starts.
         cache_outcome: hit, stale_hit, miss, collapsed or stale_if_error; empty if not cacheable.
         freshness: the value of X-Freshness.
@@ -43,6 +57,7 @@ class RequestContext:
     started_at: float
     route: str = ""
     caller: Caller | None = None
+    generation: int = 0
     status: int = 0
     cache_outcome: str = ""
     freshness: str = ""
@@ -55,6 +70,12 @@ class RequestContext:
 def context_of(scope: Scope) -> RequestContext:
     """Return the context of the request that `scope` belongs to."""
     return cast("RequestContext", scope["context"])
+
+
+def client_address(scope: Scope) -> str:
+    """Return the address that the request came from, empty if it is not known."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def has_repeated_header(scope: Scope, names: Collection[bytes]) -> bool:

@@ -15,7 +15,9 @@ from app.edge.schema import described, open_enum
 
 KINDS = {
     "key": "authenticated with an API key",
-    "anonymous": "without a key",
+    "token": "authenticated with a token of the issuer",
+    "session": "signed in in the browser",
+    "anonymous": "without a credential",
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from app.clock import SystemClock
-from app.edge.auth import key_digest
+from app.edge.api_keys import key_digest
 from app.main import create_app
 from app.sandbox.app import Sandbox
 from app.sandbox.options import Options

@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog, RequestRecorder
-from app.edge.auth import ApiKeyAuthentication, ApiKeyStore
+from app.edge.auth import Authentication, CredentialGeneration
 from app.edge.context import Caller, context_of
 from app.request_id import current
 from app.telemetry.counters import HttpMetrics
@@ -93,7 +93,7 @@ async def test_a_request_rejected_before_routing_is_logged_with_its_route() -> N
     @router.get("/orders/{order_no}")
     async def order(order_no: str) -> None: ...
 
-    authentication = ApiKeyAuthentication(FastAPI(), ApiKeyStore((), ManualClock()))
+    authentication = Authentication(FastAPI(), (), CredentialGeneration())
     access_log = AccessLog(authentication, ManualClock(), router.routes)
     transport = httpx.ASGITransport(access_log)
     with logging_to() as log:
@@ -138,7 +138,7 @@ async def test_the_log_line_has_what_the_layers_recorded() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         context = context_of(scope)
         context.route = "/v1/orders"
-        context.caller = Caller("dashboard", "key", frozenset())
+        context.caller = Caller("dashboard", "key", frozenset(), ("key", "dashboard"))
         context.cache_outcome, context.freshness, context.age = "miss", "fresh", 0
         context.waited_seconds = 0.25
         context.upstream_request_ids = ("up-1", "up-2")

@@ -1,20 +1,25 @@
 """Authentication by API key, and scopes."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import httpx
 import pytest
 from fastapi import FastAPI, Security
+from starlette.types import ASGIApp, Scope
 
+from app.edge.api_keys import ApiKey, ApiKeyStore, key_digest
 from app.edge.auth import (
-    ApiKey,
-    ApiKeyAuthentication,
-    ApiKeyStore,
-    generate_key,
-    key_digest,
+    Authentication,
+    Authenticator,
+    CredentialGeneration,
+    HeaderCredentials,
+    Rejected,
+    TokenAuthenticator,
     require_scopes,
+    unauthenticated,
 )
+from app.edge.context import Caller, context_of
 from app.edge.exception_handlers import install_exception_handlers
 from tests.edge.asgi_harness import RecordingApp, logging_to, request
 from tests.support.clock import NOON, ManualClock
@@ -32,12 +37,46 @@ def key(name: str, text: str, *scopes: str, expires_in: float | None = None) -> 
     )
 
 
+@dataclass
+class OneToken(TokenAuthenticator):
+    """An issuer that has issued one token; others are wrong, or of another issuer."""
+
+    token: str
+    is_issuer: bool = True
+
+    async def authenticate(self, token: bytes) -> Caller | None:
+        if not self.is_issuer:
+            return None
+        if token != self.token.encode():
+            raise Rejected(unauthenticated("The token has expired.", error="invalid_token"))
+        return Caller("service", "token", frozenset({"orders:read"}), ("subject", "idp", "1"))
+
+
+class Session(Authenticator):
+    """Sessions of which each cookie is one."""
+
+    async def authenticate(self, scope: Scope) -> Caller | None:
+        if b"cookie" not in context_of(scope).headers:
+            return None
+        return Caller("person", "session", frozenset({"orders:read"}), ("subject", "idp", "2"))
+
+
 def authentication_for(
-    app: RecordingApp, *, clock: ManualClock | None = None, anonymous: bool = False
-) -> ApiKeyAuthentication:
+    app: ASGIApp,
+    *,
+    clock: ManualClock | None = None,
+    anonymous: bool = False,
+    tokens: TokenAuthenticator | None = None,
+    generation: CredentialGeneration | None = None,
+) -> Authentication:
     keys = (key("dashboard", DASHBOARD), key("billing", BILLING, expires_in=60))
     store = ApiKeyStore(keys, clock or ManualClock())
-    return ApiKeyAuthentication(app, store, anonymous_scopes=("orders:read",) if anonymous else ())
+    return Authentication(
+        app,
+        [HeaderCredentials(store, tokens), Session()],
+        generation or CredentialGeneration(),
+        anonymous_scopes=("orders:read",) if anonymous else (),
+    )
 
 
 def is_rejected(response: httpx.Response) -> bool:
@@ -71,15 +110,6 @@ async def test_a_key_identifies_its_caller(headers: dict[str, str]) -> None:
     assert context.caller is not None
     assert (context.caller.name, context.caller.kind) == ("dashboard", "key")
     assert context.caller.scopes == {"orders:read"}
-
-
-@pytest.mark.parametrize(
-    "text", ["fifteen-letters", "x" * 257, "sixteen letters!", "ünïcödé-0123456789"]
-)
-def test_a_text_that_cannot_be_a_key_is_rejected_even_if_configured(text: str) -> None:
-    store = ApiKeyStore((key("faulty", text),), ManualClock())
-
-    assert store.authenticate(text.encode()) is None
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -205,95 +235,104 @@ async def test_a_route_requires_its_scope(scope: str, status: int) -> None:
     async def thing() -> str:
         return "thing"
 
-    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock())
-    response = await request(
-        ApiKeyAuthentication(api, store), "/v1/thing", headers={"X-API-Key": DASHBOARD}
-    )
+    response = await request(authentication_for(api), "/v1/thing", headers={"X-API-Key": DASHBOARD})
 
     assert response.status_code == status
 
 
-class KeysFile:
-    """A file of keys, without a file system."""
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({"Authorization": f"Bearer {JWT}"}, "token"),
+        ({"Authorization": f"Bearer {JWT}", "Cookie": "orders=x"}, "token"),
+        ({"X-API-Key": DASHBOARD, "Cookie": "orders=x"}, "key"),
+        ({"Authorization": "Basic dXNlcjpwYXNzd29yZA==", "Cookie": "orders=x"}, "session"),
+        ({"Cookie": "orders=x"}, "session"),
+        ({}, "anonymous"),
+    ],
+)
+async def test_a_header_decides_before_a_cookie(headers: dict[str, str], kind: str) -> None:
+    app = RecordingApp()
 
-    def __init__(self, *texts: str) -> None:
-        self.texts: Sequence[str] = texts
-        self.is_valid = True
+    await request(authentication_for(app, anonymous=True, tokens=OneToken(JWT)), headers=headers)
 
-    async def read(self) -> Sequence[ApiKey]:
-        if not self.is_valid:
-            raise ValueError("the file is not valid: entry 1")
-        return [key("filed", text) for text in self.texts]
-
-
-def store_of(file: KeysFile) -> ApiKeyStore:
-    """Return a store with a key that is configured directly, and those of the file."""
-    return ApiKeyStore(
-        (key("dashboard", DASHBOARD),),
-        ManualClock(),
-        file_keys=[key("filed", text) for text in file.texts],
-        read_file=file.read,
-    )
+    (context,) = app.contexts
+    assert context.caller is not None
+    assert context.caller.kind == kind
 
 
-async def test_keys_of_a_file_are_replaced_by_a_reload() -> None:
-    file = KeysFile(BILLING)
-    store = store_of(file)
-    assert store.authenticate(BILLING.encode()) is not None
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {JWE}"},
+        {"Authorization": f"Bearer {JWE}", "X-API-Key": DASHBOARD},
+        {"X-API-Key": "obff_nobody-has-this-key"},
+        {"Authorization": "Bearer "},
+    ],
+)
+async def test_a_wrong_header_is_rejected_even_with_a_valid_cookie(headers: dict[str, str]) -> None:
+    headers = {**headers, "Cookie": "orders=x"}
+    authentication = authentication_for(RecordingApp(), anonymous=True, tokens=OneToken(JWT))
 
-    new_key = generate_key()
-    file.texts = (new_key,)
-    with logging_to() as log:
-        assert await store.reload()
-        assert await store.reload()
+    response = await request(authentication, headers=headers)
 
-    assert store.authenticate(new_key.encode()) is not None
-    assert store.authenticate(BILLING.encode()) is None
-    assert store.authenticate(DASHBOARD.encode()) is not None
-    assert [(line["event"], line["keys"]) for line in log.lines()] == [("api_keys_loaded", 2)]
-
-
-async def test_an_invalid_file_leaves_the_present_keys_in_use_and_is_logged_once() -> None:
-    file = KeysFile(BILLING)
-    store = store_of(file)
-
-    file.is_valid = False
-    with logging_to() as log:
-        assert not await store.reload()
-        assert not await store.reload()
-        assert store.authenticate(BILLING.encode()) is not None
-        file.is_valid = True
-        assert await store.reload()
-
-    failed, loaded = log.lines()
-    assert (failed["event"], failed["active_keys"]) == ("api_keys_reload_failed", 2)
-    assert "file" in failed["error"]
-    assert (loaded["event"], loaded["keys"]) == ("api_keys_loaded", 2)
-    assert "canary" not in log.text()
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith('Bearer realm="orders-bff"')
 
 
-async def test_without_a_file_a_reload_changes_nothing() -> None:
-    store = ApiKeyStore((key("dashboard", DASHBOARD),), ManualClock())
+async def test_the_challenge_of_a_wrong_token_names_the_error() -> None:
+    authentication = authentication_for(RecordingApp(), tokens=OneToken(JWT))
 
-    assert await store.reload()
+    response = await request(authentication, headers={"Authorization": f"Bearer {JWE}"})
 
-    assert store.authenticate(DASHBOARD.encode()) is not None
-
-
-async def test_a_key_is_valid_until_it_expires() -> None:
-    clock = ManualClock()
-    store = ApiKeyStore((key("billing", BILLING, expires_in=60),), clock)
-
-    assert not ApiKeyStore((), clock).has_valid_key()
-    assert store.has_valid_key()
-    await clock.advance(60)
-    assert not store.has_valid_key()
+    challenge = 'Bearer realm="orders-bff", error="invalid_token"'
+    assert response.headers["www-authenticate"] == challenge
+    assert response.json()["detail"] == "The token has expired."
 
 
-def test_a_generated_key_is_valid() -> None:
-    made = generate_key()
-    store = ApiKeyStore((key("new", made),), ManualClock())
+async def test_a_key_and_a_token_at_once_are_ambiguous() -> None:
+    headers = {"Authorization": f"Bearer {JWT}", "X-API-Key": DASHBOARD}
+    authentication = authentication_for(RecordingApp(), tokens=OneToken(JWT))
 
-    assert made.startswith("obff_")
-    assert made != generate_key()
-    assert store.authenticate(made.encode()) is not None
+    response = await request(authentication, headers=headers)
+
+    assert is_rejected(response)
+    assert "different credentials" in response.json()["detail"]
+
+
+async def test_a_token_of_another_issuer_beside_a_key_is_ignored() -> None:
+    headers = {"Authorization": f"Bearer {JWT}", "X-API-Key": DASHBOARD}
+    app = RecordingApp()
+
+    await request(authentication_for(app, tokens=OneToken(JWT, is_issuer=False)), headers=headers)
+
+    (context,) = app.contexts
+    assert context.caller is not None
+    assert context.caller.kind == "key"
+
+
+async def test_an_anonymous_caller_is_identified_by_its_address() -> None:
+    app = RecordingApp()
+
+    await request(authentication_for(app, anonymous=True))
+
+    (context,) = app.contexts
+    assert context.caller is not None
+    assert context.caller.limit_key == ("address", "127.0.0.1")
+
+
+async def test_the_generation_is_recorded_before_the_caller_is_authenticated() -> None:
+    generation = CredentialGeneration()
+
+    class Reloading(OneToken):
+        async def authenticate(self, token: bytes) -> Caller | None:
+            generation.advance()
+            return await super().authenticate(token)
+
+    app = RecordingApp()
+    authentication = authentication_for(app, tokens=Reloading(JWT), generation=generation)
+
+    await request(authentication, headers={"Authorization": f"Bearer {JWT}"})
+
+    (context,) = app.contexts
+    assert (context.generation, generation.value) == (0, 1)

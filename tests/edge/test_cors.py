@@ -6,12 +6,11 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from app.edge.auth import ApiKeyAuthentication, ApiKeyStore
+from app.edge.auth import Authentication, CredentialGeneration
 from app.edge.cors import CorsHeaders, Preflight
 from app.edge.host_check import HostCheck
 from app.edge.unhandled_errors import UnhandledErrors
 from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
-from tests.support.clock import ManualClock
 
 PAGE = "https://dashboard.example"
 OTHER = "https://other.example"
@@ -21,7 +20,7 @@ def cors(
     app: RecordingApp, *, api_keys: bool = False, origins: tuple[str, ...] = (PAGE,)
 ) -> ASGIApp:
     """Return the middleware in the order of main."""
-    authentication = ApiKeyAuthentication(app, ApiKeyStore((), ManualClock()))
+    authentication = Authentication(app, (), CredentialGeneration())
     preflight = Preflight(authentication, origins=origins, api_keys=api_keys)
     host_check = HostCheck(preflight, loopback=True)
     return CorsHeaders(UnhandledErrors(host_check), origins=origins)

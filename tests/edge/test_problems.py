@@ -154,7 +154,7 @@ async def test_the_progress_of_loading_is_included() -> None:
 
 async def test_the_missing_scope_is_named() -> None:
     api = failing_with(ValueError())
-    api.caller = Caller("shop", "key", frozenset({"payments:read"}))
+    api.caller = Caller("shop", "key", frozenset({"payments:read"}), ("key", "shop"))
 
     @api.api.get("/v1/guarded", dependencies=[Security(require_scopes, scopes=["orders:read"])])
     async def guarded() -> None: ...

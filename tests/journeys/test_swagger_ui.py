@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import async_playwright, expect
 
 from app.clock import SystemClock
-from app.edge.auth import key_digest
+from app.edge.api_keys import key_digest
 from app.main import create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer

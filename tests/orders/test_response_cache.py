@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 
-from app.edge.auth import generate_key
+from app.edge.api_keys import generate_key
 from app.edge.content_coding import GzipBody
 from app.orders.blocks import Block
 from app.orders.rendering import RenderedResponse
