@@ -251,6 +251,21 @@ async def test_one_caller_has_at_most_half_of_the_places_to_wait():
     assert {type(result) for result in results} == {TooManyExports}
 
 
+async def test_two_exports_that_end_at_once_make_room_for_two():
+    clock = ManualClock()
+    slots = ExportSlots(clock, 2)
+    releases = [await slots.acquire("export", f"reader-{number}", 0.0) for number in range(2)]
+    waiting = [
+        asyncio.ensure_future(slots.acquire("export", f"caller-{number}", clock.monotonic() + 8))
+        for number in range(2)
+    ]
+    await settle()
+    for release in releases:
+        release()
+    await settle()
+    assert [task.done() for task in waiting] == [True, True]
+
+
 async def _lines(*lines: bytes) -> AsyncIterator[bytes]:
     for line in lines:
         yield line
