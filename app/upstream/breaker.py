@@ -13,9 +13,11 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from app.clock import Clock
+from app.upstream.calls import AdmissionState
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,
@@ -27,7 +29,7 @@ from app.upstream.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.fair_share import Operation
-from app.upstream.limiter import CallLimiter, CallStart
+from app.upstream.limiter import CallLimiter, CallStart, LimiterState
 
 CONSECUTIVE_FAILURES = 5
 WINDOW_SIZE = 20
@@ -68,6 +70,12 @@ class Breaker:
     def is_open(self) -> bool:
         """Whether calls are rejected, except for probes (open or half-open)."""
         return self._probe_at is not None
+
+    def state(self, now: float) -> str:
+        """Return `closed`, `open` or `half_open`."""
+        if self._probe_at is None:
+            return "closed"
+        return "open" if now < self._probe_at else "half_open"
 
     def retry_in(self, now: float) -> float | None:
         """Return the seconds after which to try again, or None if a call may go out now."""
@@ -119,6 +127,18 @@ class Breaker:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CircuitState:
+    """The circuit of some operations: `closed`, `open` or `half_open`.
+
+    `retry_in` is the number of seconds for which calls are rejected; None if they are not.
+    """
+
+    operations: tuple[str, ...]
+    state: str
+    retry_in: float | None
+
+
 DETAIL_OPERATIONS = frozenset({Operation.DETAIL})
 LIST_OPERATIONS = frozenset({Operation.LIST, Operation.TOKEN})
 
@@ -145,6 +165,33 @@ class Admission:
         """Return whether a call would be rejected now because its circuit is open."""
         breaker = self._breakers[_circuit_of(operation)]
         return breaker.retry_in(self._clock.monotonic()) is not None
+
+    def state(self, operation: Operation) -> AdmissionState:
+        """Return the state of the operation's circuit and of the limiter."""
+        now = self._clock.monotonic()
+        limiter = self._limiter.state()
+        return AdmissionState(
+            self._breakers[_circuit_of(operation)].state(now),
+            limiter.rate,
+            limiter.in_flight,
+            sum(limiter.queued.values()),
+        )
+
+    def limiter_state(self) -> LimiterState:
+        """Return what the limiter allows at the moment."""
+        return self._limiter.state()
+
+    def circuits(self) -> tuple[CircuitState, ...]:
+        """Return the state of each circuit."""
+        now = self._clock.monotonic()
+        return tuple(
+            CircuitState(
+                tuple(sorted(operation.value for operation in operations)),
+                breaker.state(now),
+                breaker.retry_in(now),
+            )
+            for operations, breaker in self._breakers.items()
+        )
 
     @asynccontextmanager
     async def slot(

@@ -7,6 +7,7 @@ A request goes through `list_orders` (or another endpoint), `_request` (credenti
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from app.clock import Clock
 from app.http import AsyncBaseTransport, open_client
 from app.upstream.breaker import Admission, Breaker
+from app.upstream.calls import CallLog
 from app.upstream.credentials import (
     AccessKey,
     CallAuth,
@@ -39,7 +41,7 @@ from app.upstream.parsing import Subject, parse_object, parse_order_list
 from app.upstream.retry import MAX_ATTEMPTS, RandomFloat, Retries, RetryBudget
 from app.upstream.signature import Brand
 from app.upstream.status import UpstreamStatus
-from app.upstream.transport import Transport, UpstreamRequest
+from app.upstream.transport import Transport, UpstreamRequest, operation_of
 from app.upstream.wire import BLOCK_SIZE, ObjectResponse, OrderListResponse
 
 ORDERS_PATH = "/api/v3/get-orders"
@@ -57,6 +59,18 @@ LOST_CALL_DEADLINES = 2.0
 _logger = logging.getLogger("orders_bff.upstream")
 
 
+@dataclass(slots=True)
+class _Response:
+    """The response to one request, as soon as it was received."""
+
+    envelope: Envelope | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """The upstream's id of the response."""
+        return self.envelope.request_id if self.envelope else None
+
+
 class UpstreamClient:
     """Sends requests to the upstream. Each kind of call has its share of the limits.
 
@@ -65,6 +79,9 @@ class UpstreamClient:
 
     Attributes:
         make_credential: returns another credential, to pass to `switch_credential`.
+        admission: the limiter and the circuit breakers.
+        calls: the last calls.
+        status: how the last requests ended.
         drift: what responses contained beyond the known schema.
         sandbox_seen: whether a response came from a sandbox.
     """
@@ -74,22 +91,28 @@ class UpstreamClient:
         transport: Transport,
         make_credential: Callable[[AccessKey], Credential],
         access_key: AccessKey,
+        *,
         drift: Drift,
-        clock: Clock,
+        admission: Admission,
+        calls: CallLog,
+        status: UpstreamStatus,
     ) -> None:
         self._transport = transport
+        self.admission = admission
+        self.calls = calls
+        self.status = status
         self.make_credential = make_credential
         self._credential = make_credential(access_key)
-        self.status = UpstreamStatus(clock)
         self.drift = drift
         self.sandbox_seen = False
 
     async def list_orders(self, page: int, *, deadline: float) -> OrderListResponse:
         """Return the `BLOCK_SIZE` rows of `page`, from 1, and the total."""
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
-        with self._observed(ORDERS_PATH):
-            envelope = await self._request(UpstreamRequest(ORDERS_PATH, deadline, params))
-            return parse_order_list(envelope, page, self.drift)
+        with self._observed(ORDERS_PATH) as response:
+            request = UpstreamRequest(ORDERS_PATH, deadline, params)
+            response.envelope = await self._request(request)
+            return parse_order_list(response.envelope, page, self.drift)
 
     async def get_order(self, order_no: str, *, deadline: float) -> ObjectResponse:
         """Return one order.
@@ -139,6 +162,11 @@ class UpstreamClient:
         previous, self._credential = self._credential, candidate
         return previous
 
+    @property
+    def credential(self) -> Credential:
+        """The credential in use."""
+        return self._credential
+
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for a token renewal, and close the connections."""
         await self._credential.close(timeout)
@@ -148,9 +176,11 @@ class UpstreamClient:
         path, not_found = _OBJECTS[subject]
         params = {"orderNo": order_no}
         request = UpstreamRequest(path, deadline, params, Operation.DETAIL, not_found=not_found)
-        with self._observed(path):
-            envelope = await self._request(request)
-            return parse_object(envelope, subject, order_no, not_found=not_found, drift=self.drift)
+        with self._observed(path) as response:
+            response.envelope = await self._request(request)
+            return parse_object(
+                response.envelope, subject, order_no, not_found=not_found, drift=self.drift
+            )
 
     async def _request(self, request: UpstreamRequest) -> Envelope:
         """Use the current credential; start over if it is rejected and was switched meanwhile."""
@@ -190,24 +220,27 @@ class UpstreamClient:
         return envelope
 
     @contextmanager
-    def _observed(self, path: str) -> Iterator[None]:
+    def _observed(self, path: str) -> Iterator["_Response"]:
         """Record in `status` how one request ends, and log it if it fails after all retries.
 
         No value that a caller chose is logged.
         """
+        response, operation = _Response(), operation_of(path)
         try:
-            yield
-        except UpstreamNotFound:
-            self.status.on_success()
+            yield response
+        except UpstreamNotFound as error:
+            self.status.on_success(operation, error.request_id)
             raise
         except UpstreamError as error:
-            self.status.on_failure(error)
+            self.status.on_failure(operation, error)
+            if response.envelope:
+                self.calls.on_unreadable(operation, error)
             # If no call was made, the opening of the circuit has been logged.
             if not isinstance(error, UpstreamUnavailable):
-                fields = {"operation": path.rpartition("/")[2], **error.log_fields()}
+                fields = {"operation": operation, **error.log_fields()}
                 _logger.warning("upstream_call_failed", extra={"fields": fields})
             raise
-        self.status.on_success()
+        self.status.on_success(operation, response.request_id)
 
 
 def create_upstream_client(
@@ -264,9 +297,11 @@ def create_upstream_client(
             max_attempts=max_attempts,
         )
 
-    calls = Transport(
+    calls, status = CallLog(clock), UpstreamStatus(clock)
+    http_transport = Transport(
         open_http_client,
         admission,
+        calls,
         clock,
         new_retries=new_retries,
         connect_timeout=connect_timeout,
@@ -279,8 +314,22 @@ def create_upstream_client(
         if scheme == "signature":
             return SignatureCredential(clock, access_key=key, brand=brand)
         return TokenCredential(
-            calls, clock, drift, access_key=key, pool_id=pool_id, deadline=deadline
+            http_transport,
+            clock,
+            drift,
+            status,
+            access_key=key,
+            pool_id=pool_id,
+            deadline=deadline,
         )
 
     access_key = AccessKey(access_key_id, access_key_secret)
-    return UpstreamClient(calls, make_credential, access_key, drift, clock)
+    return UpstreamClient(
+        http_transport,
+        make_credential,
+        access_key,
+        drift=drift,
+        admission=admission,
+        calls=calls,
+        status=status,
+    )

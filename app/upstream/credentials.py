@@ -19,6 +19,7 @@ from app.upstream.errors import DeadlineExceeded, UpstreamError
 from app.upstream.fair_share import Operation
 from app.upstream.retry import upstream_backoff
 from app.upstream.signature import Brand, authorization, headers_to_sign, string_to_sign
+from app.upstream.status import TOKEN_OPERATION, UpstreamStatus
 from app.upstream.token import Token, parse_token
 from app.upstream.transport import Transport, UpstreamRequest
 
@@ -42,6 +43,7 @@ class TokenCredential:
         transport: sends the token calls.
         clock: the only source of time.
         drift: where unexpected values in the responses are counted.
+        status: where successes and failures are recorded.
         access_key: what tokens are requested with.
         pool_id: the only pool whose token is accepted; that of the first token if None.
         deadline: seconds that one renewal may take.
@@ -55,6 +57,7 @@ class TokenCredential:
         transport: Transport,
         clock: Clock,
         drift: Drift,
+        status: UpstreamStatus,
         *,
         access_key: AccessKey,
         pool_id: str | None,
@@ -63,6 +66,7 @@ class TokenCredential:
         self._transport = transport
         self._clock = clock
         self._drift = drift
+        self._status = status
         self._access_key = access_key
         self._required_pool_id = pool_id
         self.pool_id: str | None = None
@@ -70,6 +74,11 @@ class TokenCredential:
         self._token: Token | None = None
         self._renewals: SingleFlight[None, Token] = SingleFlight(clock)
         self._failure: Failure | None = None
+
+    @property
+    def seconds_to_expiry(self) -> float | None:
+        """The seconds until the upstream rejects the current token; None if there is none."""
+        return self._token.expires_at - self._clock.monotonic() if self._token else None
 
     async def authorize(self, *, deadline: float) -> Token:
         """Return the current token, or a new one if it is missing or about to expire.
@@ -117,10 +126,12 @@ class TokenCredential:
             required_pool_id = self._required_pool_id or self.pool_id
             token = parse_token(envelope.data, requested_at, required_pool_id)
         except UpstreamError as error:
+            self._status.on_failure(TOKEN_OPERATION, error)
             failed_at = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, failed_at, upstream_backoff)
             raise self._failure.error from None
         self._drift.report(token.drift)
+        self._status.on_success(TOKEN_OPERATION, envelope.request_id)
         self._failure = None
         self._token = token
         self.pool_id = token.pool_id
@@ -131,6 +142,7 @@ class SignatureCredential:
     """A signature on each call: needs no token, but a clock that agrees with the upstream's."""
 
     pool_id = None  # unknown: a signature names no pool
+    seconds_to_expiry = None  # a signature is made for each call
 
     def __init__(self, clock: Clock, *, access_key: AccessKey, brand: Brand) -> None:
         self._clock = clock

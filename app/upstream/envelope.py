@@ -25,6 +25,9 @@ from app.upstream.errors import (
 from app.upstream.numbers import MAX_NUMBER_CHARS, parse_decimal, parse_integer
 from app.upstream.wire import WireObject
 
+SUCCESS = 200
+"""The only `statusCode` that is one."""
+
 NOT_SIGNED_IN = 2020
 """apiCode of a token that is invalid or expired."""
 
@@ -92,7 +95,7 @@ def parse_envelope(
     if status is None:
         raise _http_error(response, now)
     request_id = _request_id(raw, response.headers)
-    if status == 200:
+    if status == SUCCESS:
         sandbox = response.headers.get("x-sandbox") == "true"
         return Envelope(raw, raw.get("data"), request_id, sandbox, is_cut)
     api_code = parse_integer(raw.get("apiCode"))

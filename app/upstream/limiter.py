@@ -7,8 +7,8 @@ join a refresh, or disconnect, in the meantime.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Container, Iterator
+from collections import Counter, deque
+from collections.abc import Container, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +124,27 @@ class _QueuedCall:
         return self.flight is not None and not self.flight.has_waiters()
 
 
+@dataclass(frozen=True, slots=True)
+class LimiterState:
+    """What the limiter allows at the moment, and what waits for it.
+
+    Attributes:
+        rate: calls per second that may start.
+        max_rate: the same when the upstream does not throttle.
+        paused_seconds: for which no call may start, as the upstream has requested.
+        in_flight: calls in flight.
+        max_concurrency: calls that may be in flight.
+        queued: calls that wait, by operation.
+    """
+
+    rate: float
+    max_rate: int
+    paused_seconds: float
+    in_flight: int
+    max_concurrency: int
+    queued: Mapping[Operation, int]
+
+
 class CallLimiter:
     """Lets calls start by their shares: `max_concurrency` at a time, `max_rate` within any second.
 
@@ -135,6 +156,7 @@ class CallLimiter:
     ) -> None:
         self._clock = clock
         self._rate_limit = RateLimit(max_rate)
+        self._max_rate = max_rate
         self._max_concurrency = max_concurrency
         self._in_flight = 0
         self._max_details = max(max_concurrency - max_concurrency // RESERVED_RATIO, 1)
@@ -145,6 +167,19 @@ class CallLimiter:
         self._max_queue = max_queue
         self._queue: list[_QueuedCall] = []
         self._timer: TimerHandle | None = None
+
+    def state(self) -> LimiterState:
+        """Return the present state."""
+        now = self._clock.monotonic()
+        queued = Counter(call.operation for call in self._queue)
+        return LimiterState(
+            self._rate_limit.rate(now),
+            self._max_rate,
+            max(self._rate_limit.paused_until - now, 0.0),
+            self._in_flight,
+            self._max_concurrency,
+            {operation: queued[operation] for operation in Operation},
+        )
 
     async def acquire(self, deadline: float, operation: Operation = Operation.LIST) -> CallStart:
         """Wait until one call may start; `release` must be called when it has ended.

@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """A management token for one user pool; `renew_at` is on the monotonic clock.
+    """A management token for one user pool; its times are on the monotonic clock.
 
     `drift` is what was unexpected in the response that it came with.
     """
@@ -36,6 +36,7 @@ class Token:
     value: SecretStr
     pool_id: str
     renew_at: float
+    expires_at: float
     drift: tuple[DriftKind, ...] = ()
 
     def headers_for(self, _path: str, _params: Mapping[str, str], /) -> Mapping[str, str]:
@@ -74,7 +75,8 @@ def parse_token(data: object, requested_at: float, required_pool_id: str | None)
     if not pool_id:
         raise UpstreamMalformed("the token names no pool: set ORDERS_UPSTREAM__POOL_ID")
     margin = min(lifetime / 10, MAX_MARGIN_SECONDS)
-    return Token(SecretStr(value), pool_id, requested_at + lifetime - margin, drift)
+    expires_at = requested_at + lifetime
+    return Token(SecretStr(value), pool_id, expires_at - margin, expires_at, drift)
 
 
 def _lifetime(sent: object) -> tuple[float, tuple[DriftKind, ...]]:

@@ -23,8 +23,9 @@ from app.http import (
     TimeoutException,
 )
 from app.upstream.breaker import Admission
+from app.upstream.calls import CallLog
 from app.upstream.content_coding import BodyDecoder
-from app.upstream.envelope import Envelope, HttpResponse, parse_envelope
+from app.upstream.envelope import SUCCESS, Envelope, HttpResponse, parse_envelope
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,
@@ -73,12 +74,18 @@ class UpstreamRequest:
     not_found: type[UpstreamNotFound] | None = None
 
 
+def operation_of(path: str) -> str:
+    """Return the name of the endpoint with that path, as in logs and `/v1/status`."""
+    return path.rpartition("/")[2]
+
+
 class Transport:
     """Sends calls and reads their responses.
 
     Args:
         open_client: called once now, and again whenever the client has to be replaced.
         admission: gives each call a slot, or rejects it.
+        calls: where each call is recorded.
         clock: the only source of time.
         new_retries: returns the retries of one request, given its deadline and operation.
         connect_timeout: seconds to connect.
@@ -90,6 +97,7 @@ class Transport:
         self,
         open_client: Callable[[], AsyncClient],
         admission: Admission,
+        calls: CallLog,
         clock: Clock,
         *,
         new_retries: Callable[[float, Operation], Retries],
@@ -101,6 +109,7 @@ class Transport:
         self._client = open_client()
         self._closing: set[asyncio.Task[None]] = set()
         self._admission = admission
+        self._calls = calls
         self._clock = clock
         self.new_retries = new_retries
         self._connect_timeout = connect_timeout
@@ -117,8 +126,13 @@ class Transport:
         """
         subject = request.params.get("orderNo", "")
         async with self._admission.slot(request.deadline, request.operation, subject) as start:
-            response = await self._exchange(request, auth_headers, start)
-            return parse_envelope(response, self._clock.now(), not_found=request.not_found)
+            state = self._admission.state(request.operation)
+            with self._calls.recording(operation_of(request.path), state) as record:
+                response = await self._exchange(request, auth_headers, start)
+                envelope = parse_envelope(response, self._clock.now(), not_found=request.not_found)
+                record.request_id = envelope.request_id
+                record.status_code = SUCCESS
+                return envelope
 
     async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
         """Return the response to GET `path`, whether or not it has an envelope."""

@@ -122,6 +122,7 @@ def with_credential(credential: type[TokenCredential]) -> Components:
                 client._transport,
                 config["clock"],
                 client.drift,
+                client.status,
                 access_key=key,
                 pool_id=config["pool_id"],
                 deadline=config["deadline"],

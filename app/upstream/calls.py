@@ -1,0 +1,108 @@
+"""The last calls to the upstream, for operators and for the vendor's support.
+
+Nothing in a record is a value that a caller chose, a credential, or the upstream's text.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from app import request_id
+from app.clock import Clock
+from app.upstream.errors import UpstreamError
+
+MAX_CALLS = 200
+"""Calls that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionState:
+    """The circuit breaker of one operation, and the limiter.
+
+    Attributes:
+        circuit: `closed`, `open` or `half_open`.
+        rate: calls per second that may start.
+        in_flight: calls in flight.
+        queued: calls that wait.
+    """
+
+    circuit: str
+    rate: float
+    in_flight: int
+    queued: int
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """One call, from when it got its slot.
+
+    Attributes:
+        operation: the last segment of the endpoint's path.
+        started_at: wall-clock time.
+        state: of circuit breaker and limiter at the start; the call itself is in flight.
+        caller_request_id: the id of the request that it was made for; empty if there is none.
+        seconds: how long it took, connecting included.
+        error: the class of the error that it failed with; None if it succeeded.
+        status_code: the envelope's `statusCode`.
+        api_code: the envelope's `apiCode`.
+        request_id: the upstream's id of the response.
+    """
+
+    operation: str
+    started_at: datetime
+    state: AdmissionState
+    caller_request_id: str
+    seconds: float = 0.0
+    error: type[UpstreamError] | None = None
+    status_code: int | None = None
+    api_code: int | None = None
+    request_id: str | None = None
+
+    def fail(self, error: UpstreamError) -> None:
+        """Record why the call failed."""
+        self.error = type(error)
+        self.status_code = error.status_code
+        self.api_code = error.api_code
+        self.request_id = error.request_id
+
+
+class CallLog:
+    """Records each call, the last `MAX_CALLS` of which it keeps.
+
+    `listeners` are called with each record when its call has ended.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._records: deque[CallRecord] = deque(maxlen=MAX_CALLS)
+        self.listeners: list[Callable[[CallRecord], None]] = []
+
+    @property
+    def records(self) -> tuple[CallRecord, ...]:
+        """The last calls that have ended, oldest first."""
+        return tuple(self._records)
+
+    @contextmanager
+    def recording(self, operation: str, state: AdmissionState) -> Iterator[CallRecord]:
+        """Record the call that is made within; an `UpstreamError` is its failure."""
+        started = self._clock.monotonic()
+        record = CallRecord(operation, self._clock.now(), state, request_id.current())
+        try:
+            yield record
+        except UpstreamError as error:
+            record.fail(error)
+            raise
+        finally:
+            record.seconds = self._clock.monotonic() - started
+            self._records.append(record)
+            for listener in self.listeners:
+                listener(record)
+
+    def on_unreadable(self, operation: str, error: UpstreamError) -> None:
+        """Record that the response to the last successful call cannot be used."""
+        for record in reversed(self._records):
+            if record.operation == operation and record.request_id == error.request_id:
+                record.fail(error)
+                break

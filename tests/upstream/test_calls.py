@@ -1,0 +1,67 @@
+"""The last upstream calls are recorded, with what the vendor's support asks for."""
+
+import pytest
+
+from app import request_id
+from app.upstream.calls import MAX_CALLS, AdmissionState, CallLog
+from app.upstream.client import ORDERS_PATH
+from app.upstream.errors import OrderNotFound, UpstreamFailed, UpstreamMalformed
+from tests.support.clock import ManualClock
+from tests.support.upstream import ScriptedUpstream, client_of, success
+
+STATE = AdmissionState("closed", 50.0, 1, 0)
+
+
+async def test_each_call_is_recorded_with_its_ids_duration_and_state() -> None:
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock)
+    request_id.set_current("caller-0001")
+    response = await client.list_orders(1, deadline=clock.monotonic() + 8)
+
+    token, listed = client.calls.records
+    assert (token.operation, token.error) == ("get-management-token", None)
+    assert (listed.operation, listed.error, listed.status_code) == ("get-orders", None, 200)
+    assert listed.request_id == response.request_id
+    assert listed.caller_request_id == "caller-0001"
+    assert listed.started_at == clock.now()
+    assert listed.state == STATE
+
+
+async def test_a_failed_call_is_recorded_with_the_codes_of_the_upstream() -> None:
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock)
+    upstream.fail_next(500, 1000, path=ORDERS_PATH)
+    with pytest.raises(UpstreamFailed) as raised:
+        await client.list_orders(1, deadline=clock.monotonic() + 8)
+    with pytest.raises(OrderNotFound):
+        await client.get_order("unknown1", deadline=clock.monotonic() + 8)
+
+    _, failed, not_found = client.calls.records
+    assert (failed.error, failed.status_code, failed.api_code) == (UpstreamFailed, 500, 1000)
+    assert failed.request_id == raised.value.request_id
+    assert not_found.operation == "get-order-detail"
+
+
+async def test_a_successful_call_whose_response_cannot_be_used_is_recorded_as_failed() -> None:
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock)
+    await client.list_orders(1, deadline=clock.monotonic() + 8)
+    upstream.respond_with(lambda call: success(None) if call.url.path == ORDERS_PATH else None)
+    with pytest.raises(UpstreamMalformed):
+        await client.list_orders(1, deadline=clock.monotonic() + 8)
+
+    _, before, malformed = client.calls.records
+    assert before.error is None
+    assert malformed.error is UpstreamMalformed
+    client.calls.on_unreadable("another", UpstreamMalformed(""))  # of a call long ago
+    assert before.error is None
+
+
+def test_the_last_calls_are_kept_and_each_is_reported_when_it_has_ended() -> None:
+    log = CallLog(ManualClock())
+    seen: list[str] = []
+    log.listeners.append(lambda record: seen.append(record.operation))
+    for number in range(MAX_CALLS + 1):
+        with log.recording(str(number), STATE):
+            assert len(seen) == number
+    assert [record.operation for record in log.records] == seen[1:]
