@@ -5,15 +5,21 @@ cancelled does not end it. Its log lines carry the request id of the caller that
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Hashable
 from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from app import current_caller
 from app.clock import Clock
+from app.current_caller import CallerKey
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+MAX_CALLERS = 16
+"""Callers of one flight that are told apart. A flight of more is soon served for one of them."""
 
 _current_flight: ContextVar["Flight[Any] | None"] = ContextVar("current_flight", default=None)
 
@@ -27,7 +33,7 @@ def current_flight() -> "Flight[Any] | None":
 
 
 class TooManyWaiters(Exception):
-    """A flight has as many waiters as it may have."""
+    """A flight has as many waiters as it may have, or half of them are of one caller."""
 
 
 class Flight(Generic[V]):
@@ -47,29 +53,42 @@ class Flight(Generic[V]):
         self.task.add_done_callback(self._notify_all)
         self._clock = clock
         self._max_waiters = max_waiters
-        # Each waiter with the flight that it is part of. A dict notifies them in arrival order.
-        self._waiters: dict[asyncio.Future[None], Flight[Any] | None] = {}
+        # A dict notifies them in arrival order.
+        self._waiters: dict[asyncio.Future[None], None] = {}
+        # How many of them are part of which flight, or of none and belong to which caller.
+        self._waiting: Counter[Flight[Any] | CallerKey] = Counter()
 
     def has_waiters(self) -> bool:
         """Return whether anybody waits for it.
 
         A waiter that is part of a flight counts only while that flight has waiters itself.
         """
-        return any(flight is None or flight.has_waiters() for flight in self._waiters.values())
+        return any(isinstance(one, tuple) or one.has_waiters() for one in self._waiting)
+
+    def callers(self) -> Collection[CallerKey]:
+        """Return the callers that wait for it, or for a flight that does: some if they are many."""
+        found: dict[CallerKey, None] = {}
+        for waiting in self._waiting:
+            found |= dict.fromkeys((waiting,) if isinstance(waiting, tuple) else waiting.callers())
+            if len(found) >= MAX_CALLERS:
+                break
+        return found.keys()
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds, or without a limit; return whether the flight is done.
 
         Raises:
-            TooManyWaiters: the caller is not part of a flight, and as many wait as may.
+            TooManyWaiters: the caller is not part of a flight, and as many wait as may, or half as
+                many of this caller.
         """
         if self.task.done():
             return True
-        flight = current_flight()
-        if flight is None and len(self._waiters) >= self._max_waiters:
+        waiting = current_flight() or current_caller.current()
+        if isinstance(waiting, tuple) and self._is_full(waiting):
             raise TooManyWaiters
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters[waiter] = flight
+        self._waiters[waiter] = None
+        self._waiting[waiting] += 1
         timer = None
         if timeout is not None:
             timer = self._clock.call_later(max(timeout, 0.0), partial(_notify, waiter))
@@ -77,9 +96,17 @@ class Flight(Generic[V]):
             await waiter
         finally:
             del self._waiters[waiter]
+            self._waiting[waiting] -= 1
+            if not self._waiting[waiting]:
+                del self._waiting[waiting]
             if timer:
                 timer.cancel()
         return self.task.done()
+
+    def _is_full(self, caller: CallerKey) -> bool:
+        if len(self._waiters) >= self._max_waiters:
+            return True
+        return bool(caller) and self._waiting[caller] >= max(self._max_waiters // 2, 1)
 
     def _notify_all(self, _task: asyncio.Task[V]) -> None:
         for waiter in self._waiters:

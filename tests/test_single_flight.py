@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from app.single_flight import SingleFlight, TooManyWaiters, current_flight
+from app.single_flight import MAX_CALLERS, SingleFlight, TooManyWaiters, current_flight
+from tests.support.callers import start_for
 from tests.support.clock import ManualClock, settle
 
 
@@ -148,6 +149,47 @@ async def test_the_number_of_waiters_is_bounded():
     waiter = await harness.wait()
     harness.work.gate.set()
     assert await waiter
+
+
+async def test_half_of_the_waiters_may_be_of_one_caller():
+    harness = Harness(max_waiters=4)
+    waiters = [start_for("greedy", harness.flight.wait(8)) for _ in range(2)]
+    await settle()
+    with pytest.raises(TooManyWaiters):
+        await start_for("greedy", harness.flight.wait(8))
+    waiters += [start_for("polite", harness.flight.wait(8)) for _ in range(2)]
+    await settle()
+    harness.work.gate.set()
+    assert all(await asyncio.gather(*waiters))
+
+
+async def test_a_flight_belongs_to_the_callers_that_wait_for_it_also_through_another():
+    harness = Harness()
+    outer = harness.flights.launch("outer", harness.flight.wait)
+    await settle()
+    assert not harness.flight.callers()
+    waiters = [
+        start_for("a", harness.flight.wait(8)),
+        start_for("b", outer.wait(8)),
+        start_for("c", outer.wait(1)),
+        start_for("a", outer.wait(8)),
+    ]
+    await settle()
+    assert set(harness.flight.callers()) == {("a",), ("b",), ("c",)}
+    await harness.clock.advance(1)
+    assert set(harness.flight.callers()) == {("a",), ("b",)}
+    harness.work.gate.set()
+    await asyncio.gather(*waiters)
+    assert not harness.flight.callers()
+
+
+async def test_of_very_many_callers_only_some_are_told_apart():
+    harness = Harness()
+    waiters = [start_for(str(number), harness.flight.wait(8)) for number in range(100)]
+    await settle()
+    assert len(harness.flight.callers()) == MAX_CALLERS
+    harness.work.gate.set()
+    await asyncio.gather(*waiters)
 
 
 async def test_a_flight_may_wait_for_another_that_has_the_maximum_of_waiters():

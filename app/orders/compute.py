@@ -1,14 +1,16 @@
 """Computations over the whole list: cooperative loops, and each result computed once.
 
 A loop over 100,000 rows would block the event loop, so it runs in chunks. One computation runs at
-a time, the kinds of computations in rotation; concurrent requests for the same result share it.
+a time, the kinds of computations in rotation, and of one kind those of the callers by even shares;
+concurrent requests for the same result share it.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import (
     AsyncIterator,
     Callable,
+    Collection,
     Coroutine,
     Hashable,
     Iterable,
@@ -16,13 +18,17 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from sys import getsizeof
 from typing import Any, TypeVar
 
+from app import current_caller
 from app.cache.lru import LruStore
+from app.caller_shares import CallerShares
 from app.clock import Clock
-from app.single_flight import SingleFlight, current_flight
+from app.current_caller import CallerKey
+from app.single_flight import Flight, SingleFlight, current_flight
 
 T = TypeVar("T")
 
@@ -30,7 +36,7 @@ CHUNK_SIZE = 2000
 """Items processed between two turns of the event loop: a few milliseconds of work."""
 
 MAX_QUEUED = 100
-"""Computations of one kind that run or wait."""
+"""Computations of one kind that run or wait, at most half of them for one caller."""
 
 MAX_RESULTS = 32
 """Results cached per list; the largest is one integer per row."""
@@ -85,25 +91,51 @@ def _size_of_result(result: object) -> int:
     return getattr(result, "size", 0) + getsizeof(result)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """A computation that waits; `turn` is set, or raises the error that it is rejected with."""
+
+    flight: Flight[Any] | None = field(default_factory=current_flight)
+    launched_by: CallerKey = field(default_factory=current_caller.current)
+    turn: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    @property
+    def callers(self) -> Collection[CallerKey]:
+        """The callers that wait for it, or the one that requested it if none waits any more."""
+        return (self.flight and self.flight.callers()) or (self.launched_by,)
+
+    def has_turn(self) -> bool:
+        """Return whether its turn has come, and it was not rejected."""
+        turn = self.turn
+        return turn.done() and not turn.cancelled() and not turn.exception()
+
+
 class Turns:
-    """Lets one computation run at a time. Those that wait get their turn by kind in rotation."""
+    """Lets one computation run at a time. The kinds take turns, and of one kind the callers."""
 
     def __init__(self) -> None:
         self._is_taken = False
         # By kind, the kind whose turn is next first.
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._shares: dict[str, CallerShares] = {}
 
     @asynccontextmanager
     async def take(self, kind: str) -> AsyncIterator[None]:
-        """Wait for a turn, which ends with the context."""
+        """Wait for a turn, which ends with the context.
+
+        Raises:
+            ComputeQueueFull: it has been rejected in favor of another caller.
+        """
         if self._is_taken:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(kind, deque()).append(turn)
+            waiting = _Waiting()
+            self._waiting.setdefault(kind, []).append(waiting)
             try:
-                await turn
+                await waiting.turn
             except asyncio.CancelledError:
                 # The turn may have come just before the cancellation: pass it on.
-                if turn.done() and not turn.cancelled():
+                if waiting.has_turn():
                     self._pass_on()
                 raise
         self._is_taken = True
@@ -112,15 +144,30 @@ class Turns:
         finally:
             self._pass_on()
 
+    def reject_for(self, kind: str, caller: CallerKey) -> bool:
+        """Reject the last computation of the caller with the most of this kind, except `caller`.
+
+        Returns whether there was one.
+        """
+        waiting = [one for one in self._waiting.get(kind, ()) if not one.turn.done()]
+        counts = Counter(other for one in waiting for other in one.callers)
+        most = max(counts, key=counts.__getitem__, default=caller)
+        if counts[most] <= counts[caller] + 1:
+            return False
+        rejected = [one for one in waiting if most in one.callers][-1]
+        rejected.turn.set_exception(ComputeQueueFull())
+        return True
+
     def _pass_on(self) -> None:
         while self._waiting:
             kind = next(iter(self._waiting))
-            queue = self._waiting.pop(kind)
-            turn = queue.popleft()
+            queue = [one for one in self._waiting.pop(kind) if not one.turn.done()]
             if queue:
-                self._waiting[kind] = queue
-            if not turn.done():
-                turn.set_result(None)
+                waiting = self._shares.setdefault(kind, CallerShares()).take(queue)
+                queue.remove(waiting)
+                if queue:
+                    self._waiting[kind] = queue
+                waiting.turn.set_result(None)
                 return
         self._is_taken = False
 
@@ -131,7 +178,7 @@ class ComputeQueue:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._turns = Turns()
-        self._queued: Counter[str] = Counter()
+        self._queued: Counter[tuple[str, CallerKey]] = Counter()
         self._flights: SingleFlight[tuple[int, Hashable], Any] = SingleFlight(clock)
 
     async def get_or_compute(
@@ -154,8 +201,9 @@ class ComputeQueue:
             deadline: when the caller stops waiting, on the monotonic clock.
 
         Raises:
-            ComputeQueueFull: the queue is full, or the deadline has passed. A computation that has
-                begun is completed; one that nobody waits for any more is not begun.
+            ComputeQueueFull: the queue is full, half of it is of this caller, it was rejected in
+                favor of another caller, or the deadline has passed. A computation that has begun
+                is completed; one that nobody waits for any more is not begun.
         """
 
         async def compute_and_cache() -> T:
@@ -173,11 +221,11 @@ class ComputeQueue:
         flight_key = (id(results), key)
         flight = self._flights.get(flight_key)
         if flight is None:
-            if self._queued[kind] >= MAX_QUEUED:
-                raise ComputeQueueFull
-            self._queued[kind] += 1
+            queued = (kind, current_caller.current())
+            self._make_room(*queued)
+            self._queued[queued] += 1
             flight = self._flights.launch(flight_key, compute_and_cache)
-            flight.task.add_done_callback(lambda _: self._queued.subtract([kind]))
+            flight.task.add_done_callback(lambda _: self._release(queued))
         if not await flight.wait(deadline - self._clock.monotonic()):
             raise ComputeQueueFull
         result: T = flight.task.result()
@@ -186,3 +234,15 @@ class ComputeQueue:
     async def close(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for running computations, then cancel them."""
         await self._flights.close(timeout)
+
+    def _make_room(self, kind: str, caller: CallerKey) -> None:
+        if caller and self._queued[kind, caller] >= MAX_QUEUED // 2:
+            raise ComputeQueueFull
+        queued = sum(count for (other, _), count in self._queued.items() if other == kind)
+        if queued >= MAX_QUEUED and not self._turns.reject_for(kind, caller):
+            raise ComputeQueueFull
+
+    def _release(self, queued: tuple[str, CallerKey]) -> None:
+        self._queued[queued] -= 1
+        if not self._queued[queued]:
+            del self._queued[queued]

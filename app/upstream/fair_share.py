@@ -1,12 +1,15 @@
 """Divides the call starts between kinds of calls, so that none of them has to wait for ever.
 
 Weighted fair queueing: each kind has a number of shares. The kind goes first that would have had
-the fewest starts for its shares then; a kind that had nothing to start gains nothing by that.
+the fewest starts for its shares then; a kind that had nothing to start gains nothing by that. The
+starts of one kind are divided evenly between the callers.
 """
 
 from collections.abc import Iterable
 from enum import Enum
 from typing import Protocol, TypeVar
+
+from app.caller_shares import CallerShares, Queued
 
 
 class Operation(Enum):
@@ -30,7 +33,7 @@ class Turn(Enum):
     BACKGROUND = 2
 
 
-class Waiting(Protocol):
+class Waiting(Queued, Protocol):
     """A call that waits for its turn."""
 
     @property
@@ -46,21 +49,22 @@ class FairShare:
 
     def __init__(self) -> None:
         self._used = dict.fromkeys(Turn, 0.0)
+        self._callers = {turn: CallerShares() for turn in Turn}
 
     def take(self, calls: Iterable[W]) -> W | None:
-        """Return the call that starts next, None if there is none; the first one of its kind."""
-        first: dict[Turn, W] = {}
+        """Return the call that starts next, None if there is none."""
+        waiting: dict[Turn, list[W]] = {}
         for call in calls:
             turn = call.turn
             if turn is None:
                 return call
-            first.setdefault(turn, call)
-        if not first:
+            waiting.setdefault(turn, []).append(call)
+        if not waiting:
             return None
-        turn = min(first, key=lambda one: self._used[one] + 1 / one.value)
+        turn = min(waiting, key=lambda one: self._used[one] + 1 / one.value)
         least = self._used[turn]
         for other, used in self._used.items():
-            if other not in first:
+            if other not in waiting:
                 self._used[other] = max(used, least)
         self._used[turn] += 1 / turn.value
-        return first[turn]
+        return self._callers[turn].take(waiting[turn])

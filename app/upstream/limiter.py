@@ -1,19 +1,22 @@
 """Limits calls to the upstream: calls in flight, and call starts per second.
 
 The pool's rate limit is shared with its logins, so however many requests arrive, no more than this
-may go out. Further calls wait in bounded queues, one for each operation, and start by their shares.
-Which calls are background refreshes is evaluated when a slot becomes free, because a caller may
+may go out. Further calls wait in bounded queues, one for each operation, and start by their shares:
+those of the kinds of calls, and in each kind those of the callers. Which calls are background
+refreshes, and for whom a call is made, is evaluated when a slot becomes free, because a caller may
 join a refresh, or disconnect, in the meantime.
 """
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+from app import current_caller
 from app.clock import Clock, TimerHandle
+from app.current_caller import CallerKey
 from app.single_flight import Flight, current_flight
 from app.upstream.errors import (
     DeadlineExceeded,
@@ -24,7 +27,8 @@ from app.upstream.errors import (
 from app.upstream.fair_share import FairShare, Operation, Turn
 
 MAX_QUEUE = 1000
-"""Calls of one operation that wait; further ones are rejected."""
+"""Calls of one operation that wait, at most half of them for one caller. Further ones are rejected,
+or those of the caller with the most."""
 
 RESERVED_RATIO = 4
 """One in so many concurrent calls is never a detail call: some orders may be slow upstream."""
@@ -107,7 +111,21 @@ class _QueuedCall:
     start: "asyncio.Future[CallStart]"
     operation: Operation
     flight: Flight[Any] | None
+    launched_by: CallerKey
     deadline: float
+
+    @property
+    def callers(self) -> Collection[CallerKey]:
+        """The callers for whom it is made.
+
+        A background refresh of the list is for all callers, and one of a single order for the
+        caller who requested it last.
+        """
+        callers = self.flight.callers() if self.flight else ()
+        if callers:
+            return callers
+        is_for_all = self.flight is not None and self.operation is not Operation.DETAIL
+        return ((),) if is_for_all else (self.launched_by,)
 
     @property
     def turn(self) -> Turn | None:
@@ -200,10 +218,9 @@ class CallLimiter:
         if not self._queue and self._may_start(now) and self._is_allowed(operation):
             return self._start(now, operation)
         future = asyncio.get_running_loop().create_future()
-        call = _QueuedCall(future, operation, current_flight(), deadline)
-        queued = [one for one in self._queue if one.operation is operation]
-        if len(queued) >= self._max_queue:
-            self._evict_background(call, queued)
+        flight, caller = current_flight(), current_caller.current()
+        call = _QueuedCall(future, operation, flight, caller, deadline)
+        self._make_room(call)
         self._queue.append(call)
         self._dispatch()
         return await self._wait_turn(call, deadline - now)
@@ -254,14 +271,31 @@ class CallLimiter:
             raise DeadlineExceeded("no call could start before the deadline")
         return call.start.result()
 
-    def _evict_background(self, call: _QueuedCall, queued: list[_QueuedCall]) -> None:
-        """Reject the last queued background refresh in favor of `call`; raise if there is none."""
+    def _make_room(self, call: _QueuedCall) -> None:
+        """Reject a queued call in favor of `call` if the queue is full.
+
+        Raises:
+            UpstreamUnavailable: there is none, or half of the queue is of the caller of `call`.
+        """
+        queued = [one for one in self._queue if one.operation is call.operation]
+        if len(queued) < self._max_queue // 2:
+            return
+        counts = Counter(caller for one in queued for caller in one.callers)
+        own = min(counts[caller] for caller in call.callers)
+        is_limited = all(call.callers)  # not a refresh for all callers
         seconds = len(self._queue) / self._rate_limit.rate(self._clock.monotonic())
         error = UpstreamUnavailable("too many calls are queued", retry_after=seconds)
-        refreshes = [] if call.is_background else [one for one in queued if one.is_background]
-        if not refreshes:
+        if is_limited and own >= self._max_queue // 2:
             raise error
-        self._reject(refreshes[-1:], error)
+        if len(queued) >= self._max_queue:
+            refreshes = [] if call.is_background else [one for one in queued if one.is_background]
+            caller, most = counts.most_common(1)[0]
+            evictable = refreshes or [
+                one for one in queued if caller in one.callers and most > own + 1
+            ]
+            if not evictable:
+                raise error
+            self._reject(evictable[-1:], error)
 
     def _may_start(self, now: float) -> bool:
         return self._has_slot() and self._rate_limit.next_slot(now) <= now

@@ -16,6 +16,7 @@ from app.orders.compute import (
     cooperative_chunks,
 )
 from app.orders.summary import SummaryResult
+from tests.support.callers import start_for
 from tests.support.clock import ManualClock, settle
 
 LATER = 1e9
@@ -52,14 +53,17 @@ class QueueHarness:
         self.gate = asyncio.Event()
         self.started: list[str] = []
 
-    def request(self, key: str, deadline: float = LATER, kind: str = "kind") -> asyncio.Future[str]:
+    def request(
+        self, key: str, deadline: float = LATER, kind: str = "kind", caller: str = ""
+    ) -> asyncio.Future[str]:
         async def compute() -> str:
             self.started.append(key)
             await self.gate.wait()
             return f"result of {key}"
 
-        return asyncio.ensure_future(
-            self.queue.get_or_compute(self.results, key, compute, kind=kind, deadline=deadline)
+        return start_for(
+            caller,
+            self.queue.get_or_compute(self.results, key, compute, kind=kind, deadline=deadline),
         )
 
 
@@ -120,6 +124,67 @@ async def test_kinds_take_turns_and_the_queue_of_one_is_not_full_for_another():
         "summary 1",
         "filter 3",
     ]
+
+
+async def test_the_computations_of_one_caller_do_not_delay_those_of_another():
+    harness = QueueHarness()
+    requests = [harness.request(f"greedy {at}", caller="greedy") for at in range(MAX_QUEUED // 2)]
+    await settle()
+    requests += [harness.request(f"polite {at}", caller="polite") for at in range(2)]
+    requests += [harness.request("greedy 40", caller="other")]  # now it belongs to both
+    await settle()
+    harness.gate.set()
+    await asyncio.gather(*requests)
+    assert {harness.started.index(key) for key in ("polite 0", "greedy 40")} <= {1, 2, 3}
+    assert harness.started.index("polite 1") <= 5
+
+
+async def test_one_caller_has_at_most_half_of_the_queue():
+    harness = QueueHarness()
+    requests = [harness.request(f"greedy {at}", caller="greedy") for at in range(MAX_QUEUED // 2)]
+    await settle()
+    with pytest.raises(ComputeQueueFull):
+        await harness.request("one more", caller="greedy")
+    requests += [harness.request("polite", caller="polite")]
+    await settle()
+    harness.gate.set()
+    await asyncio.gather(*requests)
+
+
+async def test_in_a_full_queue_the_last_computation_of_the_caller_with_the_most_is_rejected():
+    harness = QueueHarness()
+    requests = [
+        harness.request(f"{caller} {at}", caller=caller)
+        for caller in ("first", "second")
+        for at in range(MAX_QUEUED // 2)
+    ]
+    await settle()
+    polite = harness.request("polite", caller="polite")
+    await settle()
+    with pytest.raises(ComputeQueueFull):
+        await requests.pop()
+    assert not any(request.done() for request in requests)
+    harness.gate.set()
+    await asyncio.gather(*requests, polite)
+
+
+async def test_a_rejected_computation_that_is_cancelled_at_the_same_moment_takes_no_turn():
+    turns = Turns()
+
+    async def run() -> None:
+        async with turns.take("kind"):
+            raise AssertionError
+
+    async with turns.take("kind"):
+        tasks = [start_for("greedy", run()) for _ in range(2)]
+        await settle()
+        assert turns.reject_for("kind", ("polite",))
+        tasks[1].cancel()
+        await settle()
+        assert not turns.reject_for("kind", ("polite",)), "one is not too many"
+        tasks[0].cancel()
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
 
 
 async def test_a_computation_that_nobody_waits_for_any_more_is_not_begun():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.current_caller import CallerKey
 from app.upstream.fair_share import FairShare, Turn
 
 
@@ -13,6 +14,7 @@ from app.upstream.fair_share import FairShare, Turn
 class Call:
     turn: Turn | None
     number: int = 0
+    callers: tuple[CallerKey, ...] = ((),)
 
 
 ALL = [Call(turn) for turn in Turn]
@@ -66,3 +68,20 @@ def test_a_kind_that_was_idle_has_no_credit():
     shares = FairShare()
     take(shares, [LIST], 1000)
     assert Counter(take(shares, [LIST, BACKGROUND], 14))[Turn.BACKGROUND] <= 5
+
+
+def test_callers_share_the_starts_of_one_kind_and_the_kinds_keep_their_shares() -> None:
+    shares = FairShare()
+    greedy = [Call(Turn.DETAIL, number, (("greedy",),)) for number in range(50)]
+    polite = [Call(Turn.DETAIL, number, (("polite",),)) for number in range(3)]
+    queue = [*greedy, *polite, BACKGROUND]
+    started = []
+    for _ in range(10):
+        call = shares.take(queue)
+        assert call
+        started.append((call.turn, call.callers))
+        if call is not BACKGROUND:
+            queue.remove(call)
+    counts = Counter(started)
+    assert counts[Turn.DETAIL, (("polite",),)] == counts[Turn.DETAIL, (("greedy",),)] == 3
+    assert counts[Turn.BACKGROUND, ((),)] == 4

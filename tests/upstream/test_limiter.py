@@ -15,6 +15,7 @@ from app.upstream.errors import (
 )
 from app.upstream.fair_share import Operation
 from app.upstream.limiter import CallLimiter, CallStart, RateLimit
+from tests.support.callers import start_for
 from tests.support.clock import ManualClock, settle
 
 
@@ -33,19 +34,34 @@ class Bench:
         self.ends: dict[str, asyncio.Event] = {}
         self.responding = True
 
-    def call(self, name: str, *, within: float = 8) -> "asyncio.Task[None]":
+    def call(self, name: str, *, within: float = 8, caller: str = "") -> "asyncio.Task[None]":
         """A call that its caller waits for."""
-        return asyncio.create_task(self._call(name, within))
+        return start_for(caller, self._call(name, within))
 
-    def refresh(self, name: str) -> "asyncio.Task[None]":
+    def calls(self, name: str, count: int, *, caller: str) -> "list[asyncio.Task[None]]":
+        """Calls of one caller."""
+        return [self.call(f"{name} {number}", caller=caller) for number in range(count)]
+
+    def refresh(self, name: str, *, caller: str = "") -> "asyncio.Task[None]":
         """A call in a flight that nobody waits for."""
-        return self.flights.launch(name, lambda: self._call(name, 8)).task
 
-    def join(self, name: str) -> "asyncio.Task[bool]":
+        async def launch() -> "asyncio.Task[None]":
+            return self.flights.launch(name, lambda: self._call(name, 8)).task
+
+        async def wait() -> None:
+            await (await launch())
+
+        return start_for(caller, wait())
+
+    def join(self, name: str, *, caller: str = "") -> "asyncio.Task[bool]":
         """A caller who waits for a refresh."""
         flight = self.flights.get(name)
         assert flight
-        return asyncio.create_task(flight.wait(8))
+        return start_for(caller, flight.wait(8))
+
+    def count(self, name: str) -> int:
+        """How many calls with this first word have started."""
+        return sum(started.split()[0] == name for started in self.names)
 
     @property
     def names(self) -> list[str]:
@@ -261,6 +277,79 @@ async def test_a_full_queue_rejects_calls_and_evicts_a_background_refresh_for_a_
     await bench.end_all()
     assert bench.names == ["first", "foreground", "late"]
     await asyncio.gather(first, foreground, late)
+
+
+async def test_calls_of_one_caller_do_not_delay_those_of_another():
+    bench = Bench(max_concurrency=1)
+    calls = bench.calls("greedy", 40, caller="greedy")
+    await settle()
+    calls += bench.calls("polite", 2, caller="polite") + bench.calls("other", 1, caller="other")
+    await settle()
+    await bench.end_all()
+    await asyncio.gather(*calls)
+    assert {bench.names.index(name) for name in ("polite 0", "other 0")} == {2, 3}
+    assert bench.names.index("polite 1") <= 5
+
+
+async def test_a_call_that_several_callers_wait_for_starts_when_any_of_them_has_its_turn():
+    bench = Bench(max_concurrency=1)
+    calls = bench.calls("greedy", 40, caller="greedy")
+    await settle()
+    refresh = bench.refresh("shared", caller="greedy")
+    await settle()
+    joined = [bench.join("shared", caller="greedy"), bench.join("shared", caller="polite")]
+    await settle()
+    await bench.end_all()
+    await asyncio.gather(*calls, *joined, refresh)
+    assert bench.names.index("shared") <= 2
+
+
+async def test_refreshes_of_orders_that_one_caller_requests_delay_no_refresh_of_the_list():
+    bench = Bench(max_concurrency=1)
+    tasks: list[asyncio.Task[None]] = [bench.call("first")]
+    await settle()
+    tasks += [bench.refresh(f"detail {number}", caller="greedy") for number in range(40)]
+    await settle()
+    tasks += [bench.refresh(f"page {number}", caller="greedy") for number in range(4)]
+    tasks += [bench.refresh("detail polite", caller="polite")]
+    await settle()
+    await bench.end_all()
+    await asyncio.gather(*tasks)
+    order = bench.names
+    assert order.index("page 0") <= 3
+    assert order.index("detail polite") <= 3
+    assert order.index("page 3") <= 12
+
+
+async def test_one_caller_has_at_most_half_of_a_queue():
+    bench = Bench(max_concurrency=1, max_queue=10)
+    calls = bench.calls("greedy", 6, caller="greedy")
+    await settle()
+    with pytest.raises(UpstreamUnavailable):
+        await bench.call("too many", caller="greedy")
+    calls += bench.calls("polite", 5, caller="polite")
+    await settle()
+    await bench.end_all()
+    await asyncio.gather(*calls)
+    assert (bench.count("greedy"), bench.count("polite")) == (6, 5)
+
+
+async def test_in_a_full_queue_the_last_call_of_the_caller_with_the_most_is_rejected():
+    bench = Bench(max_concurrency=1, max_queue=10)
+    calls = bench.calls("first", 6, caller="first") + bench.calls("second", 5, caller="second")
+    await settle()
+    late = bench.call("polite", caller="polite")
+    await settle()
+    with pytest.raises(UpstreamUnavailable):
+        await calls.pop(5)
+    with pytest.raises(UpstreamUnavailable):
+        await bench.call("second 6", caller="second")
+    refresh = bench.refresh("page", caller="first")
+    await settle()
+    await bench.end_all()
+    results = await asyncio.gather(*calls, late, refresh, return_exceptions=True)
+    assert bench.count("polite") == bench.count("page") == 1
+    assert sum(isinstance(result, UpstreamUnavailable) for result in results) == 1
 
 
 async def test_throttling_pauses_all_calls_and_rejects_those_whose_deadline_is_earlier():
