@@ -241,7 +241,10 @@ def create_app(
                 anonymous_scopes=settings.anonymous_scopes(),
             ),
             Middleware(
-                ResponseCacheMiddleware, response_cache=response_cache, book=book, clock=clock
+                ResponseCacheMiddleware,
+                response_cache=response_cache,
+                clock=clock,
+                problem_code=problem_code_of,
             ),
         ],
     )

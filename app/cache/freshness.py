@@ -35,6 +35,11 @@ class Lifetime:
     stale_while_revalidate: float
     stale_if_error: float
 
+    @property
+    def limits(self) -> tuple[float, float, float]:
+        """The ages at which the freshness changes."""
+        return (self.ttl, self.ttl + self.stale_while_revalidate, self.ttl + self.stale_if_error)
+
     def freshness(self, age: float) -> Freshness:
         """Return the freshness of an entry that was requested `age` seconds ago."""
         if age < self.ttl:

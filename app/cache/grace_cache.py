@@ -84,6 +84,17 @@ class Lookup(Generic[V]):
     error: BaseException | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CachedLookup(Generic[V]):
+    """A lookup that needed no fetch, and the monotonic time until which it stays as it is.
+
+    That is so as long as the cache has the same revision.
+    """
+
+    lookup: Lookup[V]
+    until: float
+
+
 Fetch = Callable[[K], Coroutine[Any, Any, V]]
 """Fetches the value of a key."""
 
@@ -101,6 +112,8 @@ class GraceCache(Generic[K, V]):
 
     Attributes:
         latest_sequence: the number of the fetch that started last; 0 before the first.
+        revision: a number that grows whenever an answer may change other than by time: an entry is
+            stored or removed, or a fetch starts or fails.
     """
 
     def __init__(
@@ -130,6 +143,7 @@ class GraceCache(Generic[K, V]):
         self._listeners: list[Callable[[K, Entry[V]], None]] = []
         self._check_outdated: Callable[[Entry[V]], bool] = lambda _: False
         self.latest_sequence = 0
+        self.revision = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -177,6 +191,12 @@ class GraceCache(Generic[K, V]):
     def freshness_at(self, fetched_at: float) -> Freshness:
         """Return the freshness that an entry with that `fetched_at` has now."""
         return self._lifetime.freshness(self._clock.monotonic() - fetched_at)
+
+    def next_change(self, fetched_at: float) -> float:
+        """Return when the freshness of an entry with that `fetched_at` changes next."""
+        now = self._clock.monotonic()
+        changes = (fetched_at + age for age in self._lifetime.limits)
+        return min((change for change in changes if change > now), default=math.inf)
 
     async def get_or_fetch(
         self,
@@ -231,14 +251,36 @@ class GraceCache(Generic[K, V]):
             return await self._fetch_or_stale(key, fetch, wait_until, stale)
         if action is Action.REFRESH:
             self._join_or_launch(key, fetch)
-        if freshness is Freshness.FRESH:
-            return Lookup(entry, freshness, Outcome.HIT, self.ttl)
-        error = self.last_error(key)
-        return Lookup(entry, freshness, Outcome.STALE_HIT, self.ttl, error=error)
+        return self._cached_lookup(key, entry, freshness)
+
+    def get_without_fetch(self, key: K) -> CachedLookup[V] | None:
+        """Return what `get_or_fetch` would return, or None if it would start a fetch or wait."""
+        now = self._clock.monotonic()
+        entry = self._entries.get(key)
+        freshness = self.freshness(entry) if entry else Freshness.EXPIRED
+        failure = self._failures.get(key)
+        backing_off = failure is not None and failure.is_backing_off(now)
+        action = self._decide(
+            CacheDirective.DEFAULT, entry, freshness, failure, backing_off=backing_off
+        )
+        is_refreshing = action is Action.REFRESH and self._flights.get(key) is not None
+        if entry is None or not (action is Action.SERVE or is_refreshing):
+            return None
+        until = self.next_change(entry.fetched_at)
+        if backing_off and failure is not None:
+            until = min(until, failure.retry_at)
+        return CachedLookup(self._cached_lookup(key, entry, freshness), until)
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
         await self._flights.close(timeout)
+
+    def _cached_lookup(self, key: K, entry: Entry[V], freshness: Freshness) -> Lookup[V]:
+        """Return the lookup of an entry that is served without waiting."""
+        if freshness is Freshness.FRESH:
+            return Lookup(entry, freshness, Outcome.HIT, self.ttl)
+        error = self.last_error(key)
+        return Lookup(entry, freshness, Outcome.STALE_HIT, self.ttl, error=error)
 
     def _decide(
         self,
@@ -300,6 +342,7 @@ class GraceCache(Generic[K, V]):
         if flight:
             return flight, Outcome.COLLAPSED
         self.latest_sequence += 1
+        self.revision += 1
         run = partial(self._run_fetch, key, fetch, self._clock.monotonic(), self.latest_sequence)
         return self._flights.launch(key, run), Outcome.MISS
 
@@ -325,6 +368,7 @@ class GraceCache(Generic[K, V]):
         previous = self._failures.get(key)
         failure = Failure.after(previous, error, self._clock.monotonic(), self._backoff)
         self._failures.put(key, failure)
+        self.revision += 1
         if isinstance(error, self._negative_errors):
             self._entries.remove(key)
 
@@ -341,6 +385,7 @@ class GraceCache(Generic[K, V]):
 
     def _store(self, key: K, entry: Entry[V]) -> Entry[V]:
         self._entries.put(key, entry)
+        self.revision += 1
         for on_stored in self._listeners:
             on_stored(key, entry)
         return entry

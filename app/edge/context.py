@@ -1,9 +1,9 @@
 """What the middleware and the routes know about one request, shared through the ASGI scope."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, Protocol, cast
 
 from starlette.types import Scope
 
@@ -30,6 +30,42 @@ class Caller:
     expires_at: float | None = None
 
 
+class Versioned(Protocol):
+    """Data that responses are made of."""
+
+    @property
+    def revision(self) -> int:
+        """A number that grows with every change, other than that time passes."""
+
+
+class CurrentHeaders(NamedTuple):
+    """The header fields of a response that change with time.
+
+    Attributes:
+        fields: names and values.
+        until: the monotonic time at which they have to be determined again. Until then they are
+            right as long as the data has the same revision.
+    """
+
+    fields: list[tuple[bytes, bytes]]
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replayable:
+    """How a response can be sent again to the same caller for the same request head.
+
+    Attributes:
+        data: what the response is made of.
+        refresh: returns the present values of the header fields that change with time, or None if
+            the response must not be sent any more. It is given the monotonic time, and records
+            Age and the cache outcome in the context.
+    """
+
+    data: Versioned
+    refresh: Callable[["RequestContext", float], CurrentHeaders | None]
+
+
 @dataclass(slots=True)
 class RequestContext:
     """One request and its response. Each layer adds what it learns; the access log writes it.
@@ -49,6 +85,7 @@ class RequestContext:
         waited_seconds: how long the route waited for its data.
         upstream_request_ids: the ids of the upstream responses that the response is based on.
         problem: the code of the problem that is the response.
+        replayable: how the response can be sent again for an identical request; None if it cannot.
     """
 
     request_id: str
@@ -65,6 +102,7 @@ class RequestContext:
     waited_seconds: float = 0.0
     upstream_request_ids: tuple[str, ...] = ()
     problem: str = ""
+    replayable: Replayable | None = None
 
 
 def context_of(scope: Scope) -> RequestContext:

@@ -28,7 +28,7 @@ from sys import maxsize
 from typing import Any
 
 from app.cache.freshness import CacheDirective, Freshness
-from app.cache.grace_cache import Entry, GraceCache, Lookup
+from app.cache.grace_cache import CachedLookup, Entry, GraceCache, Lookup
 from app.clock import Clock
 from app.orders.blocks import (
     Block,
@@ -47,6 +47,9 @@ PROBE_BLOCK = 0
 
 MAX_EVICTED = 64
 """Blocks that the cache has evicted and whose order numbers are still known."""
+
+BlockVersion = tuple[int, int]
+"""The index of a block and the sequence number of its entry."""
 
 
 class OrderBook:
@@ -211,14 +214,25 @@ class OrderBook:
         entry = found[0] if self.epochs.contradicts_for_good else latest(found)
         return next(row for row in entry.value.rows if row.order_no == order_no), entry
 
-    def is_current(self, entries: Sequence[Entry[Block]], total: int) -> bool:
-        """Return whether these are the cached blocks, all are fresh, and `total` is current."""
-        for entry in entries:
-            if self.blocks.get(entry.value.index) is not entry:
-                return False
-            if self.blocks.freshness(entry) is not Freshness.FRESH:
-                return False
-        return self._total_entry is not None and self._total_entry.value.total == total
+    def lookups_without_fetch(
+        self, blocks: Sequence[BlockVersion], total: int
+    ) -> tuple[CachedLookup[Block], ...] | None:
+        """Return the lookups of a window that was cut from these blocks and stated `total`.
+
+        None if the window would start a fetch or wait now, or would be cut from others.
+        """
+        found = []
+        for index, sequence in blocks:
+            cached = self.blocks.get_without_fetch(index)
+            if cached is None or cached.lookup.entry.sequence != sequence:
+                return None
+            found.append(cached)
+        if self._total_entry is None or self._total_entry.value.total != total:
+            return None
+        entries = [cached.lookup.entry for cached in found]
+        if len(entries) > 1 and not self.epochs.are_of_one_state(entries):
+            return None
+        return tuple(found)
 
     def _has_expired(self, entry: Entry[Block]) -> bool:
         return self.blocks.freshness(entry) is Freshness.EXPIRED

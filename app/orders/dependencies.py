@@ -95,21 +95,12 @@ class OrdersDependencies:
     def page_validity(self, entries: Sequence[Entry[Block]], total: int) -> Validity:
         """Return what a page depends on, without keeping its blocks alive."""
         blocks = tuple((entry.value.index, entry.sequence) for entry in entries)
-        return Validity((blocks, total), self._is_page_current)
-
-    def _is_page_current(self, blocks: Sequence[tuple[int, int]], total: int) -> bool:
-        entries = [self.book.blocks.get(index) for index, _ in blocks]
-        cached = [
-            entry
-            for entry, (_, sequence) in zip(entries, blocks, strict=True)
-            if entry and entry.sequence == sequence
-        ]
-        return len(cached) == len(blocks) and self.book.is_current(cached, total)
+        return Validity((blocks, total), self.book.lookups_without_fetch, self.book.blocks)
 
     def snapshot_validity(self, snapshot: Snapshot) -> Validity:
         """Return what a response over the whole list depends on, without keeping the list alive."""
         key = (snapshot.generation, snapshot.oldest_block.fetched_at)
-        return Validity(key, self.snapshots.is_current)
+        return Validity(key, self.snapshots.lookups_without_load, self.snapshots)
 
     async def respond(
         self,
@@ -140,15 +131,13 @@ class OrdersDependencies:
         context.waited_seconds = now - started_at
         outcome = combine_lookups(lookups, now=now, problem_code=self.problem_code, stored=stored)
         status, headers, body = build_response(
-            context,
             rendered,
-            outcome,
-            now,
+            per_caller_headers(context, rendered, outcome, now),
             if_none_match=joined_header(raw_headers, b"if-none-match"),
             compressed=compressed,
         )
         response = Response(body, status)
-        response.raw_headers = [*rendered.headers, *headers]
+        response.raw_headers = headers
         return response
 
     async def respond_cached(

@@ -1,24 +1,32 @@
 """Rendered responses cached by URL, and the middleware that answers a hit in front of FastAPI.
 
-A cached response is valid as long as what it was rendered from is: a page while each of its blocks
-is the cached one and fresh and the total is the current one; a response over the whole list while
-no block has changed and the oldest is fresh. Nothing here waits or fetches.
+A cached response is sent as long as the route would render the same from what it was rendered from,
+without a fetch and without waiting: a page while each of its blocks is the cached one and the total
+is the current one; a response over the whole list while no block has changed. It may be stale, for
+example throughout an outage. Nothing here waits or fetches: whatever has to goes to the route.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from sys import getsizeof
 from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.cache.grace_cache import CachedLookup
 from app.cache.lru import LruStore
 from app.clock import Clock
 from app.edge.content_coding import prefers_gzip
-from app.edge.context import RequestContext, context_of
-from app.orders.book import OrderBook
+from app.edge.context import CurrentHeaders, Replayable, RequestContext, Versioned, context_of
 from app.orders.rendering import RenderedResponse
-from app.orders.responses import build_response, fresh_hit, joined_header
+from app.orders.responses import (
+    build_response,
+    combine_lookups,
+    joined_header,
+    per_caller_headers,
+)
 
 LIST_PATH = "/v1/orders"
 SUMMARY_PATH = f"{LIST_PATH}/summary"
@@ -31,35 +39,50 @@ CacheKey = tuple[str, bytes]
 """Path and query string."""
 
 
+CachedLookups = Sequence[CachedLookup[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Validity:
     """What a response depends on: `key` identifies the data that it was rendered from.
 
-    `is_current` returns, given `key`, whether that data is unchanged and fresh.
+    Attributes:
+        key: the arguments of `look_up`.
+        look_up: returns how the cache answers now, or None if the answer has to be fetched, or
+            would be rendered from other data.
+        data: what `look_up` reads.
     """
 
     key: tuple[Any, ...]
-    is_current: Callable[..., bool]
+    look_up: Callable[..., CachedLookups | None]
+    data: Versioned
 
     def never_current(self) -> "Validity":
         """Return the validity of a response that only a route may send again.
 
         The route has checked a further scope, or has found that the data is inconsistent.
         """
-        return replace(self, is_current=_never)
+        return replace(self, look_up=_never)
+
+    def current_lookups(self) -> CachedLookups | None:
+        """Return how the cache answers now, or None if only the route can answer."""
+        return self.look_up(*self.key)
 
 
-def _never(*_: Any) -> bool:
-    return False
+def _never(*_: Any) -> None:
+    return None
 
 
-class _CachedResponse(NamedTuple):
+class CachedResponse(NamedTuple):
+    """A rendered response and what it depends on."""
+
     rendered: RenderedResponse
     validity: Validity
     key_size: int
 
     @property
     def size(self) -> int:
+        """The memory in bytes."""
         return self.rendered.size + self.key_size
 
 
@@ -67,7 +90,7 @@ class ResponseCache:
     """Rendered responses by path and query string, bounded in bytes."""
 
     def __init__(self, *, max_bytes: int) -> None:
-        self._responses: LruStore[CacheKey, _CachedResponse] = LruStore(
+        self._responses: LruStore[CacheKey, CachedResponse] = LruStore(
             max_entries=MAX_RESPONSES,
             max_bytes=max_bytes,
             size_of=lambda cached: cached.size,
@@ -78,16 +101,13 @@ class ResponseCache:
         """The memory of the responses in bytes."""
         return self._responses.size
 
-    def get(self, key: CacheKey) -> RenderedResponse | None:
-        """Return the response if it is valid.
+    def get(self, key: CacheKey) -> CachedResponse | None:
+        """Return the response, which need not be valid any more.
 
-        One that is not stays cached: while its data is stale but unchanged, `get_or_render` still
-        returns it, and it is neither rendered nor compressed again.
+        One that is not stays cached: it is valid again as soon as its data has been fetched again
+        and has not changed, and `get_or_render` neither renders nor compresses it again.
         """
-        cached = self._responses.get(key)
-        if cached is None or not cached.validity.is_current(*cached.validity.key):
-            return None
-        return cached.rendered
+        return self._responses.get(key)
 
     def get_or_render(
         self, key: CacheKey, validity: Validity, render: Callable[[], RenderedResponse]
@@ -95,7 +115,7 @@ class ResponseCache:
         """Return the response rendered from this data, rendering it if it is not cached."""
         cached = self._responses.get(key)
         if cached is None or cached.validity != validity:
-            cached = _CachedResponse(render(), validity, sum(map(getsizeof, key)))
+            cached = CachedResponse(render(), validity, sum(map(getsizeof, key)))
             self._responses.put(key, cached)
         return cached.rendered
 
@@ -107,43 +127,73 @@ class ResponseCache:
 
 
 class ResponseCacheMiddleware:
-    """Answers a GET from the response cache if the cached response is valid."""
+    """Answers a GET from the response cache if the cached response is valid.
+
+    `problem_code` returns the problem code of an error.
+    """
 
     def __init__(
-        self, app: ASGIApp, response_cache: ResponseCache, book: OrderBook, clock: Clock
+        self,
+        app: ASGIApp,
+        response_cache: ResponseCache,
+        clock: Clock,
+        problem_code: Callable[[BaseException], str],
     ) -> None:
         self._app = app
         self._response_cache = response_cache
-        self._book = book
         self._clock = clock
+        self._problem_code = problem_code
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rendered = None
+        cached = current = None
         if scope["type"] == "http" and scope["method"] == "GET":
-            key = (scope["path"], scope["query_string"])
-            if _may_use_cache(context_of(scope)):
-                rendered = self._response_cache.get(key)
-        if rendered is None:
+            context, key = context_of(scope), (scope["path"], scope["query_string"])
+            if _may_use_cache(context):
+                cached = self._response_cache.get(key)
+        if cached is not None:
+            current = self._current_headers(cached, context, self._clock.monotonic())
+        if cached is None or current is None:
             await self._app(scope, receive, send)
             return
-        context, raw_headers = context_of(scope), scope["headers"]
         context.route = scope["path"]
+        raw_headers, rendered = scope["headers"], cached.rendered
         accepted = joined_header(raw_headers, b"accept-encoding")
         use_gzip = prefers_gzip(accepted, len(rendered.body))
         compressed = await rendered.gzip.get() if use_gzip else None
         self._response_cache.update_size(key)
-        now = self._clock.monotonic()
         status, headers, body = build_response(
-            context,
             rendered,
-            fresh_hit(self._book.blocks.ttl - (now - rendered.fetched_at)),
-            now,
+            current.fields,
             if_none_match=joined_header(raw_headers, b"if-none-match"),
             compressed=compressed,
         )
-        headers = [*rendered.headers, *headers]
+        context.replayable = Replayable(
+            cached.validity.data, partial(self._current_headers, cached)
+        )
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _current_headers(
+        self, cached: CachedResponse, context: RequestContext, now: float
+    ) -> CurrentHeaders | None:
+        """Return what `cached` says about its freshness now, or None if only the route can answer.
+
+        Age and the cache outcome are recorded in `context`.
+        """
+        found = cached.validity.current_lookups()
+        if found is None:
+            return None
+        lookups = [each.lookup for each in found]
+        outcome = combine_lookups(lookups, now=now, problem_code=self._problem_code)
+        fields = per_caller_headers(context, cached.rendered, outcome, now)
+        fetched_at = cached.rendered.fetched_at
+        stale_at = [lookup.entry.fetched_at + lookup.ttl for lookup in lookups]
+        until = min(
+            fetched_at + math.floor(now - fetched_at) + 1,  # Age
+            *(at - math.floor(at - now) for at in stale_at),  # ttl
+            *(each.until for each in found),
+        )
+        return CurrentHeaders(fields, until)
 
 
 def _may_use_cache(context: RequestContext) -> bool:

@@ -85,20 +85,21 @@ def joined_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
 
 
 def build_response(
-    context: RequestContext,
     rendered: RenderedResponse,
-    outcome: CacheOutcome,
-    now: float,
+    per_caller: HeaderList,
     *,
     if_none_match: bytes,
     compressed: bytes | None,
 ) -> tuple[int, HeaderList, bytes]:
-    """Return the response for one caller, and record it in `context` for the access log.
+    """Return status, headers and body of the response for one caller.
 
-    It is the status (200 or 304), the headers besides those of `rendered`, and the body, which is
-    `compressed` with gzip, or the plain one if that is None.
+    Args:
+        rendered: the response, as rendered for all callers.
+        per_caller: its headers that `per_caller_headers` returns.
+        if_none_match: all values of the request header, joined; a match makes it a 304.
+        compressed: the body compressed with gzip, or None if the plain one is sent.
     """
-    headers = per_caller_headers(context, rendered, outcome, now)
+    headers = [*rendered.headers, *per_caller]
     if etag_matches(if_none_match, rendered.etag):
         return 304, headers, b""
     headers.append((b"content-type", b"application/json"))

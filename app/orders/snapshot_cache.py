@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
 from app.cache.freshness import CacheDirective, Freshness
-from app.cache.grace_cache import Lookup, NotInCache, Outcome, WaitTimeout
+from app.cache.grace_cache import CachedLookup, Entry, Lookup, NotInCache, Outcome, WaitTimeout
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -102,6 +102,12 @@ class SnapshotCache:
         self._reload_at = clock.monotonic()
         self._renewed_at = 0
         self._contradiction_logged = False
+        self._own_revision = 0
+
+    @property
+    def revision(self) -> int:
+        """A number that grows whenever an answer may change other than by time."""
+        return self._own_revision + self._book.blocks.revision
 
     async def get(self, directive: CacheDirective = CacheDirective.DEFAULT) -> SnapshotLookup:
         """Return the snapshot.
@@ -136,6 +142,37 @@ class SnapshotCache:
             generation == self._book.generation
             and self._book.blocks.freshness_at(fetched_at) is Freshness.FRESH
         )
+
+    def lookups_without_load(
+        self, generation: int, fetched_at: float
+    ) -> tuple[CachedLookup[Any]] | None:
+        """Return how `get` answers from a snapshot of that generation and oldest block.
+
+        None if it would load the list or wait now, or would answer from another snapshot. A
+        response over the list is used for as long as it is fresh, also after a newer snapshot with
+        the same orders.
+        """
+        blocks, snapshot, now = self._book.blocks, self._snapshot, self._clock.monotonic()
+        until = blocks.next_change(fetched_at)
+        if self.is_current(generation, fetched_at):
+            entry = Entry(None, fetched_at, sequence=0)
+            return (CachedLookup(Lookup(entry, Freshness.FRESH, Outcome.HIT, blocks.ttl), until),)
+        if snapshot is None or self._will_renew(snapshot):
+            return None
+        freshness = self._freshness(snapshot)
+        is_other = (snapshot.generation, snapshot.oldest_block.fetched_at) != (
+            generation,
+            fetched_at,
+        )
+        if is_other or freshness is Freshness.EXPIRED:
+            return None
+        if now < self._reload_at:
+            until = min(until, self._reload_at)
+        else:
+            is_loading = self._flights.get(_KEY) is not None
+            if not (is_loading and freshness is Freshness.STALE and self._is_settled(snapshot)):
+                return None
+        return (CachedLookup(self._serve(snapshot).lookup, until),)
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for a load to end, then cancel it."""
@@ -175,10 +212,9 @@ class SnapshotCache:
 
     async def _renew(self, snapshot: Snapshot) -> None:
         """Replace the blocks of the snapshot by those fetched since, if nothing has changed."""
-        fetch_count = self._book.fetch_count
-        if snapshot.generation != self._book.generation or self._renewed_at == fetch_count:
+        if not self._will_renew(snapshot):
             return
-        self._renewed_at = fetch_count
+        self._renewed_at = self._book.fetch_count
         entries = self._book.epochs.first_entries(len(snapshot.blocks))
         if entries is None or tuple(entries) == snapshot.blocks:
             return
@@ -192,6 +228,11 @@ class SnapshotCache:
             renewed = await self._confirmed(renewed)
         # A load may have ended meanwhile: its snapshot is newer.
         self._snapshot = renewed if self._snapshot is snapshot else self._snapshot
+
+    def _will_renew(self, snapshot: Snapshot) -> bool:
+        """Return whether blocks were fetched since the snapshot was renewed, and are unchanged."""
+        is_unchanged = snapshot.generation == self._book.generation
+        return is_unchanged and self._renewed_at != self._book.fetch_count
 
     async def _confirmed(self, snapshot: Snapshot) -> Snapshot:
         is_confirmed = await self._on_loaded(snapshot)
@@ -281,6 +322,7 @@ class SnapshotCache:
         if flight:
             return flight, Outcome.COLLAPSED
         self._loader = self._new_loader()
+        self._own_revision += 1
         return self._flights.launch(_KEY, partial(self._load, self._loader)), Outcome.MISS
 
     async def _load(self, loader: SnapshotLoader) -> _Loaded:
@@ -291,9 +333,11 @@ class SnapshotCache:
             now = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, now, self._backoff)
             self._reload_at = self._failure.retry_at
+            self._own_revision += 1
             raise
         snapshot = await self._confirmed(snapshot)
         self._snapshot = snapshot
+        self._own_revision += 1
         self._failure = None
         # The loader has fetched the outdated blocks again already.
         backoff = INCONSISTENT_BACKOFF if snapshot.contradictory else 0.0

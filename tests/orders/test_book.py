@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -251,18 +252,28 @@ async def test_a_failed_fetch_is_raised_if_nothing_is_cached():
         await harness.book.window(0, 10)
 
 
-async def test_blocks_are_current_until_one_is_replaced_or_stale():
+async def test_a_window_of_unchanged_blocks_needs_no_fetch():
     harness = BookHarness(100)
     window = await harness.book.window(40, 60)
-    entries = [lookup.entry for lookup in window.lookups]
-    assert harness.book.is_current(entries, 100)
-    assert not harness.book.is_current(entries, 101)
+    blocks = [(each.entry.value.index, each.entry.sequence) for each in window.lookups]
+
+    def outcomes(blocks: Sequence[tuple[int, int]], total: int = 100) -> list[Outcome] | None:
+        found = harness.book.lookups_without_fetch(blocks, total)
+        return None if found is None else [each.lookup.outcome for each in found]
+
+    assert outcomes(blocks) == [Outcome.HIT, Outcome.HIT]
+    assert outcomes(blocks, total=101) is None
+    assert outcomes([(7, 1)]) is None
     await harness.clock.advance(10)
     await harness.book.window(0, 10, CacheDirective.NO_CACHE)
-    assert not harness.book.is_current(entries, 100)
-    assert harness.book.is_current(entries[1:], 100)
+    assert outcomes(blocks) is None
+    assert outcomes(blocks[1:]) == [Outcome.HIT]
     await harness.clock.advance(50)
-    assert not harness.book.is_current(entries[1:], 100)
+    assert outcomes(blocks[1:]) is None  # a request starts a fetch
+    harness.list.down = True
+    await harness.book.window(50, 60)
+    await settle()
+    assert outcomes(blocks[1:]) == [Outcome.STALE_HIT]
 
 
 async def test_the_book_can_be_closed():

@@ -5,6 +5,7 @@ import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -82,6 +83,7 @@ def test_the_size_of_a_cached_response_is_its_memory(rows: int, sources: int, qu
         for at in range(sources)
     ]
     row = map_order(wire_order(1), ZONE)
+    data = SimpleNamespace(revision=0)
 
     def render() -> RenderedResponse:
         named = [
@@ -103,7 +105,7 @@ def test_the_size_of_a_cached_response_is_its_memory(rows: int, sources: int, qu
     def make() -> ResponseCache:
         cache = ResponseCache(max_bytes=10**9)
         for at in range(20):
-            validity = Validity((((1, at), (2, at)), 137 * at), "".__contains__)
+            validity = Validity((((1, at), (2, at)), 137 * at), lambda *_: (), data)
             cache.get_or_render(("/v1/orders", b"limit=%d&%b" % (at, query)), validity, render)
         return cache
 

@@ -527,27 +527,61 @@ async def test_orders_without_a_number_and_duplicates_within_a_block_are_all_inc
     assert not snapshot.inconsistent
 
 
-async def test_a_snapshot_is_current_until_a_block_changes_or_the_oldest_is_stale():
+def outcome_without_load(harness: SnapshotHarness, snapshot: Snapshot) -> Outcome | None:
+    key = snapshot.generation, snapshot.oldest_block.fetched_at
+    found = harness.snapshots.lookups_without_load(*key)
+    return found[0].lookup.outcome if found else None
+
+
+async def test_a_response_over_the_list_is_a_hit_until_a_block_changes_or_the_oldest_is_stale():
     harness = SnapshotHarness(100)
     snapshot = await harness.snapshot()
-
-    def is_current() -> bool:
-        return harness.snapshots.is_current(snapshot.generation, snapshot.oldest_block.fetched_at)
-
-    assert is_current()
+    assert outcome_without_load(harness, snapshot) is Outcome.HIT
     await harness.clock.advance(10)
     await harness.book.window(0, 10, CacheDirective.NO_CACHE)
-    assert is_current()  # nothing has changed
+    assert outcome_without_load(harness, snapshot) is Outcome.HIT  # nothing has changed
     await harness.clock.advance(10)
     harness.list.numbers[0] = "another"
     await harness.book.window(0, 10, CacheDirective.NO_CACHE)
-    assert not is_current()
+    assert outcome_without_load(harness, snapshot) is None
     snapshot = await harness.snapshot()
-    assert is_current()
+    assert outcome_without_load(harness, snapshot) is Outcome.HIT
     await harness.clock.advance(TTL - 20)
-    assert is_current()  # all blocks were fetched again
+    assert outcome_without_load(harness, snapshot) is Outcome.HIT  # all blocks were fetched again
     await harness.clock.advance(20)
-    assert not is_current()
+    assert outcome_without_load(harness, snapshot) is None
+
+
+async def test_a_response_over_the_list_is_a_stale_hit_while_it_is_loaded_and_after_that_failed():
+    harness = SnapshotHarness(100)
+    snapshot = await harness.snapshot()
+    gate = asyncio.Event()
+
+    async def fail(_index: int) -> Block:
+        await gate.wait()
+        raise UpstreamFailed("down")
+
+    harness.fetch = fail
+    await harness.clock.advance(TTL)
+    assert outcome_without_load(harness, snapshot) is None  # a request starts a load
+    await harness.snapshot()
+    assert outcome_without_load(harness, snapshot) is Outcome.STALE_HIT
+    revision = harness.snapshots.revision
+    gate.set()
+    await settle()
+    assert outcome_without_load(harness, snapshot) is Outcome.STALE_HIT
+    assert harness.snapshots.revision > revision
+    key = snapshot.generation, snapshot.oldest_block.fetched_at
+    found = harness.snapshots.lookups_without_load(*key)
+    assert found is not None
+    lookup = (await harness.snapshots.get()).lookup
+    assert replace(lookup, entry=found[0].lookup.entry) == found[0].lookup
+    assert lookup.entry.fetched_at == found[0].lookup.entry.fetched_at
+    assert found[0].until == harness.clock.monotonic() + 1
+    await harness.clock.advance(1)
+    assert outcome_without_load(harness, snapshot) is None  # it is time to try again
+    await harness.clock.advance(LIFETIME.stale_if_error)
+    assert outcome_without_load(harness, snapshot) is None
 
 
 async def test_a_total_from_a_block_past_the_new_end_counts():

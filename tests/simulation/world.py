@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from app.cache.freshness import CacheDirective, Freshness
+from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Outcome
 from app.orders.mapping import Row
 from app.upstream.client import UpstreamClient
@@ -175,8 +175,12 @@ class _World:
         # An answer is sent again while it is current, as the response cache does.
         cached = self._responses.get(range_)
         is_plain = caller.directive == CacheDirective.DEFAULT
-        if is_plain and cached and self._book.is_current(cached.entries, cached.total):
-            return replace(cached, freshness=(Freshness.FRESH,) * len(cached.entries))
+        if is_plain and cached:
+            blocks = [(entry.value.index, entry.sequence) for entry in cached.entries]
+            current = self._book.lookups_without_fetch(blocks, cached.total)
+            if current is not None:
+                freshness = tuple(each.lookup.freshness for each in current)
+                return replace(cached, freshness=freshness, is_fallback=False)
         window = await self._book.window(*range_, caller.directive)
         answer = Answer(
             window.rows,
