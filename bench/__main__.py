@@ -20,10 +20,10 @@ from bench.cache_stampede import measure_cold_page, measure_waiter_wakeups
 from bench.load import cpu_seconds, resident_mib, send_requests
 from bench.servers import (
     HEADERS,
-    KEY,
     PAGE,
     ServerProcess,
     access_log,
+    baseline_command,
     fetch_page,
     proxy_command,
     start_server,
@@ -50,13 +50,9 @@ async def compare_hits(upstream: str, options: Options) -> None:
             body, headers = await asyncio.to_thread(fetch_page, 8701)
             file.write(body)
             file.flush()
-            naive_command = [
-                "bench.baselines", "naive", upstream, options.access_key_id,
-                options.access_key_secret, options.pool_id, KEY, "8703",
-            ]  # fmt: skip
             with (
                 start_server(["bench.baselines", "bare", file.name, "8702"], 8702) as bare,
-                start_server(naive_command, 8703) as naive,
+                start_server(*baseline_command("naive", upstream, options, 8703)) as naive,
             ):
                 # The first round is a warm-up and is not counted.
                 rounds = [

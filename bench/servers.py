@@ -76,6 +76,14 @@ def proxy_command(
     return ["app", "serve", "--port", str(port)], port, environ
 
 
+def baseline_command(
+    name: str, upstream: str, options: Options, port: int
+) -> tuple[list[str], int, dict[str, str]]:
+    """Return the arguments of `start_server` for a baseline in front of `upstream`."""
+    credential = [options.access_key_id, options.access_key_secret, options.pool_id]
+    return ["bench.baselines", name, upstream, *credential, KEY, str(port)], port, {}
+
+
 def fetch_page(port: int) -> tuple[bytes, list[tuple[str, str]]]:
     """Return the body and the headers of `PAGE`."""
     request = Request(f"http://127.0.0.1:{port}{PAGE}", headers={"X-API-Key": KEY})
