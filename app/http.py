@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
 AsyncBaseTransport = httpx.AsyncBaseTransport
-AsyncClient = httpx.AsyncClient
 HTTPError = httpx.HTTPError
 MockTransport = httpx.MockTransport
 PoolTimeout = httpx.PoolTimeout
@@ -37,6 +38,63 @@ KEEPALIVE_SECONDS = 15.0
 _VERBOSE_LOGGERS = (httpx.__name__, httpx.__name__.replace("httpx", "httpcore"))
 """They log every URL, and with it order numbers that callers chose."""
 
+_OPTIONAL_MODULE = "sniffio"
+"""httpcore imports it four times in each call, to find out whether asyncio runs. If it is missing,
+each import searches the file system."""
+
+
+class Client:
+    """Sends requests to one host; it follows no redirects and ignores cookies and environment.
+
+    Each request is built here and handed to a transport. The library's own client would merge
+    settings, cookies and URLs into it first, which costs as much as the call.
+
+    Args:
+        base_url: scheme, host and port of the host, and a path if it has one.
+        transport: the network.
+    """
+
+    def __init__(self, base_url: str, transport: AsyncBaseTransport) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._transport = transport
+        self.aclose = transport.aclose
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str],
+        headers: Mapping[str, str] | None,
+        json: Mapping[str, str] | None,
+        timeout: Timeout,
+        trace: "Call",
+    ) -> AsyncIterator[Response]:
+        """Send a request; yield the response, whose body is still to be read."""
+        query = f"?{urlencode(params)}" if params else ""
+        request = httpx.Request(
+            method,
+            f"{self._base_url}{path}{query}",
+            headers={**_HEADERS, **(headers or {})},
+            json=json,
+            extensions={"timeout": timeout.as_dict(), "trace": trace},
+        )
+        response = await self._transport.handle_async_request(request)
+        response.request = request
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip",
+    "Connection": "keep-alive",
+    "User-Agent": "orders-bff",
+}
+
 
 def open_client(
     base_url: str,
@@ -45,8 +103,8 @@ def open_client(
     ca_file: Path | None = None,
     proxy: str | None = None,
     transport: AsyncBaseTransport | None = None,
-) -> AsyncClient:
-    """Return a client of one host that verifies TLS and ignores redirects, cookies and environment.
+) -> Client:
+    """Return a client of one host that verifies TLS.
 
     Args:
         base_url: scheme, host and port of the upstream, and a path if it has one.
@@ -55,22 +113,16 @@ def open_client(
         proxy: URL of an egress proxy.
         transport: the network; the real one by default.
     """
-    for name in _VERBOSE_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return httpx.AsyncClient(
-        base_url=base_url,
-        transport=transport or _open_transport(max_connections, ca_file, proxy),
-        trust_env=False,
-        follow_redirects=False,
-        headers={"User-Agent": "orders-bff", "Accept-Encoding": "gzip"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        event_hooks={"response": [_drop_location]},
-    )
+    return Client(base_url, transport or _open_transport(max_connections, ca_file, proxy))
 
 
 def _open_transport(
     max_connections: int, ca_file: Path | None, proxy: str | None
 ) -> httpx.AsyncHTTPTransport:
+    for name in _VERBOSE_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault(_OPTIONAL_MODULE, None)  # an import of it fails at once
     tls = ssl.create_default_context()
     if ca_file:
         tls.load_verify_locations(ca_file)
@@ -198,8 +250,3 @@ class _Backend:
 
     async def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
         return _Stream(await self._backend.connect_tcp(*args, **kwargs))
-
-
-async def _drop_location(response: Response) -> None:
-    """Remove the target of a redirect: httpx parses it even if it is not followed."""
-    response.headers.pop("location", None)

@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -420,3 +421,27 @@ async def test_a_tunnel_through_a_proxy_is_used_for_https(
         )
         await settle()
     assert len(server.requests) == 1
+
+
+class ImportRecorder(MetaPathFinder):
+    """Finds no module, and records which ones are searched for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
+        self.names.append(fullname)
+
+
+async def test_a_call_searches_for_no_module():
+    recorder = ImportRecorder()
+    server = Server(RESPONSE)
+    async with server.listening():
+        base_url = f"http://127.0.0.1:{server.port}"
+        await total(client_to(base_url))  # the first call imports what is needed
+        sys.meta_path.insert(0, recorder)
+        try:
+            await total(client_to(base_url))
+        finally:
+            sys.meta_path.remove(recorder)
+    assert recorder.names == []

@@ -12,8 +12,8 @@ from functools import partial
 
 from app.clock import Clock
 from app.http import (
-    AsyncClient,
     Call,
+    Client,
     HTTPError,
     PoolTimeout,
     ReadError,
@@ -95,7 +95,7 @@ class Transport:
 
     def __init__(
         self,
-        open_client: Callable[[], AsyncClient],
+        open_client: Callable[[], Client],
         admission: Admission,
         calls: CallLog,
         clock: Clock,
@@ -193,7 +193,7 @@ class Transport:
 
     async def _receive(
         self,
-        client: AsyncClient,
+        client: Client,
         request: UpstreamRequest,
         auth_headers: Mapping[str, str] | None,
         timeout: Timeout,
@@ -206,7 +206,7 @@ class Transport:
             headers=auth_headers,
             json=request.body,
             timeout=timeout,
-            extensions={"trace": call},
+            trace=call,
         ) as response:
             body = await read_body(
                 response.aiter_raw(),
@@ -217,7 +217,7 @@ class Transport:
             )
             return HttpResponse(response.status_code, response.headers, body)
 
-    def _replace_client(self, client: AsyncClient, reason: str) -> None:
+    def _replace_client(self, client: Client, reason: str) -> None:
         """Use a new client from now on; close this one when its other calls must have ended.
 
         A client has as many connections as calls may be in flight. One that has none free, or
@@ -232,7 +232,7 @@ class Transport:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def _close_later(self, client: AsyncClient) -> None:
+    async def _close_later(self, client: Client) -> None:
         try:
             await self._clock.sleep(self._lost_call_timeout)
         finally:
