@@ -236,7 +236,7 @@ def create_app(
             Middleware(Head),
             Middleware(
                 Authentication,
-                authenticators=[HeaderCredentials(api_keys)],
+                credentials=HeaderCredentials(api_keys),
                 generation=generation,
                 anonymous_scopes=settings.anonymous_scopes(),
             ),

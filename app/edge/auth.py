@@ -7,17 +7,19 @@ is rejected. A request that offers none is anonymous.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends
-from fastapi.security import APIKeyHeader, HTTPBearer, SecurityScopes
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer, SecurityScopes
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.access_log import is_api_path
 from app.edge.api_keys import ApiKeyStore
 from app.edge.context import Caller, client_address, context_of, has_repeated_header
+from app.edge.cross_site import CrossSiteRequest, check_post
 from app.edge.problems import Problem, problem_response
 
 _CREDENTIAL_HEADERS = (b"authorization", b"x-api-key")
@@ -124,35 +126,50 @@ class HeaderCredentials(Authenticator):
 class Authentication:
     """Rejects API requests without a valid credential; other paths need none.
 
+    A request that offers a credential in a header is decided by it. Browsers add no such header by
+    themselves, so any other request may have been made by a page of another site: a POST needs
+    `X-CSRF` then, on every path, and a cookie has rules of its own.
+
     Args:
         app: the next layer.
-        authenticators: those that are asked, in this order, until one returns a caller: a request
-            that offers a credential in a header is decided by it, and its cookies are ignored.
+        credentials: authenticates by headers.
+        sessions: authenticates by a cookie; None if nobody can sign in.
         generation: see there; recorded before the authenticators are asked.
         anonymous_scopes: what callers without a credential may do. If empty, one is required.
+        login_path: the path at which people sign in; empty if they cannot.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        authenticators: Sequence[Authenticator],
+        credentials: Authenticator,
         generation: CredentialGeneration,
         *,
+        sessions: Authenticator | None = None,
         anonymous_scopes: Collection[str] = (),
+        login_path: str = "",
     ) -> None:
         self._app = app
-        self._authenticators = authenticators
+        self._credentials = credentials
+        self._sessions = sessions
         self._generation = generation
         self._anonymous_scopes = frozenset(anonymous_scopes)
+        self._login_path = login_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and is_api_path(scope["path"]):
-            context = context_of(scope)
-            context.generation = self._generation.value
+        if scope["type"] == "http":
             try:
-                context.caller = await self._authenticate(scope)
+                if is_api_path(scope["path"]):
+                    context = context_of(scope)
+                    context.generation = self._generation.value
+                    context.caller = await self._authenticate(scope)
+                else:
+                    _reject_cross_site_post(scope)
             except Rejected as rejected:
-                await problem_response(scope, rejected.problem)(scope, receive, send)
+                problem = rejected.problem
+                if problem.code == "unauthenticated":
+                    problem = replace(problem, login=self._login_path)
+                await problem_response(scope, problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -161,10 +178,16 @@ class Authentication:
             # Two layers could believe different ones.
             detail = "`X-API-Key` and `Authorization` must not be sent more than once."
             raise Rejected(Problem("bad_request", detail=detail))
-        for authenticator in self._authenticators:
-            caller = await authenticator.authenticate(scope)
-            if caller is not None:
-                return caller
+        caller = await self._credentials.authenticate(scope)
+        if caller is None:
+            caller = await self._authenticate_without_header(scope)
+            _reject_cross_site_post(scope)
+        return caller
+
+    async def _authenticate_without_header(self, scope: Scope) -> Caller:
+        caller = await self._sessions.authenticate(scope) if self._sessions else None
+        if caller is not None:
+            return caller
         if not self._anonymous_scopes:
             raise Rejected(unauthenticated())
         return Caller(
@@ -175,10 +198,27 @@ class Authentication:
         )
 
 
+def _reject_cross_site_post(scope: Scope) -> None:
+    try:
+        check_post(scope["method"], context_of(scope).headers)
+    except CrossSiteRequest as error:
+        raise Rejected(Problem("cross_site_request", detail=str(error))) from None
+
+
 _API_KEY_SCHEME = APIKeyHeader(
     name="X-API-Key",
     scheme_name="ApiKey",
     description="Your key, `obff_…`.",
+    auto_error=False,
+)
+_COOKIE_SCHEME = APIKeyCookie(
+    name="__Host-Http-orders",
+    scheme_name="Session",
+    description=(
+        "The session of a person, where sign-in is configured. Nothing has to be entered here: sign"
+        " in at `/auth/login` in this browser. A POST needs `X-CSRF: 1`. The cookie is named"
+        " `orders` without https on loopback."
+    ),
     auto_error=False,
 )
 _BEARER_SCHEME = HTTPBearer(
@@ -193,10 +233,11 @@ async def require_scopes(
     required: SecurityScopes,
     _api_key: Annotated[object, Depends(_API_KEY_SCHEME)],
     _bearer: Annotated[object, Depends(_BEARER_SCHEME)],
+    _session: Annotated[object, Depends(_COOKIE_SCHEME)],
 ) -> Caller:
     """Return the caller, for `Security(require_scopes, scopes=[…])`.
 
-    `Authentication` has authenticated it. The two schemes are parameters only to appear in the
+    `Authentication` has authenticated it. The schemes are parameters only to appear in the
     OpenAPI document.
 
     Raises:

@@ -25,6 +25,7 @@ class Problem:
         errors: the invalid parameters.
         upstream: what the upstream reported, if it was called.
         progress: for `list_loading`.
+        login: the path at which a person signs in; empty if nobody can.
         headers: more headers of the response.
     """
 
@@ -36,6 +37,7 @@ class Problem:
     errors: tuple[InvalidParameter, ...] = ()
     upstream: UpstreamError | None = None
     progress: Progress | None = None
+    login: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -97,6 +99,7 @@ def problem_body(problem: Problem, request_id: str) -> bytes:
         "errors": problem.errors,
         "upstream": problem.upstream,
         "progress": problem.progress,
+        "login": problem.login,
     }
     body |= {name: value for name, value in extensions.items() if value}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

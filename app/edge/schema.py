@@ -119,6 +119,17 @@ class Problem(TypedDict):
     errors: NotRequired[Annotated[list[InvalidParameter], described("For `invalid_request`.")]]
     upstream: NotRequired[UpstreamError]
     progress: NotRequired[Progress]
+    login: NotRequired[
+        Annotated[
+            str,
+            described(
+                "For `unauthenticated`, where people can sign in: the path to open in the browser, "
+                "with `?return_to=` and the path to return to.",
+                "/auth/login",
+                json_schema_extra={"format": "uri-reference"},
+            ),
+        ]
+    ]
 
 
 def problem_schemas() -> dict[str, Any]:

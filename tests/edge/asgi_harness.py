@@ -11,9 +11,14 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.edge.access_log import AccessLog
+from app.edge.api_keys import ApiKeyStore
+from app.edge.auth import HeaderCredentials
 from app.edge.context import RequestContext, context_of
 from app.logging import setup
 from tests.support.clock import ManualClock
+
+NO_CREDENTIALS = HeaderCredentials(ApiKeyStore((), ManualClock()))
+"""Accepts no credential."""
 
 
 class RecordingApp:

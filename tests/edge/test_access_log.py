@@ -10,7 +10,13 @@ from app.edge.auth import Authentication, CredentialGeneration
 from app.edge.context import Caller, context_of
 from app.request_id import current
 from app.telemetry.counters import HttpMetrics
-from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
+from tests.edge.asgi_harness import (
+    NO_CREDENTIALS,
+    RecordingApp,
+    failing,
+    logging_to,
+    request,
+)
 from tests.support.clock import ManualClock
 
 VARY = "Accept-Encoding, Authorization, Cookie, Origin, X-API-Key"
@@ -93,7 +99,7 @@ async def test_a_request_rejected_before_routing_is_logged_with_its_route() -> N
     @router.get("/orders/{order_no}")
     async def order(order_no: str) -> None: ...
 
-    authentication = Authentication(FastAPI(), (), CredentialGeneration())
+    authentication = Authentication(FastAPI(), NO_CREDENTIALS, CredentialGeneration())
     access_log = AccessLog(authentication, ManualClock(), router.routes)
     transport = httpx.ASGITransport(access_log)
     with logging_to() as log:

@@ -73,8 +73,9 @@ def authentication_for(
     store = ApiKeyStore(keys, clock or ManualClock())
     return Authentication(
         app,
-        [HeaderCredentials(store, tokens), Session()],
+        HeaderCredentials(store, tokens),
         generation or CredentialGeneration(),
+        sessions=Session(),
         anonymous_scopes=("orders:read",) if anonymous else (),
     )
 

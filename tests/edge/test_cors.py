@@ -10,20 +10,30 @@ from app.edge.auth import Authentication, CredentialGeneration
 from app.edge.cors import CorsHeaders, Preflight
 from app.edge.host_check import HostCheck
 from app.edge.unhandled_errors import UnhandledErrors
-from tests.edge.asgi_harness import RecordingApp, failing, logging_to, request
+from tests.edge.asgi_harness import (
+    NO_CREDENTIALS,
+    RecordingApp,
+    failing,
+    logging_to,
+    request,
+)
 
 PAGE = "https://dashboard.example"
 OTHER = "https://other.example"
 
 
 def cors(
-    app: RecordingApp, *, api_keys: bool = False, origins: tuple[str, ...] = (PAGE,)
+    app: RecordingApp,
+    *,
+    api_keys: bool = False,
+    origins: tuple[str, ...] = (PAGE,),
+    login: bool = False,
 ) -> ASGIApp:
     """Return the middleware in the order of main."""
-    authentication = Authentication(app, (), CredentialGeneration())
-    preflight = Preflight(authentication, origins=origins, api_keys=api_keys)
+    authentication = Authentication(app, NO_CREDENTIALS, CredentialGeneration())
+    preflight = Preflight(authentication, origins=origins, api_keys=api_keys, credentials=login)
     host_check = HostCheck(preflight, loopback=True)
-    return CorsHeaders(UnhandledErrors(host_check), origins=origins)
+    return CorsHeaders(UnhandledErrors(host_check), origins=origins, credentials=login)
 
 
 async def preflight(app: ASGIApp, origin: str = PAGE, **requested: str) -> httpx.Response:
@@ -37,16 +47,17 @@ async def preflight(app: ASGIApp, origin: str = PAGE, **requested: str) -> httpx
 async def test_a_preflight_is_answered_without_a_key() -> None:
     app = RecordingApp()
 
-    response = await preflight(cors(app), headers="cache-control, if-none-match, x-request-id")
+    names = "cache-control, if-none-match, x-csrf, x-request-id"
+    response = await preflight(cors(app), headers=names, method="POST")
 
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == PAGE
-    assert response.headers["access-control-allow-methods"] == "GET, HEAD"
+    assert response.headers["access-control-allow-methods"] == "GET, HEAD, POST"
     assert len(response.headers.get_list("vary")) == 1
     assert app.contexts == []
 
 
-@pytest.mark.parametrize("requested", [{"method": "POST"}, {"origin": OTHER}])
+@pytest.mark.parametrize("requested", [{"method": "PUT"}, {"origin": OTHER}])
 async def test_another_method_or_origin_is_refused(requested: dict[str, str]) -> None:
     response = await preflight(cors(RecordingApp()), **requested)
 
@@ -144,3 +155,17 @@ async def test_options_without_origin_and_method_is_not_a_preflight(
 
     assert response.status_code == 401
     assert ("access-control-allow-origin" in response.headers) is ("Origin" in headers)
+
+
+@pytest.mark.parametrize("origin", [PAGE, OTHER])
+@pytest.mark.parametrize("login", [False, True])
+async def test_only_listed_pages_may_use_sessions_and_only_where_people_can_sign_in(
+    origin: str, login: bool
+) -> None:
+    app = cors(RecordingApp(), login=login)
+    responses = [await request(app, headers={"Origin": origin}), await preflight(app, origin)]
+
+    allowed = [
+        response.headers.get("access-control-allow-credentials") == "true" for response in responses
+    ]
+    assert allowed == [login and origin == PAGE] * 2

@@ -118,6 +118,7 @@ def test_an_operation_names_the_scopes_it_requires(document: dict[str, Any]) -> 
     assert operation(document, "/v1/things/{name}")["security"] == [
         {"ApiKey": ["things:read"]},
         {"Bearer": ["things:read"]},
+        {"Session": ["things:read"]},
     ]
     assert "security" not in operation(document, "/v1/me")
 
@@ -126,7 +127,7 @@ def test_each_operation_has_an_example_of_each_problem(document: dict[str, Any])
     me = operation(document, "/v1/me")["responses"]
     thing = operation(document, "/v1/things/{name}")["responses"]
 
-    assert list(me) == ["200", "401", "422", "500"]
+    assert list(me) == ["200", "401", "403", "422", "500"]
     assert {"304", "403", "404", "502", "503", "504"} <= set(thing)
     for status, response in thing.items():
         for media in response.get("content", {}).values():
