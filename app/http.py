@@ -15,6 +15,7 @@ import httpx
 
 AsyncBaseTransport = httpx.AsyncBaseTransport
 HTTPError = httpx.HTTPError
+InvalidURL = httpx.InvalidURL
 MockTransport = httpx.MockTransport
 PoolTimeout = httpx.PoolTimeout
 ReadError = httpx.ReadError

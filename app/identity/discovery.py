@@ -1,0 +1,95 @@
+"""What an issuer publishes about itself: its metadata (OpenID Connect Discovery 1.0) and its keys.
+
+The issuer is compared literally, a trailing slash included: a token of `https://a/` is not one of
+`https://a`, whoever has issued it.
+"""
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+from app.identity.issuer_client import IssuerClient, IssuerError
+from app.identity.signing_keys import SigningKeys, parse_keys
+
+WELL_KNOWN = "/.well-known/openid-configuration"
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """The metadata of an issuer, as far as it is used here (section 3). Absent members are None."""
+
+    issuer: str
+    jwks_uri: str
+    authorization_endpoint: str | None = None
+    token_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
+    id_token_signing_alg_values_supported: tuple[str, ...] | None = None
+    code_challenge_methods_supported: tuple[str, ...] | None = None
+    authorization_response_iss_parameter_supported: bool | None = None
+
+
+def discovery_url(issuer: str) -> str:
+    """Return the URL of the metadata (section 4): a trailing slash of the issuer is dropped."""
+    return issuer.removesuffix("/") + WELL_KNOWN
+
+
+async def discover(client: IssuerClient, issuer: str) -> Metadata:
+    """Return the metadata of `issuer`.
+
+    Raises:
+        IssuerError: they cannot be fetched, or are those of another issuer.
+    """
+    body = await _get(client, discovery_url(issuer), "the metadata")
+    try:
+        metadata = msgspec.json.decode(body, type=Metadata)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise IssuerError("the metadata are not those of an OpenID provider") from None
+    if metadata.issuer != issuer:
+        name = metadata.issuer[:200]
+        raise IssuerError(f"the metadata name the issuer {name!r}, and not {issuer!r}")
+    check_endpoint(issuer, metadata.jwks_uri, "jwks_uri")
+    return metadata
+
+
+async def fetch_keys(client: IssuerClient, metadata: Metadata) -> SigningKeys:
+    """Return the keys of an issuer, which may be on another host.
+
+    Raises:
+        IssuerError: they cannot be fetched, or none of them can be used.
+    """
+    body = await _get(client, metadata.jwks_uri, "the key set")
+    try:
+        return parse_keys(body)
+    except ValueError as error:
+        raise IssuerError(f"the key set {error}") from None
+
+
+def check_endpoint(issuer: str, url: str | None, name: str) -> str:
+    """Return the URL of an endpoint that the metadata name.
+
+    Raises:
+        IssuerError: it is absent, or not https. Only an issuer with http, which is on this machine,
+            may have an endpoint with http, and only on its own host.
+    """
+    own = urlsplit(issuer)
+    try:
+        parts = urlsplit(url or "")
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    is_local = parts.scheme == own.scheme == "http" and host == own.hostname if host else False
+    if not url or not host or parts.username is not None:
+        raise IssuerError(f"the metadata have no valid `{name}`")
+    if parts.scheme != "https" and not is_local:
+        raise IssuerError(f"the metadata have a `{name}` that is not https")
+    return url
+
+
+async def _get(client: IssuerClient, url: str, what: str) -> bytes:
+    try:
+        response = await client.send("GET", url)
+    except IssuerError as error:
+        raise IssuerError(f"{what} could not be fetched from {url}: {error}") from None
+    if response.status != 200:
+        raise IssuerError(f"{what} could not be fetched from {url}: status {response.status}")
+    return response.body

@@ -1,0 +1,132 @@
+"""HTTP calls to an issuer: bounded in time and bytes, over verified TLS, without redirects."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import NamedTuple
+
+from app.clock import Clock
+from app.http import (
+    AsyncBaseTransport,
+    AsyncClient,
+    Call,
+    HTTPError,
+    InvalidURL,
+    Response,
+    StreamError,
+    Timeout,
+    TimeoutException,
+    open_client,
+)
+
+MAX_BODY_BYTES = 256 * 1024
+"""Bytes of a response. A set of a hundred keys takes less."""
+
+CONNECT_TIMEOUT = 2.0
+CALL_TIMEOUT = 5.0
+"""Seconds that a call may take in all."""
+
+MAX_CONNECTIONS = 4
+CHUNKS_PER_TURN = 64
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_TIMEOUT = Timeout(CALL_TIMEOUT, connect=CONNECT_TIMEOUT)
+
+
+class IssuerError(Exception):
+    """The issuer could not be called, or its answer is of no use. The text says why."""
+
+
+class IssuerResponse(NamedTuple):
+    """A response of the issuer, of any status."""
+
+    status: int
+    body: bytes
+
+
+class IssuerClient:
+    """Calls the endpoints of an issuer, which may be on several hosts.
+
+    Args:
+        clock: the source of time.
+        transport: the network; the real one by default.
+        ca_file: a private CA in addition to the system's.
+        proxy: URL of an egress proxy.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        transport: AsyncBaseTransport | None = None,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._clock = clock
+        self._client: AsyncClient = open_client(
+            "", max_connections=MAX_CONNECTIONS, ca_file=ca_file, proxy=proxy, transport=transport
+        )
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> IssuerResponse:
+        """Return the response to one request; `form` is the body of a POST.
+
+        It takes at most `CALL_TIMEOUT` seconds, and must not be cancelled: httpx may lose a
+        connection of its pool then.
+
+        Raises:
+            IssuerError: there is no response in time, or none that can be read.
+        """
+        deadline = self._clock.monotonic() + CALL_TIMEOUT
+        call = Call(lambda: None, lambda: deadline - self._clock.monotonic())
+        try:
+            stream = self._client.stream(
+                method,
+                url,
+                data=form,
+                headers=_HEADERS | dict(headers or {}),
+                timeout=_TIMEOUT,
+                extensions={"trace": call},
+            )
+            with call:
+                return await self._receive(stream, call, deadline)
+        # The causes are dropped: the library's errors may quote the request and its credential.
+        except TimeoutException:
+            raise IssuerError("it did not respond in time") from None
+        except InvalidURL:
+            raise IssuerError("its URL is not valid") from None
+        except (HTTPError, StreamError, ssl.SSLError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise IssuerError("its certificate is not trusted") from None
+            raise IssuerError(f"the connection failed ({type(error).__name__})") from None
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _receive(
+        self, stream: AbstractAsyncContextManager[Response], call: Call, deadline: float
+    ) -> IssuerResponse:
+        async with stream as response:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise IssuerError("its response has a content coding, which was not asked for")
+            body, chunks = bytearray(), 0
+            async for chunk in response.aiter_raw():
+                call.on_body()
+                body += chunk
+                chunks += 1
+                if len(body) > MAX_BODY_BYTES:
+                    raise IssuerError(f"its response is larger than {MAX_BODY_BYTES} bytes")
+                if self._clock.monotonic() >= deadline:
+                    raise IssuerError("its response was not complete in time")
+                if chunks % CHUNKS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+            return IssuerResponse(response.status_code, bytes(body))
