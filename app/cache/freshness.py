@@ -99,6 +99,17 @@ class CacheDirective:
             return False
         return freshness is Freshness.FRESH or self._accepts_stale(age - ttl)
 
+    def max_fetched_age(self, *, ttl: float, min_age: float) -> float:
+        """Return how old an entry may be that is not cached yet, but has been fetched already."""
+        bounds = [ttl]
+        if self.no_cache:
+            bounds.append(0.0)
+        if self.max_age is not None:
+            bounds.append(self.max_age)
+        if self.min_fresh is not None:
+            bounds.append(ttl - self.min_fresh)
+        return max(min(bounds), min(min_age, ttl))
+
     def _accepts_stale(self, staleness: float) -> bool:
         if self.max_stale is None:
             return self.max_age is None and self.min_fresh is None

@@ -53,6 +53,8 @@ class Entry(Generic[V_co]):
         sequence: the number of the fetch; later fetches have greater numbers.
         refetched_early: whether it replaced an outdated entry that was younger than the TTL.
         outdated: whether a newer entry contradicts it; it is stale from then on.
+        completed_at: the number of the fetch that had started last when this one was complete.
+        adopted: whether another process has fetched it.
     """
 
     value: V_co
@@ -60,6 +62,8 @@ class Entry(Generic[V_co]):
     sequence: int
     refetched_early: bool = False
     outdated: bool = False
+    completed_at: int = 0
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class GraceCache(Generic[K, V]):
         self._flights: SingleFlight[K, Entry[V]] = SingleFlight(clock)
         self._listeners: list[Callable[[K, Entry[V]], None]] = []
         self._check_outdated: Callable[[Entry[V]], bool] = lambda _: False
+        self._outdated_until: Callable[[K], int] = lambda _: 0
         self.latest_sequence = 0
         self.revision = 0
 
@@ -165,9 +170,15 @@ class GraceCache(Generic[K, V]):
         """
         self._listeners.append(on_stored)
 
-    def set_outdated_check(self, check: Callable[[Entry[V]], bool]) -> None:
-        """Treat an entry as outdated if `check` says so, as if it was marked as outdated."""
+    def set_outdated_check(
+        self, check: Callable[[Entry[V]], bool], outdated_until: Callable[[K], int]
+    ) -> None:
+        """Treat an entry as outdated if `check` says so, as if it was marked as outdated.
+
+        `outdated_until` returns the number of the fetch up to which one of a key is outdated.
+        """
         self._check_outdated = check
+        self._outdated_until = outdated_until
 
     def get(self, key: K) -> Entry[V] | None:
         """Return the cached entry, even if it has expired."""
@@ -242,15 +253,15 @@ class GraceCache(Generic[K, V]):
         if failure and action is Action.FAIL:
             raise failure.error_at(now)
         if entry is None or action is Action.FETCH:
-            return await self._fetch(key, fetch, deadline, reason)
+            return await self._fetch(key, fetch, directive, deadline, reason)
         if action is Action.FETCH_OR_STALE:
             stale = Lookup(entry, freshness, Outcome.STALE_IF_ERROR, self.ttl, reason)
             wait_until = (now if wait_started is None else wait_started) + self.max_stale_wait
             if deadline is not None:
                 wait_until = min(wait_until, deadline)
-            return await self._fetch_or_stale(key, fetch, wait_until, stale)
+            return await self._fetch_or_stale(key, fetch, directive, wait_until, stale)
         if action is Action.REFRESH:
-            self._join_or_launch(key, fetch)
+            self._join_or_launch(key, fetch, directive)
         return self._cached_lookup(key, entry, freshness)
 
     def get_without_fetch(self, key: K) -> CachedLookup[V] | None:
@@ -316,9 +327,14 @@ class GraceCache(Generic[K, V]):
         return "stale" if accepted else "request"
 
     async def _fetch(
-        self, key: K, fetch: Fetch[K, V], deadline: float | None, reason: str
+        self,
+        key: K,
+        fetch: Fetch[K, V],
+        directive: CacheDirective,
+        deadline: float | None,
+        reason: str,
     ) -> Lookup[V]:
-        flight, outcome = self._join_or_launch(key, fetch)
+        flight, outcome = self._join_or_launch(key, fetch, directive)
         timeout = None if deadline is None else deadline - self._clock.monotonic()
         if not await flight.wait(timeout):
             raise WaitTimeout
@@ -328,23 +344,35 @@ class GraceCache(Generic[K, V]):
         return Lookup(flight.task.result(), Freshness.FRESH, outcome, self.ttl, reason)
 
     async def _fetch_or_stale(
-        self, key: K, fetch: Fetch[K, V], deadline: float, stale: Lookup[V]
+        self,
+        key: K,
+        fetch: Fetch[K, V],
+        directive: CacheDirective,
+        deadline: float,
+        stale: Lookup[V],
     ) -> Lookup[V]:
         try:
-            return await self._fetch(key, fetch, deadline, stale.forward_reason)
+            return await self._fetch(key, fetch, directive, deadline, stale.forward_reason)
         except self._negative_errors:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, there is an entry to serve
             return replace(stale, error=error.with_traceback(None))
 
-    def _join_or_launch(self, key: K, fetch: Fetch[K, V]) -> tuple[Flight[Entry[V]], Outcome]:
+    def _join_or_launch(
+        self, key: K, fetch: Fetch[K, V], directive: CacheDirective
+    ) -> tuple[Flight[Entry[V]], Outcome]:
         flight = self._flights.get(key)
         if flight:
             return flight, Outcome.COLLAPSED
-        self.latest_sequence += 1
         self.revision += 1
-        run = partial(self._run_fetch, key, fetch, self._clock.monotonic(), self.latest_sequence)
-        return self._flights.launch(key, run), Outcome.MISS
+        return self._flights.launch(key, self._fetch_of(key, fetch, directive)), Outcome.MISS
+
+    def _fetch_of(
+        self, key: K, fetch: Fetch[K, V], _: CacheDirective
+    ) -> Callable[[], Coroutine[Any, Any, Entry[V]]]:
+        """Return what fetches an entry that is as the directive wants it, and stores it."""
+        self.latest_sequence += 1
+        return partial(self._run_fetch, key, fetch, self._clock.monotonic(), self.latest_sequence)
 
     async def _run_fetch(
         self, key: K, fetch: Fetch[K, V], fetched_at: float, sequence: int
@@ -362,7 +390,14 @@ class GraceCache(Generic[K, V]):
             and fetched_at - previous.fetched_at < self.ttl
         )
         # There is one fetch at a time per key, so the previous entry was fetched earlier.
-        return self._store(key, Entry(value, fetched_at, sequence, refetched_early=early))
+        entry = Entry(
+            value,
+            fetched_at,
+            sequence,
+            refetched_early=early,
+            completed_at=self.latest_sequence,
+        )
+        return self._store(key, entry)
 
     def _record_failure(self, key: K, error: Exception) -> None:
         previous = self._failures.get(key)

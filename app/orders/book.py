@@ -89,7 +89,7 @@ class OrderBook:
         self.generation = 0
         self.fetch_count = 0
         block_cache.add_listener(self._on_block_stored)
-        block_cache.set_outdated_check(self.epochs.is_outdated)
+        block_cache.set_outdated_check(self.epochs.is_outdated, self.epochs.outdated_until)
 
     @property
     def total(self) -> int | None:
@@ -239,9 +239,12 @@ class OrderBook:
 
     async def _fetch_block(self, index: int) -> Block:
         """Fetch a block. If its rows have not changed they stay the same objects."""
-        block = await self._fetch_from_upstream(index)
+        return self.reuse_rows(await self._fetch_from_upstream(index))
+
+    def reuse_rows(self, block: Block) -> Block:
+        """Return the block, with the rows of its last fetch if they have not changed."""
         # Not that of the cache: it may have evicted the block.
-        former = self.epochs.last_fetched(index)
+        former = self.epochs.last_fetched(block.index)
         if former and former.rows == block.rows:
             return replace(block, rows=former.rows)
         return block
@@ -257,7 +260,7 @@ class OrderBook:
         self.generation += self.epochs.add(
             entry,
             total=self._total_entry.value.total,
-            latest_sequence=self.blocks.latest_sequence,
+            latest_sequence=entry.completed_at,
         )
         if len(self.epochs) > len(self.blocks) + MAX_EVICTED:
             self.epochs.retain([index for index, _ in self.blocks.items()])

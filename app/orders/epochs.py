@@ -75,13 +75,14 @@ class Epochs:
         Args:
             entry: the block.
             total: the present total, which the fetch that started last states.
-            latest_sequence: the number of the fetch that started last.
+            latest_sequence: the number of the fetch that had started last when this one was
+                complete.
 
         Returns:
             Whether anything has changed: rows, the total or the epoch of a block.
         """
         block, former_epoch = entry.value, self._epoch
-        self._latest_sequence = latest_sequence
+        self._latest_sequence = max(self._latest_sequence, latest_sequence)
         read = self._reads.get(block.index)
         if read and read.entry.sequence == entry.sequence:
             read.entry = entry
@@ -95,10 +96,10 @@ class Epochs:
             self._total = total
         reference = read.reference if read else None
         if block.total == total:
-            self._total_stated_at = latest_sequence
+            self._total_stated_at = max(self._total_stated_at, latest_sequence)
             is_valid = total_changed or entry.sequence > self._outdated_until
         else:
-            self._outdated_until = latest_sequence
+            self._outdated_until = max(self._outdated_until, latest_sequence)
             is_valid = False
         if is_valid and block.index < number_of_blocks(total):
             was_current = read is not None and read.epoch == former_epoch and not total_changed
@@ -141,6 +142,12 @@ class Epochs:
     def is_current(self, entry: Entry[Block]) -> bool:
         """Return whether a block belongs to the present epoch."""
         return self.epoch_of(entry) == self._epoch
+
+    def outdated_until(self, index: int) -> int:
+        """Return the number of the fetch up to which a block is outdated or unverified."""
+        if self.contradicts_for_good:
+            return 0
+        return max(self._outdated_until, self._end_known_at if index == 0 else 0)
 
     def are_of_one_state(self, entries: Sequence[Entry[Block]]) -> bool:
         """Return whether blocks describe one state of the list, which may be an earlier one."""

@@ -180,3 +180,28 @@ def test_a_recently_refetched_entry_is_fetched_again_only_if_a_request_does_not_
         assert action is decide_at(directive, freshness)
     else:
         assert action is Action.SERVE
+
+
+@pytest.mark.parametrize(
+    ("directive", "seconds"),
+    [
+        (CacheDirective.DEFAULT, 60),
+        (CacheDirective.MUST_REVALIDATE, 60),
+        (CacheDirective.REFETCH, 60),
+        (CacheDirective.NO_CACHE, 5),
+        (CacheDirective(max_age=20), 20),
+        (CacheDirective(max_age=1), 5),
+        (CacheDirective(max_age=600), 60),
+        (CacheDirective(min_fresh=20), 40),
+        (CacheDirective(min_fresh=20, max_age=30), 30),
+    ],
+    ids=str,
+)
+def test_a_fetch_is_satisfied_by_what_the_directive_accepts_and_the_ttl_allows(
+    directive: CacheDirective, seconds: float
+):
+    assert directive.max_fetched_age(ttl=60, min_age=5) == seconds
+
+
+def test_the_minimum_age_of_a_refetch_is_never_more_than_the_ttl():
+    assert CacheDirective.NO_CACHE.max_fetched_age(ttl=2, min_age=5) == 2

@@ -366,3 +366,29 @@ def test_blocks_of_an_earlier_state_belong_together_unless_orders_were_both_adde
     reader.fetch(0)
     # The removal may lie between their fetches.
     assert not reader.epochs.are_of_one_state(pair)
+
+
+def test_a_fetch_makes_a_block_current_only_if_it_started_after_the_change_was_noticed():
+    reader = reader_of(220)
+    assert reader.epochs.outdated_until(1) == 0
+    end_known_at = reader.epochs.outdated_until(0)
+    assert end_known_at == reader.read[4].sequence
+    del reader.list[130]
+    reader.list.insert(0, "new")
+    reader.fetch(0)
+    assert reader.outdated() == [1, 2, 3, 4]
+    assert reader.epochs.outdated_until(1) == reader.sequence
+    reader.epochs.contradicts_for_good = True
+    assert reader.epochs.outdated_until(1) == 0
+
+
+def test_a_block_that_was_complete_before_the_latest_change_does_not_undo_what_is_known():
+    reader = reader_of(220)
+    old = reader.block(3)
+    reader.list.insert(0, "new")
+    reader.fetch(0)
+    outdated_until = reader.epochs.outdated_until(1)
+    late = Entry(old, 0.0, 2)
+    reader.epochs.add(late, total=reader.total, latest_sequence=3)
+    assert reader.epochs.is_outdated(late)
+    assert reader.epochs.outdated_until(1) == outdated_until
