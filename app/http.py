@@ -68,17 +68,22 @@ class Client:
         *,
         params: Mapping[str, str],
         headers: Mapping[str, str] | None,
-        json: Mapping[str, str] | None,
+        json: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
         timeout: Timeout,
         trace: "Call",
     ) -> AsyncIterator[Response]:
-        """Send a request; yield the response, whose body is still to be read."""
+        """Send a request with one body at most; yield the response, whose body is still to be read.
+
+        Without a `base_url`, `path` is a URL.
+        """
         query = f"?{urlencode(params)}" if params else ""
         request = httpx.Request(
             method,
             f"{self._base_url}{path}{query}",
             headers={**_HEADERS, **(headers or {})},
             json=json,
+            data=form,
             extensions={"timeout": timeout.as_dict(), "trace": trace},
         )
         response = await self._transport.handle_async_request(request)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from app.clock import Clock
 from app.http import (
     AsyncBaseTransport,
-    AsyncClient,
     Call,
+    Client,
     HTTPError,
     InvalidURL,
     Response,
@@ -65,7 +65,7 @@ class IssuerClient:
         proxy: str | None = None,
     ) -> None:
         self._clock = clock
-        self._client: AsyncClient = open_client(
+        self._client: Client = open_client(
             "", max_connections=MAX_CONNECTIONS, ca_file=ca_file, proxy=proxy, transport=transport
         )
 
@@ -91,10 +91,11 @@ class IssuerClient:
             stream = self._client.stream(
                 method,
                 url,
-                data=form,
+                params={},
+                form=form,
                 headers=_HEADERS | dict(headers or {}),
                 timeout=_TIMEOUT,
-                extensions={"trace": call},
+                trace=call,
             )
             with call:
                 return await self._receive(stream, call, deadline)
