@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
 from app.cache.grace_cache import GraceCache
@@ -34,11 +34,13 @@ from app.edge.head import Head
 from app.edge.health import health_router
 from app.edge.host_check import HostCheck
 from app.edge.me import me_router
+from app.edge.metrics import MetricsEndpoint, metrics_app, metrics_router
 from app.edge.openapi import DESCRIPTION, LICENSE, TAGS, build_openapi
 from app.edge.pages import docs_router, pages_router
 from app.edge.rejected_requests import RejectedRequests
 from app.edge.unhandled_errors import UnhandledErrors
 from app.file_watcher import FileWatcher
+from app.gauges import Components, create_metrics
 from app.http import AsyncBaseTransport
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -60,7 +62,6 @@ from app.problem_codes import PROBLEM_CODES, problem_code_of
 from app.server.limits import Limits
 from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
-from app.telemetry.counters import HttpMetrics
 from app.time_zones import time_zone_names
 from app.upstream.client import UpstreamClient
 from app.upstream.retry import RandomFloat, upstream_backoff
@@ -79,10 +80,12 @@ ORDER_CACHE_ENTRIES = 20_000
 class App:
     """The proxy as an ASGI application, and what the server needs besides.
 
-    `reload_credential` reads the configured credential again.
+    `reload_credential` reads the configured credential again. `metrics` is the application of the
+    separate listener for metrics.
     """
 
     api: FastAPI
+    metrics: ASGIApp
     reload_credential: Callable[[], None]
     shutdown: Shutdown
     limits: Limits
@@ -203,7 +206,13 @@ def create_app(
             stack.callback(watching.cancel)
             yield
 
-    recorder = RequestRecorder(clock, HttpMetrics())
+    metrics = create_metrics(
+        settings,
+        Components(
+            client=client, book=book, orders=orders, response_cache=response_cache, clock=clock
+        ),
+    )
+    recorder = RequestRecorder(clock, metrics.http)
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(
@@ -264,7 +273,13 @@ def create_app(
         export_slots=ExportSlots(clock, settings.server.max_exports),
         min_send_rate=settings.server.min_send_rate,
     )
-    app = App(api, rotation.reload, shutdown, create_limits(settings))
+    app = App(
+        api,
+        _include_metrics(settings, api, MetricsEndpoint(metrics, run_in_thread), recorder, clock),
+        rotation.reload,
+        shutdown,
+        create_limits(settings),
+    )
     for router in (
         snapshot_router(dependencies),
         export_router(dependencies),
@@ -293,6 +308,21 @@ def _build_routes(api: FastAPI) -> None:
 
 async def _close(close: Callable[[float], Awaitable[None]], shutdown: Shutdown) -> None:
     await close(shutdown.seconds_left())
+
+
+def _include_metrics(
+    settings: Settings,
+    api: FastAPI,
+    endpoint: MetricsEndpoint,
+    recorder: RequestRecorder,
+    clock: Clock,
+) -> ASGIApp:
+    """Return the application of the listener for metrics; without one, add them to `api`."""
+    listen = settings.metrics.listen
+    if not listen:
+        api.include_router(metrics_router(endpoint))
+    loopback = listen is not None and is_loopback(listen.host)
+    return metrics_app(endpoint, recorder, clock, loopback=loopback)
 
 
 def _include_pages(settings: Settings, app: App, client: UpstreamClient) -> None:

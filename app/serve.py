@@ -12,14 +12,14 @@ from typing import Any
 import typer
 from uvicorn.loops.auto import auto_loop_factory
 
-from app.clock import SystemClock
+from app.clock import Clock, SystemClock
 from app.console import echo_err
 from app.logging import setup
-from app.main import create_app
+from app.main import App, create_app
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
-from app.server.limits import limits_for_fd_limit
-from app.server.server import open_server
+from app.server.limits import limits_for_fd_limit, metrics_limits
+from app.server.server import SideServer, open_server
 from app.settings import (
     CredentialFiles,
     Settings,
@@ -77,10 +77,12 @@ async def _serve(
         app = create_app(settings, clock=clock, credential_files=credential_files)
     if credential_files and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_credential)
-    with _bind(config.host, config.port) as listener:
+    with _bind(config.host, config.port) as listener, _bind_metrics(settings) as metrics_listener:
         setup.configure(settings.log.level, settings.log.format, sys.stdout, clock)
         # With the embedded upstream, both ends of its connections are in this process.
         other_sockets = 2 * settings.upstream.max_concurrency
+        if metrics_listener:
+            other_sockets += metrics_limits(app.limits).hard_max_connections + 1
         limits = limits_for_fd_limit(app.limits, other_sockets=other_sockets)
         if limits != app.limits:
             variable = env_name("server", "max_connections")
@@ -96,22 +98,58 @@ async def _serve(
         )
         # From here on a signal is a shutdown, also before the server has started.
         with server.capture_signals():
-            _print_urls(settings, listener.getsockname()[1], sandbox_url)
+            _print_urls(settings, listener.getsockname()[1], sandbox_url, metrics_listener)
             # Objects that exist now live until exit. Frozen, they are not scanned by each full
             # collection, which would stall all requests. Later objects are still collected.
             gc.collect()
             gc.freeze()
-            await server.serve(sockets=[listener])
+            async with _serving_metrics(app, metrics_listener, clock):
+                await server.serve(sockets=[listener])
 
 
-def _print_urls(settings: Settings, port: int, sandbox_url: str | None) -> None:
+@asynccontextmanager
+async def _serving_metrics(
+    app: App, listener: socket.socket | None, clock: Clock
+) -> AsyncIterator[None]:
+    """Serve metrics on a listener of their own, until the end of the shutdown of the proxy."""
+    if listener is None:
+        yield
+        return
+    host, port = listener.getsockname()[:2]
+    server = open_server(
+        app.metrics,
+        host=host,
+        port=port,
+        clock=clock,
+        shutdown=app.shutdown,
+        limits=metrics_limits(app.limits),
+        server_class=SideServer,
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        app.shutdown.start()  # also if the proxy has not started
+        await serving
+
+
+def _print_urls(
+    settings: Settings,
+    port: int,
+    sandbox_url: str | None,
+    metrics_listener: socket.socket | None,
+) -> None:
     origin = settings.server.public_url or local_origin(settings.server.host, port)
+    metrics_url = None
+    if metrics_listener:
+        metrics_url = f"{local_origin(*metrics_listener.getsockname()[:2])}/metrics"
     echo_err(f"orders-bff is running at {origin}/")
     urls = {
         "dashboard": f"{origin}/dashboard" if settings.sandbox else None,
         "docs": f"{origin}/docs" if settings.docs.enabled else None,
         "orders": f"{origin}/v1/orders",
         "readiness": f"{origin}/readyz",
+        "metrics": metrics_url,
         "sandbox": sandbox_url,
     }
     for name, url in urls.items():
@@ -173,6 +211,16 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with _bind_errors(host, port):
         return socket.create_server((address, port), family=family)
+
+
+@contextmanager
+def _bind_metrics(settings: Settings) -> Iterator[socket.socket | None]:
+    """Yield the listener for metrics, None if none is configured."""
+    if settings.metrics.listen is None:
+        yield None
+        return
+    with _bind(*settings.metrics.listen) as listener:
+        yield listener
 
 
 def local_origin(host: str, port: int) -> str:

@@ -407,9 +407,9 @@ def test_a_new_key_has_the_scope_orders_read_by_default() -> None:
 
 
 def test_a_scope_that_no_route_requires_is_warned_about() -> None:
-    result = run("keys", "new", "dashboard", "--scope", "metrics:read")
+    result = run("keys", "new", "dashboard", "--scope", "cache:purge")
     assert result.exit_code == 0
-    assert result.stderr.startswith("warning: the scope metrics:read of the API key dashboard has")
+    assert result.stderr.startswith("warning: the scope cache:purge of the API key dashboard has")
 
 
 def test_a_new_key_expires_at_the_start_of_the_given_day_in_utc() -> None:

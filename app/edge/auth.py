@@ -24,6 +24,9 @@ from app.edge.problems import Problem, problem_response
 
 _CREDENTIAL_HEADERS = (b"authorization", b"x-api-key")
 _CHALLENGE = 'Bearer realm="orders-bff"'
+METRICS_PATH = "/metrics"
+"""The only path outside the API that needs a credential."""
+
 _JWT = re.compile(rb"eyJ[\w-]*+(?:\.[\w-]*+){2,4}")
 """A signed or encrypted JSON Web Token (RFC 7519): its header is a JSON object."""
 
@@ -159,7 +162,7 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                if is_api_path(scope["path"]):
+                if is_api_path(scope["path"]) or scope["path"] == METRICS_PATH:
                     context = context_of(scope)
                     context.generation = self._generation.value
                     context.caller = await self._authenticate(scope)

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from math import ceil
 from typing import Any, cast
 
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,10 +25,12 @@ _CODES_BY_STATUS = {
 """The codes for errors of the framework, which have a status only: the first in the table."""
 
 
-def install_exception_handlers(api: FastAPI, problem_codes: Mapping[type[Exception], str]) -> None:
+def install_exception_handlers(
+    api: Starlette, problem_codes: Mapping[type[Exception], str]
+) -> None:
     """Answer every exception of every route of `api` with a problem.
 
-    FastAPI looks handlers up along the bases of a class, so the nearest entry of `problem_codes`
+    Starlette looks handlers up along the bases of a class, so the nearest entry of `problem_codes`
     applies.
     """
     problems: dict[type[Exception], Callable[[Any], Problem]] = {

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 OVERLOAD_HEADROOM = 32
 """Connections accepted beyond `max_connections`, to respond to them with 503."""
 
+MAX_METRICS_CONNECTIONS = 16
+"""Connections to the listener for metrics: more than a few Prometheus servers use."""
+
 RESERVED_FDS = 48
 """File descriptors for everything but connections: output, event loop, listener, files, DNS."""
 
@@ -42,6 +45,11 @@ class Limits:
     def hard_max_connections(self) -> int:
         """Connections open at once, including those that get 503."""
         return self.max_connections + OVERLOAD_HEADROOM
+
+
+def metrics_limits(limits: Limits) -> Limits:
+    """Return the limits of the listener for metrics: as `limits`, with few connections."""
+    return replace(limits, max_connections=MAX_METRICS_CONNECTIONS)
 
 
 def limits_for_fd_limit(limits: Limits, *, other_sockets: int) -> Limits:

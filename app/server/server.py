@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from socket import socket
 from types import FrameType
@@ -106,7 +106,7 @@ class Server(uvicorn.Server):
         for connection in self._connections():
             connection.abort()
         await self.lifespan.shutdown()
-        _logger.info("shutdown_complete", extra={"fields": {"aborted_requests": len(aborted)}})
+        self._log("shutdown_complete", aborted_requests=len(aborted))
 
     def _create_connection(self) -> HttpConnection:
         """Return the protocol of a new connection, as uvicorn does for those that it accepts."""
@@ -142,8 +142,24 @@ class Server(uvicorn.Server):
         for connection in self._connections():
             connection.shutdown()
         state = self.server_state
-        fields = {"connections": len(state.connections), "requests": len(state.tasks)}
-        _logger.info("shutdown_started", extra={"fields": fields})
+        self._log("shutdown_started", connections=len(state.connections), requests=len(state.tasks))
+
+    def _log(self, event: str, **fields: int) -> None:
+        _logger.info(event, extra={"fields": fields})
+
+
+class SideServer(Server):
+    """A server of another application beside the main one, which it starts and ends with.
+
+    It leaves signals to the main one (`capture_signals` of uvicorn), and logs no shutdown.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def _log(self, event: str, **fields: int) -> None:
+        pass
 
 
 def _accept_all(listener: socket) -> Iterator[socket]:
@@ -163,11 +179,13 @@ def open_server(
     limits: Limits,
     trusted_proxies: Sequence[str] = (),
     raise_signal: Callable[[int], None] = signal.raise_signal,
+    server_class: type[Server] = Server,
 ) -> Server:
     """Return a server of `app` that has not been started; port 0 is any free one.
 
     Signals start `shutdown`; at the second one `raise_signal` terminates the process. The headers
-    X-Forwarded-For and X-Forwarded-Proto are used if they come from `trusted_proxies`.
+    X-Forwarded-For and X-Forwarded-Proto are used if they come from `trusted_proxies`. With
+    `SideServer` the application gets no lifespan events.
     """
     config = uvicorn.Config(
         app,
@@ -176,7 +194,7 @@ def open_server(
         http=cast("Any", partial(HttpConnection, limits=limits, clock=clock, shutdown=shutdown)),
         ws="none",
         loop="auto",
-        lifespan="on",
+        lifespan="off" if server_class is SideServer else "on",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -184,4 +202,4 @@ def open_server(
         forwarded_allow_ips=list(trusted_proxies),
         workers=1,  # the default reads the environment
     )
-    return Server(config, shutdown=shutdown, clock=clock, raise_signal=raise_signal)
+    return server_class(config, shutdown=shutdown, clock=clock, raise_signal=raise_signal)

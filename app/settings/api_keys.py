@@ -24,7 +24,7 @@ from app.settings.types import Name, Rate, Sha256, from_json
 Scope = Literal["orders:read", "payments:read", "orders:raw", "metrics:read", "cache:purge"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
-UNUSED_SCOPES: tuple[Scope, ...] = ("metrics:read", "cache:purge")
+UNUSED_SCOPES: tuple[Scope, ...] = ("cache:purge",)
 """Scopes that no route requires yet."""
 
 NO_EFFECT = "has no effect: it is not implemented yet"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from app.settings.api_keys import NO_EFFECT, api_key_warnings
 from app.settings.errors import env_name
 from app.settings.models import Settings
-from app.settings.types import is_loopback, networks_overlap
+from app.settings.types import is_loopback, is_private, networks_overlap
 
 Path = tuple[str, ...]
 """A setting, as `("cache", "ttl")`."""
@@ -29,7 +29,6 @@ _NOT_IMPLEMENTED: tuple[Path, ...] = (
     ("callers", "rate"),
     ("callers", "scan_rate"),
     ("callers", "detail_rate"),
-    ("metrics", "listen"),
 )
 """Settings that are validated but have no effect, because their feature is not implemented yet."""
 
@@ -101,6 +100,7 @@ def find_warnings(settings: Settings) -> tuple[str, ...]:
         *settings.source_warnings,
         *_upstream_warnings(settings),
         *_proxy_warnings(settings),
+        *_metrics_warnings(settings),
         *(warning for warning, given in zip(no_effect, is_set, strict=True) if given),
         *api_key_warnings(settings.api_keys()),
     )
@@ -131,6 +131,13 @@ def _proxy_warnings(settings: Settings) -> Iterator[str]:
     if is_loopback(server.host) and not networks_overlap(server.trusted_proxies, loopback):
         host = env_name("server", "host")
         yield f"{name} has no effect: with {host}={server.host} only this machine can connect"
+
+
+def _metrics_warnings(settings: Settings) -> Iterator[str]:
+    listen = settings.metrics.listen
+    if listen and not is_private(listen.host):
+        name = env_name("metrics", "listen")
+        yield f"{name} is neither a loopback nor a private address: anybody can read the metrics"
 
 
 def _value(settings: Settings, path: Path) -> Any:

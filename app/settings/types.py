@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from app.settings.currencies import CURRENCIES
 from app.settings.files import UnreadableFile, read_bytes, within_timeout
@@ -30,6 +30,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def is_private(host: str) -> bool:
+    """Return whether `host` is an address that the internet does not reach, or `localhost`.
+
+    An unspecified address (`0.0.0.0`, `::`) is every address of the machine, and a name may be any.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return is_loopback(host)
+    return address.is_private and not address.is_unspecified
 
 
 def networks_overlap(networks: Iterable[str], others: Iterable[str]) -> bool:
@@ -176,12 +188,20 @@ def _check_network(value: str) -> str:
         raise ValueError("must be an IP address or a network") from None
 
 
-def _check_listener(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    is_port = re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535
-    if not is_port or not _is_host(host.strip("[]")):
-        raise ValueError("must be host:port")
-    return value
+class HostPort(NamedTuple):
+    """An address to listen on; a host that is an IPv6 address has no brackets."""
+
+    host: str
+    port: int
+
+
+def _parse_listener(value: object) -> HostPort:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535
+    address = host[1:-1] if re.fullmatch(r"\[.*:.*\]", host) else host
+    if not is_port or not _is_host(address) or (":" in address) != host.startswith("["):
+        raise ValueError("must be host:port, with an IPv6 address in brackets")
+    return HostPort(address, int(port))
 
 
 def _check_certificates(path: Path) -> Path:
@@ -247,5 +267,5 @@ StoreUrl = Annotated[SecretStr, AfterValidator(_check_store_url)]
 AccessKeyPart = Annotated[SecretStr, AfterValidator(_check_secret)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Network = Annotated[str, AfterValidator(_check_network)]
-Listener = Annotated[str, AfterValidator(_check_listener)]
+Listener = Annotated[HostPort, BeforeValidator(_parse_listener)]
 CertificatesFile = Annotated[Path, AfterValidator(_check_certificates)]

@@ -3,18 +3,56 @@
 Nothing in a record is a value that a caller chose, a credential, or the upstream's text.
 """
 
+import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from app import request_id
 from app.clock import Clock
-from app.upstream.errors import UpstreamError
+from app.upstream.errors import (
+    DeadlineExceeded,
+    OrderNotFound,
+    PaymentNotFound,
+    StaleConnection,
+    UpstreamCredentialRejected,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamMalformed,
+    UpstreamNotFound,
+    UpstreamPlanRequired,
+    UpstreamRejected,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
+)
 
 MAX_CALLS = 200
 """Calls that are remembered."""
+
+RESULTS: Mapping[type[UpstreamError] | None, str] = {
+    None: "success",
+    UpstreamCredentialRejected: "credential_rejected",
+    UpstreamPlanRequired: "plan_required",
+    UpstreamRejected: "rejected",
+    UpstreamNotFound: "not_found",
+    OrderNotFound: "not_found",
+    PaymentNotFound: "not_found",
+    UpstreamThrottled: "throttled",
+    UpstreamFailed: "failed",
+    UpstreamUnreachable: "unreachable",
+    StaleConnection: "stale_connection",
+    UpstreamTimeout: "timeout",
+    DeadlineExceeded: "deadline_exceeded",
+    UpstreamMalformed: "malformed",
+    UpstreamUnavailable: "unavailable",
+}
+"""How a call ended, by the class of its error: the values of a label of the metrics."""
+
+_logger = logging.getLogger("orders_bff.upstream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +98,11 @@ class CallRecord:
     api_code: int | None = None
     request_id: str | None = None
 
+    @property
+    def result(self) -> str:
+        """How the call ended: a value of `RESULTS`."""
+        return RESULTS[self.error]
+
     def fail(self, error: UpstreamError) -> None:
         """Record why the call failed."""
         self.error = type(error)
@@ -99,6 +142,8 @@ class CallLog:
             self._records.append(record)
             for listener in self.listeners:
                 listener(record)
+            if _logger.isEnabledFor(logging.DEBUG):
+                _log(record)
 
     def on_unreadable(self, operation: str, error: UpstreamError) -> None:
         """Record that the response to the last successful call cannot be used."""
@@ -106,3 +151,14 @@ class CallLog:
             if record.operation == operation and record.request_id == error.request_id:
                 record.fail(error)
                 break
+
+
+def _log(record: CallRecord) -> None:
+    fields: dict[str, object] = {
+        "operation": record.operation,
+        "duration_ms": round(record.seconds * 1000, 3),
+        "result": record.result,
+    }
+    if record.request_id:
+        fields["upstream_request_id"] = record.request_id
+    _logger.debug("upstream_call", extra={"fields": fields})

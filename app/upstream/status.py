@@ -1,5 +1,6 @@
 """How the last requests to the upstream ended, known without calling it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -74,6 +75,10 @@ class UpstreamStatus:
     def last_contact(self) -> LastContact:
         """Return when and how the last requests ended. A token alone is no contact."""
         return LastContact(self._age(self._succeeded_at), self._age(self._failed_at), self._error)
+
+    def operations(self) -> Mapping[str, OperationStatus]:
+        """Return how the last requests of each operation ended that has been used."""
+        return dict(self._operations)
 
     def operation(self, operation: str) -> OperationStatus:
         """Return how the last requests of `operation` ended."""

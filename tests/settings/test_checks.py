@@ -153,7 +153,6 @@ def test_settings_without_effect_are_validated_and_warned_about() -> None:
         CALLERS__RATE="0",
         CALLERS__SCAN_RATE="60/minute",
         CALLERS__DETAIL_RATE="2/second",
-        METRICS__LISTEN="127.0.0.1:9100",
     )
     effect = "has no effect: it is not implemented yet"
     assert find_warnings(settings) == (
@@ -161,7 +160,6 @@ def test_settings_without_effect_are_validated_and_warned_about() -> None:
         f"ORDERS_CALLERS__RATE {effect}",
         f"ORDERS_CALLERS__SCAN_RATE {effect}",
         f"ORDERS_CALLERS__DETAIL_RATE {effect}",
-        f"ORDERS_METRICS__LISTEN {effect}",
     )
 
 
@@ -179,3 +177,25 @@ def test_pages_of_other_origins_may_send_no_credentials_by_default() -> None:
 def test_the_address_of_this_server_depends_on_the_option() -> None:
     environ = REQUIRED | {"ORDERS_UPSTREAM__BASE_URL": "http://localhost:8000"}
     assert isinstance(load(environ, dotenv=NO_FILE, server={"port": 9000}), Settings)
+
+
+@pytest.mark.parametrize(
+    ("listen", "warned"),
+    [
+        ("127.0.0.1:9100", False),
+        ("[::1]:9100", False),
+        ("localhost:9100", False),
+        ("10.1.2.3:9100", False),
+        ("[fd00::1]:9100", False),
+        ("0.0.0.0:9100", True),
+        ("[::]:9100", True),
+        ("8.8.8.8:9100", True),
+        ("metrics.example:9100", True),
+    ],
+)
+def test_a_metrics_listener_that_others_may_reach_is_warned_about(
+    listen: str, warned: bool
+) -> None:
+    warnings = find_warnings(settings_of(METRICS__LISTEN=listen))
+    assert bool(warnings) is warned
+    assert all(warning.startswith("ORDERS_METRICS__LISTEN is neither") for warning in warnings)

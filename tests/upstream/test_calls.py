@@ -3,9 +3,16 @@
 import pytest
 
 from app import request_id
-from app.upstream.calls import MAX_CALLS, AdmissionState, CallLog
+from app.http import Response
+from app.upstream.calls import MAX_CALLS, RESULTS, AdmissionState, CallLog
 from app.upstream.client import ORDERS_PATH
-from app.upstream.errors import OrderNotFound, UpstreamFailed, UpstreamMalformed
+from app.upstream.errors import (
+    OrderNotFound,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamMalformed,
+)
+from tests.edge.asgi_harness import logging_to
 from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of, success
 
@@ -65,3 +72,38 @@ def test_the_last_calls_are_kept_and_each_is_reported_when_it_has_ended() -> Non
         with log.recording(str(number), STATE):
             assert len(seen) == number
     assert [record.operation for record in log.records] == seen[1:]
+
+
+def all_errors(base: type[UpstreamError] = UpstreamError) -> set[type[UpstreamError]]:
+    """Return all classes of upstream errors below `base`."""
+    return {base}.union(*map(all_errors, base.__subclasses__())) - {UpstreamError}
+
+
+def test_every_error_has_a_result() -> None:
+    assert set(RESULTS) == all_errors() | {None}
+
+
+async def test_calls_are_logged_at_the_level_debug_without_values_of_callers() -> None:
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock, max_attempts=1)
+    order_no = "CHOSEN-BY-A-CALLER-77"
+    with logging_to(level="debug") as log:
+        with pytest.raises(OrderNotFound):
+            await client.get_order(order_no, deadline=clock.monotonic() + 8)
+        upstream.respond_with(lambda _: Response(502, text="<html>"))
+        with pytest.raises(UpstreamFailed):
+            await client.get_order(order_no, deadline=clock.monotonic() + 8)
+    token, detail, failed = [line for line in log.lines() if line["event"] == "upstream_call"]
+    assert (token["operation"], token["result"]) == ("get-management-token", "success")
+    assert (detail["operation"], detail["duration_ms"]) == ("get-order-detail", 0.0)
+    assert detail["upstream_request_id"] == client.calls.records[1].request_id
+    assert (failed["result"], failed["level"]) == ("failed", "debug")
+    assert "upstream_request_id" not in failed
+    assert order_no not in log.text()
+
+
+async def test_calls_are_not_logged_at_the_level_info() -> None:
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    with logging_to() as log:
+        await client_of(upstream, clock).list_orders(1, deadline=clock.monotonic() + 8)
+    assert log.text() == ""

@@ -1,0 +1,88 @@
+"""Connects metrics with the components whose state they show. All of it is read when requested."""
+
+import platform
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app import __version__
+from app.cache.grace_cache import GraceCache
+from app.clock import Clock
+from app.orders.book import OrderBook
+from app.orders.response_cache import ResponseCache
+from app.orders.source import FetchedOrder
+from app.settings import Settings
+from app.telemetry.metrics import Labels, Metrics, Values
+from app.upstream.calls import CallRecord
+from app.upstream.client import UpstreamClient
+from app.upstream.drift import DriftKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """The components that have state to show."""
+
+    client: UpstreamClient
+    book: OrderBook
+    orders: GraceCache[str, FetchedOrder]
+    response_cache: ResponseCache
+    clock: Clock
+
+
+def create_metrics(settings: Settings, components: Components) -> Metrics:
+    """Return the metrics of one process, connected with its components."""
+    metrics = Metrics()
+    client, book, clock = components.client, components.book, components.clock
+    client.calls.listeners.append(lambda record: _count_call(metrics, record))
+    config = settings.cache
+
+    def cached_bytes() -> float:
+        caches = (book.blocks, components.orders)
+        entries = (entry for cache in caches for _, entry in cache.items())
+        return sum(entry.value.size for entry in entries) + components.response_cache.size
+
+    sources: dict[str, Callable[[], Values]] = {
+        "orders_upstream_last_success_timestamp_seconds": lambda: {
+            (operation,): status.succeeded_at.timestamp()
+            for operation, status in client.status.operations().items()
+            if status.succeeded_at
+        },
+        "orders_credential_expires_timestamp_seconds": lambda: _credential_expiry(client, clock),
+        "orders_circuit_open": lambda: {
+            (circuit.operations[0],): circuit.state != "closed"
+            for circuit in client.admission.circuits()
+        },
+        "orders_limiter_rate": lambda: client.admission.limiter_state().rate,
+        "orders_cached_blocks": lambda: len(book.blocks),
+        "orders_cached_bytes": cached_bytes,
+        "orders_cached_orders": lambda: sum(
+            len(entry.value.rows) for _, entry in book.blocks.items()
+        ),
+        "orders_cache_ttl_seconds": lambda: book.blocks.ttl,
+        "orders_cache_stale_while_revalidate_seconds": lambda: config.stale_while_revalidate,
+        "orders_cache_stale_if_error_seconds": lambda: config.stale_if_error,
+        "orders_schema_drift_total": lambda: _drift_by_field(client.drift.counts),
+        "orders_build_info": lambda: {(__version__, platform.python_version()): 1},
+    }
+    for name, read in sources.items():
+        metrics.add_source(name, read)
+    return metrics
+
+
+def _count_call(metrics: Metrics, record: CallRecord) -> None:
+    metrics.calls.observe(record.operation, record.result, record.seconds)
+
+
+def _credential_expiry(client: UpstreamClient, clock: Clock) -> float | None:
+    seconds = client.credential.seconds_to_expiry
+    return None if seconds is None else (clock.now() + timedelta(seconds=seconds)).timestamp()
+
+
+def _drift_by_field(counts: tuple[tuple[DriftKind, int], ...]) -> dict[Labels, float]:
+    """Return the counts by field, as `order.discount`; the names have been checked."""
+    by_field: Counter[Labels] = Counter()
+    for kind, count in counts:
+        field = f"{kind.where}.{kind.name}" if kind.name else kind.where
+        by_field[(field,)] += count
+    return dict(by_field)
