@@ -3,15 +3,19 @@
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
 from app.clock import Clock
 from app.daemon_thread import RunInThread, run_in_thread
 from app.edge.api_keys import ApiKey, ApiKeyStore
+from app.edge.auth import CredentialGeneration, TokenAuthenticator
+from app.http import AsyncBaseTransport
+from app.identity.grants import Grant, Grants
 from app.orders.blocks import Block
 from app.orders.source import FetchedOrder
 from app.server.limits import Limits
@@ -22,6 +26,7 @@ from app.settings import (
     SettingsError,
     api_key_warnings,
     find_warnings,
+    is_loopback,
     load_api_keys,
     require_unique,
 )
@@ -30,6 +35,9 @@ from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
 from app.upstream.retry import upstream_backoff
+
+if TYPE_CHECKING:
+    from app.identity.issuers import Issuers
 
 BREAKER_OPEN_SECONDS = 5.0
 """Longest time that the circuit breaker stays open before a probe."""
@@ -135,9 +143,83 @@ def create_api_key_store(
         read_file=read_file if file else None,
         on_change=on_change,
     )
-    if not settings.anonymous_scopes() and not store.has_valid_key():
+    if not (settings.anonymous_scopes() or settings.issuers() or store.has_valid_key()):
         raise settings.no_valid_key_error()
     return store
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What authenticates callers that an issuer vouches for.
+
+    Attributes:
+        issuers: fetch and cache the keys; None if no issuer is configured.
+        grants: what callers may do.
+        tokens: authenticates callers by token; None if that is not configured.
+    """
+
+    issuers: "Issuers | None"
+    grants: Grants
+    tokens: TokenAuthenticator | None
+
+    def start(self) -> None:
+        """Fetch the keys of the issuers, in the background."""
+        if self.issuers:
+            self.issuers.start()
+
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for fetches in progress, then close the connections."""
+        if self.issuers:
+            await self.issuers.close(timeout)
+
+
+def create_identity(
+    settings: Settings,
+    clock: Clock,
+    generation: CredentialGeneration,
+    transport: AsyncBaseTransport | None = None,
+) -> Identity:
+    """Build what authenticates callers by the configured issuers, over `transport`."""
+    callers = settings.callers
+    grants = Grants(
+        Grant(config.issuer, config.claim, config.value, frozenset(config.scopes))
+        for config in callers.grants
+    )
+    issuers = _create_issuers(settings, clock, generation, transport)
+    if issuers is None or callers.oidc_issuer is None or callers.oidc_audience is None:
+        return Identity(issuers, grants, None)
+    # Imported only if it is used: the cryptography takes 0.15 s and 10 MB.
+    from app.identity.tokens import TokenCallers  # noqa: PLC0415
+
+    issuer = issuers.issuers[callers.oidc_issuer]
+    tokens = TokenCallers(issuer, callers.oidc_audience, grants, clock, generation)
+    return Identity(issuers, grants, tokens)
+
+
+def _create_issuers(
+    settings: Settings,
+    clock: Clock,
+    generation: CredentialGeneration,
+    transport: AsyncBaseTransport | None,
+) -> "Issuers | None":
+    """Build the issuers, which are called with the CA and the proxy of the upstream.
+
+    This machine is called directly, as no proxy could reach it.
+    """
+    if not settings.issuers():
+        return None
+    from app.identity.issuers import Issuers  # noqa: PLC0415 - as above
+
+    upstream = settings.upstream
+    proxy = upstream.proxy.get_secret_value() if upstream.proxy else None
+    hosts = {url: urlsplit(url).hostname or "" for url in settings.issuers()}
+    return Issuers(
+        {url: None if is_loopback(host) else proxy for url, host in hosts.items()},
+        clock,
+        on_change=generation.advance,
+        ca_file=upstream.ca_file,
+        transport=transport,
+    )
 
 
 def _api_keys(configs: Sequence[ApiKeyConfig]) -> tuple[ApiKey, ...]:

@@ -21,6 +21,7 @@ from app.components import (
     create_api_key_store,
     create_cache,
     create_client,
+    create_identity,
     create_limits,
     create_rotation,
 )
@@ -102,6 +103,7 @@ def create_app(
     settings: Settings,
     *,
     transport: AsyncBaseTransport | None = None,
+    issuer_transport: AsyncBaseTransport | None = None,
     clock: Clock | None = None,
     credential_files: CredentialFiles | None = None,
     random: RandomFloat = random.random,
@@ -112,6 +114,7 @@ def create_app(
     Args:
         settings: all settings.
         transport: the network to the upstream; the real one by default.
+        issuer_transport: the network to issuers; the real one by default.
         clock: the source of time; that of the system by default.
         credential_files: where the credential can change while the proxy runs.
         random: the source of jitter.
@@ -126,6 +129,7 @@ def create_app(
     rotation = create_rotation(settings, client, clock, credential_files, run_in_thread)
     generation = CredentialGeneration()
     api_keys = create_api_key_store(settings, clock, run_in_thread, generation.advance)
+    identity = create_identity(settings, clock, generation, issuer_transport)
     watcher = FileWatcher(clock, run_in_thread)
 
     async def reload_credential() -> bool:
@@ -198,8 +202,9 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             # Closed in the reverse order: the client last, since the others use it.
-            for component in (client, lookup, book.blocks, snapshots, compute, rotation):
+            for component in (client, identity, lookup, book.blocks, snapshots, compute, rotation):
                 stack.push_async_callback(_close, component.close, shutdown)
+            identity.start()
             if settings.api_keys():
                 api_keys.log_loaded()
             watching = asyncio.create_task(watcher.run())
@@ -245,7 +250,7 @@ def create_app(
             Middleware(Head),
             Middleware(
                 Authentication,
-                credentials=HeaderCredentials(api_keys),
+                credentials=HeaderCredentials(api_keys, identity.tokens),
                 generation=generation,
                 anonymous_scopes=settings.anonymous_scopes(),
             ),

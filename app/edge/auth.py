@@ -226,7 +226,7 @@ _COOKIE_SCHEME = APIKeyCookie(
 )
 _BEARER_SCHEME = HTTPBearer(
     scheme_name="Bearer",
-    description="The same key as `Authorization: Bearer obff_…`.",
+    description="The same key, or an access token (JWT) of the issuer that the operator trusts.",
     auto_error=False,
 )
 

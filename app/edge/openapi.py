@@ -29,7 +29,13 @@ Responses = dict[int | str, dict[str, Any]]
 """The argument `responses` of a FastAPI route."""
 
 _COMMON_HEADERS = ("X-Request-Id", "Vary")
-_COMMON_PROBLEMS = ("unauthenticated", "cross_site_request", "invalid_request", "internal_error")
+_COMMON_PROBLEMS = (
+    "unauthenticated",
+    "cross_site_request",
+    "issuer_unavailable",
+    "invalid_request",
+    "internal_error",
+)
 
 _UPSTREAM_PROBLEMS = (
     "forbidden",

@@ -37,6 +37,10 @@ def _not_empty(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     return scopes
 
 
+Scopes = Annotated[tuple[Scope, ...], AfterValidator(_not_empty)]
+"""Scopes, at least one."""
+
+
 def _date_and_time(value: object) -> object:
     """Return `value`; pydantic would take a number for seconds since 1970, and 20300101, too."""
     if isinstance(value, str | int | float) and not re.match("[0-9]{4}-[0-9]{2}-", str(value)):
@@ -59,7 +63,7 @@ class ApiKeyConfig(BaseModel):
 
     name: Name
     sha256: Sha256
-    scopes: Annotated[tuple[Scope, ...], AfterValidator(_not_empty)]
+    scopes: Scopes
     expires_at: Annotated[AwareDatetime | None, BeforeValidator(_date_and_time)] = None
     rate: Rate | None = None
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from app.settings.api_keys import NO_EFFECT, api_key_warnings
 from app.settings.errors import env_name
+from app.settings.identity_checks import find_identity_conflicts, identity_warnings
 from app.settings.models import Settings
 from app.settings.types import is_loopback, is_private, networks_overlap
 
@@ -57,11 +58,13 @@ def find_conflicts(settings: Settings) -> Iterator[Conflict]:
         bound = ("cache", "stale_while_revalidate")
         message = f"must be at least {env_name(*bound)}: both count from the end of the TTL"
         yield Conflict((("cache", "stale_if_error"), bound), message)
-    if not callers.anonymous and not callers.api_keys and not callers.api_keys_file:
+    has_credentials = callers.api_keys or callers.api_keys_file or settings.issuers()
+    if not callers.anonymous and not has_credentials:
         api_keys, file = ("callers", "api_keys"), ("callers", "api_keys_file")
         message = (
             f"no caller could authenticate: set {env_name(*api_keys)} (`orders-bff keys new NAME`"
-            f" creates an entry) or {env_name(*file)}, or allow anonymous callers"
+            f" creates an entry), {env_name(*file)} or {env_name('callers', 'oidc_issuer')}, or"
+            " allow anonymous callers"
         )
         yield Conflict((("callers", "anonymous"), api_keys, file), message)
     digests = {entry.sha256 for entry in settings.api_keys()}
@@ -69,6 +72,8 @@ def find_conflicts(settings: Settings) -> Iterator[Conflict]:
         file, api_keys = ("callers", "api_keys_file"), ("callers", "api_keys")
         message = f"must not have a key that {env_name(*api_keys)} has, too"
         yield Conflict((file, api_keys), message)
+    for concerned, message in find_identity_conflicts(settings):
+        yield Conflict(concerned, message)
     if settings.cors.api_keys and not settings.cors.origins:
         origins = ("cors", "origins")
         yield Conflict((("cors", "api_keys"), origins), f"requires {env_name(*origins)}")
@@ -101,6 +106,7 @@ def find_warnings(settings: Settings) -> tuple[str, ...]:
         *_upstream_warnings(settings),
         *_proxy_warnings(settings),
         *_metrics_warnings(settings),
+        *identity_warnings(settings),
         *(warning for warning, given in zip(no_effect, is_set, strict=True) if given),
         *api_key_warnings(settings.api_keys()),
     )

@@ -8,7 +8,6 @@ setting whose default would be a useless example has another one in `examples`; 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,13 +17,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.settings.api_keys import SCOPES, ApiKeyConfig, ApiKeyList, LoadedApiKeysFile, Scope
 from app.settings.errors import PREFIX, SettingsError, env_name
+from app.settings.grants import GrantList
 from app.settings.types import (
     AccessKeyPart,
     Age,
+    Audience,
     BaseUrl,
     CertificatesFile,
     Currency,
     Host,
+    IssuerUrl,
     Listener,
     Name,
     Network,
@@ -41,13 +43,6 @@ from app.settings.types import (
     Zone,
     from_json,
 )
-
-
-def _not_implemented(_: object) -> object:
-    raise ValueError("is not implemented yet; remove it")
-
-
-NotImplementedYet = Annotated[Any, AfterValidator(_not_implemented)]
 
 
 class _Group(BaseModel):
@@ -104,9 +99,11 @@ class Callers(_Group):
     rate: Rate = "6000/minute"
     scan_rate: Rate = "60/minute"
     detail_rate: Rate = "120/minute"
-    oidc_issuer: NotImplementedYet = Field(None, repr=False)
-    oidc_audience: NotImplementedYet = Field(None, repr=False)
-    grants: NotImplementedYet = Field(None, repr=False)
+    oidc_issuer: IssuerUrl | None = Field(None, examples=["https://login.example.com/oidc"])
+    oidc_audience: Audience | None = Field(None, examples=["orders-api"])
+    grants: GrantList = Field(
+        (), examples=['[{"claim":"roles","value":"billing","scopes":["orders:read"]}]']
+    )
     anonymous: bool = Field(False, examples=["true"])
 
 
@@ -242,6 +239,11 @@ class Settings(BaseSettings):
         """Return all API keys: those that are configured directly, and those in the file."""
         file = self.callers.api_keys_file
         return (*self.callers.api_keys, *(file.entries if file else ()))
+
+    def issuers(self) -> tuple[str, ...]:
+        """Return the configured issuers, each once."""
+        issuers = (self.callers.oidc_issuer, getattr(self.login, "issuer", None))
+        return tuple(dict.fromkeys(issuer for issuer in issuers if issuer))
 
     def is_set(self, *path: str) -> bool:
         """Return whether a setting, as `"cache", "ttl"`, has been set and not its default."""

@@ -228,6 +228,19 @@ def _check_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _check_issuer(value: str) -> str:
+    url = _check_web_url(value)
+    if not url.startswith("https:") and not is_loopback(urlsplit(url).hostname or ""):
+        raise ValueError("must start with https://")
+    return value
+
+
+def _check_claim_value(value: str) -> str:
+    if "*" in value:
+        raise ValueError("must be one value of the claim: patterns are not supported")
+    return value
+
+
 _DAY, _YEAR = 86_400, 31_536_000
 Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=_DAY)]
 Timeout = Annotated[float, Field(allow_inf_nan=False, ge=0.01, le=_DAY)]
@@ -265,6 +278,17 @@ BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_check_proxy_url)]
 StoreUrl = Annotated[SecretStr, AfterValidator(_check_store_url)]
 AccessKeyPart = Annotated[SecretStr, AfterValidator(_check_secret)]
+IssuerUrl = Annotated[str, AfterValidator(_check_issuer)]
+"""The issuer exactly as it writes itself: tokens are compared with it character by character."""
+Audience = Annotated[
+    str, _matches(r"[!-~]{1,255}", "must be 1 to 255 printable ASCII characters without spaces")
+]
+ClaimName = Annotated[
+    str, _matches(r"[!-~]{1,255}", "must be 1 to 255 printable ASCII characters without spaces")
+]
+ClaimValue = Annotated[
+    str, _matches(r".{1,255}", "must be 1 to 255 characters"), AfterValidator(_check_claim_value)
+]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Network = Annotated[str, AfterValidator(_check_network)]
 Listener = Annotated[HostPort, BeforeValidator(_parse_listener)]

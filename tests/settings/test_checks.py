@@ -163,13 +163,6 @@ def test_settings_without_effect_are_validated_and_warned_about() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["OIDC_ISSUER", "OIDC_AUDIENCE", "GRANTS"])
-def test_settings_of_sign_in_are_refused_until_it_is_implemented(name: str) -> None:
-    assert errors_of(**{f"CALLERS__{name}": "x"}) == (
-        f"ORDERS_CALLERS__{name} (environment): is not implemented yet; remove it",
-    )
-
-
 def test_pages_of_other_origins_may_send_no_credentials_by_default() -> None:
     assert settings_of().cors.api_keys is False
 

@@ -16,8 +16,6 @@ from tests.settings.support import CANARY, errors_of, settings_of
         ("CACHE__URL", f"https://:{CANARY}@store"),
         ("CALLERS__API_KEYS", CANARY),
         ("CALLERS__API_KEYS", f'["{CANARY}"]'),
-        ("CALLERS__OIDC_ISSUER", CANARY),
-        ("CALLERS__GRANTS", CANARY),
         ("UPSTREAM__BASE_URL", f"https://user:{CANARY}@api.genauth.ai"),
     ],
 )

@@ -43,6 +43,7 @@ class Proxy:
         self,
         options: Options | None = None,
         environ: Mapping[str, str] | None = None,
+        issuer_transport: httpx.AsyncBaseTransport | None = None,
         **groups: Any,
     ) -> None:
         self.clock = ManualClock()
@@ -62,6 +63,7 @@ class Proxy:
         self.app = create_app(
             self.settings,
             transport=self.transport,
+            issuer_transport=issuer_transport,
             clock=self.clock,
             random=lambda: 0.0,
             run_in_thread=run_inline,
