@@ -71,11 +71,14 @@ listen {name}
 """
 
 
-def require(*programs: str) -> None:
-    """Skip the test if one of `programs` is not installed; in CI, fail."""
+def require(*programs: str, package: str = "") -> None:
+    """Skip the test if one of `programs` is not installed; in CI, fail.
+
+    `package` is the Debian package that has it, if that has another name.
+    """
     for program in programs:
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
-            message = f"there is no {program}: apt-get install {program}"
+            message = f"there is no {program}: apt-get install {package or program}"
             if os.environ.get("CI") == "true":
                 pytest.fail(message)
             pytest.skip(message)
