@@ -6,7 +6,7 @@ window            [30 ... 70)             needs blocks 0 and 1
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.cache.grace_cache import Entry, Lookup
 from app.orders.mapping import Row
@@ -34,7 +34,7 @@ class FetchedValue:
     sandbox: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Block(FetchedValue):
     """One upstream page of the order list: the rows from position `index * BLOCK_SIZE` on.
 
@@ -42,11 +42,13 @@ class Block(FetchedValue):
         index: the number of the block, from 0.
         rows: its orders, in the upstream's order.
         total: the number of orders in the list, as this response states it.
+        digest: that of the response, None if the response has to be parsed in any case.
     """
 
     index: int
     rows: tuple[Row, ...]
     total: int
+    digest: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def size(self) -> int:

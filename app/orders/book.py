@@ -245,9 +245,9 @@ class OrderBook:
         """Return the block, with the rows of its last fetch if they have not changed."""
         # Not that of the cache: it may have evicted the block.
         former = self.epochs.last_fetched(block.index)
-        if former and former.rows == block.rows:
-            return replace(block, rows=former.rows)
-        return block
+        if former is None or former.rows is block.rows or former.rows != block.rows:
+            return block
+        return replace(block, rows=former.rows)
 
     def _on_block_stored(self, _index: int, entry: Entry[Block]) -> None:
         if self._total_entry is None or self._total_entry.sequence < entry.sequence:

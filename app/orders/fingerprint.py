@@ -45,5 +45,5 @@ def compact_json(value: object) -> bytes:
 def fingerprint(wire: object) -> str:
     """Return the fingerprint of an upstream row; one that is no object has no fields."""
     fields = wire if isinstance(wire, dict) else {}
-    canonical = _canonical.encode([fields.get(name) for name in FINGERPRINT_FIELDS])
+    canonical = _canonical.encode(list(map(fields.get, FINGERPRINT_FIELDS)))
     return hashlib.sha256(canonical).hexdigest()[:16]

@@ -6,13 +6,13 @@ warning. It never costs the row. A value that is null or absent is omitted witho
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from sys import getsizeof
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from pydantic_core import to_json
 
 from app.orders.fingerprint import compact_json, fingerprint
 from app.orders.search_text import normalized
-from app.orders.timestamps import parse_timestamp_ns
+from app.orders.timestamps import SECOND_NS
 from app.upstream.drift import DriftKind
 from app.upstream.numbers import parse_decimal, parse_integer
 from app.upstream.wire import JsonNumber, WireObject
@@ -40,13 +40,13 @@ MAX_OBJECT_BYTES = 64 * 1024
 MAX_ORDER_NO_CHARS = 64
 """Characters of an order number; a longer one cannot be requested, so it counts as unreadable."""
 
-CACHED_VALUES = 4096
-"""Distinct package names, and amounts, that are shared between the rows that have them."""
+CACHED_VALUES = 2048
+"""Distinct packages, states and amounts that are shared between the rows that have them."""
 
-MAX_SHARED_CHARS = 100
-"""Characters of a package's names, above which they are not shared."""
+MAX_SHARED_BYTES = 600
+"""Bytes of an order's JSON; the parts of a larger one are not shared."""
 
-ROW_OVERHEAD = 400
+ROW_OVERHEAD = 470
 """Memory in bytes of a row besides what its values contain: the objects, and references to them."""
 
 UNPARSED_OVERHEAD = 100
@@ -81,6 +81,8 @@ SOURCE = {
     "selfhelp": "self_service",
     "cdkey": "redemption_code",
 }
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HASHABLE = frozenset({str, JsonNumber, bool, type(None)})
 _ENUM_FIELDS = frozenset({"status", "type", "source"})
 
 
@@ -126,9 +128,26 @@ class Row(Struct, frozen=True, gc=False):
     @property
     def size(self) -> int:
         """The memory in bytes, shared values included."""
-        texts = (self.order_no, *self.search_names, *(one.raw or "" for one in self.unparsed))
-        parts = sum(map(getsizeof, (self.body, self.raw, *texts)))
-        return parts + ROW_OVERHEAD + UNPARSED_OVERHEAD * len(self.unparsed)
+        size = ROW_OVERHEAD + len(self.body) + len(self.raw) + getsizeof(self.order_no)
+        for name in self.search_names:
+            size += getsizeof(name)
+        for one in self.unparsed:
+            size += UNPARSED_OVERHEAD + getsizeof(one.raw or "")
+        return size
+
+
+class _Part(NamedTuple):
+    """What some fields of an order are mapped to.
+
+    Attributes:
+        members: the JSON members, each after a comma.
+        unparsed: the fields that could not be parsed.
+        values: what a `Row` has of them besides.
+    """
+
+    members: bytes
+    unparsed: tuple[UnparsedField, ...]
+    values: tuple[Any, ...]
 
 
 def map_order(wire: object, zone: ZoneInfo) -> Row:
@@ -136,69 +155,116 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
 
     Times that carry no zone are in `zone`.
     """
-    reader = _WireReader(wire, zone)
-    order_no = reader.order_no()
-    status = reader.enum("status", "status", STATUS)
-    type_ = reader.enum("orderType", "type", TYPE)
-    source = reader.enum("source", "source", SOURCE)
-    name_en = reader.value("goodsNameEn", "package_name/en", _text)
-    name_zh = reader.value("goodsName", "package_name/zh", _text)
-    unit_price = reader.value("goodsUnitPrice", "unit_price", parse_decimal)
-    quantity = reader.value("quantity", "quantity", _integer)
-    amount = reader.value("actualAmount", "actual_amount", parse_decimal)
-    created_at = reader.timestamp("createTime", "created_at")
-    order = _known(
-        order_no=order_no,
-        package_name=_known(en=name_en, zh=name_zh) or None,
-        unit_price=unit_price,
-        quantity=quantity,
-        actual_amount=amount,
-        status=status,
-        type=type_,
-        source=source,
-        created_at=created_at,
+    order: WireObject = wire if isinstance(wire, dict) else {}
+    order_no, unreadable = _order_no(wire)
+    state_fields = (order.get("status"), order.get("orderType"), order.get("source"))
+    package_fields = (
+        order.get("goodsNameEn"),
+        order.get("goodsName"),
+        order.get("goodsUnitPrice"),
+        order.get("quantity"),
     )
+    amount_field = order.get("actualAmount")
+    raw = _object_json(wire)
+    is_shared = len(raw) <= MAX_SHARED_BYTES and _HASHABLE.issuperset(
+        map(type, (*state_fields, *package_fields, amount_field))
+    )
+    map_state, map_package, map_amount = _shared_parts if is_shared else _parts
+    state, package = map_state(*state_fields), map_package(*package_fields)
+    amount, created = map_amount(amount_field), _map_created(order.get("createTime"), zone)
+    status, type_, source = state.values
+    has_price, search_names = package.values
     return Row(
         order_no,
-        to_json(order),
-        tuple(reader.unparsed),
-        has_amount=unit_price is not None or amount is not None,
+        b'{"order_no":%b%b%b%b%b}'
+        % (to_json(order_no), package.members, amount.members, state.members, created.members),
+        unreadable + state.unparsed + package.unparsed + amount.unparsed + created.unparsed,
+        has_amount=has_price or bool(amount.members),
         status=status,
         type=type_,
         source=source,
-        search_names=_folded_names(name_en, name_zh),
-        amount=None if amount is None else _amount(amount),
-        created_ns=None if created_at is None else parse_timestamp_ns(created_at),
-        raw=_object_json(wire),
+        search_names=search_names,
+        amount=amount.values[0],
+        created_ns=created.values[0],
+        raw=raw,
         rev=fingerprint(wire),
     )
 
 
-def mapping_cost(wire: object) -> int:
-    """Return the work of mapping an order: the characters whose normalization may take long."""
-    names = (wire.get("goodsNameEn"), wire.get("goodsName")) if isinstance(wire, dict) else ()
-    lengths = [len(name) for name in names if isinstance(name, str)]
-    return 1 + sum(length for length in lengths if length <= MAX_TEXT_CHARS)
+def _map_state(status: object, type_: object, source: object) -> _Part:
+    reader = _WireReader({"status": status, "orderType": type_, "source": source})
+    members = {
+        "status": reader.enum("status", "status", STATUS),
+        "type": reader.enum("orderType", "type", TYPE),
+        "source": reader.enum("source", "source", SOURCE),
+    }
+    return _part(reader, members, *members.values())
+
+
+def _map_package(name_en: object, name_zh: object, unit_price: object, quantity: object) -> _Part:
+    wire = {"goodsNameEn": name_en, "goodsName": name_zh, "goodsUnitPrice": unit_price}
+    reader = _WireReader(wire | {"quantity": quantity})
+    en = reader.value("goodsNameEn", "package_name/en", _text)
+    zh = reader.value("goodsName", "package_name/zh", _text)
+    price = reader.value("goodsUnitPrice", "unit_price", parse_decimal)
+    members = _known(
+        package_name=_known(en=en, zh=zh) or None,
+        unit_price=price,
+        quantity=reader.value("quantity", "quantity", _integer),
+    )
+    search_names = tuple(normalized(name) for name in (en, zh) if name)
+    return _part(reader, members, price is not None, search_names)
+
+
+def _map_amount(amount: object) -> _Part:
+    reader = _WireReader({"actualAmount": amount})
+    text = reader.value("actualAmount", "actual_amount", parse_decimal)
+    return _part(reader, _known(actual_amount=text), None if text is None else Decimal(text))
+
+
+def _map_created(time: object, zone: ZoneInfo) -> _Part:
+    created = parse_time(time, zone) if isinstance(time, str) else None
+    if created is None:
+        unparsed = () if time is None else (UnparsedField("created_at", _raw(time)),)
+        return _Part(b"", unparsed, (None,))
+    created_at, created_ns = created
+    return _Part(b',"created_at":"%b"' % created_at.encode(), (), (created_ns,))
+
+
+def _part(reader: "_WireReader", members: Mapping[str, object], *values: object) -> _Part:
+    json_members = b"," + to_json(members)[1:-1] if members else b""
+    return _Part(json_members, tuple(reader.unparsed), values)
+
+
+_parts = (_map_state, _map_package, _map_amount)
+# Most orders have a state, a package and an amount that others have, too. A number and a text can
+# be equal and yet be parsed differently, so their types count.
+_shared_parts = tuple(lru_cache(CACHED_VALUES, typed=True)(map_part) for map_part in _parts)
 
 
 def map_payment(wire: WireObject, zone: ZoneInfo) -> Row:
     """Return the row of a payment. Times that carry no zone are in `zone`."""
-    reader = _WireReader(wire, zone)
-    order_no = reader.order_no()
+
+    def to_utc(text: str) -> str | None:
+        time = parse_time(text, zone)
+        return time[0] if time else None
+
+    order_no, unreadable = _order_no(wire)
+    reader = _WireReader(wire)
     payment = _known(
         order_no=order_no,
         channel_order_no=reader.value("channelOrderNo", "channel_order_no", _text),
         paid_amount=reader.value("paidAmount", "paid_amount", parse_decimal),
-        paid_at=reader.timestamp("paidTime", "paid_at"),
+        paid_at=reader.value("paidTime", "paid_at", to_utc),
         paid_account=reader.value("paidAccountNo", "paid_account", mask_account, secret=True),
         status_code=reader.value("payStatus", "status_code", _text),
         method=reader.value("payType", "method", _text),
-        created_at=reader.timestamp("createTime", "created_at"),
+        created_at=reader.value("createTime", "created_at", to_utc),
     )
     return Row(
         order_no,
         to_json(payment),
-        tuple(reader.unparsed),
+        (*unreadable, *reader.unparsed),
         has_amount="paid_amount" in payment,
     )
 
@@ -216,8 +282,11 @@ def row_drift(schema: str, rows: Iterable[Row]) -> set[DriftKind]:
     }
 
 
-def mark_repeated(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Return the rows; one with the order number of an earlier one has a warning about it."""
+def mark_repeated(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the rows; one with the order number of an earlier one has a warning about it.
+
+    Without such rows it is the same sequence.
+    """
     if len({row.order_no for row in rows}) == len(rows):
         return rows
     seen, marked = {""}, []
@@ -226,7 +295,7 @@ def mark_repeated(rows: tuple[Row, ...]) -> tuple[Row, ...]:
         is_repeated = row.order_no and row.order_no in seen
         marked.append(replace(row, unparsed=(*row.unparsed, repeated)) if is_repeated else row)
         seen.add(row.order_no)
-    return tuple(marked)
+    return marked
 
 
 def mask_account(account: str) -> str | None:
@@ -240,10 +309,11 @@ def mask_account(account: str) -> str | None:
     return "*" * (len(account) - len(visible)) + visible
 
 
-def to_utc(text: str, zone: ZoneInfo) -> str | None:
-    """Return a timestamp of the upstream as RFC 3339 in UTC, None if it cannot be parsed.
+def parse_time(text: str, zone: ZoneInfo) -> tuple[str, int] | None:
+    """Return a timestamp of the upstream as RFC 3339 in UTC, and in nanoseconds since 1970.
 
-    One without an offset is in `zone`. The fraction stays as it is.
+    One without an offset is in `zone`. The fraction stays as it is. It is None if the timestamp
+    cannot be parsed.
     """
     match = _TIMESTAMP.fullmatch(text)
     if not match:
@@ -251,27 +321,17 @@ def to_utc(text: str, zone: ZoneInfo) -> str | None:
     date, time, fraction, offset = match.groups()
     try:
         timestamp = datetime.fromisoformat(f"{date}T{time}{offset or ''}")
-        if timestamp.tzinfo is None:
+        if offset is None:
             timestamp = timestamp.replace(tzinfo=zone)
-        seconds = timestamp.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+        utc = timestamp.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return f"{seconds}{fraction or ''}Z"
-
-
-def _folded_names(*names: str | None) -> tuple[str, ...]:
-    is_short = sum(len(name or "") for name in names) <= MAX_SHARED_CHARS
-    return _shared_folded(*names) if is_short else _folded(*names)
-
-
-def _folded(*names: str | None) -> tuple[str, ...]:
-    return tuple(normalized(name) for name in names if name)
-
-
-_shared_folded = lru_cache(CACHED_VALUES)(_folded)
-
-
-_amount = lru_cache(CACHED_VALUES)(Decimal)
+    since_1970 = utc - _EPOCH
+    nanoseconds = (since_1970.days * 86_400 + since_1970.seconds) * SECOND_NS
+    text = utc.isoformat()[: -len("+00:00")]
+    if fraction is None:
+        return f"{text}Z", nanoseconds
+    return f"{text}{fraction}Z", nanoseconds + int(fraction[1:].ljust(9, "0"))
 
 
 def _object_json(wire: object) -> bytes:
@@ -300,11 +360,9 @@ def _word(value: str) -> str:
 class _WireReader:
     """Reads the fields of one upstream object and collects those that cannot be parsed."""
 
-    def __init__(self, wire: object, zone: ZoneInfo) -> None:
-        self._zone = zone
+    def __init__(self, wire: WireObject) -> None:
         self.unparsed: list[UnparsedField] = []
-        self._object: WireObject = wire if isinstance(wire, dict) else {}
-        self._non_object = None if isinstance(wire, dict) else _raw(wire)
+        self._object = wire
 
     def value(
         self, key: str, field: str, parse: Callable[[str], T | None], *, secret: bool = False
@@ -319,22 +377,19 @@ class _WireReader:
             self.unparsed.append(UnparsedField(field, None if secret else _raw(wire_value)))
         return value
 
-    def order_no(self) -> str:
-        """Return the order number; without a readable one, an empty text and a warning."""
-        wire_value = self._object.get("orderNo")
-        if isinstance(wire_value, str) and 0 < len(wire_value) <= MAX_ORDER_NO_CHARS:
-            return str(wire_value)
-        raw = self._non_object if wire_value is None else _raw(wire_value)
-        self.unparsed.append(UnparsedField("order_no", raw))
-        return ""
-
     def enum(self, key: str, field: str, values: dict[str, str]) -> str:
         """Return our value for the upstream's, in any case, or `unknown`."""
         return self.value(key, field, lambda value: values.get(_word(value))) or "unknown"
 
-    def timestamp(self, key: str, field: str) -> str | None:
-        """Return the time in UTC."""
-        return self.value(key, field, lambda text: to_utc(text, self._zone))
+
+def _order_no(wire: object) -> tuple[str, tuple[UnparsedField, ...]]:
+    """Return the order number; without a readable one, an empty text and a warning."""
+    if not isinstance(wire, dict):
+        return "", (UnparsedField("order_no", _raw(wire)),)
+    value = wire.get("orderNo")
+    if isinstance(value, str) and 0 < len(value) <= MAX_ORDER_NO_CHARS:
+        return str(value), ()
+    return "", (UnparsedField("order_no", None if value is None else _raw(value)),)
 
 
 def _raw(value: object) -> str:

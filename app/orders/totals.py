@@ -36,7 +36,7 @@ class TotalConfirmation:
     def __init__(
         self,
         fetch_block: Callable[[int], Coroutine[Any, Any, Block]],
-        report_drift: Callable[[Iterable[DriftKind]], None],
+        report_drift: Callable[[Iterable[DriftKind]], object],
         *,
         max_orders: int,
     ) -> None:

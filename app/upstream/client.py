@@ -106,11 +106,17 @@ class UpstreamClient:
         self.drift = drift
         self.sandbox_seen = False
 
-    async def list_orders(self, page: int, *, deadline: float) -> OrderListResponse:
-        """Return the `BLOCK_SIZE` rows of `page`, from 1, and the total."""
+    async def list_orders(
+        self, page: int, *, deadline: float, known_digest: bytes | None = None
+    ) -> OrderListResponse:
+        """Return the `BLOCK_SIZE` rows of `page`, from 1, and the total.
+
+        `known_digest` is that of a response that the caller has. If it is also the digest of the
+        new one, that one is not parsed.
+        """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
         with self._observed(ORDERS_PATH) as response:
-            request = UpstreamRequest(ORDERS_PATH, deadline, params)
+            request = UpstreamRequest(ORDERS_PATH, deadline, params, known_digest=known_digest)
             response.envelope = await self._request(request)
             return parse_order_list(response.envelope, page, self.drift)
 
@@ -134,9 +140,9 @@ class UpstreamClient:
         """Return the response to an unauthenticated GET of `path`, whatever it is."""
         return await self._transport.get_raw(path, deadline=deadline)
 
-    def report_drift(self, kinds: Iterable[DriftKind]) -> None:
-        """Count drift that was found while mapping one response."""
-        self.drift.report(kinds)
+    def report_drift(self, kinds: Iterable[DriftKind]) -> bool:
+        """Count drift that was found while mapping one response; return whether there was any."""
+        return self.drift.report(kinds)
 
     async def authorize(self, *, deadline: float) -> str | None:
         """Check that the credential is accepted; return the pool it is for, if that is known."""

@@ -1,9 +1,11 @@
 """Decodes the JSON of a response in bounded time: each number as its text, all text encodable.
 
-`json` decodes a response that has no more values than expected. From one that has more, `msgspec`
-cuts out the fields that are read, and skips all others without making an object of them.
+`msgspec` decodes a list whose orders have only texts and nulls, as documented. `json` decodes any
+other response that has no more values than expected. From one that has more, `msgspec` cuts out the
+fields that are read, and skips all others without making an object of them.
 """
 
+import hashlib
 import json
 from typing import Any, NamedTuple, NoReturn
 
@@ -27,17 +29,31 @@ MAX_DEPTH = 32
 
 
 class Decoded(NamedTuple):
-    """A JSON value, and whether it had too many values, so that unknown fields are missing."""
+    """The JSON value of a response.
+
+    Attributes:
+        value: the value.
+        is_cut: whether it had too many values, so that unknown fields are missing.
+        data_digest: SHA-256 of the JSON of `data`; None unless the envelope is one of success and
+            has no unknown fields.
+        is_unchanged: whether that is the digest that the caller knows. Then `data` is missing.
+    """
 
     value: Any
     is_cut: bool
+    data_digest: bytes | None = None
+    is_unchanged: bool = False
 
 
-def decode(body: bytes) -> Decoded:
+def decode(body: bytes, known_digest: bytes | None = None) -> Decoded:
     """Return the JSON value of a response.
 
     Numbers are `JsonNumber`. Lone surrogates, which are valid JSON but cannot be encoded as UTF-8,
     become U+FFFD. Of fields with the same name the last one counts.
+
+    Args:
+        body: the JSON text.
+        known_digest: the digest of data that the caller has already.
 
     Raises:
         ValueError: it is not JSON, or its known fields have more than `MAX_VALUES` values.
@@ -49,15 +65,20 @@ def decode(body: bytes) -> Decoded:
             body = _known_fields(body)
             if _count_values(body) > MAX_VALUES:
                 raise ValueError("too many values")
-        value = json.loads(
-            body.decode(),
-            parse_int=JsonNumber,
-            parse_float=JsonNumber,
-            parse_constant=_reject_constant,
-        )
-        return Decoded(_cleaned(value, MAX_DEPTH), is_cut)
+            return Decoded(_decode(body), is_cut)
+        return _decode_success(body, known_digest) or Decoded(_decode(body), is_cut)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _decode(json_text: bytes | Raw) -> Any:
+    value = json.loads(
+        bytes(json_text).decode(),
+        parse_int=JsonNumber,
+        parse_float=JsonNumber,
+        parse_constant=_reject_constant,
+    )
+    return _cleaned(value, MAX_DEPTH)
 
 
 def _count_values(body: bytes) -> int:
@@ -94,9 +115,50 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _fields(name: str, fields: frozenset[str]) -> type[Any]:
+def _fields(name: str, fields: frozenset[str], *, forbid_unknown: bool = False) -> type[Any]:
     """Return a type whose instances have these fields, each as the JSON that was sent."""
-    return defstruct(name, [(field, Raw | UnsetType, UNSET) for field in sorted(fields)])
+    members = [(field, Raw | UnsetType, UNSET) for field in sorted(fields)]
+    return defstruct(name, members, forbid_unknown_fields=forbid_unknown)
+
+
+_Success = _fields("_Success", ENVELOPE_FIELDS, forbid_unknown=True)
+_ListOfTexts: type[Any] = defstruct(
+    "_ListOfTexts",
+    [("totalCount", Raw), ("list", list[dict[str, str | None]])],
+    forbid_unknown_fields=True,
+)
+_success_decoder = msgspec.json.Decoder(_Success)
+_list_decoder = msgspec.json.Decoder(_ListOfTexts)
+
+
+def _decode_success(body: bytes, known_digest: bytes | None) -> Decoded | None:
+    """Return a response with status 200 and no unknown fields around `data`; None if it is not one.
+
+    Raises:
+        ValueError: its `data` is not JSON.
+    """
+    try:
+        sent = msgspec.structs.asdict(_success_decoder.decode(body))
+    except msgspec.MsgspecError:
+        return None
+    data = sent.pop("data")
+    if data is UNSET or sent["statusCode"] is UNSET or bytes(sent["statusCode"]) != b"200":
+        return None
+    value = {name: _decode(raw) for name, raw in sent.items() if raw is not UNSET}
+    digest = hashlib.sha256(data).digest()
+    is_unchanged = digest == known_digest
+    if not is_unchanged:
+        value["data"] = _decode_list(data) or _decode(data)
+    return Decoded(value, False, digest, is_unchanged)
+
+
+def _decode_list(data: Raw) -> dict[str, Any] | None:
+    """Return the data of a list whose orders have only texts and nulls; None if it is not one."""
+    try:
+        decoded = _list_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return {"totalCount": _decode(decoded.totalCount), "list": decoded.list}
 
 
 _Envelope = _fields("_Envelope", ENVELOPE_FIELDS | PAYMENT_FIELDS)

@@ -30,7 +30,7 @@ _TYPES: Mapping[type, str] = {
     dict: "object",
     type(None): "null",
 }
-_SCALARS = (str, JsonNumber, type(None))
+_SCALARS = frozenset({str, JsonNumber, type(None)})
 """Types that a known field may have, interchangeably."""
 
 _logger = logging.getLogger("orders_bff.upstream")
@@ -75,6 +75,8 @@ def find_drift(where: str, sent: object, known: frozenset[str]) -> set[DriftKind
     """Return the drift in an object whose known fields are text or numbers."""
     if not isinstance(sent, dict):
         return {DriftKind("changed type", where, "", _type_name(sent))}
+    if known.issuperset(sent) and _SCALARS.issuperset(map(type, sent.values())):
+        return set()
     changed = {
         DriftKind("changed type", where, name, _type_name(value))
         for name, value in sent.items()
@@ -101,8 +103,8 @@ class Drift:
         """Each kind, and the number of responses that it was in."""
         return tuple(sorted(self._counter.items()))
 
-    def report(self, kinds: Iterable[DriftKind]) -> None:
-        """Count the kinds that were found in one response."""
+    def report(self, kinds: Iterable[DriftKind]) -> bool:
+        """Count the kinds that were found in one response; return whether there were any."""
         distinct: set[DriftKind] = set()
         for kind in kinds:
             if len(distinct) == MAX_KINDS:
@@ -115,6 +117,7 @@ class Drift:
             if kind not in self._counter:
                 self._on_new(kind)
             self._counter[kind] += 1
+        return bool(distinct)
 
 
 def _shown(name: str) -> str:

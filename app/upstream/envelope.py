@@ -65,7 +65,7 @@ class HttpResponse:
 class Envelope:
     """A successful response: the whole envelope, and what is read from it and the headers.
 
-    `is_cut` is whether it had too many values, so that only its known fields were decoded.
+    `is_cut`, `data_digest` and `is_unchanged` are those of `Decoded`.
     """
 
     raw: WireObject
@@ -73,10 +73,16 @@ class Envelope:
     request_id: str | None
     sandbox: bool
     is_cut: bool = False
+    data_digest: bytes | None = None
+    is_unchanged: bool = False
 
 
 def parse_envelope(
-    response: HttpResponse, now: datetime, *, not_found: type[UpstreamNotFound] | None = None
+    response: HttpResponse,
+    now: datetime,
+    *,
+    not_found: type[UpstreamNotFound] | None = None,
+    known_digest: bytes | None = None,
 ) -> Envelope:
     """Return the envelope of a successful response.
 
@@ -84,20 +90,22 @@ def parse_envelope(
         response: complete, and of any status.
         now: the wall-clock time, for a Retry-After that is a date.
         not_found: the error to raise if the requested object does not exist; None for a list.
+        known_digest: the digest of data that the caller has; that data is not decoded again.
 
     Raises:
         UpstreamError: the subclass that the response means.
     """
     if 300 <= response.status < 400:
         raise UpstreamMalformed("the upstream redirects, which is not followed")
-    raw, is_cut = _decoded(response.body)
+    decoded = _decoded(response.body, known_digest)
+    raw = decoded.value
     status = parse_integer(raw.get("statusCode")) if isinstance(raw, dict) else None
     if status is None:
         raise _http_error(response, now)
     request_id = _request_id(raw, response.headers)
     if status == SUCCESS:
         sandbox = response.headers.get("x-sandbox") == "true"
-        return Envelope(raw, raw.get("data"), request_id, sandbox, is_cut)
+        return Envelope(raw, raw.get("data"), request_id, sandbox, *decoded[1:])
     api_code = parse_integer(raw.get("apiCode"))
     message = raw.get("message")
     error_class, reason = _classify(status, api_code, not_found)
@@ -111,9 +119,9 @@ def parse_envelope(
     )
 
 
-def _decoded(body: bytes) -> Decoded:
+def _decoded(body: bytes, known_digest: bytes | None) -> Decoded:
     try:
-        return decode(body)
+        return decode(body, known_digest)
     except ValueError:
         return Decoded(None, is_cut=False)
 

@@ -31,17 +31,22 @@ def parse_order_list(envelope: Envelope, page: int, drift: Drift) -> OrderListRe
     Raises:
         UpstreamMalformed: there is no data or no valid total, so an empty list is never assumed.
     """
+    if envelope.is_unchanged:
+        return OrderListResponse(
+            (), 0, envelope.request_id, envelope.sandbox, envelope.data_digest, is_unchanged=True
+        )
     if not isinstance(envelope.data, dict):
         raise UpstreamMalformed("the list is missing", request_id=envelope.request_id)
     total = parse_integer(envelope.data.get("totalCount"))
     if total is None or total > MAX_TOTAL:
         raise UpstreamMalformed("the list has no valid total", request_id=envelope.request_id)
     rows = _rows(envelope)
-    drift.report(_list_drift(envelope, rows, total - (page - 1) * BLOCK_SIZE))
+    has_drift = drift.report(_list_drift(envelope, rows, total - (page - 1) * BLOCK_SIZE))
     rows = rows[:BLOCK_SIZE]
     if rows:
         total = max(total, (page - 1) * BLOCK_SIZE + len(rows))
-    return OrderListResponse(rows, total, envelope.request_id, envelope.sandbox)
+    digest = None if has_drift else envelope.data_digest
+    return OrderListResponse(rows, total, envelope.request_id, envelope.sandbox, digest)
 
 
 def parse_object(

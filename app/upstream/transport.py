@@ -64,6 +64,7 @@ class UpstreamRequest:
         operation: what the call is for.
         body: sent as JSON, by POST; None for a GET.
         not_found: the error to raise if the requested object does not exist.
+        known_digest: the digest of data that need not be decoded again.
     """
 
     path: str
@@ -72,6 +73,7 @@ class UpstreamRequest:
     operation: Operation = Operation.LIST
     body: Mapping[str, str] | None = field(default=None, repr=False)
     not_found: type[UpstreamNotFound] | None = None
+    known_digest: bytes | None = None
 
 
 def operation_of(path: str) -> str:
@@ -129,7 +131,12 @@ class Transport:
             state = self._admission.state(request.operation)
             with self._calls.recording(operation_of(request.path), state) as record:
                 response = await self._exchange(request, auth_headers, start)
-                envelope = parse_envelope(response, self._clock.now(), not_found=request.not_found)
+                envelope = parse_envelope(
+                    response,
+                    self._clock.now(),
+                    not_found=request.not_found,
+                    known_digest=request.known_digest,
+                )
                 record.request_id = envelope.request_id
                 record.status_code = SUCCESS
                 return envelope

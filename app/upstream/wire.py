@@ -51,12 +51,21 @@ class JsonNumber(str):
 
 @dataclass(frozen=True, slots=True)
 class OrderListResponse:
-    """A response to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not."""
+    """A response to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not.
+
+    Attributes:
+        digest: equal for equal rows and totals; None if there is drift, for which each response has
+            to be searched.
+        is_unchanged: whether the digest is the one that the caller knows. Then the rows and the
+            total are those that the caller has, and missing here.
+    """
 
     rows: tuple[object, ...]
     total: int
     request_id: str | None
     sandbox: bool
+    digest: bytes | None = None
+    is_unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

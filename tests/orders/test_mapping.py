@@ -8,19 +8,21 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.orders.mapping import (
     MAX_OBJECT_BYTES,
     MAX_RAW_CHARS,
+    MAX_SHARED_BYTES,
     MAX_TEXT_CHARS,
     UnparsedField,
     map_order,
     map_payment,
-    mapping_cost,
     mask_account,
+    parse_time,
     row_drift,
-    to_utc,
 )
+from app.orders.timestamps import parse_timestamp_ns
 from app.upstream.drift import DriftKind
 from app.upstream.wire import JsonNumber
 
@@ -245,28 +247,42 @@ def test_the_json_of_an_order_has_at_most_14_kilobytes():
     assert sum(len(one.raw or "") for one in row.unparsed) <= 10 * MAX_RAW_CHARS
 
 
-@pytest.mark.parametrize(
-    ("changes", "cost"),
-    [
-        ({}, 14),
-        ({"goodsName": "x" * MAX_TEXT_CHARS}, 1011),
-        ({"goodsName": "x" * (MAX_TEXT_CHARS + 1)}, 11),
-        ({"goodsName": None, "goodsNameEn": ["Enterprise"]}, 1),
-    ],
-)
-def test_the_work_of_mapping_an_order_is_that_of_normalizing_its_names(
-    changes: dict[str, Any], cost: int
-):
-    assert mapping_cost({**WIRE, **changes}) == cost
-    assert mapping_cost("no object") == 1
-
-
-def test_only_short_names_are_shared_between_rows():
-    short, long = "企业版" * 30, "企业版" * 34
-    for name, is_shared in ((short, True), (long, False)):
+def test_only_parts_of_small_orders_are_shared_between_rows():
+    small, large = "企业版" * 30, "企业版" * 60
+    for name, is_shared in ((small, True), (large, False)):
         wire = {**WIRE, "goodsName": name, "goodsNameEn": None}
         first, second = map_order(wire, SHANGHAI), map_order(wire, SHANGHAI)
         assert (first.search_names is second.search_names) is is_shared
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("status", "2.0"),
+        ("goodsUnitPrice", "1e2"),
+        ("quantity", "1e2"),
+        ("actualAmount", "1e2"),
+    ],
+)
+def test_a_number_is_not_mapped_like_an_equal_text(key: str, value: str):
+    text, number = map_order({key: value}, SHANGHAI), map_order({key: JsonNumber(value)}, SHANGHAI)
+    assert len(text.unparsed) == 2
+    assert len(number.unparsed) == 1
+
+
+VALUES = st.sampled_from(["2", "2.0", "1e2", "x", ""])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(list(WIRE)),
+        VALUES | VALUES.map(JsonNumber) | st.none() | st.booleans() | st.just([]),
+    )
+)
+def test_an_order_whose_parts_are_shared_is_mapped_like_any_other(wire: dict[str, Any]):
+    small = map_order(wire, SHANGHAI)
+    large = map_order({**wire, "more": "x" * MAX_SHARED_BYTES}, SHANGHAI)
+    assert replace(large, raw=small.raw) == small
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=5), st.data())
@@ -291,7 +307,9 @@ def test_no_value_costs_the_row(value: Any, data: st.DataObject):
     ],
 )
 def test_times_are_converted_to_utc_and_keep_their_fraction(wire: str, expected: str | None):
-    assert to_utc(wire, SHANGHAI) == expected
+    parsed = parse_time(wire, SHANGHAI)
+    assert (parsed and parsed[0]) == expected
+    assert (parsed and parsed[1]) == (expected and parse_timestamp_ns(expected))
 
 
 def test_a_payment_is_mapped_with_its_account_masked():

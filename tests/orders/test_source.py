@@ -1,12 +1,15 @@
 """What cannot be parsed in an upstream response is reported as drift."""
 
 import asyncio
+import gc
+import weakref
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import httpx
 
 from app.orders.mapping import MAX_TEXT_CHARS
-from app.orders.source import CHUNK_CHARS, OrderSource
+from app.orders.source import CHUNK_BYTES, OrderSource
 from app.upstream.client import ORDER_PATH, ORDERS_PATH, PAYMENT_PATH
 from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream, client_of, success, wire_order, wire_payment
@@ -59,7 +62,8 @@ async def fetch_turns(name: str) -> int:
 
 
 async def test_orders_with_long_names_are_mapped_a_few_at_a_time():
-    turns = 50 * MAX_TEXT_CHARS / CHUNK_CHARS
+    size = MAX_TEXT_CHARS * len("\ufdfa".encode())
+    turns = 50 * size / (CHUNK_BYTES + size)
     assert await fetch_turns("\ufdfa" * MAX_TEXT_CHARS) - await fetch_turns("x") >= turns - 1
 
 
@@ -86,3 +90,38 @@ async def test_orders_of_one_answer_that_share_a_number_are_all_mapped_with_a_wa
     ]
     kinds = [str(kind) for kind, _ in client.drift.counts]
     assert "repeated order number (list)" in kinds
+
+
+async def test_a_block_that_is_fetched_again_unchanged_has_the_same_rows():
+    clock, upstream = ManualClock(), ScriptedUpstream(60)
+    source = OrderSource(client_of(upstream, clock), clock, zone=ZoneInfo("UTC"), deadline=8)
+    first = await source.fetch_block(1)
+    await clock.advance(1)
+    second = await source.fetch_block(1)
+    assert second.rows is first.rows
+    assert second == replace(first, as_of=second.as_of, request_id=second.request_id)
+    assert (second.as_of, second.request_id) != (first.as_of, first.request_id)
+    upstream.orders = upstream.orders[1:]
+    third = await source.fetch_block(1)
+    assert (third.rows, third.total) == (first.rows[1:], 59)
+
+
+async def test_a_block_with_drift_is_parsed_and_reported_each_time():
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock)
+    source = OrderSource(client, clock, zone=ZoneInfo("UTC"), deadline=8)
+    upstream.orders = [wire_order(1) | {"status": "9"}]
+    blocks = [await source.fetch_block(0) for _ in range(3)]
+    upstream.orders = [wire_order(1) | {"more": "x"}]
+    blocks += [await source.fetch_block(0) for _ in range(3)]
+    assert all(block.rows for block in blocks)
+    assert [count for _, count in client.drift.counts] == [3, 3]
+
+
+async def test_rows_that_nobody_uses_any_more_are_freed():
+    clock, upstream = ManualClock(), ScriptedUpstream(60)
+    source = OrderSource(client_of(upstream, clock), clock, zone=ZoneInfo("UTC"), deadline=8)
+    block = weakref.ref(await source.fetch_block(0))
+    gc.collect()
+    assert block() is None
+    assert len((await source.fetch_block(0)).rows) == 50

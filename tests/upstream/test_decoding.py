@@ -118,3 +118,67 @@ def test_what_other_decoders_would_reject_is_not_decoded(body: bytes):
 
 def test_of_fields_with_the_same_name_the_last_one_counts():
     assert decode(b'{"a": 1, "a": 2}').value == {"a": JsonNumber("2")}
+
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=5)
+ROWS = st.lists(st.dictionaries(TEXTS, TEXTS | st.none(), max_size=3), max_size=3)
+OTHER_ROWS = st.lists(st.dictionaries(TEXTS, TEXTS | st.integers() | st.lists(TEXTS)), max_size=3)
+
+
+@given(ROWS | OTHER_ROWS, st.booleans())
+def test_a_list_is_decoded_alike_with_and_without_unknown_fields(rows: Any, escaped: bool):
+    def body(**more: object) -> bytes:
+        data = {"totalCount": 7, "list": rows, **more}
+        text = json.dumps({"statusCode": 200, "message": "ok", "data": data}, ensure_ascii=escaped)
+        return text.encode("utf-8", "replace")
+
+    value, other = decode(body()).value, decode(body(x=1)).value
+    del other["data"]["x"]
+    assert value == other
+    assert json.dumps(value) == json.dumps(other)
+    assert str(types_in(value)) == str(types_in(other))
+
+
+def types_in(value: object) -> list[type]:
+    return [type(one) for one in values_in(value)]
+
+
+@pytest.mark.parametrize("row", [b'"\xff"', b'"\xed\xa0\x80"', b'"\x01"'])
+def test_a_list_with_a_text_that_is_no_utf_8_is_not_decoded(row: bytes):
+    with pytest.raises(ValueError, match=r"."):
+        decode(b'{"statusCode":200,"data":{"totalCount":1,"list":[{"a":%b}]}}' % row)
+
+
+def response_of(request_id: str, data: object, **more: object) -> bytes:
+    return json.dumps({"statusCode": 200, "requestId": request_id, "data": data, **more}).encode()
+
+
+def test_data_that_the_caller_has_is_not_decoded_again():
+    first = decode(response_of("r-1", {"totalCount": 1, "list": [wire_order(1)]}))
+    assert first.data_digest
+    again = decode(
+        response_of("r-2", {"totalCount": 1, "list": [wire_order(1)]}, message="other"),
+        first.data_digest,
+    )
+    assert again.is_unchanged
+    assert again.value == {"statusCode": "200", "requestId": "r-2", "message": "other"}
+    changed = decode(
+        response_of("r-3", {"totalCount": 1, "list": [wire_order(2)]}), first.data_digest
+    )
+    assert not changed.is_unchanged
+    assert changed.value["data"]["list"] == [wire_order(2)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        response_of("r-1", {}, more=1),
+        response_of("r-1", {}, statusCode=500),
+        response_of("r-1", {}, statusCode="200"),
+        b'{"data": {}}',
+        b'{"statusCode": 200}',
+    ],
+    ids=["an unknown field", "an error", "a text as status", "no status", "no data"],
+)
+def test_only_the_data_of_a_success_in_a_known_envelope_has_a_digest(body: bytes):
+    assert decode(body).data_digest is None
