@@ -271,6 +271,14 @@ def keys_new(
             show_default="never",
         ),
     ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/second|minute|hour",
+            help="Requests of the caller, in place of ORDERS_CALLERS__RATE; 0 for no limit.",
+            show_default="that of all callers",
+        ),
+    ] = None,
 ) -> None:
     """Create an API key, and print it once, with its configuration entry."""
     if expires and expires <= SystemClock().now():
@@ -283,10 +291,14 @@ def keys_new(
                 "sha256": key_digest(key.encode()).hex(),
                 "scopes": tuple(dict.fromkeys(scope or ["orders:read"])),
                 "expires_at": expires,
+                "rate": rate,
             }
         )
     except ValidationError:
-        message = f"NAME must be 1 to 64 of A-Z a-z 0-9 . _ - and SCOPE one of {', '.join(SCOPES)}"
+        message = (
+            f"NAME must be 1 to 64 of A-Z a-z 0-9 . _ -, SCOPE one of {', '.join(SCOPES)},"
+            " and RATE a number per second, minute or hour, as 6000/minute, or 0 for no limit"
+        )
         raise typer.BadParameter(message) from None
     for warning in api_key_warnings([entry]):
         echo_err(f"warning: {warning}")

@@ -14,6 +14,7 @@ from app.clock import Clock
 from app.daemon_thread import RunInThread, run_in_thread
 from app.edge.api_keys import ApiKey, ApiKeyStore
 from app.edge.auth import CredentialGeneration, TokenAuthenticator
+from app.edge.caller_limits import CallerLimits
 from app.http import AsyncBaseTransport
 from app.identity.grants import Grant, Grants
 from app.orders.blocks import Block
@@ -111,6 +112,16 @@ def create_cache(
 
 def create_limits(settings: Settings) -> Limits:
     return Limits(**{field.name: getattr(settings.server, field.name) for field in fields(Limits)})
+
+
+def create_caller_limits(settings: Settings) -> CallerLimits:
+    callers = settings.callers
+    return CallerLimits(
+        rate=callers.rate,
+        scan_rate=callers.scan_rate,
+        detail_rate=callers.detail_rate,
+        send_headers=callers.rate_headers,
+    )
 
 
 def create_api_key_store(

@@ -20,6 +20,7 @@ from app.clock import Clock, SuspendAwareClock, SystemClock
 from app.components import (
     create_api_key_store,
     create_cache,
+    create_caller_limits,
     create_client,
     create_identity,
     create_limits,
@@ -29,6 +30,7 @@ from app.daemon_thread import RunInThread, run_in_thread
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog, RequestRecorder
 from app.edge.auth import Authentication, CredentialGeneration, HeaderCredentials
+from app.edge.client_address import ClientAddress
 from app.edge.cors import CorsHeaders, Preflight
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.head import Head
@@ -211,13 +213,13 @@ def create_app(
             stack.callback(watching.cancel)
             yield
 
+    caller_limits = create_caller_limits(settings)
     metrics = create_metrics(
         settings,
         Components(
             client=client, book=book, orders=orders, response_cache=response_cache, clock=clock
         ),
     )
-    recorder = RequestRecorder(clock, metrics.http)
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(
@@ -239,7 +241,13 @@ def create_app(
         },
         lifespan=lifespan,
         middleware=[
-            Middleware(AccessLog, clock=clock, routes=api_routes, recorder=recorder),
+            Middleware(
+                AccessLog,
+                clock=clock,
+                routes=api_routes,
+                recorder=RequestRecorder(clock, metrics.http),
+                client_address=ClientAddress(settings.server.trusted_proxies),
+            ),
             Middleware(CorsHeaders, origins=settings.cors.origins),
             Middleware(UnhandledErrors),
             Middleware(RejectedRequests),
@@ -253,6 +261,7 @@ def create_app(
                 credentials=HeaderCredentials(api_keys, identity.tokens),
                 generation=generation,
                 anonymous_scopes=settings.anonymous_scopes(),
+                limits=caller_limits,
             ),
             Middleware(
                 ResponseCacheMiddleware,
@@ -269,6 +278,7 @@ def create_app(
         history=history,
         compute=compute,
         lookup=lookup,
+        limits=caller_limits,
         response_cache=response_cache,
         clock=clock,
         deadline=deadline,

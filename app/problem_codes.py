@@ -1,6 +1,7 @@
 """Which problem each error becomes: the one table for the errors of all packages."""
 
 from app.cache.grace_cache import NotInCache, WaitTimeout
+from app.edge.caller_limits import RateLimited
 from app.edge.exception_handlers import problem_code
 from app.orders.changes import CursorExpired
 from app.orders.compute import ComputeQueueFull
@@ -13,6 +14,7 @@ from app.upstream import errors as upstream
 
 PROBLEM_CODES: dict[type[Exception], str] = {
     Starting: "starting",
+    RateLimited: "rate_limited",
     ListLoading: "list_loading",
     ListTooLarge: "list_too_large",
     CursorExpired: "cursor_expired",

@@ -94,7 +94,6 @@ async def _serve(
             clock=clock,
             shutdown=app.shutdown,
             limits=limits,
-            trusted_proxies=config.trusted_proxies,
         )
         # From here on a signal is a shutdown, also before the server has started.
         with server.capture_signals():

@@ -173,9 +173,10 @@ def test_an_ipv6_address_that_cannot_be_bound_is_named_in_brackets() -> None:
     assert result.stderr.startswith("Cannot listen on [2001:db8::1]:0: ")
 
 
-def test_unimplemented_settings_are_warned_about(taken_port: str) -> None:
-    result = run("serve", ORDERS_SERVER__PORT=taken_port, ORDERS_CALLERS__RATE="0", **CREDENTIAL)
-    assert "warning: ORDERS_CALLERS__RATE has no effect" in result.stderr
+def test_settings_without_effect_are_warned_about(taken_port: str) -> None:
+    proxies = {"ORDERS_SERVER__TRUSTED_PROXIES": '["10.0.0.0/8"]'}
+    result = run("serve", ORDERS_SERVER__PORT=taken_port, **proxies, **CREDENTIAL)
+    assert "warning: ORDERS_SERVER__TRUSTED_PROXIES has no effect" in result.stderr
 
 
 def test_serve_with_sandbox_needs_no_configuration_and_no_key() -> None:
@@ -418,6 +419,11 @@ def test_a_new_key_expires_at_the_start_of_the_given_day_in_utc() -> None:
     assert expires_at == datetime(2999, 1, 31, tzinfo=UTC)
 
 
+def test_a_new_key_may_have_a_rate_of_its_own() -> None:
+    entry = run("keys", "new", "nightly", "--rate", "10/second").stdout.splitlines()[3]
+    assert ApiKeyConfig.model_validate_json(entry).rate == "10/second"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -425,6 +431,7 @@ def test_a_new_key_expires_at_the_start_of_the_given_day_in_utc() -> None:
         ("name", "--scope", "orders:write"),
         ("name", "--expires", "tomorrow"),
         ("name", "--expires", "2020-01-01"),
+        ("name", "--rate", "fast"),
     ],
 )
 def test_an_invalid_key_is_not_created(arguments: tuple[str, ...]) -> None:

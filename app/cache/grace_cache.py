@@ -102,6 +102,13 @@ class CachedLookup(Generic[V]):
 Fetch = Callable[[K], Coroutine[Any, Any, V]]
 """Fetches the value of a key."""
 
+Admit = Callable[[], Exception | None]
+"""Returns why a caller may not cause a fetch, or None."""
+
+
+def admit_always() -> None:
+    """Return None: whoever asks may cause a fetch."""
+
 
 class GraceCache(Generic[K, V]):
     """Entries by key, bounded in number and size.
@@ -218,6 +225,7 @@ class GraceCache(Generic[K, V]):
         deadline: float | None = None,
         wait_started: float | None = None,
         outdated: Entry[V] | None = None,
+        admit: Admit = admit_always,
     ) -> Lookup[V]:
         """Answer one request with a cached or a fetched entry, as `decide` says.
 
@@ -229,6 +237,8 @@ class GraceCache(Generic[K, V]):
             wait_started: when the caller began to wait, if this is not its first lookup;
                 `max_stale_wait` counts from then.
             outdated: with `REFETCH`, the entry that the caller found to be outdated.
+            admit: called before a fetch is started for this caller. If it returns an error, none is
+                started: that is the error of the fetch.
 
         Raises:
             NotInCache: the directive has `only_if_cached`, and there is no entry to serve.
@@ -253,14 +263,14 @@ class GraceCache(Generic[K, V]):
         if failure and action is Action.FAIL:
             raise failure.error_at(now)
         if entry is None or action is Action.FETCH:
-            return await self._fetch(key, fetch, directive, deadline, reason)
+            return await self._fetch(key, fetch, directive, deadline, reason, admit=admit)
         if action is Action.FETCH_OR_STALE:
             stale = Lookup(entry, freshness, Outcome.STALE_IF_ERROR, self.ttl, reason)
             wait_until = (now if wait_started is None else wait_started) + self.max_stale_wait
             if deadline is not None:
                 wait_until = min(wait_until, deadline)
-            return await self._fetch_or_stale(key, fetch, directive, wait_until, stale)
-        if action is Action.REFRESH:
+            return await self._fetch_or_stale(key, fetch, directive, wait_until, stale, admit=admit)
+        if action is Action.REFRESH and not self._flights.get(key) and not admit():
             self._join_or_launch(key, fetch, directive)
         return self._cached_lookup(key, entry, freshness)
 
@@ -333,7 +343,11 @@ class GraceCache(Generic[K, V]):
         directive: CacheDirective,
         deadline: float | None,
         reason: str,
+        *,
+        admit: Admit,
     ) -> Lookup[V]:
+        if not self._flights.get(key) and (rejection := admit()):
+            raise rejection
         flight, outcome = self._join_or_launch(key, fetch, directive)
         timeout = None if deadline is None else deadline - self._clock.monotonic()
         if not await flight.wait(timeout):
@@ -350,9 +364,13 @@ class GraceCache(Generic[K, V]):
         directive: CacheDirective,
         deadline: float,
         stale: Lookup[V],
+        *,
+        admit: Admit,
     ) -> Lookup[V]:
         try:
-            return await self._fetch(key, fetch, directive, deadline, stale.forward_reason)
+            return await self._fetch(
+                key, fetch, directive, deadline, stale.forward_reason, admit=admit
+            )
         except self._negative_errors:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, there is an entry to serve

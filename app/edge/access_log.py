@@ -8,7 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import request_id
 from app.clock import Clock
-from app.edge.context import RequestContext, client_address
+from app.edge.client_address import ClientAddress
+from app.edge.context import RequestContext
 from app.logging.setup import log_request
 from app.telemetry.counters import HttpMetrics
 
@@ -36,9 +37,6 @@ CSP_HEADER = (
 
 MAX_LOGGED_UPSTREAM_IDS = 10
 """Upstream request ids in one log line. If there are more, the line has their number as well."""
-
-MAX_CLIENT_CHARS = 45
-"""Characters of the longest IP address."""
 
 _logger = logging.getLogger("orders_bff.access")
 
@@ -91,11 +89,13 @@ class AccessLog:
         clock: Clock,
         routes: Sequence[BaseRoute] = (),
         recorder: RequestRecorder | None = None,
+        client_address: ClientAddress | None = None,
     ) -> None:
         self._app = app
         self._clock = clock
         self._routes = routes
         self._recorder = recorder or RequestRecorder(clock, HttpMetrics())
+        self._client_address = client_address or ClientAddress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -108,6 +108,7 @@ class AccessLog:
             scope["method"],
             headers,
             self._clock.monotonic(),
+            self._client_address.of(scope),
         )
         scope["context"] = context
         request_id.set_current(context.request_id)
@@ -131,7 +132,7 @@ class AccessLog:
             await self._app(scope, receive, send_with_headers)
         finally:
             context.route = context.route or self._route_template(scope)
-            self._recorder.record(context, client_address(scope))
+            self._recorder.record(context, context.client)
 
     def _route_template(self, scope: Scope) -> str:
         route = scope.get("route")
@@ -146,8 +147,7 @@ def _fields(context: RequestContext, client: str, duration: float) -> dict[str, 
     fields: dict[str, object] = {
         "request_id": context.request_id,
         "caller": context.caller.name if context.caller else "",
-        # Of a trusted proxy's X-Forwarded-For, which is not always an address.
-        "client": client[:MAX_CLIENT_CHARS],
+        "client": client,
         "method": context.method,
         "route": context.route,
         "status": context.status,

@@ -9,16 +9,20 @@ is rejected. A request that offers none is anonymous.
 import re
 from collections.abc import Collection
 from dataclasses import replace
+from math import ceil
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer, SecurityScopes
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import current_caller
 from app.edge.access_log import is_api_path
 from app.edge.api_keys import ApiKeyStore
-from app.edge.context import Caller, client_address, context_of, has_repeated_header
+from app.edge.caller_limits import CallerLimits, RateLimited
+from app.edge.client_address import limit_group
+from app.edge.context import Caller, RequestContext, context_of, has_repeated_header
 from app.edge.cross_site import CrossSiteRequest, check_post
 from app.edge.problems import Problem, problem_response
 
@@ -36,11 +40,15 @@ class Forbidden(Exception):
 
 
 class Rejected(Exception):
-    """A request must be answered with `problem`, because of the credential that it offers."""
+    """A request must be answered with `problem`, because of the credential that it offers.
 
-    def __init__(self, problem: Problem) -> None:
+    `offered` is False if it offers none: that is not counted as a failed authentication.
+    """
+
+    def __init__(self, problem: Problem, *, offered: bool = True) -> None:
         super().__init__(problem.detail or problem.code)
         self.problem = problem
+        self.offered = offered
 
 
 def unauthenticated(detail: str = "", *, error: str = "") -> Problem:
@@ -127,7 +135,9 @@ class HeaderCredentials(Authenticator):
 
 
 class Authentication:
-    """Rejects API requests without a valid credential; other paths need none.
+    """Rejects API requests without a valid credential, and those of a caller over its limit.
+
+    Other paths need no credential and have no limit.
 
     A request that offers a credential in a header is decided by it. Browsers add no such header by
     themselves, so any other request may have been made by a page of another site: a POST needs
@@ -140,6 +150,7 @@ class Authentication:
         generation: see there; recorded before the authenticators are asked.
         anonymous_scopes: what callers without a credential may do. If empty, one is required.
         login_path: the path at which people sign in; empty if they cannot.
+        limits: the limits per caller; none by default.
     """
 
     def __init__(
@@ -151,6 +162,7 @@ class Authentication:
         sessions: Authenticator | None = None,
         anonymous_scopes: Collection[str] = (),
         login_path: str = "",
+        limits: CallerLimits | None = None,
     ) -> None:
         self._app = app
         self._credentials = credentials
@@ -158,23 +170,41 @@ class Authentication:
         self._generation = generation
         self._anonymous_scopes = frozenset(anonymous_scopes)
         self._login_path = login_path
+        self._limits = limits or CallerLimits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                if is_api_path(scope["path"]) or scope["path"] == METRICS_PATH:
-                    context = context_of(scope)
-                    context.generation = self._generation.value
-                    context.caller = await self._authenticate(scope)
-                else:
-                    _reject_cross_site_post(scope)
-            except Rejected as rejected:
-                problem = rejected.problem
-                if problem.code == "unauthenticated":
-                    problem = replace(problem, login=self._login_path)
-                await problem_response(scope, problem)(scope, receive, send)
-                return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = context_of(scope)
+        try:
+            if is_api_path(scope["path"]) or scope["path"] == METRICS_PATH:
+                context.generation = self._generation.value
+                context.caller = await self._authenticate(scope)
+            else:
+                _reject_cross_site_post(scope)
+        except Rejected as rejected:
+            problem = self._problem_of(rejected, context)
+            await problem_response(scope, problem)(scope, receive, send)
+            return
+        if context.caller is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._respond_within_limits(context, context.caller, scope, receive, send)
+
+    async def _respond_within_limits(
+        self, context: RequestContext, caller: Caller, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        current_caller.set_current(caller.limit_key)
+        rejection = self._limits.admit(caller, context.started_at)
+        if self._limits.sends_headers:
+            send = self._with_rate_headers(context, caller, send)
+        if rejection:
+            await problem_response(scope, _rate_limited(rejection))(scope, receive, send)
+            return
         await self._app(scope, receive, send)
+        if context.status == 304:
+            self._limits.on_not_modified(caller)
 
     async def _authenticate(self, scope: Scope) -> Caller:
         if has_repeated_header(scope, _CREDENTIAL_HEADERS):
@@ -192,13 +222,35 @@ class Authentication:
         if caller is not None:
             return caller
         if not self._anonymous_scopes:
-            raise Rejected(unauthenticated())
+            raise Rejected(unauthenticated(), offered=False)
+        address = limit_group(context_of(scope).client)
         return Caller(
-            "anonymous",
-            "anonymous",
-            self._anonymous_scopes,
-            limit_key=("address", client_address(scope)),
+            "anonymous", "anonymous", self._anonymous_scopes, limit_key=("address", address)
         )
+
+    def _problem_of(self, rejected: Rejected, context: RequestContext) -> Problem:
+        """Return the problem of a request that is not accepted, and count a wrong credential."""
+        problem = rejected.problem
+        if problem.code != "unauthenticated":
+            return problem
+        if rejected.offered:
+            rejection = self._limits.admit_failure(context.client, context.started_at)
+            problem = _rate_limited(rejection) if rejection else problem
+        return replace(problem, login=self._login_path)
+
+    def _with_rate_headers(self, context: RequestContext, caller: Caller, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                rate_headers = self._limits.headers(caller, context.started_at)
+                message = {**message, "headers": [*message.get("headers", ()), *rate_headers]}
+            await send(message)
+
+        return send_with_headers
+
+
+def _rate_limited(rejection: RateLimited) -> Problem:
+    """Return the problem of a request over a limit."""
+    return Problem("rate_limited", detail=rejection.detail, retry_after=ceil(rejection.retry_after))
 
 
 def _reject_cross_site_post(scope: Scope) -> None:

@@ -75,6 +75,7 @@ class RequestContext:
         method: the method as received, also where a HEAD request is handled as GET.
         headers: the last value of each request header, by lower-case name.
         started_at: when the request was received, on the monotonic clock.
+        client: the address that the request came from, empty if it is not known.
         route: the path template of the route, never a path chosen by the caller.
         caller: who sent the request; None if not authenticated.
         generation: `CredentialGeneration.value` when the caller was authenticated.
@@ -92,6 +93,7 @@ class RequestContext:
     method: str
     headers: dict[bytes, bytes]
     started_at: float
+    client: str = ""
     route: str = ""
     caller: Caller | None = None
     generation: int = 0
@@ -108,12 +110,6 @@ class RequestContext:
 def context_of(scope: Scope) -> RequestContext:
     """Return the context of the request that `scope` belongs to."""
     return cast("RequestContext", scope["context"])
-
-
-def client_address(scope: Scope) -> str:
-    """Return the address that the request came from, empty if it is not known."""
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 def has_repeated_header(scope: Scope, names: Collection[bytes]) -> bool:

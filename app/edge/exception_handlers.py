@@ -53,7 +53,8 @@ def problem_code(error: BaseException, problem_codes: Mapping[type[Exception], s
 def to_problem(error: Exception, problem_codes: Mapping[type[Exception], str]) -> Problem:
     """Return the problem for `error`, in our own words, never in the upstream's.
 
-    An error may have `retry_after` in seconds and `progress`, the orders loaded and in total.
+    An error may have `retry_after` in seconds, `progress`, the orders loaded and in total, and
+    `detail`, what happened in our own words.
     """
     retry_after = getattr(error, "retry_after", None)
     progress = getattr(error, "progress", None)
@@ -64,6 +65,7 @@ def to_problem(error: Exception, problem_codes: Mapping[type[Exception], str]) -
     }
     return Problem(
         problem_code(error, problem_codes),
+        detail=getattr(error, "detail", ""),
         retry_after=None if retry_after is None else ceil(retry_after),
         upstream=cast("schema.UpstreamError", upstream),
         progress=progress and schema.Progress(loaded=progress[0], total=progress[1]),

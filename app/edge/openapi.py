@@ -28,12 +28,13 @@ HEADERS: dict[str, Any] = tomllib.loads((_FOLDER / "headers.toml").read_text("ut
 Responses = dict[int | str, dict[str, Any]]
 """The argument `responses` of a FastAPI route."""
 
-_COMMON_HEADERS = ("X-Request-Id", "Vary")
+_COMMON_HEADERS = ("X-Request-Id", "Vary", "RateLimit-Policy", "RateLimit")
 _COMMON_PROBLEMS = (
     "unauthenticated",
     "cross_site_request",
     "issuer_unavailable",
     "invalid_request",
+    "rate_limited",
     "internal_error",
 )
 

@@ -189,6 +189,7 @@ class ComputeQueue:
         *,
         kind: str,
         deadline: float,
+        admit: Callable[[], Exception | None] = lambda: None,
     ) -> T:
         """Return the result cached in `results` for `key`, or compute and cache it.
 
@@ -199,6 +200,8 @@ class ComputeQueue:
             kind: which queue it waits in. Many computations of one kind delay one of another kind
                 by at most one of theirs.
             deadline: when the caller stops waiting, on the monotonic clock.
+            admit: called before a computation is started for this caller. If it returns an error,
+                that is raised.
 
         Raises:
             ComputeQueueFull: the queue is full, half of it is of this caller, it was rejected in
@@ -221,6 +224,9 @@ class ComputeQueue:
         flight_key = (id(results), key)
         flight = self._flights.get(flight_key)
         if flight is None:
+            rejection = admit()
+            if rejection:
+                raise rejection
             queued = (kind, current_caller.current())
             self._make_room(*queued)
             self._queued[queued] += 1

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import cache, partial
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request, Response, Security
 
@@ -11,8 +12,9 @@ from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
 from app.clock import Clock
 from app.edge.auth import require_scopes
+from app.edge.caller_limits import CallerLimits, RateLimited
 from app.edge.content_coding import prefers_gzip
-from app.edge.context import context_of
+from app.edge.context import Caller, context_of
 from app.edge.entity_tags import etag_matches
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -54,6 +56,7 @@ class OrdersDependencies:
         snapshots: the whole list.
         compute: computations over the whole list.
         lookup: single orders and payments.
+        limits: the limits per caller.
         deadline: seconds that a caller waits at most.
         currency: ISO 4217, or empty.
         public_url: origin and prefix for links; empty for path references.
@@ -67,6 +70,7 @@ class OrdersDependencies:
     history: History
     compute: ComputeQueue
     lookup: OrderLookup
+    limits: CallerLimits
     response_cache: ResponseCache
     clock: Clock
     deadline: float
@@ -76,12 +80,33 @@ class OrdersDependencies:
     export_slots: ExportSlots
     min_send_rate: int
 
+    def admit_scan(self, request: Request) -> Callable[[], RateLimited | None]:
+        """Return what counts a request over the whole list; further calls count nothing.
+
+        It returns why nothing may be computed for it, or None.
+        """
+        context = context_of(request.scope)
+        caller = cast("Caller", context.caller)
+        return cache(partial(self.limits.admit_scan, caller, context.started_at))
+
+    def admit_lookup(self, request: Request) -> Callable[[], RateLimited | None]:
+        """Return what counts an order number, and returns why it must not be looked up, or None."""
+        context = context_of(request.scope)
+        caller = cast("Caller", context.caller)
+        return partial(self.limits.admit_lookup, caller, context.started_at)
+
     async def select(
-        self, snapshot: Snapshot, row_filter: Filter, sort: str | None, deadline: float
+        self,
+        snapshot: Snapshot,
+        row_filter: Filter,
+        sort: str | None,
+        deadline: float,
+        admit: Callable[[], RateLimited | None],
     ) -> Positions:
         """Return the positions of the matching rows, computed once per snapshot.
 
         Raises:
+            RateLimited: they are not cached, and `admit` returned this.
             ComputeQueueFull: the result was not available at `deadline` (monotonic time).
         """
         return await self.compute.get_or_compute(
@@ -90,6 +115,7 @@ class OrdersDependencies:
             lambda: select(snapshot.content.rows, row_filter, sort),
             kind="select",
             deadline=deadline,
+            admit=admit,
         )
 
     def page_validity(self, entries: Sequence[Entry[Block]], total: int) -> Validity:

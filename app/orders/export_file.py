@@ -25,6 +25,7 @@ from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
 
 from app.clock import Clock
+from app.current_caller import CallerKey
 
 READ_BYTES = 64 * 1024
 """Bytes of a file that are read and sent at once."""
@@ -74,15 +75,15 @@ class ExportSlots:
     def __init__(self, clock: Clock, max_exports: int, max_workbooks: int = MAX_WORKBOOKS) -> None:
         self._clock = clock
         self._limits = {"export": max_exports, "workbook": max_workbooks}
-        self._taken: Counter[tuple[str, str]] = Counter()
-        self._waiting: dict[asyncio.Future[None], str] = {}  # callers, in order of arrival
+        self._taken: Counter[tuple[str, CallerKey]] = Counter()
+        self._waiting: dict[asyncio.Future[None], CallerKey] = {}  # in order of arrival
 
-    async def acquire(self, kind: str, caller: str, deadline: float) -> Callable[[], None]:
+    async def acquire(self, kind: str, caller: CallerKey, deadline: float) -> Callable[[], None]:
         """Wait for a slot for a caller, and return the function that gives it back.
 
         Args:
             kind: `export` or `workbook`.
-            caller: the name of the caller.
+            caller: the caller.
             deadline: when the caller stops waiting, on the monotonic clock.
 
         Raises:
@@ -113,7 +114,7 @@ class ExportSlots:
 
         return release
 
-    def _has_room(self, kind: str, caller: str) -> bool:
+    def _has_room(self, kind: str, caller: CallerKey) -> bool:
         limit = self._limits[kind]
         taken = sum(count for (other, _), count in self._taken.items() if other == kind)
         return taken < limit and self._taken[kind, caller] < max(limit // 2, 1)

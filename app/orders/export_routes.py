@@ -74,16 +74,18 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
             require_scope(request, RAW_SCOPE)
         started_at = deps.clock.monotonic()
         deadline = started_at + deps.deadline
+        admit = deps.admit_scan(request)
         snapshot, lookup = await deps.snapshots.get(directive)
         await deps.history.record(snapshot)
         rows, with_raw = snapshot.content.rows, "raw" in query.include
-        positions = await deps.select(snapshot, query.filter(), query.sort, deadline)
+        positions = await deps.select(snapshot, query.filter(), query.sort, deadline, admit)
         content = await deps.compute.get_or_compute(
             snapshot.content.results,
             ("content_digest", with_raw),
             lambda: content_digest(rows, raw=with_raw),
             kind="digest",
             deadline=deadline,
+            admit=admit,
         )
         amounts = await deps.compute.get_or_compute(
             snapshot.content.results,
@@ -91,6 +93,7 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
             lambda: total_amounts(rows, positions),
             kind="total",
             deadline=deadline,
+            admit=admit,
         )
         export = Export(query, snapshot, positions, amounts)
         head = render_export_head(
@@ -101,9 +104,13 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
             cursor=deps.history.cursor_of(snapshot),
             inconsistent=snapshot.inconsistent,
         )
-        return await deps.respond_file(
-            request, head, lookup, started_at, lambda: _render_file(deps, request, export, deadline)
-        )
+
+        async def render() -> Response:
+            if context_of(request.scope).method == "GET" and (rejection := admit()):
+                raise rejection
+            return await _render_file(deps, request, export, deadline)
+
+        return await deps.respond_file(request, head, lookup, started_at, render)
 
     return router
 
@@ -125,7 +132,7 @@ async def _render_file(
     if use_gzip:
         headers["Content-Encoding"] = "gzip"
     context = context_of(request.scope)
-    caller = context.caller.name if context.caller else ""
+    caller = context.caller.limit_key if context.caller else ()
     chunks = _no_chunks()
     with ExitStack() as resources:
         if context.method == "GET":

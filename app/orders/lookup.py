@@ -9,8 +9,18 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from app.cache.freshness import CacheDirective, Freshness
-from app.cache.grace_cache import Entry, GraceCache, Lookup, NotInCache, Outcome, WaitTimeout
+from app.cache.grace_cache import (
+    Admit,
+    Entry,
+    GraceCache,
+    Lookup,
+    NotInCache,
+    Outcome,
+    WaitTimeout,
+    admit_always,
+)
 from app.clock import Clock
+from app.edge.caller_limits import RateLimited
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.mapping import Row
@@ -55,10 +65,13 @@ class OrderLookup:
         self._min_age = min_age
         self._payments: SingleFlight[str, Entry[FetchedOrder]] = SingleFlight(clock)
 
-    async def order(self, order_no: str, directive: CacheDirective) -> FoundOrder:
-        """Return one order.
+    async def order(
+        self, order_no: str, directive: CacheDirective, admit: Admit = admit_always
+    ) -> FoundOrder:
+        """Return one order. `admit` returns why it must not be fetched for this caller, or None.
 
         Raises:
+            RateLimited: it would have to be fetched, and must not be.
             OrderNotFound: the upstream has no such order.
             NotInCache, WaitTimeout, TooManyWaiters, UpstreamError: as in `GraceCache`.
         """
@@ -77,11 +90,15 @@ class OrderLookup:
         timeout = self._max_stale_wait if has_fallback else self._deadline
         try:
             lookup = await self._order_cache.get_or_fetch(
-                order_no, self._source.fetch_order, directive, deadline=now + timeout
+                order_no,
+                self._source.fetch_order,
+                directive,
+                deadline=now + timeout,
+                admit=admit,
             )
         except UpstreamNotFound:
             raise
-        except (NotInCache, WaitTimeout, TooManyWaiters, UpstreamError) as error:
+        except (NotInCache, RateLimited, WaitTimeout, TooManyWaiters, UpstreamError) as error:
             # An older row from a block is better than an error.
             is_miss = isinstance(error, NotInCache)
             if cached is None or not (accepted if is_miss else has_fallback):
@@ -92,10 +109,13 @@ class OrderLookup:
             return self._from_block(cached, freshness, Outcome.STALE_IF_ERROR, reason, error)
         return FoundOrder(lookup.entry.value.row, lookup)
 
-    async def payment(self, order_no: str, directive: CacheDirective) -> FoundOrder:
-        """Fetch the payment of one order.
+    async def payment(
+        self, order_no: str, directive: CacheDirective, admit: Admit = admit_always
+    ) -> FoundOrder:
+        """Fetch the payment of one order. `admit` is as for `order`.
 
         Raises:
+            RateLimited: it would have to be fetched, and must not be.
             PaymentNotFound: the upstream has no payment of that order.
             NotInCache: `directive` has `only_if_cached`; payments are never cached.
             WaitTimeout: the deadline has passed.
@@ -106,6 +126,8 @@ class OrderLookup:
             raise NotInCache
         flight, outcome = self._payments.get(order_no), Outcome.COLLAPSED
         if flight is None:
+            if rejection := admit():
+                raise rejection
             outcome = Outcome.MISS
             flight = self._payments.launch(order_no, partial(self._fetch_payment, order_no))
         if not await flight.wait(self._deadline):

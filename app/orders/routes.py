@@ -84,7 +84,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         if query.is_unfiltered():
             page = await _plain_page(deps, query, directive)
         else:
-            page = await _filtered_page(deps, query, directive, started_at + deps.deadline)
+            page = await _filtered_page(deps, request, query, directive)
         render = partial(_render_page, deps, query, page, request.scope["query_string"])
         validity = page.validity
         if page.inconsistent or "raw" in query.include:
@@ -109,7 +109,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
     ) -> Response:
         """Served from the cached list when fresh, otherwise fetched by number."""
         started_at = deps.clock.monotonic()
-        row, lookup = await deps.lookup.order(order_no, directive)
+        row, lookup = await deps.lookup.order(order_no, directive, deps.admit_lookup(request))
         rendered = render_single(row, lookup.entry, currency=deps.currency)
         return await deps.respond(request, rendered, [lookup], started_at)
 
@@ -128,7 +128,8 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
     ) -> Response:
         """Always fetched from the upstream, never cached; do not store."""
         started_at = deps.clock.monotonic()
-        row, lookup = await deps.lookup.payment(order_no, directive)
+        admit = deps.admit_lookup(request)
+        row, lookup = await deps.lookup.payment(order_no, directive, admit)
         rendered = render_single(row, lookup.entry, currency=deps.currency)
         response = await deps.respond(request, rendered, [lookup], started_at, stored=False)
         response.headers["cache-control"] = "no-store"
@@ -156,11 +157,13 @@ async def _plain_page(
 
 
 async def _filtered_page(
-    deps: OrdersDependencies, query: PageQuery, directive: CacheDirective, deadline: float
+    deps: OrdersDependencies, request: Request, query: PageQuery, directive: CacheDirective
 ) -> _Page:
     """Return a page of the matching orders, from the whole list."""
+    deadline = deps.clock.monotonic() + deps.deadline
     snapshot, lookup = await deps.snapshots.get(directive)
-    positions = await deps.select(snapshot, query.filter(), query.sort, deadline)
+    admit = deps.admit_scan(request)
+    positions = await deps.select(snapshot, query.filter(), query.sort, deadline, admit)
     page_positions = positions[query.start : query.start + query.limit]
     return _Page(
         rows=[snapshot.content.rows[position] for position in page_positions],

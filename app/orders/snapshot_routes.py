@@ -56,6 +56,7 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
             lambda: summarize(snapshot.content.rows, row_filter, query.zone, query.interval),
             kind="summary",
             deadline=started_at + deps.deadline,
+            admit=deps.admit_scan(request),
         )
         render = partial(
             render_summary,
@@ -101,6 +102,7 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
             lambda: render_change_list(changes, currency=deps.currency),
             kind="changes",
             deadline=started_at + deps.deadline,
+            admit=deps.admit_scan(request),
         )
         poll_after = _poll_after(lookup, deps.clock.monotonic())
         rendered = render_changes(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from socket import socket
@@ -177,14 +177,12 @@ def open_server(
     clock: Clock,
     shutdown: Shutdown,
     limits: Limits,
-    trusted_proxies: Sequence[str] = (),
     raise_signal: Callable[[int], None] = signal.raise_signal,
     server_class: type[Server] = Server,
 ) -> Server:
     """Return a server of `app` that has not been started; port 0 is any free one.
 
-    Signals start `shutdown`; at the second one `raise_signal` terminates the process. The headers
-    X-Forwarded-For and X-Forwarded-Proto are used if they come from `trusted_proxies`. With
+    Signals start `shutdown`; at the second one `raise_signal` terminates the process. With
     `SideServer` the application gets no lifespan events.
     """
     config = uvicorn.Config(
@@ -198,8 +196,7 @@ def open_server(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=list(trusted_proxies),
+        proxy_headers=False,  # see app/edge/client_address.py
         workers=1,  # the default reads the environment
     )
     return server_class(config, shutdown=shutdown, clock=clock, raise_signal=raise_signal)

@@ -56,7 +56,7 @@ class ApiKeyConfig(BaseModel):
         sha256: the SHA-256 of the key, in hexadecimal.
         scopes: what the caller may do.
         expires_at: when the key stops being valid.
-        rate: requests in a unit of time, as `6000/minute`. Not implemented yet.
+        rate: requests in a unit of time, as `6000/minute`, in place of that of all callers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -124,8 +124,6 @@ def api_key_warnings(entries: Iterable[ApiKeyConfig]) -> tuple[str, ...]:
     """Return what has no effect in the entries of API keys."""
     warnings = []
     for entry in entries:
-        if entry.rate:
-            warnings.append(f"the `rate` of the API key {entry.name} {NO_EFFECT}")
         unused = [scope for scope in entry.scopes if scope in UNUSED_SCOPES]
         warnings += [
             f"the scope {scope} of the API key {entry.name} {NO_EFFECT}" for scope in unused

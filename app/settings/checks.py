@@ -25,12 +25,7 @@ _UPPER_BOUNDS: tuple[tuple[Path, Path], ...] = (
 )
 """Settings that have no effect above another one."""
 
-_NOT_IMPLEMENTED: tuple[Path, ...] = (
-    ("cache", "url"),
-    ("callers", "rate"),
-    ("callers", "scan_rate"),
-    ("callers", "detail_rate"),
-)
+_NOT_IMPLEMENTED: tuple[Path, ...] = (("cache", "url"),)
 """Settings that are validated but have no effect, because their feature is not implemented yet."""
 
 
@@ -107,6 +102,7 @@ def find_warnings(settings: Settings) -> tuple[str, ...]:
         *_proxy_warnings(settings),
         *_metrics_warnings(settings),
         *identity_warnings(settings),
+        *_rate_warnings(settings),
         *(warning for warning, given in zip(no_effect, is_set, strict=True) if given),
         *api_key_warnings(settings.api_keys()),
     )
@@ -132,7 +128,7 @@ def _proxy_warnings(settings: Settings) -> Iterator[str]:
     if not server.trusted_proxies:
         return
     if any(network.endswith("/0") for network in server.trusted_proxies):
-        yield f"{name} contains every address: any client can choose the address that is logged"
+        yield f"{name} contains every address: any client can choose the address in logs and limits"
     loopback = ("127.0.0.0/8", "::1/128")
     if is_loopback(server.host) and not networks_overlap(server.trusted_proxies, loopback):
         host = env_name("server", "host")
@@ -144,6 +140,14 @@ def _metrics_warnings(settings: Settings) -> Iterator[str]:
     if listen and not is_private(listen.host):
         name = env_name("metrics", "listen")
         yield f"{name} is neither a loopback nor a private address: anybody can read the metrics"
+
+
+def _rate_warnings(settings: Settings) -> Iterator[str]:
+    callers = settings.callers
+    of_keys = [key.rate for key in settings.api_keys() if key.rate]
+    rates = {callers.rate, callers.scan_rate, callers.detail_rate, *of_keys}
+    if callers.rate_headers and rates == {"0"}:
+        yield f"{env_name('callers', 'rate_headers')} has no effect: every rate is 0"
 
 
 def _value(settings: Settings, path: Path) -> Any:

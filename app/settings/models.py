@@ -99,6 +99,7 @@ class Callers(_Group):
     rate: Rate = "6000/minute"
     scan_rate: Rate = "60/minute"
     detail_rate: Rate = "120/minute"
+    rate_headers: bool = Field(False, examples=["true"])
     oidc_issuer: IssuerUrl | None = Field(None, examples=["https://login.example.com/oidc"])
     oidc_audience: Audience | None = Field(None, examples=["orders-api"])
     grants: GrantList = Field(

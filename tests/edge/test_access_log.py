@@ -118,7 +118,7 @@ async def test_a_request_rejected_before_routing_is_logged_with_its_route() -> N
 
 @pytest.mark.parametrize(
     ("client", "logged"),
-    [(("192.0.2.7", 50000), "192.0.2.7"), (("x" * 60, 0), "x" * 45), (None, "")],
+    [(("192.0.2.7", 50000), "192.0.2.7"), (("garbage", 0), ""), (None, "")],
 )
 async def test_the_address_of_the_client_is_logged(
     client: tuple[str, int] | None, logged: str

@@ -182,7 +182,7 @@ async def test_a_reader_that_takes_too_little_is_cut_off(proxy: Proxy):
 async def try_acquire(slots: ExportSlots, kind: str, caller: str) -> Callable[[], None] | None:
     """Return what gives the slot back, None if there is none now."""
     try:
-        return await slots.acquire(kind, caller, 0.0)
+        return await slots.acquire(kind, (caller,), 0.0)
     except TooManyExports:
         return None
 
@@ -215,14 +215,14 @@ async def test_one_caller_has_at_most_half_of_the_exports():
 async def test_the_number_of_exports_that_wait_is_bounded():
     clock = ManualClock()
     slots = ExportSlots(clock, 1)
-    release = await slots.acquire("export", "reader", 0.0)
+    release = await slots.acquire("export", ("reader",), 0.0)
     waiting = [
-        asyncio.ensure_future(slots.acquire("export", f"caller-{number}", clock.monotonic() + 8))
+        asyncio.ensure_future(slots.acquire("export", (f"caller-{number}",), clock.monotonic() + 8))
         for number in range(MAX_WAITING)
     ]
     await settle()
     with pytest.raises(TooManyExports):
-        await slots.acquire("export", "one too many", clock.monotonic() + 8)
+        await slots.acquire("export", ("one too many",), clock.monotonic() + 8)
     release()
     release_next = await waiting[0]  # in order of arrival
     await settle()
@@ -235,15 +235,15 @@ async def test_the_number_of_exports_that_wait_is_bounded():
 async def test_one_caller_has_at_most_half_of_the_places_to_wait():
     clock = ManualClock()
     slots = ExportSlots(clock, 1)
-    await slots.acquire("export", "reader", 0.0)
+    await slots.acquire("export", ("reader",), 0.0)
     waiting = [
-        asyncio.ensure_future(slots.acquire("export", "greedy", clock.monotonic() + 8))
+        asyncio.ensure_future(slots.acquire("export", ("greedy",), clock.monotonic() + 8))
         for _ in range(MAX_WAITING // 2)
     ]
     await settle()
     with pytest.raises(TooManyExports):
-        await slots.acquire("export", "greedy", clock.monotonic() + 8)
-    other = asyncio.ensure_future(slots.acquire("export", "other", clock.monotonic() + 8))
+        await slots.acquire("export", ("greedy",), clock.monotonic() + 8)
+    other = asyncio.ensure_future(slots.acquire("export", ("other",), clock.monotonic() + 8))
     await settle()
     assert not other.done()
     await clock.advance(8)
@@ -254,9 +254,9 @@ async def test_one_caller_has_at_most_half_of_the_places_to_wait():
 async def test_two_exports_that_end_at_once_make_room_for_two():
     clock = ManualClock()
     slots = ExportSlots(clock, 2)
-    releases = [await slots.acquire("export", f"reader-{number}", 0.0) for number in range(2)]
+    releases = [await slots.acquire("export", (f"reader-{number}",), 0.0) for number in range(2)]
     waiting = [
-        asyncio.ensure_future(slots.acquire("export", f"caller-{number}", clock.monotonic() + 8))
+        asyncio.ensure_future(slots.acquire("export", (f"caller-{number}",), clock.monotonic() + 8))
         for number in range(2)
     ]
     await settle()

@@ -8,11 +8,9 @@ import pytest
 
 from app.server.connection import PIECE_BYTES
 from app.server.limits import OVERLOAD_HEADROOM, RESERVED_FDS, cap_connections
-from app.server.server import open_server
-from app.server.shutdown import Shutdown
 from tests.edge.asgi_harness import logging_to
-from tests.server.live_server import GET, HOST, Application, problem_code, running
-from tests.support.clock import ManualClock, settle
+from tests.server.live_server import GET, HOST, problem_code, running
+from tests.support.clock import settle
 from tests.support.limits import default_limits
 
 SLOW_START = GET.replace(b"/v1/orders", b"/slow-start")
@@ -47,23 +45,6 @@ async def test_upgrade_headers_and_malformed_requests_log_no_warning() -> None:
             assert (await (await server.connect()).request(b"garbage\r\n\r\n")).status == 400
 
     assert lines.text() == ""
-
-
-@pytest.mark.parametrize("proxies", [(), ("10.0.0.0/8",)])
-def test_forwarded_headers_are_used_of_trusted_proxies_only(proxies: tuple[str, ...]) -> None:
-    clock = ManualClock()
-    config = open_server(
-        Application(),
-        host="127.0.0.1",
-        port=0,
-        clock=clock,
-        shutdown=Shutdown(clock, drain_delay=0, drain_timeout=0),
-        limits=default_limits(),
-        trusted_proxies=proxies,
-    ).config
-
-    assert config.proxy_headers == bool(proxies)
-    assert config.forwarded_allow_ips == list(proxies)
 
 
 # Connection limits

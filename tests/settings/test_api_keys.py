@@ -119,12 +119,11 @@ def test_what_has_no_effect_in_an_entry_is_warned_about(tmp_path: Path) -> None:
     in_file = {"name": "nightly", "sha256": "b" * 64, "scopes": ["orders:read", "cache:purge"]}
     path = write(tmp_path / "keys.json", api_keys(in_file))
     settings = settings_of(
-        CALLERS__API_KEYS=api_keys({"rate": "1/hour", "scopes": ["metrics:read", "cache:purge"]}),
+        CALLERS__API_KEYS=api_keys({"scopes": ["metrics:read", "cache:purge"]}),
         CALLERS__API_KEYS_FILE=str(path),
     )
     effect = "has no effect: it is not implemented yet"
     assert find_warnings(settings) == (
-        f"the `rate` of the API key dashboard {effect}",
         f"the scope cache:purge of the API key dashboard {effect}",
         f"the scope cache:purge of the API key nightly {effect}",
     )

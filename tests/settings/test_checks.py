@@ -6,7 +6,7 @@ import pytest
 import trustme
 
 from app.settings import Settings, find_warnings, load
-from tests.settings.support import NO_FILE, REQUIRED, errors_of, settings_of
+from tests.settings.support import NO_FILE, REQUIRED, api_keys, errors_of, settings_of
 
 
 @pytest.mark.parametrize(
@@ -142,25 +142,28 @@ def test_trusted_proxies_that_cannot_connect_are_warned_about() -> None:
     assert warnings('["::/0"]', any_host) == [
         (
             "ORDERS_SERVER__TRUSTED_PROXIES contains every address: any client can choose the"
-            " address that is logged"
+            " address in logs and limits"
         )
     ]
+
+
+def test_headers_of_rates_that_do_not_exist_are_warned_about() -> None:
+    off = {"CALLERS__RATE": "0", "CALLERS__SCAN_RATE": "0", "CALLERS__DETAIL_RATE": "0"}
+    with_headers = off | {"CALLERS__RATE_HEADERS": "true"}
+    warning = "ORDERS_CALLERS__RATE_HEADERS has no effect: every rate is 0"
+    assert find_warnings(settings_of(**with_headers)) == (warning,)
+    assert find_warnings(settings_of(**off)) == ()
+    assert find_warnings(settings_of(**with_headers | {"CALLERS__RATE": "1/second"})) == ()
+    keys = api_keys({"rate": "1/hour"})
+    assert find_warnings(settings_of(**with_headers, CALLERS__API_KEYS=keys)) == ()
 
 
 def test_settings_without_effect_are_validated_and_warned_about() -> None:
     settings = settings_of(
         CACHE__URL="redis://localhost:6379/0",
-        CALLERS__RATE="0",
-        CALLERS__SCAN_RATE="60/minute",
-        CALLERS__DETAIL_RATE="2/second",
     )
     effect = "has no effect: it is not implemented yet"
-    assert find_warnings(settings) == (
-        f"ORDERS_CACHE__URL {effect}",
-        f"ORDERS_CALLERS__RATE {effect}",
-        f"ORDERS_CALLERS__SCAN_RATE {effect}",
-        f"ORDERS_CALLERS__DETAIL_RATE {effect}",
-    )
+    assert find_warnings(settings) == (f"ORDERS_CACHE__URL {effect}",)
 
 
 def test_pages_of_other_origins_may_send_no_credentials_by_default() -> None:
