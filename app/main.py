@@ -209,17 +209,17 @@ def create_app(
             identity.start()
             if settings.api_keys():
                 api_keys.log_loaded()
-            watching = asyncio.create_task(watcher.run())
-            stack.callback(watching.cancel)
+            stack.callback(asyncio.create_task(watcher.run()).cancel)
             yield
 
-    caller_limits = create_caller_limits(settings)
     metrics = create_metrics(
         settings,
         Components(
             client=client, book=book, orders=orders, response_cache=response_cache, clock=clock
         ),
     )
+    recorder = RequestRecorder(clock, metrics.http)
+    caller_limits = create_caller_limits(settings)
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(
@@ -245,7 +245,7 @@ def create_app(
                 AccessLog,
                 clock=clock,
                 routes=api_routes,
-                recorder=RequestRecorder(clock, metrics.http),
+                recorder=recorder,
                 client_address=ClientAddress(settings.server.trusted_proxies),
             ),
             Middleware(CorsHeaders, origins=settings.cors.origins),

@@ -299,7 +299,7 @@ async def run_doctor(*options: str, **environ: str) -> Result:
 async def test_doctor_exits_with_0_if_no_check_found_an_error() -> None:
     async with SandboxServer(Options(), clock=SystemClock()) as upstream:
         environ = CREDENTIAL | {"ORDERS_UPSTREAM__BASE_URL": upstream.base_url}
-        result = await run_doctor(**environ, ORDERS_CALLERS__RATE="0")
+        result = await run_doctor(**environ, ORDERS_SERVER__TRUSTED_PROXIES='["10.0.0.0/8"]')
     assert result.exit_code == 0
     checks = [line.split()[:2] for line in result.stdout.splitlines() if line[0] != " "]
     assert checks == [

@@ -107,7 +107,8 @@ async def test_keys_in_a_file_are_reloaded(tmp_path: Path, caplog: pytest.LogCap
     async with proxy.app.api.router.lifespan_context(proxy.app.api):
         found = await proxy.get("/v1/me", X_API_Key=key)
         assert found.json()["data"]["name"] == "nightly"
-        entries = [entry | {"rate": "1/hour"}, entry | {"sha256": "a" * 64, "rate": "2/hour"}]
+        more = {"scopes": ["orders:read", "cache:purge"]}  # of which one has no effect yet
+        entries = [entry | more, entry | more | {"sha256": "a" * 64}]
         file.write_text(json.dumps(entries), "utf-8")
         await proxy.clock.advance(3)
         events = [record.message for record in caplog.records]

@@ -127,7 +127,7 @@ def test_each_operation_has_an_example_of_each_problem(document: dict[str, Any])
     me = operation(document, "/v1/me")["responses"]
     thing = operation(document, "/v1/things/{name}")["responses"]
 
-    assert list(me) == ["200", "401", "403", "422", "500", "503"]
+    assert list(me) == ["200", "401", "403", "422", "429", "500", "503"]
     assert {"304", "403", "404", "502", "503", "504"} <= set(thing)
     for status, response in thing.items():
         for media in response.get("content", {}).values():
