@@ -9,10 +9,10 @@ The packages, in the order in which a request meets them:
     cache/      freshness, and the cache that serves stale entries
     upstream/   the client of the vendor's API: credentials, limiter, circuit breaker, retries
 
-Besides: `cli`, `serve` and `doctor` are the commands, `main` and `components` construct everything,
-`problem_codes` says which problem each error becomes, `settings/` reads the environment, `logging/`
-writes the log, `telemetry/` counts requests and calls, `sandbox/` is a mock upstream, and
-`dashboard/` is a client of the API. The other modules are shared by all packages.
+Besides: `cli`, `serve`, `doctor` and `issuer_doctor` are the commands, `main` and `components`
+construct everything, `problem_codes` says which problem each error becomes, `settings/` reads the
+environment, `logging/` writes the log, `telemetry/` counts requests and calls, `sandbox/` is a mock
+upstream, and `dashboard/` is a client of the API. The other modules are shared by all packages.
 
 Imports point downwards only; `pyproject.toml` has the contracts.
 """

@@ -336,3 +336,9 @@ async def _checks() -> AsyncIterator[Check]:
     yield Check("settings", "ok", "valid")
     async for check in Diagnostics(settings, clock).run():
         yield check
+    if settings.issuers():
+        # Imported only if it is used, as it takes a while.
+        from app.issuer_doctor import check_issuers  # noqa: PLC0415
+
+        async for check in check_issuers(settings, clock):
+            yield check

@@ -327,6 +327,18 @@ async def test_doctor_prints_json_and_exits_with_1_on_an_error() -> None:
     assert report["checks"][-1]["fix"]
 
 
+def test_doctor_checks_the_issuer_even_if_the_upstream_fails() -> None:
+    nowhere = "http://127.0.0.1:1"
+    environ = CREDENTIAL | {
+        "ORDERS_UPSTREAM__BASE_URL": nowhere,
+        "ORDERS_CALLERS__OIDC_ISSUER": f"{nowhere}/oidc",
+        "ORDERS_CALLERS__OIDC_AUDIENCE": "orders-api",
+    }
+    report = json.loads(run("doctor", "--json", **environ).stdout)
+    failed = [check["step"] for check in report["checks"] if check["outcome"] == "error"]
+    assert failed == ["connection", "issuer"]
+
+
 def test_doctor_reports_invalid_settings_without_secrets() -> None:
     result = run("doctor", ORDERS_UPSTREAM__ACCESS_KEY_SECRET=CANARY, ORDERS_CACHE__TTL=CANARY)
     assert result.exit_code == 1

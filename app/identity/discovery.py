@@ -14,6 +14,14 @@ from app.identity.signing_keys import SigningKeys, parse_keys
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 
+class OtherIssuer(IssuerError):
+    """The metadata are those of another issuer, whose name is `found`."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"the metadata name the issuer {found!r}, and not {expected!r}")
+        self.found = found
+
+
 class Metadata(msgspec.Struct, frozen=True):
     """The metadata of an issuer, as far as it is used here (section 3). Absent members are None."""
 
@@ -37,7 +45,8 @@ async def discover(client: IssuerClient, issuer: str) -> Metadata:
     """Return the metadata of `issuer`.
 
     Raises:
-        IssuerError: they cannot be fetched, or are those of another issuer.
+        OtherIssuer: they are those of another issuer.
+        IssuerError: they cannot be fetched.
     """
     body = await _get(client, discovery_url(issuer), "the metadata")
     try:
@@ -45,8 +54,7 @@ async def discover(client: IssuerClient, issuer: str) -> Metadata:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise IssuerError("the metadata are not those of an OpenID provider") from None
     if metadata.issuer != issuer:
-        name = metadata.issuer[:200]
-        raise IssuerError(f"the metadata name the issuer {name!r}, and not {issuer!r}")
+        raise OtherIssuer(metadata.issuer[:200], issuer)
     check_endpoint(issuer, metadata.jwks_uri, "jwks_uri")
     return metadata
 

@@ -1,0 +1,118 @@
+"""Checks the configured issuers, and explains what is wrong and how to fix it.
+
+It names the traps of this vendor: an issuer ends in `/oidc`, and apps sign with HS256 by default.
+"""
+
+from collections.abc import AsyncIterator
+
+from app.clock import Clock
+from app.components import create_identity
+from app.doctor import Check
+from app.edge.auth import CredentialGeneration
+from app.http import AsyncBaseTransport
+from app.identity.discovery import Metadata, OtherIssuer, discover, fetch_keys
+from app.identity.issuer_client import IssuerClient, IssuerError
+from app.identity.signing_keys import ALGORITHMS, SigningKeys
+from app.settings import Settings
+
+VENDOR_SUFFIX = "/oidc"
+"""The end of the issuers of this vendor: the path of the user pool's provider."""
+
+
+async def check_issuers(
+    settings: Settings, clock: Clock, transport: AsyncBaseTransport | None = None
+) -> AsyncIterator[Check]:
+    """Yield the result of each step, for each issuer; nothing if none is configured."""
+    identity = create_identity(settings, clock, CredentialGeneration(), transport)
+    clients = identity.issuers.clients if identity.issuers else {}
+    for url, client in clients.items():
+        async for check in _check_issuer(client, url, _names(settings, url)):
+            yield check
+    await identity.close(0)
+
+
+async def _check_issuer(client: IssuerClient, url: str, names: str) -> AsyncIterator[Check]:
+    try:
+        metadata = await discover(client, url)
+    except OtherIssuer as error:
+        fix = f"set {names} to {error.found!r}, character by character, if that is who you trust"
+        yield Check("issuer", "error", str(error), fix)
+        return
+    except IssuerError as error:
+        yield Check("issuer", "error", str(error), await _suggestion(client, url, names))
+        return
+    yield _check_algorithms(metadata)
+    try:
+        keys = await fetch_keys(client, metadata)
+    except IssuerError as error:
+        fix = "callers with tokens are rejected until the issuer publishes keys; ask its operator"
+        yield Check("keys", "error", str(error), fix)
+        return
+    yield _check_keys(keys)
+
+
+def _check_algorithms(metadata: Metadata) -> Check:
+    supported = metadata.id_token_signing_alg_values_supported or ()
+    message = f"{metadata.issuer} publishes its metadata"
+    fix = (
+        "select RS256 as the signing algorithm of the app at the issuer: with HS256 whoever can"
+        " verify a token could also forge one, so such tokens are refused"
+    )
+    if supported and not set(supported) & set(ALGORITHMS):
+        names = ", ".join(name for name in supported if name.isascii() and name.isprintable())
+        return Check("issuer", "error", f"{message}, but signs with {names} only", fix)
+    if "HS256" in supported:
+        message += (
+            "; it also supports HS256, which is the default of this vendor's apps: RS256 must be"
+            " selected for the app"
+        )
+    return Check("issuer", "ok", message)
+
+
+def _check_keys(keys: SigningKeys) -> Check:
+    names = sorted({name for key in keys.keys for name in key.algorithms})
+    message = f"{len(keys.keys)} keys for {', '.join(names)}"
+    if all(key.kid for key in keys.keys):
+        return Check("keys", "ok", message)
+    if len(keys.keys) == 1:
+        return Check(
+            "keys",
+            "warning",
+            f"{message}; the key has no `kid`",
+            "tokens are accepted as long as it is the only key: while the issuer publishes two,"
+            " which is usual before a change, they are refused; ask its operator for a `kid`",
+        )
+    return Check(
+        "keys",
+        "error",
+        f"{message}; at least one of them has no `kid`",
+        "tokens that it has signed are refused, because it is not clear which key to verify them"
+        " with; ask the operator of the issuer to publish a `kid`",
+    )
+
+
+async def _suggestion(client: IssuerClient, url: str, names: str) -> str:
+    """Return what to do about an issuer that cannot be reached at `url`."""
+    base = url.rstrip("/")
+    is_complete = base.endswith(VENDOR_SUFFIX)
+    other = base.removesuffix(VENDOR_SUFFIX) if is_complete else base + VENDOR_SUFFIX
+    try:
+        found = (await discover(client, other)).issuer
+    except OtherIssuer as error:
+        found = error.found
+    except IssuerError:
+        return (
+            f"check {names}: it is the `iss` of a token, without {'/.well-known'!r}; an issuer of"
+            f" this vendor ends in {VENDOR_SUFFIX!r}; also check the network and firewalls, and"
+            " ORDERS_UPSTREAM__CA_FILE and ORDERS_UPSTREAM__PROXY, which apply to it, too"
+        )
+    return f"set {names} to {found!r}, if that is who you trust: it publishes its metadata there"
+
+
+def _names(settings: Settings, url: str) -> str:
+    """Return the variables that have this issuer."""
+    configured = {
+        "ORDERS_CALLERS__OIDC_ISSUER": settings.callers.oidc_issuer,
+        "ORDERS_LOGIN__ISSUER": getattr(settings.login, "issuer", None),
+    }
+    return " and ".join(name for name, value in configured.items() if value == url)
