@@ -27,14 +27,18 @@ def test_the_architecture_names_every_package() -> None:
     assert [name for name in packages if f"{name}/" not in text] == []
 
 
-def test_every_limit_has_a_test_that_exists() -> None:
-    text = (ROOT / "docs" / "limits.md").read_text("utf-8")
-    header = "| input |", "| what |", "|---"
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    rows = [row for row in rows if not row.startswith(header)]
-    assert rows
-    for row in rows:
+@pytest.mark.parametrize("name", ["limits.md", "threat-model.md"])
+def test_every_limit_and_every_threat_has_a_test_that_exists(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    tables = re.findall(r"^\|.* test \|\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert tables
+    for row in "".join(tables).splitlines():
         named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.rpartition(" | ")[2])
         assert named, row
-        for path, name in named:
-            assert f"def {name}(" in (ROOT / path).read_text("utf-8"), row
+        for path, test in named:
+            assert f"def {test}(" in (ROOT / path).read_text("utf-8"), row
+
+
+def test_the_threat_model_has_a_line_for_each_of_the_owasp_risks() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+    assert re.findall(r"^\| API(\d+) ", text, re.MULTILINE) == [str(n) for n in range(1, 11)]
