@@ -53,14 +53,11 @@ class Clock(Protocol):
 class SystemClock(Clock):
     """The machine's clock."""
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    timestamp = staticmethod(time.time)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-    def timestamp(self) -> float:
-        return time.time()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -84,19 +81,24 @@ class SuspendAwareClock(Clock):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._read_monotonic = clock.monotonic  # each request reads it a few times
+        self._read_timestamp = clock.timestamp
         self._suspended = 0.0
         self._difference = clock.timestamp() - clock.monotonic()
 
     def monotonic(self) -> float:
-        monotonic = self._clock.monotonic()
-        ahead = self._clock.timestamp() - monotonic - self._difference
-        if abs(ahead) > MAX_LAG_SECONDS:
+        monotonic = self._read_monotonic()
+        ahead = self._read_timestamp() - monotonic - self._difference
+        if not -MAX_LAG_SECONDS <= ahead <= MAX_LAG_SECONDS:
             self._difference += ahead
             self._suspended += max(ahead, 0.0)
         return monotonic + self._suspended
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    def timestamp(self) -> float:
+        return self._read_timestamp()
 
     async def sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

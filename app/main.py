@@ -63,6 +63,7 @@ from app.orders.source import FetchedOrder, OrderSource
 from app.orders.totals import TotalConfirmation
 from app.problem_codes import PROBLEM_CODES, problem_code_of
 from app.server.limits import Limits
+from app.server.replay import Replay
 from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
 from app.time_zones import time_zone_names
@@ -92,6 +93,7 @@ class App:
     reload_credential: Callable[[], None]
     shutdown: Shutdown
     limits: Limits
+    replay: Replay | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.api(scope, receive, send)
@@ -294,6 +296,7 @@ def create_app(
         rotation.reload,
         shutdown,
         create_limits(settings),
+        Replay(clock, generation, recorder) if settings.server.replay else None,
     )
     for router in (
         snapshot_router(dependencies),

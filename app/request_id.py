@@ -14,7 +14,7 @@ def adopt_or_mint(offered: str | None) -> str:
     """Return the caller's id if it is 8 to 64 characters of `A-Z a-z 0-9 . _ -`, else a new one."""
     if offered is not None and _WELL_FORMED.fullmatch(offered):
         return offered
-    return f"{_random.getrandbits(128):032x}"
+    return _random.getrandbits(128).to_bytes(16, "big").hex()
 
 
 def current() -> str:

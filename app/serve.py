@@ -94,6 +94,7 @@ async def _serve(
             clock=clock,
             shutdown=app.shutdown,
             limits=limits,
+            replay=app.replay,
         )
         # From here on a signal is a shutdown, also before the server has started.
         with server.capture_signals():

@@ -10,6 +10,7 @@ from app import request_id
 from app.clock import Clock
 from app.edge.client_address import ClientAddress
 from app.edge.context import RequestContext
+from app.logging.handler import RequestFields
 from app.logging.setup import log_request
 from app.telemetry.counters import HttpMetrics
 
@@ -73,7 +74,9 @@ class RequestRecorder:
             age=context.age,
         )
         if _logger.isEnabledFor(logging.INFO):
-            log_request(_fields(context, client, duration))
+            if context.log_fields is None:
+                context.log_fields = RequestFields(_fields(context, client))
+            log_request(context.request_id, duration, context.log_fields)
 
 
 class AccessLog:
@@ -142,16 +145,14 @@ class AccessLog:
         return getattr(route, "path", "unmatched")
 
 
-def _fields(context: RequestContext, client: str, duration: float) -> dict[str, object]:
-    """Return the fields of the access line."""
+def _fields(context: RequestContext, client: str) -> dict[str, object]:
+    """Return the fields of the access line, besides the request id and the duration."""
     fields: dict[str, object] = {
-        "request_id": context.request_id,
         "caller": context.caller.name if context.caller else "",
         "client": client,
         "method": context.method,
         "route": context.route,
         "status": context.status,
-        "duration_ms": round(duration * 1000, 3),
     }
     if context.cache_outcome:
         fields["cache"] = context.cache_outcome

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol, cast
 
 from starlette.types import Scope
 
+from app.logging.handler import RequestFields
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -87,6 +89,8 @@ class RequestContext:
         upstream_request_ids: the ids of the upstream responses that the response is based on.
         problem: the code of the problem that is the response.
         replayable: how the response can be sent again for an identical request; None if it cannot.
+        log_fields: what the access line says besides the request id and the duration, once it has
+            been determined.
     """
 
     request_id: str
@@ -105,6 +109,7 @@ class RequestContext:
     upstream_request_ids: tuple[str, ...] = ()
     problem: str = ""
     replayable: Replayable | None = None
+    log_fields: RequestFields | None = None
 
 
 def context_of(scope: Scope) -> RequestContext:

@@ -27,12 +27,27 @@ WRITE_CHUNK = 4096
 """Characters per write: a pipe that is writable accepts this many without blocking (PIPE_BUF)."""
 
 
+class RequestFields:
+    """Fields that the lines of several requests can have in common.
+
+    Attributes:
+        values: the fields.
+        encoded: their text in each log format that has been used, so that it is made once.
+    """
+
+    __slots__ = ("encoded", "values")
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.values = values
+        self.encoded: dict[str, str] = {}
+
+
 class LineFormatter(Protocol):
     """Formats records and requests, each as one line of ASCII."""
 
     def format(self, record: logging.LogRecord) -> str: ...
 
-    def format_request(self, fields: Mapping[str, object]) -> str: ...
+    def format_request(self, request_id: str, seconds: float, fields: RequestFields) -> str: ...
 
 
 class BufferedHandler(logging.Handler):
@@ -63,15 +78,16 @@ class BufferedHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._append(self._line_formatter.format(record))
 
-    def emit_request(self, fields: Mapping[str, object]) -> None:
+    def emit_request(self, request_id: str, seconds: float, fields: RequestFields) -> None:
         """Buffer the line for a request, without the cost of a record."""
         with self.lock:
-            self._append(self._line_formatter.format_request(fields))
+            self._append(self._line_formatter.format_request(request_id, seconds, fields))
 
     def flush(self) -> None:
         """Write everything that is buffered; give up after the flush timeout. Called at exit."""
         with self.lock:
-            self._report_dropped()
+            if self._dropped:
+                self._report_dropped()
             self._write(self._flush_timeout)
 
     def _append(self, line: str) -> None:
@@ -79,7 +95,8 @@ class BufferedHandler(logging.Handler):
         if self._size > MAX_BUFFERED_CHARS:
             self._dropped += 1
         else:
-            self._report_dropped()
+            if self._dropped:
+                self._report_dropped()
             self._buffer_line(line)
         if self._timer_loop is not None and self._timer_loop.is_running():
             return
@@ -100,11 +117,10 @@ class BufferedHandler(logging.Handler):
                 self._start_timer(loop)
 
     def _report_dropped(self) -> None:
-        if self._dropped:
-            fields = {"count": self._dropped}
-            record = {"levelname": "WARNING", "msg": "log_lines_dropped", "fields": fields}
-            self._dropped = 0
-            self._buffer_line(self._line_formatter.format(logging.makeLogRecord(record)))
+        fields = {"count": self._dropped}
+        record = {"levelname": "WARNING", "msg": "log_lines_dropped", "fields": fields}
+        self._dropped = 0
+        self._buffer_line(self._line_formatter.format(logging.makeLogRecord(record)))
 
     def _buffer_line(self, line: str) -> None:
         self._buffer.append(line + "\n")

@@ -6,15 +6,15 @@ contain a key, an order or raw database text.
 
 import json
 import logging
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import Any, Literal, TextIO
 
 from pydantic_core import to_json
 
 from app.clock import Clock
-from app.logging.handler import BufferedHandler
+from app.logging.handler import BufferedHandler, RequestFields
 from app.request_id import current
 
 LOGGER = "orders_bff"
@@ -63,27 +63,32 @@ def traceback_frames(error: BaseException) -> list[str]:
     ]
 
 
-def log_request(fields: Mapping[str, object]) -> None:
-    """Log one request, as event `request` with `fields`."""
+def log_request(request_id: str, seconds: float, fields: RequestFields) -> None:
+    """Log one request that took `seconds`, as event `request` with `fields`.
+
+    The id is well-formed (`app.request_id`), so that it needs no escaping.
+    """
     for handler in _ROOT.handlers:
         if isinstance(handler, BufferedHandler):
-            handler.emit_request(fields)
+            handler.emit_request(request_id, seconds, fields)
 
 
 class _Formatter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._second = datetime.min.replace(tzinfo=UTC)
-        self._formatted_second = ""
+        self._millisecond = -1
+        self._formatted = ""
 
     def _time(self) -> str:
-        """Return the current time in RFC 3339; each second is formatted once."""
-        now = self._clock.now()
-        elapsed = now - self._second
-        if elapsed.days or elapsed.seconds:
-            self._second = now.replace(microsecond=0)
-            self._formatted_second = self._second.isoformat()[:19]
-        return f"{self._formatted_second}.{now.microsecond // 1000:03d}Z"
+        """Return the current time in RFC 3339; each millisecond is formatted once."""
+        # Rounded, because a millisecond is not exact in binary.
+        millisecond = round(self._clock.timestamp() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            seconds, fraction = divmod(millisecond, 1000)
+            second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+            self._formatted = f"{second}.{fraction:03d}Z"
+        return self._formatted
 
     def _event_dict(self, record: logging.LogRecord) -> dict[str, Any]:
         event: dict[str, Any] = {
@@ -105,9 +110,15 @@ class _JsonFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return _encode(self._event_dict(record))
 
-    def format_request(self, fields: Mapping[str, object]) -> str:
-        encoded = to_json(fields, ensure_ascii=True).decode("ascii")
-        return f'{{"time":"{self._time()}","level":"info","event":"request",{encoded[1:]}'
+    def format_request(self, request_id: str, seconds: float, fields: RequestFields) -> str:
+        encoded = fields.encoded.get("json")
+        if encoded is None:
+            encoded = to_json(fields.values, ensure_ascii=True).decode("ascii")[1:]
+            fields.encoded["json"] = encoded
+        return (
+            f'{{"time":"{self._time()}","level":"info","event":"request",'
+            f'"request_id":"{request_id}","duration_ms":{seconds * 1000:.3f},{encoded}'
+        )
 
 
 class _TextFormatter(_Formatter):
@@ -115,13 +126,15 @@ class _TextFormatter(_Formatter):
         event = self._event_dict(record)
         return _text_line(event.pop("time"), event.pop("level"), event.pop("event"), event)
 
-    def format_request(self, fields: Mapping[str, object]) -> str:
-        return _text_line(self._time(), "info", "request", fields)
+    def format_request(self, request_id: str, seconds: float, fields: RequestFields) -> str:
+        duration = {"duration_ms": round(seconds * 1000, 3)}
+        values = {"request_id": request_id} | dict(fields.values) | duration
+        return _text_line(self._time(), "info", "request", values)
 
 
-def _text_line(time: str, level: str, event: str, fields: Mapping[str, object]) -> str:
+def _text_line(timestamp: str, level: str, event: str, fields: Mapping[str, object]) -> str:
     pairs = " ".join(f"{name}={_quote(value)}" for name, value in fields.items())
-    return f"{time[11:19]} {level:7} {_quote(event, spaces=True)} {pairs}".rstrip()
+    return f"{timestamp[11:19]} {level:7} {_quote(event, spaces=True)} {pairs}".rstrip()
 
 
 def _quote(value: object, *, spaces: bool = False) -> str:

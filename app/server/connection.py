@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.clock import Clock
 from app.server.close_delimited import CloseDelimited
 from app.server.limits import Limits
+from app.server.replay import Replay
 from app.server.request_head import RequestRejected, check_framing, normalize_target
 from app.server.shutdown import Shutdown
 
@@ -56,7 +57,8 @@ class HttpConnection(HttpToolsProtocol):
     - `connection_made`: abort connections that there is not even room for an error for, and bound
       the receive buffer.
     - `data_received`: parse one request at a time, send a problem instead of plain text, and log no
-      warning for an `Upgrade` header, which is ignored.
+      warning for an `Upgrade` header, which is ignored. A head that was answered before may need
+      no parsing (`app.server.replay`).
     - `eof_received`: keep the connection open for the response that is due.
     - `on_message_begin`, `on_message_complete`: track the state.
     - `on_header`, `on_body`: limits.
@@ -66,19 +68,28 @@ class HttpConnection(HttpToolsProtocol):
     - `on_response_complete`: parse what is buffered, without a keep-alive timer per response.
     - `shutdown`: only announce it; the server closes idle connections later.
 
-    It reads `transport`, `parser`, `flow`, `connections`, `server_state`, `url` and `headers`, and
-    sets `parser`, `cycle`, `scope`, `url` and `headers`. Of a `RequestResponseCycle` it reads
-    `response_started` and `response_complete` and sets `transport`, `keep_alive`, `disconnected`
-    and `message_event`.
+    It reads `transport`, `parser`, `flow`, `connections`, `server_state`, `client`, `url` and
+    `headers`, and sets `parser`, `cycle`, `scope`, `url` and `headers`. Of a `RequestResponseCycle`
+    it reads `response_started` and `response_complete` and sets `transport`, `on_response`,
+    `keep_alive`, `disconnected` and `message_event`.
     """
 
     def __init__(
-        self, *args: Any, limits: Limits, clock: Clock, shutdown: Shutdown, **kwargs: Any
+        self,
+        *args: Any,
+        limits: Limits,
+        clock: Clock,
+        shutdown: Shutdown,
+        replay: Replay | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits
         self._clock = clock
         self._shutdown = shutdown
+        self._replay = replay
+        self._peer_key = b""
+        self._has_responded = False
         self._state = State.IDLE
         self._over_limit = False
         self._eof_received = False
@@ -98,16 +109,46 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        if self._replay is not None:
+            self._peer_key = self._replay.key_of_peer(self.client[0] if self.client else "")
         self._over_limit = len(self.connections) > self._limits.max_connections
         if len(self.connections) > self._limits.hard_max_connections:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse `data`, or buffer it until the response in progress is complete."""
+        replay = self._replay if self._is_waiting_for_head() else None
+        if replay is not None:
+            headers = self.server_state.default_headers
+            response = replay.response(self._peer_key, data, headers)
+            if response is not None:
+                self.transport.write(response)
+                self.server_state.total_requests += 1
+                self._waiting_since = self._clock.monotonic()
+                self._has_responded = True
+                return
         if self._is_reading():
             self._buffer += data
             self._parse_buffer()
+            if replay is not None and self._is_last_in_buffer():
+                replay.record(self._peer_key, data, self.cycle)
             self._finish()
+
+    def _is_waiting_for_head(self) -> bool:
+        """Return whether what is read next is the start of a request that can be replayed."""
+        return (
+            self._state is State.IDLE
+            and not self._buffer
+            and not self._incomplete_bytes
+            and (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]
+            and not self._over_limit
+            and not self._shutdown.started
+            and not self.flow.write_paused
+        )
+
+    def _is_last_in_buffer(self) -> bool:
+        """Return whether exactly one request has been read, and another one may follow it."""
+        return self._state is State.IDLE and not self._buffer and self._is_responding()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn closes it
         """Return True to keep the connection open for the response that is due."""
@@ -224,7 +265,7 @@ class HttpConnection(HttpToolsProtocol):
             if waited >= LINGER_SECONDS:
                 self.abort()
         elif self._state is State.IDLE:
-            new = self.cycle is None
+            new = self.cycle is None and not self._has_responded
             timeout = self._limits.request_timeout if new else self._limits.keep_alive_timeout
             if not self._is_responding() and waited >= timeout:
                 self.transport.close()

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from app.clock import Clock
 from app.server.connection import HttpConnection
 from app.server.limits import Limits
+from app.server.replay import Replay
 from app.server.shutdown import Shutdown
 
 _TICKS_PER_SECOND: Final = 10  # of uvicorn's main loop
@@ -177,19 +178,24 @@ def open_server(
     clock: Clock,
     shutdown: Shutdown,
     limits: Limits,
+    replay: Replay | None = None,
     raise_signal: Callable[[int], None] = signal.raise_signal,
     server_class: type[Server] = Server,
 ) -> Server:
     """Return a server of `app` that has not been started; port 0 is any free one.
 
     Signals start `shutdown`; at the second one `raise_signal` terminates the process. With
-    `SideServer` the application gets no lifespan events.
+    `SideServer` the application gets no lifespan events. With `replay`, repeated request heads are
+    answered from it.
     """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=cast("Any", partial(HttpConnection, limits=limits, clock=clock, shutdown=shutdown)),
+        http=cast(
+            "Any",
+            partial(HttpConnection, limits=limits, clock=clock, shutdown=shutdown, replay=replay),
+        ),
         ws="none",
         loop="auto",
         lifespan="off" if server_class is SideServer else "on",

@@ -67,6 +67,13 @@ class LogOutput:
         self._handler.flush()
         return self._stream.getvalue()
 
+    def take(self) -> str:
+        """Return what was written since the last call."""
+        text = self.text()
+        self._stream.seek(0)
+        self._stream.truncate()
+        return text
+
     def lines(self) -> list[dict[str, Any]]:
         """Return the parsed JSON of each line."""
         return [json.loads(line) for line in self.text().splitlines()]

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from app.logging.handler import RequestFields
 from app.logging.setup import log_request, traceback_frames
 from app.request_id import set_current
 from tests.edge.asgi_harness import logging_to
@@ -60,9 +61,26 @@ def test_auto_format_is_text_on_a_terminal() -> None:
 
 def test_a_request_is_one_line_of_text() -> None:
     with logging_to("text") as lines:
-        log_request({"route": "/v1/orders", "status": 200})
+        log_request("id", 0.0015, RequestFields({"route": "/v1/orders", "status": 200}))
 
-    assert lines.text() == "12:00:00 info    request route=/v1/orders status=200\n"
+    assert lines.text() == (
+        "12:00:00 info    request request_id=id route=/v1/orders status=200 duration_ms=1.5\n"
+    )
+
+
+def test_the_fields_of_several_requests_are_encoded_once() -> None:
+    fields = RequestFields({"route": "/v1/orders"})
+    with logging_to("json") as lines:
+        log_request("first", 0.0015, fields)
+        encoded = fields.encoded["json"]
+        log_request("second", 0.0, fields)
+
+    assert fields.encoded["json"] is encoded
+    common = {"time": "2026-11-23T12:00:00.000Z", "level": "info", "event": "request"}
+    assert lines.lines() == [
+        {**common, "request_id": "first", "duration_ms": 1.5, "route": "/v1/orders"},
+        {**common, "request_id": "second", "duration_ms": 0.0, "route": "/v1/orders"},
+    ]
 
 
 def test_auto_format_is_json_elsewhere() -> None:

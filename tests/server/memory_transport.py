@@ -6,44 +6,44 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from tests.server.live_server import LiveServer
+from app.server.server import Server
 
 
 class _Socket:
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
     def setsockopt(self, *args: object) -> None:
         """Options have no effect in memory."""
 
     def getsockname(self) -> tuple[str, int]:
         return "127.0.0.1", 1
 
-    getpeername = getsockname
+    def getpeername(self) -> tuple[str, int]:
+        return self._peer, 1
 
 
 class MemoryTransport(asyncio.Transport):
     """The server's end of a connection.
 
     Attributes:
+        protocol: the connection.
         sent: what the server has sent.
         ended: whether it has closed or half-closed.
         is_reset: whether the client has reset the connection, and no event has said so.
     """
 
-    def __init__(self, server: LiveServer) -> None:
-        super().__init__({"socket": _Socket()})
-        config = server.server.config
-        create: Any = config.http_protocol_class
-        self._protocol = create(
-            config=config,
-            server_state=server.server.server_state,
-            app_state={},
-        )
+    def __init__(self, server: Server, peer: str = "127.0.0.1") -> None:
+        super().__init__({"socket": _Socket(peer)})
+        create: Any = server.config.http_protocol_class
+        self.protocol = create(config=server.config, server_state=server.server_state, app_state={})
         self._received: deque[bytes] = deque()
         self._paused = False
         self.sent = bytearray()
         self.ended = False
         self._closing = False
         self.is_reset = False
-        self._protocol.connection_made(self)
+        self.protocol.connection_made(self)
 
     def receive(self, data: bytes) -> None:
         """Pass `data` to the protocol once it reads."""
@@ -54,12 +54,12 @@ class MemoryTransport(asyncio.Transport):
         """Half-close, after everything has been received."""
         if self._received:
             asyncio.get_running_loop().call_soon(self.receive_eof)
-        elif not self.is_closing() and not self._protocol.eof_received():
+        elif not self.is_closing() and not self.protocol.eof_received():
             self.close()
 
     def _deliver(self) -> None:
         while self._received and not self._paused and not self.is_closing():
-            self._protocol.data_received(self._received.popleft())
+            self.protocol.data_received(self._received.popleft())
 
     def pause_reading(self) -> None:
         self._paused = True
@@ -87,7 +87,7 @@ class MemoryTransport(asyncio.Transport):
         self.ended = True
         if not self._closing:
             self._closing = True
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
     abort = close
 

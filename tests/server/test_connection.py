@@ -454,7 +454,7 @@ async def test_a_rejected_connection_lingers_and_is_then_aborted() -> None:
 async def test_a_client_that_resets_before_the_last_response_causes_no_error() -> None:
     with logging_to(level="warning") as lines:
         async with running() as server:
-            transport = MemoryTransport(server)
+            transport = MemoryTransport(server.server)
             transport.is_reset = True
             transport.receive(header(b"Connection: close"))
             await settle()

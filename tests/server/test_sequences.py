@@ -54,7 +54,7 @@ async def test_each_request_has_one_response(split: Split) -> None:
     failures = {}
     async with running() as server:
         for name, sequence in SEQUENCES.items():
-            transport = MemoryTransport(server)
+            transport = MemoryTransport(server.server)
             for piece in split(with_ids(sequence.sent)):
                 transport.receive(piece)
                 await asyncio.sleep(0)
@@ -72,7 +72,7 @@ async def test_empty_lines_before_a_request_are_parsed_together() -> None:
         pieces += event == "call" and frame.f_code.co_name == "_take_piece"
 
     async with running() as server:
-        transport = MemoryTransport(server)
+        transport = MemoryTransport(server.server)
         sys.setprofile(count_pieces)
         try:
             transport.receive(b"\r\n" * 5000)
@@ -86,7 +86,7 @@ async def test_each_request_has_one_response_after_a_half_close() -> None:
     failures = {}
     async with running() as server:
         for name, sequence in SEQUENCES.items():
-            transport = MemoryTransport(server)
+            transport = MemoryTransport(server.server)
             transport.receive(with_ids(sequence.sent))
             transport.receive_eof()
             if failure := await deviation(server, sequence, transport, closes=True):

@@ -232,7 +232,7 @@ def test_a_variable_without_the_right_prefix_is_warned_about(name: str) -> None:
     [
         ("CACHE__TLL", "is not a setting; did you mean ORDERS_CACHE__TTL?"),
         ("LOG__ZZZZZZZZZ", "is not a setting"),
-        ("SERVER__REPLAY", "is not a setting"),
+        ("SERVER__REPLAYS", "is not a setting; did you mean ORDERS_SERVER__REPLAY?"),
         ("SERVER__DRAINTIME", "is not a setting; did you mean ORDERS_SERVER__DRAIN_TIMEOUT?"),
         ("CACHE__TTL__X", "is not a setting; did you mean ORDERS_CACHE__TTL?"),
         ("cache__ttl", "is not a setting; did you mean ORDERS_CACHE__TTL?"),

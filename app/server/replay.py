@@ -1,0 +1,300 @@
+"""Answers a repeated request head without parsing it: the response is sent again, byte for byte.
+
+Pollers send the same bytes again and again. Parsing them and running the middleware gives the same
+response each time, as long as nothing has changed that the response depends on:
+
+    the bytes of the head              in the key of the entry
+    the address of the peer            in the key of the entry
+    the caller's credential            `CredentialGeneration` and the time at which it expires
+    the cached data, and the time      `Replayable`, from whoever has composed the response
+    the rate of the caller             counted for each request
+    the second                         Date, and the headers that `Replayable` determines anew
+
+All else follows from the head and the settings, which do not change: the route, the query, the
+content coding, the outcome of If-None-Match, HEAD, the CORS headers, what is forbidden. So there is
+no second copy of any rule here. The application composes a response, this module keeps the bytes
+that were written to the socket, and whenever anything is different from usual, `response` returns
+None and the application composes another one.
+
+The key of an entry is a digest with a secret of this process, so no credential is kept and nobody
+can construct a head that has the key of another. The lines of `Traceparent`, `Tracestate` and
+X-Request-Id are cut out of the head first, because traced callers send other values each time, and
+no response depends on them except for the request id. What is cut out must match exactly; a line
+that does not, or that occurs twice, stays in the head, which then is another key.
+
+A head is a whole request, and the only one in its read: the first empty line ends it, and it has no
+body (the application has answered it, and the parser waited for the next request). So it does not
+matter where another server would see the end of a request (RFC 9112 section 11.2).
+"""
+
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from app.clock import Clock
+from app.edge.access_log import RequestRecorder
+from app.edge.auth import CredentialGeneration
+from app.edge.context import Replayable, RequestContext
+from app.request_id import adopt_or_mint
+
+MAX_HEAD_BYTES: Final = 4096
+"""Longest request head that is remembered."""
+
+MAX_ENTRIES: Final = 20_000
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Bounds of the entries. A body counts for each of them, although they share it."""
+
+ENTRY_OVERHEAD: Final = 2500
+"""Memory of an entry besides its bytes."""
+
+MAX_REFRESH_INTERVAL: Final = 1.0
+"""Seconds after which an entry is checked in full even if nothing seems to have changed."""
+
+DIGEST_BYTES: Final = 16
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+_TRACING_HEADERS: Final = (b"traceparent", b"tracestate", b"x-request-id")
+
+_TRACING_LINE: Final = re.compile(
+    rb"\r\n([Tt]race[Pp]arent|[Tt]race[Ss]tate|[Xx]-[Rr]equest-I[Dd]|x-request-id): "
+    rb"([!-~](?:[ -~]{0,510}[!-~])?)(?=\r\n[^ \t])"
+)
+"""A line to cut out: its name in a usual spelling, and its value. What follows is another line, not
+a continuation of this one (RFC 9112 section 5.2)."""
+
+_CHANGING_LINE: Final = re.compile(rb"(?<=\r\n)(age|cache-status|date|x-freshness): [^\r]*\r\n")
+"""A line of the response that changes with time."""
+
+_NEVER_REPLAYED: Final = re.compile(rb"\r\n(?:connection|set-cookie|ratelimit[a-z-]*): ")
+"""A line of a response that was for one request only."""
+
+_REQUEST_ID_LINE: Final = b"\r\nx-request-id: "
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+Tracing = dict[bytes, bytes]
+
+
+class _Entry:
+    """A response that can be sent again.
+
+    Attributes:
+        context: what the access line and the metrics say about it.
+        parts: the head up to the request id; every second part is the name of a line that changes.
+        before_id: those parts as they are at present.
+        after_id: the rest of the head.
+        body: the body, empty for HEAD and 304.
+        until: the monotonic time at which `before_id` has to be determined again.
+        revision: that of the data when `before_id` was determined.
+        default_headers: the server's headers when `before_id` was determined, with the Date.
+    """
+
+    __slots__ = (
+        "after_id",
+        "before_id",
+        "body",
+        "context",
+        "data",
+        "default_headers",
+        "parts",
+        "refresh",
+        "revision",
+        "until",
+    )
+
+    def __init__(
+        self, context: RequestContext, replayable: Replayable, head: bytes, body: bytes
+    ) -> None:
+        self.context = context
+        self.data = replayable.data
+        self.refresh = replayable.refresh
+        before, _, after = head.partition(_REQUEST_ID_LINE)
+        self.parts = _CHANGING_LINE.split(before + _REQUEST_ID_LINE)
+        self.after_id = after[after.index(b"\r\n") :]
+        self.body = body
+        self.before_id = b""
+        self.until = 0.0
+        self.revision = -1
+        self.default_headers: RawHeaders = ()
+
+    @property
+    def size(self) -> int:
+        """The memory in bytes."""
+        heads = sum(map(len, self.parts)) + len(self.before_id) + len(self.after_id)
+        return heads + len(self.body) + ENTRY_OVERHEAD
+
+
+class Replay:
+    """The responses that can be sent again, by the digest of their request head.
+
+    Args:
+        clock: the source of time.
+        generation: that of the credentials.
+        recorder: records each request.
+        admit: counts a request of the caller in the context; returns whether it may be answered.
+        max_entries: the number of responses that are remembered.
+        max_bytes: their size.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        generation: CredentialGeneration,
+        recorder: RequestRecorder,
+        *,
+        admit: Callable[[RequestContext], bool] = lambda _: True,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._clock = clock
+        self._generation = generation
+        self._recorder = recorder
+        self._admit = admit
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._secret = secrets.token_bytes(blake2b.MAX_KEY_SIZE)
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def key_of_peer(self, address: str) -> bytes:
+        """Return the secret with which the heads of one peer are digested."""
+        return blake2b(address.encode(), key=self._secret).digest()
+
+    def response(self, peer_key: bytes, head: bytes, default_headers: RawHeaders) -> bytes | None:
+        """Return the response to `head`, or None if the application has to compose it.
+
+        The request is counted and recorded. `head` is what one read has returned, and
+        `default_headers` are the server's, with the Date.
+        """
+        if len(head) > MAX_HEAD_BYTES:
+            return None
+        key, tracing = _key(peer_key, head)
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        now = self._clock.monotonic()
+        context = entry.context
+        if (
+            now >= entry.until
+            or entry.revision != entry.data.revision
+            or entry.default_headers is not default_headers
+            or context.generation != self._generation.value
+        ) and not self._refresh(entry, now, default_headers):
+            self._remove(key)
+            return None
+        if not self._admit(context):
+            return None
+        self._entries.move_to_end(key)
+        context.started_at = now
+        if tracing:
+            context.headers = tracing
+        offered_id = context.headers.get(b"x-request-id")
+        request_id = adopt_or_mint(offered_id.decode("latin-1") if offered_id else None)
+        context.request_id = request_id
+        self._recorder.record(context, context.client)
+        return b"".join((entry.before_id, request_id.encode(), entry.after_id, entry.body))
+
+    def record(self, peer_key: bytes, head: bytes, cycle: RequestResponseCycle) -> None:
+        """Remember the response of `cycle` once it is complete, if it may be sent again.
+
+        Args:
+            peer_key: that of the connection.
+            head: what one read has returned, of which nothing is left to parse.
+            cycle: the one request in it, which the application has not seen yet.
+        """
+        if len(head) > MAX_HEAD_BYTES or head.find(_END_OF_HEAD) != len(head) - len(_END_OF_HEAD):
+            return
+        key, cut = _key(peer_key, head)
+        tracing = [header for header in cycle.scope["headers"] if header[0] in _TRACING_HEADERS]
+        if cut and len(cut) != len(tracing):
+            return  # the application may use the line that was not cut out
+        _Recording(cycle, lambda parts: self._store(key, cycle.scope, dict(tracing), parts))
+
+    def _store(self, key: bytes, scope: Any, tracing: Tracing, parts: list[bytes]) -> None:
+        head, body = parts[0], b"".join(parts[1:])
+        context: RequestContext = scope["context"]
+        if context.replayable is None or _NEVER_REPLAYED.search(head):
+            return
+        # Without the headers of the request, which have the credential.
+        kept = replace(context, headers=tracing, replayable=None)
+        entry = _Entry(kept, context.replayable, head, body)
+        self._remove(key)
+        self._entries[key] = entry
+        self._size += entry.size
+        while len(self._entries) > self._max_entries or self._size > self._max_bytes:
+            self._remove(next(iter(self._entries)))
+
+    def _remove(self, key: bytes) -> None:
+        entry = self._entries.pop(key, None)
+        if entry:
+            self._size -= entry.size
+
+    def _refresh(self, entry: _Entry, now: float, default_headers: RawHeaders) -> bool:
+        """Determine anew what changes with time; return whether the response may be sent."""
+        context = entry.context
+        if context.generation != self._generation.value or context.caller is None:
+            return False
+        expires_in = MAX_REFRESH_INTERVAL
+        if context.caller.expires_at is not None:
+            expires_in = min(expires_in, context.caller.expires_at - self._clock.timestamp())
+        current = entry.refresh(context, now) if expires_in > 0 else None
+        if current is None:
+            return False
+        values = dict(default_headers)
+        values.update(current.fields)
+        parts = list(entry.parts)
+        parts[1::2] = [b"%b: %b\r\n" % (name, values[name]) for name in parts[1::2]]
+        entry.before_id = b"".join(parts)
+        entry.default_headers = default_headers
+        entry.revision = entry.data.revision
+        entry.until = min(current.until, now + expires_in)
+        context.log_fields = None
+        return True
+
+
+class _Recording:
+    """Keeps what is written of a response that may be sent again, and stores it at the end."""
+
+    def __init__(self, cycle: RequestResponseCycle, store: Callable[[list[bytes]], object]) -> None:
+        self._cycle = cycle
+        self._store = store
+        self._parts: list[bytes] = []
+        transport: Any = cycle.transport
+        self._write = transport.write
+        transport.write = self._keep
+        self._on_response = cycle.on_response
+        cycle.on_response = self._complete
+
+    def _keep(self, data: bytes) -> None:
+        self._write(data)
+        scope: Any = self._cycle.scope
+        if "context" in scope and scope["context"].replayable is not None:
+            self._parts.append(data)
+
+    def _complete(self) -> None:
+        if self._parts and self._cycle.keep_alive:
+            self._store(self._parts)
+        self._on_response()
+
+
+def _key(peer_key: bytes, head: bytes) -> tuple[bytes, Tracing | None]:
+    """Return the key of `head`, and the names and values of the lines that were cut out of it."""
+    if b"race" in head or b"equest-" in head:  # a search of bytes costs less than the pattern
+        parts = _TRACING_LINE.split(head)
+        names, values = parts[1::3], parts[2::3]
+        cut = {name.lower(): value for name, value in zip(names, values, strict=True)}
+        # Nothing may follow the head, or what follows could be a line that is cut out.
+        if cut and len(cut) == len(names) and head.find(_END_OF_HEAD) == len(head) - 4:
+            rest = b"".join(parts[::3])
+            digest = blake2b(rest, digest_size=DIGEST_BYTES, key=peer_key).digest()
+            return digest + b"%d" % len(cut), cut
+    return blake2b(head, digest_size=DIGEST_BYTES, key=peer_key).digest(), None

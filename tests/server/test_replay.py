@@ -1,0 +1,204 @@
+"""Replayed responses: the same as composed ones, whatever has changed in between."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from app.clock import SuspendAwareClock
+from app.edge.auth import CredentialGeneration
+from app.edge.context import CurrentHeaders, Replayable, RequestContext
+from app.main import App
+from app.server.replay import MAX_HEAD_BYTES, Replay
+from tests.server.replay_world import (
+    KEYS,
+    ORIGIN,
+    Difference,
+    Pair,
+    pair_of_worlds,
+    send_random_requests,
+)
+from tests.support.clock import ManualClock
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_replayed_response_is_the_one_that_the_application_would_compose(
+    tmp_path: Path, seed: int
+) -> None:
+    async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
+        await send_random_requests(pair, seed=seed, steps=600)
+    assert pair.replayed > 80
+
+
+def get(*lines: str, key: str = "reader", target: str = "/v1/orders?page=1&limit=50") -> bytes:
+    """Return a request head with these lines."""
+    first = (f"GET {target} HTTP/1.1", "Host: localhost", f"X-API-Key: {KEYS[key]}")
+    return "".join(f"{line}\r\n" for line in (*first, *lines, "")).encode()
+
+
+async def send_each_twice(pair: Pair) -> None:
+    """Change each thing that a response depends on, and send the same head before and after."""
+    for _ in range(2):
+        sent = await pair.send(get())
+        for line in (f"Origin: {ORIGIN}", "Accept-Encoding: gzip", 'If-None-Match: "other"'):
+            await pair.send(get(line))
+        found = re.search(r"\r\netag: ([^\r]+)", sent.decode())
+        assert found
+        await pair.send(get(f"If-None-Match: {found[1]}"))
+        await pair.send(get(key="revoked"))
+        await pair.send(get(key="payments"))
+        await pair.send(get(), peer="10.0.0.7")
+        await pair.send(get(key="soon"))
+    await pair.set_keys(("reader", "soon"))
+    await pair.send(get(key="revoked"))
+    for seconds in (0.5, 1.0, 2.0, 60.0):
+        await pair.advance(seconds)
+        for name in ("reader", "soon"):
+            await pair.send(get(key=name))
+
+
+async def test_a_change_of_any_dependency_is_followed(tmp_path: Path) -> None:
+    async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
+        await send_each_twice(pair)
+    assert pair.replayed >= 8
+
+
+TRACED = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+async def test_only_a_whole_head_without_a_body_is_replayed(tmp_path: Path) -> None:
+    async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
+        for _ in range(3):
+            await pair.send(get())
+            await pair.send(get(TRACED))
+        before = pair.replayed
+        assert before == 3
+        after_the_head = get()[:-2] + b"\r\n" + TRACED.encode() + b"\r\n"
+        for data in (
+            after_the_head,
+            get() + get(),
+            get() + b"\r\n",
+            get(TRACED) + b"\r\n\r\n",
+            get("Content-Length: 5") + b"hello",
+            get("Transfer-Encoding: chunked") + b"0\r\n\r\n",
+            get(f"{TRACED}\r\n continued"),
+            get("Expect: 100-continue"),
+            get("X-Long: " + "x" * MAX_HEAD_BYTES),
+        ):
+            await pair.send(data)
+            await pair.send(data)
+        assert pair.replayed == before
+        await pair.send(get())
+        assert pair.replayed == before + 1
+
+
+class ForgetsLines(Replay):
+    """A replay that leaves the lines which match `pattern` out of the key."""
+
+    pattern = b""
+
+    def response(self, peer_key: bytes, head: bytes, default_headers: Any) -> bytes | None:
+        return super().response(peer_key, self._without(head), default_headers)
+
+    def record(self, peer_key: bytes, head: bytes, cycle: RequestResponseCycle) -> None:
+        super().record(peer_key, self._without(head), cycle)
+
+    def _without(self, head: bytes) -> bytes:
+        return re.sub(rb"(?i)\r\n%b:[^\r]*" % self.pattern, b"", head)
+
+
+class ForgetsOrigin(ForgetsLines):
+    pattern = b"origin"
+
+
+class ForgetsCoding(ForgetsLines):
+    pattern = b"accept-encoding"
+
+
+class ForgetsCondition(ForgetsLines):
+    pattern = b"if-none-match"
+
+
+class ForgetsCredential(ForgetsLines):
+    pattern = b"(?:x-api-key|authorization)"
+
+
+class ForgetsPeer(Replay):
+    """A replay that answers one peer with what was composed for another."""
+
+    def key_of_peer(self, address: str) -> bytes:
+        del address
+        return super().key_of_peer("")
+
+
+class ForgetsData(Replay):
+    """A replay that does not ask whether the response is still valid."""
+
+    def _store(self, key: bytes, scope: Any, tracing: Any, parts: list[bytes]) -> None:
+        context: RequestContext = scope["context"]
+        replayable, memory = context.replayable, SimpleNamespace(current=None)
+
+        def first(context: RequestContext, now: float) -> CurrentHeaders | None:
+            assert replayable
+            memory.current = memory.current or replayable.refresh(context, now)
+            return memory.current and CurrentHeaders(memory.current.fields, now + 1)
+
+        if replayable:
+            context.replayable = Replayable(SimpleNamespace(revision=0), first)
+        super()._store(key, scope, tracing, parts)
+
+
+class StandingWallClock(SuspendAwareClock):
+    """A clock whose wall time does not pass."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self._started_at = clock.timestamp()
+
+    def timestamp(self) -> float:
+        return self._started_at
+
+
+def parts_of(app: App) -> tuple[Any, Any, Any]:
+    """Return clock, generation and recorder of the application's own replay."""
+    replay = app.replay
+    assert replay is not None
+    return replay._clock, replay._generation, replay._recorder
+
+
+def forgets_generation(app: App, _: ManualClock) -> Replay:
+    clock, _, recorder = parts_of(app)
+    return Replay(clock, CredentialGeneration(), recorder)
+
+
+def forgets_expiry(app: App, clock: ManualClock) -> Replay:
+    _, generation, recorder = parts_of(app)
+    return Replay(StandingWallClock(clock), generation, recorder)
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        ForgetsOrigin,
+        ForgetsCoding,
+        ForgetsCondition,
+        ForgetsCredential,
+        ForgetsPeer,
+        ForgetsData,
+        forgets_generation,
+        forgets_expiry,
+    ],
+    ids=lambda create: create.__name__,
+)
+async def test_a_replay_that_forgets_a_dependency_is_found(tmp_path: Path, create: Any) -> None:
+    def replay(app: App, clock: ManualClock) -> Replay:
+        is_class = isinstance(create, type)
+        created: Replay = create(*parts_of(app)) if is_class else create(app, clock)
+        return created
+
+    async with pair_of_worlds(tmp_path, replay) as pair:
+        with pytest.raises(Difference):
+            await send_each_twice(pair)
