@@ -31,8 +31,14 @@ _CHALLENGE = 'Bearer realm="orders-bff"'
 METRICS_PATH = "/metrics"
 """The only path outside the API that needs a credential."""
 
-_JWT = re.compile(rb"eyJ[\w-]*+(?:\.[\w-]*+){2,4}")
-"""A signed or encrypted JSON Web Token (RFC 7519): its header is a JSON object."""
+_JWT = re.compile(rb"e[wy][\w-]*+(?:\.[\w-]*+){2,4}")
+"""A signed or encrypted JSON Web Token (RFC 7519): its header is a JSON object, with or without
+white space after the brace."""
+
+_IGNORED = (
+    "The token in `Authorization` was ignored, because its issuer is not trusted here (`iss` is"
+    " compared character by character)."
+)
 
 
 class Forbidden(Exception):
@@ -113,12 +119,15 @@ class HeaderCredentials(Authenticator):
         self._tokens = tokens
 
     async def authenticate(self, scope: Scope) -> Caller | None:
-        headers = context_of(scope).headers
+        context = context_of(scope)
+        headers = context.headers
         key = headers.get(b"x-api-key")
         bearer = _bearer_token(headers.get(b"authorization", b""))
         token_caller = None
         if bearer is not None and _JWT.fullmatch(bearer):
             token_caller = await self._tokens.authenticate(bearer) if self._tokens else None
+            if token_caller is None:
+                context.ignored_credential = _IGNORED
             bearer = None
         if key is None:
             key = bearer
@@ -222,7 +231,8 @@ class Authentication:
         if caller is not None:
             return caller
         if not self._anonymous_scopes:
-            raise Rejected(unauthenticated(), offered=False)
+            problem = unauthenticated(context_of(scope).ignored_credential)
+            raise Rejected(problem, offered=False)
         address = limit_group(context_of(scope).client)
         return Caller(
             "anonymous", "anonymous", self._anonymous_scopes, limit_key=("address", address)

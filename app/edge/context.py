@@ -80,6 +80,7 @@ class RequestContext:
         client: the address that the request came from, empty if it is not known.
         route: the path template of the route, never a path chosen by the caller.
         caller: who sent the request; None if not authenticated.
+        ignored_credential: why a credential was ignored; for people, empty if none was.
         generation: `CredentialGeneration.value` when the caller was authenticated.
         status: the status of the response; 0 until it starts.
         cache_outcome: hit, stale_hit, miss, collapsed or stale_if_error; empty if not cacheable.
@@ -100,6 +101,7 @@ class RequestContext:
     client: str = ""
     route: str = ""
     caller: Caller | None = None
+    ignored_credential: str = ""
     generation: int = 0
     status: int = 0
     cache_outcome: str = ""

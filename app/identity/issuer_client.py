@@ -26,13 +26,12 @@ MAX_BODY_BYTES = 256 * 1024
 
 CONNECT_TIMEOUT = 2.0
 CALL_TIMEOUT = 5.0
-"""Seconds that a call may take in all."""
+"""Default of the seconds that a call may take in all."""
 
 MAX_CONNECTIONS = 4
 CHUNKS_PER_TURN = 64
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-_TIMEOUT = Timeout(CALL_TIMEOUT, connect=CONNECT_TIMEOUT)
 
 
 class IssuerError(Exception):
@@ -54,6 +53,7 @@ class IssuerClient:
         transport: the network; the real one by default.
         ca_file: a private CA in addition to the system's.
         proxy: URL of an egress proxy.
+        call_timeout: seconds that a call may take in all.
     """
 
     def __init__(
@@ -63,8 +63,11 @@ class IssuerClient:
         transport: AsyncBaseTransport | None = None,
         ca_file: Path | None = None,
         proxy: str | None = None,
+        call_timeout: float = CALL_TIMEOUT,
     ) -> None:
         self._clock = clock
+        self._call_timeout = call_timeout
+        self._timeout = Timeout(call_timeout, connect=min(CONNECT_TIMEOUT, call_timeout))
         self._client: Client = open_client(
             "", max_connections=MAX_CONNECTIONS, ca_file=ca_file, proxy=proxy, transport=transport
         )
@@ -79,13 +82,13 @@ class IssuerClient:
     ) -> IssuerResponse:
         """Return the response to one request; `form` is the body of a POST.
 
-        It takes at most `CALL_TIMEOUT` seconds, and must not be cancelled: httpx may lose a
+        It takes at most `call_timeout` seconds, and must not be cancelled: httpx may lose a
         connection of its pool then.
 
         Raises:
             IssuerError: there is no response in time, or none that can be read.
         """
-        deadline = self._clock.monotonic() + CALL_TIMEOUT
+        deadline = self._clock.monotonic() + self._call_timeout
         call = Call(lambda: None, lambda: deadline - self._clock.monotonic())
         try:
             stream = self._client.stream(
@@ -94,7 +97,7 @@ class IssuerClient:
                 params={},
                 form=form,
                 headers=_HEADERS | dict(headers or {}),
-                timeout=_TIMEOUT,
+                timeout=self._timeout,
                 trace=call,
             )
             with call:

@@ -27,6 +27,8 @@ from tests.support.clock import NOON, ManualClock
 DASHBOARD = "obff_canary-dashboard-0123456789"
 BILLING = "obff_canary-billing-0123456789"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJpZHAifQ.c2lnbmF0dXJl"
+SPACED_JWT = "ewogICJhbGciOiAiUlMyNTYiCn0.eyJpc3MiOiJpZHAifQ.c2lnbmF0dXJl"
+"""Its header is JSON on several lines."""
 JWE = "eyJhbGciOiJSU0EtT0FFUCJ9.a2V5.aXY.dGV4dA.dGFn"
 
 
@@ -143,7 +145,15 @@ async def test_a_wrong_key_is_rejected_even_if_none_is_required(
 
 @pytest.mark.parametrize(
     "authorization",
-    [f"Basic {DASHBOARD}", DASHBOARD, "Negotiate", "", f"Bearer {JWT}", f"Bearer {JWE}"],
+    [
+        f"Basic {DASHBOARD}",
+        DASHBOARD,
+        "Negotiate",
+        "",
+        f"Bearer {JWT}",
+        f"Bearer {JWE}",
+        f"Bearer {SPACED_JWT}",
+    ],
 )
 async def test_credentials_for_a_gateway_are_no_key(authorization: str) -> None:
     app = RecordingApp()
@@ -310,6 +320,18 @@ async def test_a_token_of_another_issuer_beside_a_key_is_ignored() -> None:
     (context,) = app.contexts
     assert context.caller is not None
     assert context.caller.kind == "key"
+
+
+@pytest.mark.parametrize("tokens", [None, OneToken(JWT, is_issuer=False)], ids=["none", "other"])
+async def test_the_reason_why_a_token_was_ignored_is_named(
+    tokens: TokenAuthenticator | None,
+) -> None:
+    authentication = authentication_for(RecordingApp(), tokens=tokens)
+
+    response = await request(authentication, headers={"Authorization": f"Bearer {JWT}"})
+
+    assert is_rejected(response)
+    assert "its issuer is not trusted" in response.json()["detail"]
 
 
 async def test_an_anonymous_caller_is_identified_by_its_address() -> None:

@@ -20,14 +20,15 @@ def issuer() -> Iterator[NodeIssuer]:
         yield running
 
 
-def proxy_for(issuer: NodeIssuer) -> Proxy:
+def proxy_for(issuer: NodeIssuer, **upstream: str) -> Proxy:
     """Return a proxy that calls the issuer over the network, at the time of the issuer."""
     proxy = Proxy(
+        upstream=upstream,
         environ={
             "ORDERS_CALLERS__OIDC_ISSUER": issuer.url,
             "ORDERS_CALLERS__OIDC_AUDIENCE": AUDIENCE,
             "ORDERS_CALLERS__GRANTS": json.dumps([GRANT]),
-        }
+        },
     )
     proxy.clock.wall_offset = datetime.now(UTC) - NOON
     return proxy
@@ -47,6 +48,14 @@ async def test_a_service_is_authenticated_and_its_role_opens_the_list(issuer: No
     assert me == {"name": "service", "kind": "token", "scopes": ["orders:read"]}
     wrong = await get_as(proxy, token[:-8] + "AAAAAAAA")
     assert problem(wrong)["detail"] == "The signature of the token is not valid."
+
+
+async def test_an_issuer_on_this_machine_is_called_without_the_egress_proxy(
+    issuer: NodeIssuer,
+) -> None:
+    proxy = proxy_for(issuer, proxy="http://127.0.0.1:1")
+
+    assert (await get_as(proxy, issuer.access_token())).status_code == 200
 
 
 async def test_a_new_key_is_accepted_and_a_withdrawn_one_is_not(issuer: NodeIssuer) -> None:
