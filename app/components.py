@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from app import __version__
 from app.cache.freshness import Lifetime
 from app.cache.grace_cache import GraceCache
 from app.clock import Clock
@@ -31,6 +32,7 @@ from app.settings import (
     load_api_keys,
     require_unique,
 )
+from app.telemetry.spans import Tracing
 from app.upstream.client import UpstreamClient, create_upstream_client
 from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
@@ -107,6 +109,17 @@ def create_cache(
         size_of=lambda value: value.size,
         backoff=upstream_backoff,
         negative_errors=(UpstreamNotFound,),
+    )
+
+
+def create_tracing(settings: Settings, clock: Clock) -> Tracing | None:
+    """Return what records spans, or None if no endpoint is configured."""
+    if settings.tracing.endpoint is None:
+        return None
+    from app.telemetry.tracing import OpenTelemetryTracing, open_exporter  # noqa: PLC0415  optional
+
+    return OpenTelemetryTracing(
+        open_exporter(settings.tracing.endpoint), clock, name=settings.name, version=__version__
     )
 
 

@@ -25,10 +25,12 @@ from app.components import (
     create_identity,
     create_limits,
     create_rotation,
+    create_tracing,
 )
 from app.daemon_thread import RunInThread, run_in_thread
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog, RequestRecorder
+from app.edge.api_keys import ApiKeyStore
 from app.edge.auth import Authentication, CredentialGeneration, HeaderCredentials
 from app.edge.client_address import ClientAddress
 from app.edge.cors import CorsHeaders, Preflight
@@ -68,6 +70,7 @@ from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
 from app.time_zones import time_zone_names
 from app.upstream.client import UpstreamClient
+from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.retry import RandomFloat, upstream_backoff
 from app.upstream.wire import BLOCK_SIZE
 
@@ -129,22 +132,15 @@ def create_app(
     """
     time_zone_names()  # now, and not while a request waits
     clock = SuspendAwareClock(clock or SystemClock())
-    client = create_client(settings, clock, transport=transport, random=random)
+    tracing = create_tracing(settings, clock)
+    client = create_client(settings, clock, transport=transport, random=random, tracing=tracing)
     rotation = create_rotation(settings, client, clock, credential_files, run_in_thread)
     generation = CredentialGeneration()
     api_keys = create_api_key_store(settings, clock, run_in_thread, generation.advance)
     identity = create_identity(settings, clock, generation, issuer_transport)
     watcher = FileWatcher(clock, run_in_thread)
 
-    async def reload_credential() -> bool:
-        rotation.reload(requested=False)
-        return True  # it tries a credential that is not accepted again by itself
-
-    if credential_files:
-        watcher.watch(credential_files.paths, reload_credential)
-    if file := settings.callers.api_keys_file:
-        watcher.watch([file.path], api_keys.reload)
-
+    _watch_files(watcher, settings, credential_files, rotation, api_keys)
     deadline, max_orders = settings.upstream.deadline, settings.cache.max_orders
     max_stale_wait = min(settings.cache.max_stale_wait, deadline)
     source = OrderSource(
@@ -206,6 +202,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             # Closed in the reverse order: the client last, since the others use it.
+            if tracing:
+                stack.push_async_callback(_close, tracing.close, shutdown)
             for component in (client, identity, lookup, book.blocks, snapshots, compute, rotation):
                 stack.push_async_callback(_close, component.close, shutdown)
             identity.start()
@@ -220,7 +218,7 @@ def create_app(
             client=client, book=book, orders=orders, response_cache=response_cache, clock=clock
         ),
     )
-    recorder = RequestRecorder(clock, metrics.http)
+    recorder = RequestRecorder(clock, metrics.http, tracing)
     caller_limits = create_caller_limits(settings)
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
     public_url = (settings.server.public_url or "").rstrip("/")
@@ -316,6 +314,25 @@ def create_app(
     _include_pages(settings, app, client)
     _build_routes(api)
     return app
+
+
+def _watch_files(
+    watcher: FileWatcher,
+    settings: Settings,
+    credential_files: CredentialFiles | None,
+    rotation: CredentialRotation,
+    api_keys: ApiKeyStore,
+) -> None:
+    """Read the files of the credential and of the API keys again when they change."""
+
+    async def reload_credential() -> bool:
+        rotation.reload(requested=False)
+        return True  # it tries a credential that is not accepted again by itself
+
+    if credential_files:
+        watcher.watch(credential_files.paths, reload_credential)
+    if file := settings.callers.api_keys_file:
+        watcher.watch([file.path], api_keys.reload)
 
 
 def _build_routes(api: FastAPI) -> None:

@@ -13,6 +13,7 @@ from app.edge.context import RequestContext
 from app.logging.handler import RequestFields
 from app.logging.setup import log_request
 from app.telemetry.counters import HttpMetrics
+from app.telemetry.spans import Tracing
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -39,6 +40,9 @@ CSP_HEADER = (
 MAX_LOGGED_UPSTREAM_IDS = 10
 """Upstream request ids in one log line. If there are more, the line has their number as well."""
 
+UNTRACED_PATHS = frozenset(("/livez", "/readyz", "/metrics"))
+"""Requested every few seconds by machines, so their spans would bury all others."""
+
 _logger = logging.getLogger("orders_bff.access")
 
 
@@ -48,14 +52,24 @@ def is_api_path(path: str) -> bool:
 
 
 class RequestRecorder:
-    """Records each request once, when its response has ended: the access line and the metrics.
+    """Records each request once, when its response has ended: access line, metrics and span.
 
-    The only place for both, whatever part of the proxy has responded.
+    The only place for them, whatever part of the proxy has responded. `tracing` is None if it is
+    off, which costs nothing.
     """
 
-    def __init__(self, clock: Clock, metrics: HttpMetrics) -> None:
+    def __init__(self, clock: Clock, metrics: HttpMetrics, tracing: Tracing | None = None) -> None:
         self._clock = clock
         self._metrics = metrics
+        self._tracing = tracing
+
+    def start(self, context: RequestContext, path: str) -> None:
+        """Start the span of a request, unless tracing is off or it is a probe.
+
+        `record` starts that of a request which was answered without this call.
+        """
+        if self._tracing is not None and path not in UNTRACED_PATHS:
+            context.span = self._tracing.start_request(context.method, context.headers)
 
     def record(self, context: RequestContext, client: str) -> None:
         """Log the request of `context` and count it; `client` is the address of the caller.
@@ -73,10 +87,27 @@ class RequestRecorder:
             seconds=duration,
             age=context.age,
         )
+        if self._tracing is not None:
+            self._end_span(context, duration, self._tracing)
         if _logger.isEnabledFor(logging.INFO):
             if context.log_fields is None:
                 context.log_fields = RequestFields(_fields(context, client))
             log_request(context.request_id, duration, context.log_fields)
+
+    @staticmethod
+    def _end_span(context: RequestContext, duration: float, tracing: Tracing) -> None:
+        if context.route in UNTRACED_PATHS:
+            return
+        span = context.span or tracing.start_request(context.method, context.headers, duration)
+        attributes: dict[str, str | int] = {
+            "http.response.status_code": context.status,
+            "orders.request_id": context.request_id,
+        }
+        if context.cache_outcome:
+            attributes["orders.cache"] = context.cache_outcome
+        if context.problem:
+            attributes["error.type"] = context.problem
+        span.end(route=context.route, attributes=attributes, failed=context.status >= 500)
 
 
 class AccessLog:
@@ -114,6 +145,7 @@ class AccessLog:
             self._client_address.of(scope),
         )
         scope["context"] = context
+        self._recorder.start(context, scope["path"])
         request_id.set_current(context.request_id)
         is_api = is_api_path(scope["path"])
         constant_headers = [

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, cast
 from starlette.types import Scope
 
 from app.logging.handler import RequestFields
+from app.telemetry.spans import RequestSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class RequestContext:
         waited_seconds: how long the route waited for its data.
         upstream_request_ids: the ids of the upstream responses that the response is based on.
         problem: the code of the problem that is the response.
+        span: the span of the request, if tracing is on.
         replayable: how the response can be sent again for an identical request; None if it cannot.
         log_fields: what the access line says besides the request id and the duration, once it has
             been determined.
@@ -110,6 +112,7 @@ class RequestContext:
     waited_seconds: float = 0.0
     upstream_request_ids: tuple[str, ...] = ()
     problem: str = ""
+    span: RequestSpan | None = None
     replayable: Replayable | None = None
     log_fields: RequestFields | None = None
 

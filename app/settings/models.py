@@ -31,6 +31,7 @@ from app.settings.types import (
     Name,
     Network,
     Origin,
+    OtlpEndpoint,
     PoolId,
     Port,
     ProxyUrl,
@@ -151,6 +152,12 @@ class Metrics(_Group):
     listen: Listener | None = Field(None, examples=["127.0.0.1:9100"])
 
 
+class Tracing(_Group):
+    """Where spans are sent."""
+
+    endpoint: OtlpEndpoint | None = Field(None, examples=["http://collector.internal:4318"])
+
+
 class Docs(_Group):
     """The documentation pages: /docs and /openapi.json."""
 
@@ -192,6 +199,7 @@ class Settings(BaseSettings):
     cors: Cors
     server: Server
     metrics: Metrics
+    tracing: Tracing
     docs: Docs
     log: Log
     sandbox: bool = Field(False, exclude=True)

@@ -153,6 +153,12 @@ def _check_base_url(value: str) -> str:
     return url
 
 
+def _check_otlp_endpoint(value: str) -> str:
+    """Return the URL that spans are posted to: `value`, with the standard path if it has none."""
+    url = _check_web_url(value)
+    return url if urlsplit(url).path else f"{url}/v1/traces"
+
+
 def _check_proxy_url(value: SecretStr) -> SecretStr:
     url = _check_url(value.get_secret_value(), "http", "https")
     parts = urlsplit(url)
@@ -273,6 +279,8 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Zone = Annotated[str, AfterValidator(_check_zone)]
 WebUrl = Annotated[str, AfterValidator(_check_web_url)]
+OtlpEndpoint = Annotated[str, AfterValidator(_check_otlp_endpoint)]
+"""OTLP over HTTP: a base URL, or the URL for traces."""
 BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
 # Secrets, because the URL may contain a password.
 ProxyUrl = Annotated[SecretStr, AfterValidator(_check_proxy_url)]

@@ -7,11 +7,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app import request_id
 from app.clock import Clock
+from app.telemetry.spans import Tracing
 from app.upstream.errors import (
     DeadlineExceeded,
     OrderNotFound,
@@ -52,6 +53,8 @@ RESULTS: Mapping[type[UpstreamError] | None, str] = {
 }
 """How a call ended, by the class of its error: the values of a label of the metrics."""
 
+NO_FAILURES = ("success", "not_found")
+
 _logger = logging.getLogger("orders_bff.upstream")
 
 
@@ -86,6 +89,7 @@ class CallRecord:
         status_code: the envelope's `statusCode`.
         api_code: the envelope's `apiCode`.
         request_id: the upstream's id of the response.
+        trace_headers: the trace context to send with the call; empty if tracing is off.
     """
 
     operation: str
@@ -97,6 +101,7 @@ class CallRecord:
     status_code: int | None = None
     api_code: int | None = None
     request_id: str | None = None
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def result(self) -> str:
@@ -114,11 +119,12 @@ class CallRecord:
 class CallLog:
     """Records each call, the last `MAX_CALLS` of which it keeps.
 
-    `listeners` are called with each record when its call has ended.
+    `listeners` are called with each record when its call has ended. `tracing` is None if it is off.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, tracing: Tracing | None = None) -> None:
         self._clock = clock
+        self._tracing = tracing
         self._records: deque[CallRecord] = deque(maxlen=MAX_CALLS)
         self.listeners: list[Callable[[CallRecord], None]] = []
 
@@ -131,7 +137,10 @@ class CallLog:
     def recording(self, operation: str, state: AdmissionState) -> Iterator[CallRecord]:
         """Record the call that is made within; an `UpstreamError` is its failure."""
         started = self._clock.monotonic()
+        span = self._tracing.start_call(operation) if self._tracing else None
         record = CallRecord(operation, self._clock.now(), state, request_id.current())
+        if span:
+            record.trace_headers = span.headers
         try:
             yield record
         except UpstreamError as error:
@@ -140,6 +149,8 @@ class CallLog:
         finally:
             record.seconds = self._clock.monotonic() - started
             self._records.append(record)
+            if span:
+                span.end(attributes=_attributes(record), failed=record.result not in NO_FAILURES)
             for listener in self.listeners:
                 listener(record)
             if _logger.isEnabledFor(logging.DEBUG):
@@ -151,6 +162,16 @@ class CallLog:
             if record.operation == operation and record.request_id == error.request_id:
                 record.fail(error)
                 break
+
+
+def _attributes(record: CallRecord) -> dict[str, str | int]:
+    """Return the attributes of the span of a call."""
+    attributes: dict[str, str | int] = {"orders.result": record.result}
+    if record.request_id:
+        attributes["orders.upstream_request_id"] = record.request_id
+    if record.status_code is not None:
+        attributes["orders.upstream_status_code"] = record.status_code
+    return attributes
 
 
 def _log(record: CallRecord) -> None:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from app.clock import Clock
 from app.http import AsyncBaseTransport, open_client
+from app.telemetry.spans import Tracing
 from app.upstream.breaker import Admission, Breaker
 from app.upstream.calls import CallLog
 from app.upstream.credentials import (
@@ -270,13 +271,15 @@ def create_upstream_client(
     max_attempts: int = MAX_ATTEMPTS,
     drift: Drift | None = None,
     transport: AsyncBaseTransport | None = None,
+    tracing: Tracing | None = None,
 ) -> UpstreamClient:
     """Return a client of one upstream, which makes no call yet.
 
     Most arguments are settings of the same name, with times in seconds. `breaker_open_seconds` is
     how long the circuit stays open before a probe, `random` the source of jitter, `max_attempts`
     the number of calls for one request, `drift` where drift is counted (by default, new kinds are
-    logged), `transport` the network (by default, the real one).
+    logged), `transport` the network (by default, the real one), `tracing` starts a span for each
+    call.
     """
     drift = drift or Drift()
     open_http_client = partial(
@@ -303,7 +306,7 @@ def create_upstream_client(
             max_attempts=max_attempts,
         )
 
-    calls, status = CallLog(clock), UpstreamStatus(clock)
+    calls, status = CallLog(clock, tracing), UpstreamStatus(clock)
     http_transport = Transport(
         open_http_client,
         admission,

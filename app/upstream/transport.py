@@ -130,7 +130,8 @@ class Transport:
         async with self._admission.slot(request.deadline, request.operation, subject) as start:
             state = self._admission.state(request.operation)
             with self._calls.recording(operation_of(request.path), state) as record:
-                response = await self._exchange(request, auth_headers, start)
+                headers = {**(auth_headers or {}), **record.trace_headers}
+                response = await self._exchange(request, headers, start)
                 envelope = parse_envelope(
                     response,
                     self._clock.now(),

@@ -300,3 +300,14 @@ def test_a_ca_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path: Path
 def test_a_path_that_is_no_path_is_refused() -> None:
     (error,) = errors_of(UPSTREAM__CA_FILE="a\0b")
     assert "the file must be a path" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("http://collector:4318", "http://collector:4318/v1/traces"),
+        ("https://collector/otlp/v1/traces/", "https://collector/otlp/v1/traces"),
+    ],
+)
+def test_the_endpoint_for_traces_has_the_standard_path_by_default(given: str, used: str) -> None:
+    assert settings_of(TRACING__ENDPOINT=given).tracing.endpoint == used
