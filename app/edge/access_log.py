@@ -99,6 +99,7 @@ class RequestRecorder:
         if context.route in UNTRACED_PATHS:
             return
         span = context.span or tracing.start_request(context.method, context.headers, duration)
+        context.span = None  # the same context is recorded again when the response is replayed
         attributes: dict[str, str | int] = {
             "http.response.status_code": context.status,
             "orders.request_id": context.request_id,
