@@ -294,7 +294,7 @@ def create_app(
         rotation.reload,
         shutdown,
         create_limits(settings),
-        Replay(clock, generation, recorder) if settings.server.replay else None,
+        Replay(clock, generation, recorder, caller_limits) if settings.server.replay else None,
     )
     for router in (
         snapshot_router(dependencies),

@@ -40,7 +40,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from app.clock import Clock
 from app.edge.access_log import RequestRecorder
 from app.edge.auth import CredentialGeneration
-from app.edge.context import Replayable, RequestContext
+from app.edge.caller_limits import CallerLimits
+from app.edge.context import Caller, Replayable, RequestContext
 from app.request_id import adopt_or_mint
 
 MAX_HEAD_BYTES: Final = 4096
@@ -86,6 +87,7 @@ class _Entry:
 
     Attributes:
         context: what the access line and the metrics say about it.
+        caller: to whom it may be sent.
         parts: the head up to the request id; every second part is the name of a line that changes.
         before_id: those parts as they are at present.
         after_id: the rest of the head.
@@ -99,6 +101,7 @@ class _Entry:
         "after_id",
         "before_id",
         "body",
+        "caller",
         "context",
         "data",
         "default_headers",
@@ -109,9 +112,15 @@ class _Entry:
     )
 
     def __init__(
-        self, context: RequestContext, replayable: Replayable, head: bytes, body: bytes
+        self,
+        context: RequestContext,
+        caller: Caller,
+        replayable: Replayable,
+        head: bytes,
+        body: bytes,
     ) -> None:
         self.context = context
+        self.caller = caller
         self.data = replayable.data
         self.refresh = replayable.refresh
         before, _, after = head.partition(_REQUEST_ID_LINE)
@@ -137,7 +146,7 @@ class Replay:
         clock: the source of time.
         generation: that of the credentials.
         recorder: records each request.
-        admit: counts a request of the caller in the context; returns whether it may be answered.
+        limits: the limits per caller.
         max_entries: the number of responses that are remembered.
         max_bytes: their size.
     """
@@ -147,15 +156,15 @@ class Replay:
         clock: Clock,
         generation: CredentialGeneration,
         recorder: RequestRecorder,
+        limits: CallerLimits,
         *,
-        admit: Callable[[RequestContext], bool] = lambda _: True,
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._clock = clock
         self._generation = generation
         self._recorder = recorder
-        self._admit = admit
+        self._limits = limits
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(blake2b.MAX_KEY_SIZE)
@@ -191,8 +200,10 @@ class Replay:
         ) and not self._refresh(entry, now, default_headers):
             self._remove(key)
             return None
-        if not self._admit(context):
-            return None
+        if self._limits.admit(entry.caller, now) is not None:
+            return None  # nothing was counted; the application counts and responds
+        if context.status == 304:
+            self._limits.on_not_modified(entry.caller)
         self._entries.move_to_end(key)
         context.started_at = now
         if tracing:
@@ -222,11 +233,12 @@ class Replay:
     def _store(self, key: bytes, scope: Any, tracing: Tracing, parts: list[bytes]) -> None:
         head, body = parts[0], b"".join(parts[1:])
         context: RequestContext = scope["context"]
-        if context.replayable is None or _NEVER_REPLAYED.search(head):
+        caller, replayable = context.caller, context.replayable
+        if caller is None or replayable is None or _NEVER_REPLAYED.search(head):
             return
         # Without the headers of the request, which have the credential.
         kept = replace(context, headers=tracing, replayable=None)
-        entry = _Entry(kept, context.replayable, head, body)
+        entry = _Entry(kept, caller, replayable, head, body)
         self._remove(key)
         self._entries[key] = entry
         self._size += entry.size
@@ -241,11 +253,11 @@ class Replay:
     def _refresh(self, entry: _Entry, now: float, default_headers: RawHeaders) -> bool:
         """Determine anew what changes with time; return whether the response may be sent."""
         context = entry.context
-        if context.generation != self._generation.value or context.caller is None:
+        if context.generation != self._generation.value:
             return False
         expires_in = MAX_REFRESH_INTERVAL
-        if context.caller.expires_at is not None:
-            expires_in = min(expires_in, context.caller.expires_at - self._clock.timestamp())
+        if entry.caller.expires_at is not None:
+            expires_in = min(expires_in, entry.caller.expires_at - self._clock.timestamp())
         current = entry.refresh(context, now) if expires_in > 0 else None
         if current is None:
             return False

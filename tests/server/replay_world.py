@@ -27,7 +27,7 @@ from tests.support.clock import ManualClock
 from tests.support.proxy import Proxy
 
 ORIGIN = "https://dashboard.example"
-NAMES = ("reader", "expiring", "revoked", "payments", "soon")
+NAMES = ("reader", "expiring", "revoked", "payments", "soon", "limited")
 KEYS = {name: f"obff_{name}-0123456789abcdef" for name in NAMES}
 EXPIRES_AT = {"expiring": "2026-11-23T12:00:40Z", "soon": "2026-11-23T12:00:03Z"}
 """40 and 3 seconds after the start of the clock; an answer is fresh for 4."""
@@ -53,6 +53,7 @@ def key_entries(names: Sequence[str]) -> str:
                 "sha256": hashlib.sha256(KEYS[name].encode()).hexdigest(),
                 "scopes": scopes.get(name, ["orders:read"]),
                 **({"expires_at": EXPIRES_AT[name]} if name in EXPIRES_AT else {}),
+                **({"rate": "5/minute"} if name == "limited" else {}),
             }
             for name in names
         ]
@@ -104,6 +105,7 @@ async def world(directory: Path, create: CreateReplay) -> AsyncIterator[World]:
         environ={
             "ORDERS_CALLERS__API_KEYS_FILE": str(file),
             "ORDERS_CORS__ORIGINS": json.dumps([ORIGIN]),
+            "ORDERS_CALLERS__RATE": "400/minute",
         },
         cache={"ttl": 4, "stale_while_revalidate": 8, "stale_if_error": 60},
     )

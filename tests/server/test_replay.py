@@ -10,7 +10,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.clock import SuspendAwareClock
 from app.edge.auth import CredentialGeneration
-from app.edge.context import CurrentHeaders, Replayable, RequestContext
+from app.edge.caller_limits import CallerLimits
+from app.edge.context import Caller, CurrentHeaders, Replayable, RequestContext
 from app.main import App
 from app.server.replay import MAX_HEAD_BYTES, Replay
 from tests.server.replay_world import (
@@ -47,11 +48,16 @@ async def send_each_twice(pair: Pair) -> None:
             await pair.send(get(line))
         found = re.search(r"\r\netag: ([^\r]+)", sent.decode())
         assert found
-        await pair.send(get(f"If-None-Match: {found[1]}"))
+        condition = f"If-None-Match: {found[1]}"
+        await pair.send(get(condition))
         await pair.send(get(key="revoked"))
         await pair.send(get(key="payments"))
         await pair.send(get(), peer="10.0.0.7")
         await pair.send(get(key="soon"))
+    for _ in range(9):
+        await pair.send(get(condition, key="limited"))
+    for _ in range(9):
+        await pair.send(get(key="limited"))
     await pair.set_keys(("reader", "soon"))
     await pair.send(get(key="revoked"))
     for seconds in (0.5, 1.0, 2.0, 60.0):
@@ -63,7 +69,7 @@ async def send_each_twice(pair: Pair) -> None:
 async def test_a_change_of_any_dependency_is_followed(tmp_path: Path) -> None:
     async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
         await send_each_twice(pair)
-    assert pair.replayed >= 8
+    assert pair.replayed >= 15
 
 
 TRACED = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -162,21 +168,38 @@ class StandingWallClock(SuspendAwareClock):
         return self._started_at
 
 
-def parts_of(app: App) -> tuple[Any, Any, Any]:
-    """Return clock, generation and recorder of the application's own replay."""
+def parts_of(app: App) -> tuple[Any, ...]:
+    """Return the collaborators of the application's own replay."""
     replay = app.replay
     assert replay is not None
-    return replay._clock, replay._generation, replay._recorder
+    return replay._clock, replay._generation, replay._recorder, replay._limits
 
 
 def forgets_generation(app: App, _: ManualClock) -> Replay:
-    clock, _, recorder = parts_of(app)
-    return Replay(clock, CredentialGeneration(), recorder)
+    clock, _, recorder, limits = parts_of(app)
+    return Replay(clock, CredentialGeneration(), recorder, limits)
 
 
 def forgets_expiry(app: App, clock: ManualClock) -> Replay:
-    _, generation, recorder = parts_of(app)
-    return Replay(StandingWallClock(clock), generation, recorder)
+    _, generation, recorder, limits = parts_of(app)
+    return Replay(StandingWallClock(clock), generation, recorder, limits)
+
+
+def forgets_rate(app: App, _: ManualClock) -> Replay:
+    clock, generation, recorder, _ = parts_of(app)
+    return Replay(clock, generation, recorder, CallerLimits())
+
+
+class CountsNotModifiedInFull(CallerLimits):
+    def on_not_modified(self, caller: Caller) -> None:
+        """Give nothing back."""
+
+
+def counts_not_modified_in_full(app: App, _: ManualClock) -> Replay:
+    clock, generation, recorder, limits = parts_of(app)
+    own = CountsNotModifiedInFull()
+    own._requests = limits._requests
+    return Replay(clock, generation, recorder, own)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +213,8 @@ def forgets_expiry(app: App, clock: ManualClock) -> Replay:
         ForgetsData,
         forgets_generation,
         forgets_expiry,
+        forgets_rate,
+        counts_not_modified_in_full,
     ],
     ids=lambda create: create.__name__,
 )

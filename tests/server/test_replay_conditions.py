@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.edge.access_log import AccessLog, RequestRecorder
 from app.edge.auth import CredentialGeneration
+from app.edge.caller_limits import CallerLimits
 from app.edge.context import Caller, CurrentHeaders, Replayable, RequestContext, context_of
 from app.server.replay import Replay
 from app.server.server import open_server
@@ -66,10 +67,11 @@ class Harness:
         self.limits = default_limits(max_connections=2)
         self._start()
 
-    def create_replay(self, **bounds: Any) -> Replay:
-        """Return a replay with these bounds."""
+    def create_replay(self, rate: str = "0", **bounds: int) -> Replay:
+        """Return a replay with this rate of each caller, and these bounds."""
         recorder = RequestRecorder(self.clock, HttpMetrics())
-        return Replay(self.clock, CredentialGeneration(), recorder, **bounds)
+        limits = CallerLimits(rate=rate)
+        return Replay(self.clock, CredentialGeneration(), recorder, limits, **bounds)
 
     def use(self, replay: Replay) -> None:
         """Answer from `replay` on new connections."""
@@ -172,16 +174,8 @@ async def test_a_response_for_one_request_only_is_not_replayed() -> None:
 
 async def test_a_caller_that_is_not_admitted_gets_a_response_of_the_application() -> None:
     harness = Harness()
-    admitted: list[str] = []
-
-    def admit(context: RequestContext) -> bool:
-        admitted.append(context.caller.name if context.caller else "")
-        return len(admitted) < 3
-
-    recorder = RequestRecorder(harness.clock, HttpMetrics())
-    harness.use(Replay(harness.clock, CredentialGeneration(), recorder, admit=admit))
+    harness.use(harness.create_replay(rate="2/minute"))
     assert [await harness.is_replayed(get()) for _ in range(4)] == [False, True, True, False]
-    assert admitted == ["caller"] * 3
 
 
 async def test_while_the_client_does_not_read_its_responses_nothing_is_replayed() -> None:
