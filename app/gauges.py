@@ -9,6 +9,7 @@ from datetime import timedelta
 from app import __version__
 from app.cache.grace_cache import GraceCache
 from app.clock import Clock
+from app.edge.caller_limits import CallerLimits
 from app.orders.book import OrderBook
 from app.orders.response_cache import ResponseCache
 from app.orders.source import FetchedOrder
@@ -27,6 +28,7 @@ class Components:
     book: OrderBook
     orders: GraceCache[str, FetchedOrder]
     response_cache: ResponseCache
+    caller_limits: CallerLimits
     clock: Clock
 
 
@@ -63,6 +65,9 @@ def create_metrics(settings: Settings, components: Components) -> Metrics:
         "orders_cache_stale_while_revalidate_seconds": lambda: config.stale_while_revalidate,
         "orders_cache_stale_if_error_seconds": lambda: config.stale_if_error,
         "orders_schema_drift_total": lambda: _drift_by_field(client.drift.counts),
+        "orders_rate_limited_total": lambda: {
+            (limit,): count for limit, count in components.caller_limits.rejected.items()
+        },
         "orders_build_info": lambda: {(__version__, platform.python_version()): 1},
     }
     for name, read in sources.items():

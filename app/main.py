@@ -212,14 +212,19 @@ def create_app(
             stack.callback(asyncio.create_task(watcher.run()).cancel)
             yield
 
+    caller_limits = create_caller_limits(settings)
     metrics = create_metrics(
         settings,
         Components(
-            client=client, book=book, orders=orders, response_cache=response_cache, clock=clock
+            client=client,
+            book=book,
+            orders=orders,
+            response_cache=response_cache,
+            caller_limits=caller_limits,
+            clock=clock,
         ),
     )
     recorder = RequestRecorder(clock, metrics.http, tracing)
-    caller_limits = create_caller_limits(settings)
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
     public_url = (settings.server.public_url or "").rstrip("/")
     api = FastAPI(

@@ -5,6 +5,7 @@ requests, its questions over the whole list and its order numbers have a rate ea
 authentications have one by address. A key's own rate replaces that of requests.
 """
 
+from collections import Counter
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -43,18 +44,25 @@ class RateLimited(Exception):
 
 
 class _Limit(NamedTuple):
-    """One limit: its name in RateLimit, what it counts, its rate, and who has consumed how much."""
+    """One limit: its name, what it counts, its rate, and who has consumed how much.
+
+    `rejected` has the number of rejected requests of each limit, by name.
+    """
 
     name: str
     what: str
     rate: Rate | None
     limiter: RateLimiter
+    rejected: Counter[str]
 
     def take(self, key: tuple[str, ...], rate: Rate | None, now: float) -> RateLimited | None:
         if rate is None:
             return None
         seconds = self.limiter.take(key, rate, now)
-        return RateLimited(self.what, rate, seconds) if seconds else None
+        if not seconds:
+            return None
+        self.rejected[self.name] += 1
+        return RateLimited(self.what, rate, seconds)
 
 
 class CallerLimits:
@@ -67,6 +75,9 @@ class CallerLimits:
         scan_rate: questions over the whole list whose answers are not cached.
         detail_rate: order numbers that are looked up upstream.
         send_headers: whether responses state what remains.
+
+    Attributes:
+        rejected: the number of requests that each limit has rejected, by its name.
     """
 
     def __init__(
@@ -83,8 +94,10 @@ class CallerLimits:
             "lookups": ("order numbers that are not cached", detail_rate),
             "failures": ("failed authentications from your address", FAILURE_RATE),
         }
+        self.rejected: Counter[str] = Counter(dict.fromkeys(whats, 0))
         self._requests, self._scans, self._lookups, self._failures = (
-            _Limit(name, what, _parse(text), RateLimiter()) for name, (what, text) in whats.items()
+            _Limit(name, what, _parse(text), RateLimiter(), self.rejected)
+            for name, (what, text) in whats.items()
         )
         self.sends_headers = send_headers
 

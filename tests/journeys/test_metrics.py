@@ -124,6 +124,17 @@ async def test_an_outage_shows_although_no_request_fails():
     assert requests_of(samples)["/v1/orders", "200", "stale_if_error"] == 8
 
 
+async def test_rejected_requests_are_counted_by_limit():
+    proxy = sandbox_proxy(callers={"rate": "3/hour"})
+    for _ in range(5):
+        await proxy.get("/v1/me")
+    await proxy.clock.advance(7200)
+    samples = await metrics_of(proxy)
+    assert samples["orders_rate_limited_total", (("limit", "requests"),)] == 2
+    assert samples["orders_rate_limited_total", (("limit", "lookups"),)] == 0
+    assert requests_of(samples)["/v1/me", "429", "none"] == 2
+
+
 async def test_drift_is_counted_by_field():
     proxy = sandbox_proxy()
     proxy.sandbox.inject("odd_rows")
