@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import request_id
 from app.clock import Clock
+from app.edge.audit import REFUSALS, Audit
 from app.edge.client_address import ClientAddress
 from app.edge.context import RequestContext
 from app.logging.handler import RequestFields
@@ -52,7 +53,7 @@ def is_api_path(path: str) -> bool:
 
 
 class RequestRecorder:
-    """Records each request once, when its response has ended: access line, metrics and span.
+    """Records each request once, when its response has ended: access line, metrics, span, audit.
 
     The only place for them, whatever part of the proxy has responded. `tracing` is None if it is
     off, which costs nothing.
@@ -61,6 +62,7 @@ class RequestRecorder:
     def __init__(self, clock: Clock, metrics: HttpMetrics, tracing: Tracing | None = None) -> None:
         self._clock = clock
         self._metrics = metrics
+        self._audit = Audit(clock)
         self._tracing = tracing
 
     def start(self, context: RequestContext, path: str) -> None:
@@ -93,6 +95,8 @@ class RequestRecorder:
             if context.log_fields is None:
                 context.log_fields = RequestFields(_fields(context, client))
             log_request(context.request_id, duration, context.log_fields)
+        if context.audit_event or context.status in REFUSALS:
+            self._audit.record(context, client)
 
     @staticmethod
     def _end_span(context: RequestContext, duration: float, tracing: Tracing) -> None:

@@ -112,6 +112,7 @@ class RequestContext:
     waited_seconds: float = 0.0
     upstream_request_ids: tuple[str, ...] = ()
     problem: str = ""
+    audit_event: str = ""
     span: RequestSpan | None = None
     replayable: Replayable | None = None
     log_fields: RequestFields | None = None

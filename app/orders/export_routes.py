@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from app.edge.audit import ORDERS_EXPORTED
 from app.edge.auth import require_scope
 from app.edge.content_coding import MIN_COMPRESS_BYTES, prefers_gzip
 from app.edge.context import context_of
@@ -106,8 +107,11 @@ def export_router(deps: OrdersDependencies) -> APIRouter:
         )
 
         async def render() -> Response:
-            if context_of(request.scope).method == "GET" and (rejection := admit()):
-                raise rejection
+            context = context_of(request.scope)
+            if context.method == "GET":
+                if rejection := admit():
+                    raise rejection
+                context.audit_event = ORDERS_EXPORTED
             return await _render_file(deps, request, export, deadline)
 
         return await deps.respond_file(request, head, lookup, started_at, render)

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
+from app.edge.audit import PAYMENT_READ
 from app.edge.auth import require_scope
+from app.edge.context import context_of
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.orders.blocks import Block
@@ -130,6 +132,7 @@ def orders_router(deps: OrdersDependencies) -> APIRouter:
         started_at = deps.clock.monotonic()
         admit = deps.admit_lookup(request)
         row, lookup = await deps.lookup.payment(order_no, directive, admit)
+        context_of(request.scope).audit_event = PAYMENT_READ
         rendered = render_single(row, lookup.entry, currency=deps.currency)
         response = await deps.respond(request, rendered, [lookup], started_at, stored=False)
         response.headers["cache-control"] = "no-store"
