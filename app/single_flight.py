@@ -126,6 +126,7 @@ class SingleFlight(Generic[K, V]):
         self._clock = clock
         self._max_waiters = max_waiters
         self._flights: dict[K, Flight[V]] = {}
+        self._detached: set[asyncio.Task[V]] = set()
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -141,9 +142,14 @@ class SingleFlight(Generic[K, V]):
         flight.task.add_done_callback(partial(self._remove, key))
         return flight
 
+    def detach_all(self) -> None:
+        """Let nobody join the flights in progress any more; their waiters get their results."""
+        self._detached.update(flight.task for flight in self._flights.values())
+        self._flights.clear()
+
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for the flights to end, then cancel them."""
-        tasks = [flight.task for flight in self._flights.values()]
+        tasks = [*(flight.task for flight in self._flights.values()), *self._detached]
         if not tasks:
             return
         all_done = asyncio.ensure_future(asyncio.wait(tasks))
@@ -153,7 +159,10 @@ class SingleFlight(Generic[K, V]):
         await all_done
 
     def _remove(self, key: K, task: asyncio.Task[V]) -> None:
-        del self._flights[key]
+        if task in self._detached:
+            self._detached.remove(task)
+        else:
+            del self._flights[key]
         if not task.cancelled():
             # Without this asyncio logs an exception that no waiter is left to retrieve.
             task.exception()

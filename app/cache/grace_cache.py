@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
 from app.cache.freshness import Action, CacheDirective, Freshness, Lifetime, decide
-from app.cache.lru import LruStore
+from app.cache.lru import LruStore, Usage
 from app.clock import Clock
 from app.single_flight import Flight, SingleFlight
 
@@ -154,6 +154,7 @@ class GraceCache(Generic[K, V]):
         self._listeners: list[Callable[[K, Entry[V]], None]] = []
         self._check_outdated: Callable[[Entry[V]], bool] = lambda _: False
         self._outdated_until: Callable[[K], int] = lambda _: 0
+        self._purged_at = self._dropped_at = self._last_fetch_at = -math.inf
         self.latest_sequence = 0
         self.revision = 0
 
@@ -165,6 +166,11 @@ class GraceCache(Generic[K, V]):
         """Seconds that an entry is fresh."""
         return self._lifetime.ttl
 
+    @property
+    def usage(self) -> Usage:
+        """How much is cached, and how much can be."""
+        return self._entries.usage
+
     def set_min_ttl(self, seconds: float) -> None:
         """Set the TTL to the configured one, or to `seconds` if that is longer."""
         ttl = max(self._configured_lifetime.ttl, seconds)
@@ -173,7 +179,8 @@ class GraceCache(Generic[K, V]):
     def add_listener(self, on_stored: Callable[[K, Entry[V]], None]) -> None:
         """Call `on_stored` with each entry that is fetched or marked as outdated.
 
-        This includes entries that are too large to be stored.
+        This includes entries that are too large to be stored, and those that were requested before
+        a purge and are not stored either; a newer one of the same key may precede them.
         """
         self._listeners.append(on_stored)
 
@@ -208,7 +215,12 @@ class GraceCache(Generic[K, V]):
 
     def freshness_at(self, fetched_at: float) -> Freshness:
         """Return the freshness that an entry with that `fetched_at` has now."""
-        return self._lifetime.freshness(self._clock.monotonic() - fetched_at)
+        freshness = self._lifetime.freshness(self._clock.monotonic() - fetched_at)
+        if fetched_at <= self._dropped_at:
+            return Freshness.EXPIRED
+        if fetched_at <= self._purged_at and freshness is not Freshness.EXPIRED:
+            return Freshness.STALE_IF_ERROR
+        return freshness
 
     def next_change(self, fetched_at: float) -> float:
         """Return when the freshness of an entry with that `fetched_at` changes next."""
@@ -292,6 +304,22 @@ class GraceCache(Generic[K, V]):
             until = min(until, failure.retry_at)
         return CachedLookup(self._cached_lookup(key, entry, freshness), until)
 
+    def purge(self, *, drop: bool = False) -> int:
+        """Expire all entries; return how many there were.
+
+        The next lookup of each fetches it again, and serves what is cached only if that fails or
+        takes too long. With `drop` the entries are removed. A fetch in progress answers those who
+        wait for it, but is neither stored nor joined any more.
+        """
+        count = len(self._entries)
+        self._purged_at = max(self._clock.monotonic(), self._last_fetch_at)
+        if drop:
+            self._dropped_at = self._purged_at
+            self._entries.clear()
+        self._flights.detach_all()
+        self.revision += 1
+        return count
+
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for the fetches to end, then cancel them."""
         await self._flights.close(timeout)
@@ -321,7 +349,10 @@ class GraceCache(Generic[K, V]):
             min_age=self._min_age,
             failed=failure is not None,
             backing_off=backing_off,
-            recently_refetched=entry is not None and entry.refetched_early and age < self.ttl,
+            recently_refetched=entry is not None
+            and entry.refetched_early
+            and age < self.ttl
+            and entry.fetched_at > self._purged_at,
         )
 
     def _forward_reason(
@@ -390,7 +421,10 @@ class GraceCache(Generic[K, V]):
     ) -> Callable[[], Coroutine[Any, Any, Entry[V]]]:
         """Return what fetches an entry that is as the directive wants it, and stores it."""
         self.latest_sequence += 1
-        return partial(self._run_fetch, key, fetch, self._clock.monotonic(), self.latest_sequence)
+        # After any purge, also if the clock has not gone on since.
+        fetched_at = max(self._clock.monotonic(), math.nextafter(self._purged_at, math.inf))
+        self._last_fetch_at = fetched_at
+        return partial(self._run_fetch, key, fetch, fetched_at, self.latest_sequence)
 
     async def _run_fetch(
         self, key: K, fetch: Fetch[K, V], fetched_at: float, sequence: int
@@ -398,8 +432,12 @@ class GraceCache(Generic[K, V]):
         try:
             value = await fetch(key)
         except Exception as error:
-            self._record_failure(key, error)
+            if fetched_at > self._purged_at:
+                self._record_failure(key, error)
             raise
+        if fetched_at <= self._purged_at:
+            entry = Entry(value, fetched_at, sequence, completed_at=self.latest_sequence)
+            return self._notify(key, entry)
         self._failures.remove(key)
         previous = self._entries.get(key)
         early = (
@@ -407,7 +445,7 @@ class GraceCache(Generic[K, V]):
             and self._is_outdated(previous)
             and fetched_at - previous.fetched_at < self.ttl
         )
-        # There is one fetch at a time per key, so the previous entry was fetched earlier.
+        # One fetch at a time per key is stored, so the previous entry was fetched earlier.
         entry = Entry(
             value,
             fetched_at,
@@ -438,6 +476,9 @@ class GraceCache(Generic[K, V]):
 
     def _store(self, key: K, entry: Entry[V]) -> Entry[V]:
         self._entries.put(key, entry)
+        return self._notify(key, entry)
+
+    def _notify(self, key: K, entry: Entry[V]) -> Entry[V]:
         self.revision += 1
         for on_stored in self._listeners:
             on_stored(key, entry)

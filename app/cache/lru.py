@@ -2,12 +2,23 @@
 
 import sys
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from cachetools import Cache, LRUCache
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much is stored, and how much can be."""
+
+    entries: int
+    max_entries: int
+    bytes: int
+    max_bytes: int
 
 
 class LruStore(Generic[K, V]):
@@ -37,6 +48,11 @@ class LruStore(Generic[K, V]):
         """The total size of the values in bytes, or their number without `size_of`."""
         return int(self._values.currsize)
 
+    @property
+    def usage(self) -> Usage:
+        """How much is stored, and how much can be."""
+        return Usage(len(self), self._max_entries, self.size, int(self._values.maxsize))
+
     def get(self, key: K) -> V | None:
         """Return the value, which counts as a use of it, or None."""
         try:
@@ -56,6 +72,10 @@ class LruStore(Generic[K, V]):
     def remove(self, key: K) -> None:
         """Remove what is stored for `key`, if anything."""
         self._values.pop(key, None)
+
+    def clear(self) -> None:
+        """Remove all values."""
+        self._values.clear()
 
     def items(self) -> list[tuple[K, V]]:
         """Return all keys and values, which does not count as a use of them."""

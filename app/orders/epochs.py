@@ -84,6 +84,8 @@ class Epochs:
         block, former_epoch = entry.value, self._epoch
         self._latest_sequence = max(self._latest_sequence, latest_sequence)
         read = self._reads.get(block.index)
+        if read and read.entry.sequence > entry.sequence:
+            return False
         if read and read.entry.sequence == entry.sequence:
             read.entry = entry
             return True

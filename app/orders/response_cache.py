@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.cache.grace_cache import CachedLookup
-from app.cache.lru import LruStore
+from app.cache.lru import LruStore, Usage
 from app.clock import Clock
 from app.edge.content_coding import prefers_gzip
 from app.edge.context import CurrentHeaders, Replayable, RequestContext, Versioned, context_of
@@ -100,6 +100,20 @@ class ResponseCache:
     def size(self) -> int:
         """The memory of the responses in bytes."""
         return self._responses.size
+
+    def __len__(self) -> int:
+        return len(self._responses)
+
+    @property
+    def usage(self) -> Usage:
+        """How much is cached, and how much can be."""
+        return self._responses.usage
+
+    def clear(self) -> int:
+        """Remove all responses; return how many there were."""
+        count = len(self)
+        self._responses.clear()
+        return count
 
     def get(self, key: CacheKey) -> CachedResponse | None:
         """Return the response, which need not be valid any more.

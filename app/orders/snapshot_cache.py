@@ -174,6 +174,28 @@ class SnapshotCache:
                 return None
         return (CachedLookup(self._serve(snapshot).lookup, until),)
 
+    @property
+    def latest(self) -> Snapshot | None:
+        """The snapshot that is cached, which may have expired."""
+        return self._snapshot
+
+    def purge(self, *, drop: bool = False) -> int:
+        """Return how many snapshots are cached; with `drop`, remove it.
+
+        The blocks must have been purged before: the snapshot is as fresh as they are. A load in
+        progress answers those who wait for it, but is neither stored nor joined any more.
+        """
+        count = int(self._snapshot is not None)
+        if drop:
+            self._snapshot = None
+        self._loader = self._new_loader()
+        self._flights.detach_all()
+        self._assembly.detach_all()
+        if self._failure is None:
+            self._reload_at = self._clock.monotonic()
+        self._own_revision += 1
+        return count
+
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for a load to end, then cancel it."""
         await self._flights.close(timeout)
@@ -256,8 +278,10 @@ class SnapshotCache:
         if not await flight.wait(self._deadline):
             retry_after = min(self._loader.seconds_left, MAX_RETRY_AFTER)
             raise ListLoading(self._loader.progress, retry_after)
-        if self._failure:
-            raise self._failure.error_at(self._clock.monotonic())
+        error = flight.task.exception()
+        if error:
+            now = self._clock.monotonic()
+            raise self._failure.error_at(now) if self._failure else error.with_traceback(None)
         return self._lookup(flight.task.result().snapshot, outcome, reason)
 
     async def _reload_or_serve(self, snapshot: Snapshot) -> SnapshotLookup:
@@ -269,8 +293,8 @@ class SnapshotCache:
             return self._serve(snapshot)
         if not await flight.wait(self._max_stale_wait):
             return self._serve(snapshot, WaitTimeout())
-        if self._failure:
-            return self._serve(snapshot, self._failure.error)
+        if flight.task.exception():
+            return self._serve(snapshot, self._failure.error if self._failure else WaitTimeout())
         loaded = flight.task.result()
         if not loaded.fetched:
             return self._serve(loaded.snapshot)
@@ -326,16 +350,20 @@ class SnapshotCache:
         return self._flights.launch(_KEY, partial(self._load, self._loader)), Outcome.MISS
 
     async def _load(self, loader: SnapshotLoader) -> _Loaded:
-        """Load the list and cache the snapshot."""
+        """Load the list, and cache the snapshot unless the cache was purged meanwhile."""
         try:
             snapshot = await loader.load(self._snapshot)
         except Exception as error:
+            if loader is not self._loader:
+                raise
             now = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, now, self._backoff)
             self._reload_at = self._failure.retry_at
             self._own_revision += 1
             raise
         snapshot = await self._confirmed(snapshot)
+        if loader is not self._loader:
+            return _Loaded(snapshot, loader.fetch_count > 0)
         self._snapshot = snapshot
         self._own_revision += 1
         self._failure = None

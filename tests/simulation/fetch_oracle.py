@@ -51,8 +51,8 @@ class FetchOracle:
         fetch.completed_at = self._history.time()
         fetch.version, fetch.total = state.version, state.total(fetch.index)
         fetch.rows = state.block(fetch.index)
-        self._fetch_ended(fetch)
-        self._backoffs.pop(fetch.index, None)
+        if self._fetch_ended(fetch):
+            self._backoffs.pop(fetch.index, None)
         self._history.log(
             f"fetch {fetch.number}", f"completed: version {state.version}, {fetch.total} orders"
         )
@@ -60,7 +60,9 @@ class FetchOracle:
     def fetch_failed(self, fetch: Fetch, error: Exception) -> None:
         """Record that a fetch failed."""
         fetch.failed_at = self._history.time()
-        self._fetch_ended(fetch)
+        self._history.log(f"fetch {fetch.number}", f"failed: {type(error).__name__}")
+        if not self._fetch_ended(fetch):
+            return
         backoff = self._backoffs.setdefault(fetch.index, _Backoff())
         backoff.failures += 1
         seconds = BACKOFF_SECONDS[min(backoff.failures, len(BACKOFF_SECONDS)) - 1]
@@ -70,7 +72,6 @@ class FetchOracle:
         if isinstance(error, UpstreamUnavailable):
             seconds = 0.0  # the upstream was not called
         backoff.until = fetch.failed_at + seconds
-        self._history.log(f"fetch {fetch.number}", f"failed: {type(error).__name__}")
 
     def fetch_cancelled(self, fetch: Fetch) -> None:
         """Record that a fetch was cancelled."""
@@ -78,9 +79,16 @@ class FetchOracle:
         if not self.is_closing:
             self._history.report(Rule.SHARED_FLIGHT, f"fetch {fetch.number} was cancelled")
 
-    def _fetch_ended(self, fetch: Fetch) -> None:
-        if self._history.in_progress.get(fetch.index) is fetch:
+    def purged(self) -> None:
+        """Record that no fetch in progress is joined any more, and none has an effect."""
+        self._history.in_progress.clear()
+
+    def _fetch_ended(self, fetch: Fetch) -> bool:
+        """Record that a fetch has ended; return whether it has an effect."""
+        is_current = self._history.in_progress.get(fetch.index) is fetch
+        if is_current:
             del self._history.in_progress[fetch.index]
+        return is_current
 
     def check_fetch_count(self) -> None:
         """Check how many fetches succeeded within a TTL.

@@ -41,6 +41,9 @@ class Rule(Enum):
     ALWAYS_ANSWERED = "whatever the list is like, it is answered"
     COST_AT_REST = "a list that rests costs N / 50 fetches, rounded up, and one more per TTL"
 
+    PURGED = "after a purge nothing older is served unless the upstream fails or is slow"
+    DROPPED = "nothing that was dropped is served"
+
     # Lists that are wrong for good, or wrong once.
     EVERY_ROW = "every row is served, also those that share an order number"
     ABSURD_TOTAL = "a total that was stated once has no effect after the next fetch"

@@ -14,7 +14,7 @@ from tests.simulation.plan import (
     Seam,
     Settings,
 )
-from tests.simulation.sync.plan import NEWEST, Defect, Follower, Inserts, SyncPlan
+from tests.simulation.sync.plan import NEWEST, Defect, Follower, Inserts, Purge, SyncPlan
 
 FIRST_SYNC_SEED = 2 * 10**9
 """Seeds from here on: new orders appear at one end of the list."""
@@ -74,6 +74,7 @@ def _changing_plan(seed: int, rng: Random, inserts: Inserts) -> SyncPlan:
         ends_at=ends_at,
         inserts=inserts,
         followers=_followers(rng, ends_at),
+        purges=_purges(rng, ends_at) if rng.random() < 0.3 else (),
     )
 
 
@@ -164,6 +165,11 @@ def _faults(rng: Random, ends_at: float) -> tuple[FaultPeriod, ...]:
         )
         for at in _times(rng, ends_at, rng.randrange(1, 3))
     )
+
+
+def _purges(rng: Random, ends_at: float) -> tuple[Purge, ...]:
+    times = _times(rng, ends_at, rng.choice((1, 2, 4)))
+    return tuple(Purge(at, drop=rng.random() < 0.5) for at in times)
 
 
 def _followers(rng: Random, ends_at: float) -> tuple[Follower, ...]:

@@ -7,6 +7,7 @@ in all of them was there throughout.
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from app.cache.grace_cache import Entry, NotInCache, WaitTimeout
 from app.orders.blocks import Block
@@ -18,9 +19,17 @@ from tests.simulation.loop import START
 from tests.simulation.plan import ALL_ORDERS, BLOCK_SIZE
 from tests.simulation.rules import Rule
 from tests.simulation.sync.figures import Figures
-from tests.simulation.sync.plan import Defect, SyncPlan
+from tests.simulation.sync.plan import Defect, Purge, SyncPlan
 from tests.simulation.sync.proxy import ChangesReading, Reading
 from tests.simulation.sync.upstream import MILLION, MORE, ChangingUpstream
+
+
+class _Purged(NamedTuple):
+    """A purge, and how many fetches had started before it."""
+
+    at: float
+    fetches: int
+    drop: bool
 
 
 class SyncOracle:
@@ -31,7 +40,14 @@ class SyncOracle:
         self._history = history
         self._upstream = upstream
         self._last_change = max((change.at for change in plan.changes), default=0.0)
+        self._purges: list[_Purged] = []
         self.figures = Figures(changes=len(plan.changes))
+
+    def purged(self, purge: Purge) -> None:
+        """Record that the cache is purged now."""
+        self._history.log("operator", "drops the cache" if purge.drop else "purges the cache")
+        now, fetches = self._history.time(), len(self._history.fetches)
+        self._purges.append(_Purged(now, fetches, purge.drop))
 
     # Answers.
 
@@ -152,9 +168,10 @@ class SyncOracle:
         # Before it is read as a whole, nothing is known about it.
         read_at = min((follower.at for follower in plan.followers), default=0.0)
         # A fetch that is in progress when the list comes to rest may be the first to show a change.
-        rests_at = START + max(self._last_change, read_at) + max(plan.latencies)
+        purged_at = max((purge.at for purge in plan.purges), default=0.0)
+        rests_at = START + max(self._last_change, read_at, purged_at) + max(plan.latencies)
         rests_at += 3 * plan.settings.ttl
-        self._check_bound(fetches, 2 * bound, Rule.BOUNDED)
+        self._check_bound(fetches, 2 * bound * (1 + len(plan.purges)), Rule.BOUNDED)
         at_rest = [fetch for fetch in fetches if fetch.started_at >= rests_at]
         # To an unstable sort each call is a change of the list.
         if not plan.faults and plan.defect is not Defect.UNSTABLE_SORT:
@@ -181,6 +198,20 @@ class SyncOracle:
         if not reading.inconsistent and _contradict(reading.blocks):
             report(Rule.CONSISTENT, f"{name}: {[fetch.number for fetch in fetches]}")
         self._check_absurd_total(name, started_at, reading.total)
+        self._check_purged(name, started_at, fetches)
+
+    def _check_purged(self, name: str, started_at: float, fetches: Sequence[Fetch]) -> None:
+        """Check that what was purged before the request is not served, or only after a failure."""
+        oldest = min(fetch.number for fetch in fetches)
+        waited = self._history.time() - started_at
+        may_fail = bool(self._plan.faults) or waited >= self._plan.settings.max_stale_wait
+        for purge in self._purges:
+            if started_at <= purge.at or oldest >= purge.fetches:
+                continue
+            if purge.drop:
+                self._history.report(Rule.DROPPED, f"{name} gets fetch {oldest}")
+            elif not may_fail:
+                self._history.report(Rule.PURGED, f"{name} gets fetch {oldest}")
 
     def _check_every_row(self, name: str, export: Reading) -> None:
         served = {row.body for row in export.rows}

@@ -52,6 +52,14 @@ class Follower:
 
 
 @dataclass(frozen=True, slots=True)
+class Purge:
+    """A purge of the cache, which removes everything if it is to `drop`."""
+
+    at: float
+    drop: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SyncPlan(Plan):
     """One world. Its callers request pages and, with `ALL_ORDERS`, exports.
 
@@ -63,6 +71,7 @@ class SyncPlan(Plan):
     followers: tuple[Follower, ...] = ()
     defect: Defect | None = None
     wrong_call: int = 0
+    purges: tuple[Purge, ...] = ()
 
     @property
     def loses_nothing(self) -> bool:

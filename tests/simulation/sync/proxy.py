@@ -99,6 +99,11 @@ class Proxy:
             poll_after = POLL_WHILE_REFRESHING
         return ChangesReading(self._changes.since(since or cursor), cursor, poll_after)
 
+    def purge(self, *, drop: bool) -> None:
+        """Purge the cache, in the same order as the route."""
+        self.blocks.purge(drop=drop)
+        self._snapshots.purge(drop=drop)
+
     async def close(self) -> None:
         """End what is in progress."""
         await self._snapshots.close(5.0)

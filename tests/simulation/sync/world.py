@@ -82,6 +82,8 @@ class _SyncWorld:
             self._loop.call_at(START + change.at, self._upstream.change_list, change)
         for number, caller in enumerate(plan.callers):
             self._loop.call_at(START + caller.at, self._start_reading, f"caller {number}", caller)
+        for purge in plan.purges:
+            self._loop.call_at(START + purge.at, self._purge, purge)
         for follower in plan.followers:
             self._loop.call_at(START + follower.at, self._start_following, follower)
         await self._clock.sleep(plan.ends_at)
@@ -92,6 +94,11 @@ class _SyncWorld:
         await self._read_at_rest()
         await self._close()
         self.oracle.check_fetch_count()
+
+    def _purge(self, purge: plans.Purge) -> None:
+        self.oracle.purged(purge)
+        self._fetches.purged()
+        self._proxy.purge(drop=purge.drop)
 
     def _start_reading(self, name: str, caller: Caller) -> None:
         self._tasks.append(self._loop.create_task(self._read(name, caller)))
