@@ -11,8 +11,9 @@ The packages, in the order in which a request meets them:
 
 Besides: `cli`, `serve`, `doctor` and `issuer_doctor` are the commands, `main` and `components`
 construct everything, `problem_codes` says which problem each error becomes, `settings/` reads the
-environment, `logging/` writes the log, `telemetry/` counts requests and calls, `sandbox/` is a mock
-upstream, and `dashboard/` is a client of the API. The other modules are shared by all packages.
+environment, `operations/` has the routes for operators, `logging/` writes the log, `telemetry/`
+counts requests and calls, `sandbox/` is a mock upstream, and `dashboard/` is a client of the API.
+The other modules are shared by all packages.
 
 Imports point downwards only; `pyproject.toml` has the contracts.
 """

@@ -27,7 +27,6 @@ from app.settings import (
     ApiKeyConfig,
     Settings,
     SettingsError,
-    api_key_warnings,
     find_warnings,
     load,
 )
@@ -300,8 +299,6 @@ def keys_new(
             " and RATE a number per second, minute or hour, as 6000/minute, or 0 for no limit"
         )
         raise typer.BadParameter(message) from None
-    for warning in api_key_warnings([entry]):
-        echo_err(f"warning: {warning}")
     echo("API key, shown only once, for the caller:")
     echo(f"  {key}")
     echo("Entry for ORDERS_CALLERS__API_KEYS or the API keys file:")

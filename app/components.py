@@ -1,6 +1,5 @@
 """Builds single components from the settings; `app.main` connects them."""
 
-import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -18,6 +17,7 @@ from app.edge.auth import CredentialGeneration, TokenAuthenticator
 from app.edge.caller_limits import CallerLimits
 from app.http import AsyncBaseTransport
 from app.identity.grants import Grant, Grants
+from app.operations.status import StaticFacts
 from app.orders.blocks import Block
 from app.orders.source import FetchedOrder
 from app.server.limits import Limits
@@ -26,10 +26,9 @@ from app.settings import (
     CredentialFiles,
     Settings,
     SettingsError,
-    api_key_warnings,
-    find_warnings,
     is_loopback,
     load_api_keys,
+    public_settings,
     require_unique,
 )
 from app.telemetry.spans import Tracing
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
 
 BREAKER_OPEN_SECONDS = 5.0
 """Longest time that the circuit breaker stays open before a probe."""
-
-_logger = logging.getLogger("orders_bff.settings")
 
 V = TypeVar("V", Block, FetchedOrder)
 
@@ -123,6 +120,20 @@ def create_tracing(settings: Settings, clock: Clock) -> Tracing | None:
     )
 
 
+def static_facts(settings: Settings) -> StaticFacts:
+    """Return what `/v1/status` says of the settings."""
+    return StaticFacts(
+        name=settings.name,
+        version=__version__,
+        base_url=settings.upstream.base_url,
+        auth=settings.upstream.auth,
+        ttl=settings.cache.ttl,
+        stale_while_revalidate=settings.cache.stale_while_revalidate,
+        stale_if_error=settings.cache.stale_if_error,
+        settings=public_settings(settings, only_changed=True),
+    )
+
+
 def create_limits(settings: Settings) -> Limits:
     return Limits(**{field.name: getattr(settings.server, field.name) for field in fields(Limits)})
 
@@ -149,15 +160,10 @@ def create_api_key_store(
         SettingsError: no caller could be authenticated.
     """
     file = settings.callers.api_keys_file
-    known_warnings = set(find_warnings(settings))
 
     async def read_file() -> tuple[ApiKey, ...]:
         entries = await run_in_thread(partial(load_api_keys, file.path)) if file else ()
         require_unique((*settings.callers.api_keys, *entries))
-        new_warnings = set(api_key_warnings(entries)) - known_warnings
-        known_warnings.update(new_warnings)
-        for warning in sorted(new_warnings):
-            _logger.warning("setting_without_effect", extra={"fields": {"message": warning}})
         return _api_keys(entries)
 
     store = ApiKeyStore(

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +26,7 @@ from app.components import (
     create_limits,
     create_rotation,
     create_tracing,
+    static_facts,
 )
 from app.daemon_thread import RunInThread, run_in_thread
 from app.dashboard.router import dashboard_router
@@ -47,6 +48,9 @@ from app.edge.unhandled_errors import UnhandledErrors
 from app.file_watcher import FileWatcher
 from app.gauges import Components, create_metrics
 from app.http import AsyncBaseTransport
+from app.operations.routes import operations_router
+from app.operations.schema import StoreState
+from app.operations.status import StatusReport, StatusSources
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.changes import History
@@ -55,6 +59,7 @@ from app.orders.dependencies import OrdersDependencies
 from app.orders.export_file import ExportSlots
 from app.orders.export_routes import export_router
 from app.orders.lookup import OrderLookup
+from app.orders.purge import CachePurge
 from app.orders.readiness import Readiness
 from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
 from app.orders.routes import orders_router
@@ -306,6 +311,16 @@ def create_app(
         export_router(dependencies),
         orders_router(dependencies),
         me_router(),
+        _operations_router(
+            settings,
+            client=client,
+            book=book,
+            orders=orders,
+            snapshots=snapshots,
+            responses=response_cache,
+            shutdown=shutdown,
+            clock=clock,
+        ),
     ):
         api.include_router(router)
         api_routes += router.routes
@@ -338,6 +353,41 @@ def _watch_files(
         watcher.watch(credential_files.paths, reload_credential)
     if file := settings.callers.api_keys_file:
         watcher.watch([file.path], api_keys.reload)
+
+
+def _operations_router(
+    settings: Settings,
+    *,
+    client: UpstreamClient,
+    book: OrderBook,
+    orders: GraceCache[str, FetchedOrder],
+    snapshots: SnapshotCache,
+    responses: ResponseCache,
+    shutdown: Shutdown,
+    clock: Clock,
+) -> APIRouter:
+    purge = CachePurge(
+        book.blocks,
+        orders,
+        snapshots,
+        responses,
+        clock,
+        min_interval=settings.cache.no_cache_min_age,
+    )
+    sources = StatusSources(
+        facts=static_facts(settings),
+        clock=clock,
+        client=client,
+        book=book,
+        single_orders=orders,
+        snapshots=snapshots,
+        responses=responses,
+        purge=purge,
+        store=lambda: StoreState(kind="memory"),
+        is_draining=lambda: shutdown.started,
+        problem_code=problem_code_of,
+    )
+    return operations_router(StatusReport(sources), purge)
 
 
 def _build_routes(api: FastAPI) -> None:

@@ -6,6 +6,7 @@ from app.edge.exception_handlers import problem_code
 from app.orders.changes import CursorExpired
 from app.orders.compute import ComputeQueueFull
 from app.orders.export_file import TemporaryFileError, TooManyExports, WorkbookError
+from app.orders.purge import PurgedRecently
 from app.orders.readiness import Starting
 from app.orders.snapshot_cache import ListLoading
 from app.orders.snapshot_loader import ListTooLarge
@@ -14,6 +15,7 @@ from app.upstream import errors as upstream
 
 PROBLEM_CODES: dict[type[Exception], str] = {
     Starting: "starting",
+    PurgedRecently: "rate_limited",
     RateLimited: "rate_limited",
     ListLoading: "list_loading",
     ListTooLarge: "list_too_large",

@@ -419,12 +419,6 @@ def test_a_new_key_has_the_scope_orders_read_by_default() -> None:
     assert json.loads(entry)["scopes"] == ["orders:read"]
 
 
-def test_a_scope_that_no_route_requires_is_warned_about() -> None:
-    result = run("keys", "new", "dashboard", "--scope", "cache:purge")
-    assert result.exit_code == 0
-    assert result.stderr.startswith("warning: the scope cache:purge of the API key dashboard has")
-
-
 def test_a_new_key_expires_at_the_start_of_the_given_day_in_utc() -> None:
     entry = run("keys", "new", "dashboard", "--expires", "2999-01-31").stdout.splitlines()[3]
     expires_at = ApiKeyConfig.model_validate_json(entry).expires_at

@@ -31,5 +31,6 @@ async def test_the_example_response_is_the_one_that_is_returned() -> None:
 
 
 async def test_the_readme_names_every_route_of_the_api() -> None:
-    for path in Proxy().app.openapi()["paths"]:
-        assert f"`GET {path}" in README, path
+    for path, operations in Proxy().app.openapi()["paths"].items():
+        for method in operations:
+            assert f"`{method.upper()} {path}" in README, path

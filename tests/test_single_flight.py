@@ -265,3 +265,34 @@ async def test_a_waiter_that_is_part_of_a_flight_counts_while_that_flight_has_wa
     assert not harness.flight.has_waiters()
     harness.work.gate.set()
     await settle()
+
+
+async def test_a_detached_flight_is_not_joined_and_ends_for_its_waiters():
+    flights: SingleFlight[str, int] = SingleFlight(ManualClock())
+    gate = asyncio.Event()
+
+    async def work() -> int:
+        await gate.wait()
+        return 1
+
+    first = flights.launch("a", work)
+    waiting = asyncio.ensure_future(first.wait())
+    flights.detach_all()
+    assert flights.get("a") is None
+    second = flights.launch("a", work)
+    gate.set()
+    assert await waiting
+    assert (first.task.result(), await second.task) == (1, 1)
+    await settle()
+    assert len(flights) == 0
+
+
+async def test_detached_flights_are_cancelled_on_close():
+    clock = ManualClock()
+    flights: SingleFlight[str, bool] = SingleFlight(clock)
+    flight = flights.launch("a", asyncio.Event().wait)
+    flights.detach_all()
+    closing = asyncio.ensure_future(flights.close(1))
+    await clock.advance(1)
+    await closing
+    assert flight.task.cancelled()

@@ -20,6 +20,7 @@ TAGS = [
         "name": "orders",
         "description": "The order list, totals, changes, single orders and payments.",
     },
+    {"name": "operations", "description": "The state of the proxy, and what operators can do."},
 ]
 LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 HEADERS: dict[str, Any] = tomllib.loads((_FOLDER / "headers.toml").read_text("utf-8"))

@@ -5,6 +5,7 @@ reported as created or removed because of a purge.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from app.cache.grace_cache import GraceCache
@@ -39,6 +40,9 @@ class CachePurge:
         orders: single orders.
         snapshots: the whole list.
         responses: rendered responses.
+
+    Attributes:
+        purged_at: when the last purge was, None if there was none.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class CachePurge:
         self._clock = clock
         self._min_interval = min_interval
         self._next_at = clock.monotonic()
+        self.purged_at: datetime | None = None
 
     def purge(self, *, drop: bool) -> PurgeCounts:
         """Expire everything that is cached; with `drop`, remove it.
@@ -69,6 +74,7 @@ class CachePurge:
         if now < self._next_at:
             raise PurgedRecently(self._next_at - now)
         self._next_at = now + self._min_interval
+        self.purged_at = self._clock.now()
         # Blocks first: the snapshot and the responses are as fresh as the blocks.
         return PurgeCounts(
             blocks=self._blocks.purge(drop=drop),

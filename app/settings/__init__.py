@@ -9,16 +9,15 @@
     sources   the environment, `.env` and secret files
     files     reading small regular files within a bounded time
     loading   all of it together
+    public    the settings without secrets, for operators
 
 `loading` is the only module of the project that reads the environment.
 """
 
 from app.settings.api_keys import (
     SCOPES,
-    UNUSED_SCOPES,
     ApiKeyConfig,
     Scope,
-    api_key_warnings,
     load_api_keys,
     require_unique,
 )
@@ -26,22 +25,22 @@ from app.settings.checks import find_warnings
 from app.settings.errors import SettingsError, env_name
 from app.settings.loading import CredentialFiles, load, load_for_sandbox
 from app.settings.models import Settings
+from app.settings.public import public_settings
 from app.settings.types import is_loopback
 
 __all__ = [
     "SCOPES",
-    "UNUSED_SCOPES",
     "ApiKeyConfig",
     "CredentialFiles",
     "Scope",
     "Settings",
     "SettingsError",
-    "api_key_warnings",
     "env_name",
     "find_warnings",
     "is_loopback",
     "load",
     "load_api_keys",
     "load_for_sandbox",
+    "public_settings",
     "require_unique",
 ]

@@ -1,7 +1,6 @@
 """The callers' API keys as they are configured: a digest of each key, never the key."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,6 @@ from app.settings.types import Name, Rate, Sha256, from_json
 
 Scope = Literal["orders:read", "payments:read", "orders:raw", "metrics:read", "cache:purge"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-
-UNUSED_SCOPES: tuple[Scope, ...] = ("cache:purge",)
-"""Scopes that no route requires yet."""
-
-NO_EFFECT = "has no effect: it is not implemented yet"
 
 
 def _not_empty(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
@@ -118,14 +112,3 @@ def _load_file(path: object) -> object:
 
 LoadedApiKeysFile = Annotated[ApiKeysFile, BeforeValidator(_load_file)]
 """A file of API keys that can be read and is valid."""
-
-
-def api_key_warnings(entries: Iterable[ApiKeyConfig]) -> tuple[str, ...]:
-    """Return what has no effect in the entries of API keys."""
-    warnings = []
-    for entry in entries:
-        unused = [scope for scope in entry.scopes if scope in UNUSED_SCOPES]
-        warnings += [
-            f"the scope {scope} of the API key {entry.name} {NO_EFFECT}" for scope in unused
-        ]
-    return tuple(dict.fromkeys(warnings))

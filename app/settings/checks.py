@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from app.settings.api_keys import NO_EFFECT, api_key_warnings
 from app.settings.errors import env_name
 from app.settings.identity_checks import find_identity_conflicts, identity_warnings
 from app.settings.models import Settings
@@ -27,6 +26,9 @@ _UPPER_BOUNDS: tuple[tuple[Path, Path], ...] = (
 
 _NOT_IMPLEMENTED: tuple[Path, ...] = (("cache", "url"),)
 """Settings that are validated but have no effect, because their feature is not implemented yet."""
+
+
+NO_EFFECT = "has no effect: it is not implemented yet"
 
 
 class Conflict(NamedTuple):
@@ -104,7 +106,6 @@ def find_warnings(settings: Settings) -> tuple[str, ...]:
         *identity_warnings(settings),
         *_rate_warnings(settings),
         *(warning for warning, given in zip(no_effect, is_set, strict=True) if given),
-        *api_key_warnings(settings.api_keys()),
     )
 
 

@@ -446,3 +446,70 @@ async def test_closing_waits_for_the_fetches(harness: Harness):
     harness.source.gate.set()
     await closing
     assert (await request).entry.value == "value 1"
+
+
+async def test_a_purged_entry_is_fetched_again_and_served_if_that_fails(harness: Harness):
+    await harness.request()
+    assert harness.cache.purge() == 1
+    harness.source.error = UpstreamFailed("it failed")
+    lookup = await harness.request()
+    assert summary(lookup) == ("value 1", Freshness.STALE_IF_ERROR, Outcome.STALE_IF_ERROR)
+    harness.source.error = None
+    await harness.clock.advance(1)
+    assert summary(await harness.request()) == ("value 3", Freshness.FRESH, Outcome.MISS)
+    assert summary(await harness.request()) == ("value 3", Freshness.FRESH, Outcome.HIT)
+
+
+async def test_a_purged_entry_expires_no_later_than_otherwise(harness: Harness):
+    await harness.request()
+    harness.cache.purge()
+    await harness.clock.advance(EXPIRED_AGE)
+    assert harness.cache.freshness_at(harness.stored[0].fetched_at) is Freshness.EXPIRED
+
+
+async def test_a_dropped_entry_is_gone_and_whoever_has_it_finds_it_expired(harness: Harness):
+    entry = (await harness.request()).entry
+    assert harness.cache.usage.entries == 1
+    assert harness.cache.purge(drop=True) == 1
+    assert harness.cache.usage.entries == harness.cache.usage.bytes == 0
+    assert harness.cache.freshness(entry) is Freshness.EXPIRED
+    harness.source.error = UpstreamFailed("it failed")
+    with pytest.raises(UpstreamFailed):
+        await harness.request()
+
+
+@pytest.mark.parametrize("drop", [True, False])
+async def test_a_fetch_from_before_a_purge_is_neither_stored_nor_joined(
+    harness: Harness, drop: bool
+):
+    harness.source.gate.clear()
+    before = harness.request()
+    await settle()
+    harness.cache.purge(drop=drop)
+    after = harness.request()
+    await settle()
+    harness.source.gate.set()
+    assert ((await before).entry.value, (await after).entry.value) == ("value 1", "value 2")
+    assert summary(await harness.request()) == ("value 2", Freshness.FRESH, Outcome.HIT)
+
+
+async def test_a_failure_from_before_a_purge_is_not_backed_off_from(harness: Harness):
+    harness.source.gate.clear()
+    harness.source.error = UpstreamFailed("it failed")
+    before = harness.request()
+    await settle()
+    harness.cache.purge()
+    harness.source.gate.set()
+    with pytest.raises(UpstreamFailed):
+        await before
+    harness.source.error = None
+    assert summary(await harness.request()) == ("value 2", Freshness.FRESH, Outcome.MISS)
+
+
+async def test_a_purge_in_the_same_instant_covers_the_fetches_since_the_last_one(
+    harness: Harness,
+):
+    harness.cache.purge()
+    await harness.request()
+    harness.cache.purge()
+    assert summary(await harness.request()) == ("value 2", Freshness.FRESH, Outcome.MISS)

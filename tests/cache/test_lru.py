@@ -1,6 +1,6 @@
 """The store is bounded in number and size, and evicts the least recently used."""
 
-from app.cache.lru import LruStore
+from app.cache.lru import LruStore, Usage
 
 
 def make_store(*, max_entries: int = 10, max_bytes: int = 100) -> LruStore[str, str]:
@@ -55,3 +55,11 @@ def test_a_removed_value_is_not_stored_any_more():
     store.remove("a")
     store.remove("never stored")
     assert store.get("a") is None
+
+
+def test_the_usage_shows_entries_and_bytes_with_their_bounds_and_nothing_is_left_after_clear():
+    store = make_store(max_entries=7, max_bytes=50)
+    store.put("a", "123")
+    assert store.usage == Usage(entries=1, max_entries=7, bytes=3, max_bytes=50)
+    store.clear()
+    assert store.usage == Usage(entries=0, max_entries=7, bytes=0, max_bytes=50)

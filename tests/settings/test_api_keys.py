@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.settings import find_warnings, load_api_keys
+from app.settings import load_api_keys
 from tests.settings.support import CANARY, api_keys, errors_of, settings_of, write
 
 
@@ -113,17 +113,3 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -
     }.items():
         (error,) = errors_of(CALLERS__API_KEYS_FILE=str(tmp_path / name))
         assert f"ORDERS_CALLERS__API_KEYS_FILE (environment): the file {reason}. Value" in error
-
-
-def test_what_has_no_effect_in_an_entry_is_warned_about(tmp_path: Path) -> None:
-    in_file = {"name": "nightly", "sha256": "b" * 64, "scopes": ["orders:read", "cache:purge"]}
-    path = write(tmp_path / "keys.json", api_keys(in_file))
-    settings = settings_of(
-        CALLERS__API_KEYS=api_keys({"scopes": ["metrics:read", "cache:purge"]}),
-        CALLERS__API_KEYS_FILE=str(path),
-    )
-    effect = "has no effect: it is not implemented yet"
-    assert find_warnings(settings) == (
-        f"the scope cache:purge of the API key dashboard {effect}",
-        f"the scope cache:purge of the API key nightly {effect}",
-    )

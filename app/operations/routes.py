@@ -1,0 +1,128 @@
+"""The routes `/v1/status` and `/v1/cache/purge`."""
+
+import logging
+from collections.abc import Mapping
+from math import ceil
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from pydantic import BaseModel
+
+from app.edge.auth import require_scopes
+from app.edge.context import Caller
+from app.edge.openapi import api_responses
+from app.edge.problems import Problem, problem_response
+from app.edge.query_params import StrictQuery
+from app.operations.schema import (
+    PURGE_EXAMPLE,
+    STATUS_EXAMPLE,
+    EmptyMeta,
+    Purge,
+    PurgeResponse,
+    StatusResponse,
+)
+from app.operations.status import StatusReport
+from app.orders.purge import CachePurge, PurgedRecently
+
+READ_METRICS = Security(require_scopes, scopes=["metrics:read"])
+DROPPED_WHILE_FAILING = (
+    "Refreshes of the list fail at the moment. Nothing is cached any more that could be served, so"
+    " callers get errors until the upstream has recovered."
+)
+
+_logger = logging.getLogger("orders_bff.operations")
+
+
+class PurgeQuery(BaseModel):
+    """How to purge."""
+
+    mode: Annotated[
+        Literal["expire", "drop"],
+        Query(
+            description="`expire`: the next request for each part waits for the upstream, and gets"
+            " what is cached if that fails or takes too long. `drop`: what is cached is deleted."
+        ),
+    ] = "expire"
+
+
+def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
+    """Return the routes for operators."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get(
+        "/v1/status",
+        operation_id="getStatus",
+        summary="Get the state of the proxy",
+        response_model=StatusResponse,
+        responses=api_responses(
+            "The state of this process.",
+            STATUS_EXAMPLE,
+            problems=("forbidden",),
+            calls_upstream=False,
+        ),
+        dependencies=[READ_METRICS, Depends(StrictQuery())],
+    )
+    async def get_status() -> Response:
+        """What an operator asks first; makes no upstream call. Each replica has a state of its own.
+
+        Times of the upstream are those of requests after all retries.
+        """
+        return _json(StatusResponse(data=report.status(), meta=EmptyMeta()))
+
+    @router.post(
+        "/v1/cache/purge",
+        operation_id="purgeCache",
+        summary="Purge the cache",
+        response_model=PurgeResponse,
+        responses=api_responses(
+            "What was purged.",
+            PURGE_EXAMPLE,
+            problems=("forbidden", "rate_limited"),
+            calls_upstream=False,
+        ),
+        dependencies=[Depends(StrictQuery(PurgeQuery))],
+    )
+    async def purge_cache(
+        request: Request,
+        query: Annotated[PurgeQuery, Query()],
+        caller: Annotated[Caller, Security(require_scopes, scopes=["cache:purge"])],
+    ) -> Response:
+        """Expires everything that is cached. Cursors of `/v1/orders/changes` stay valid.
+
+        A fetch in progress answers those who wait for it, but is not stored. At most one purge in
+        ORDERS_CACHE__NO_CACHE_MIN_AGE seconds is made; a further one is a 429 with `Retry-After`.
+        """
+        is_harmful = query.mode == "drop" and report.is_failing()
+        try:
+            counts = purge.purge(drop=query.mode == "drop")
+        except PurgedRecently as error:
+            seconds = ceil(error.retry_after)
+            detail = (
+                f"The cache was purged a moment ago. The next purge is possible in {seconds} s."
+            )
+            problem = Problem("rate_limited", detail=detail, retry_after=seconds)
+            return problem_response(request.scope, problem)
+        purged = Purge(
+            mode=query.mode,
+            blocks=counts.blocks,
+            single_orders=counts.orders,
+            snapshots=counts.snapshots,
+            responses=counts.responses,
+        )
+        if is_harmful:
+            purged["warning"] = DROPPED_WHILE_FAILING
+        level = logging.WARNING if is_harmful else logging.INFO
+        fields = {"caller": caller.name, **purged}
+        _logger.log(level, "cache_purged", extra={"fields": fields})
+        return _json(PurgeResponse(data=purged, meta=EmptyMeta()))
+
+    return router
+
+
+def _json(body: Mapping[str, object]) -> Response:
+    return Response(
+        msgspec.json.encode(body),
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

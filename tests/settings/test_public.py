@@ -1,0 +1,50 @@
+"""What operators see of the settings has no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import load, public_settings
+from tests.settings.support import api_keys
+
+CREDENTIAL = {"access_key_id": "id-canary", "access_key_secret": "secret-canary"}
+
+
+def shown(tmp_path: Path, *, only_changed: bool) -> dict[str, object]:
+    keys = tmp_path / "keys.json"
+    keys.write_text(api_keys({}))
+    settings = load(
+        {
+            "ORDERS_CALLERS__API_KEYS_FILE": str(keys),
+            "ORDERS_UPSTREAM__PROXY": "http://user:proxy-canary@proxy.internal:3128",
+            "ORDERS_CORS__ORIGINS": '["https://a.example"]',
+            "ORDERS_CACHE__TTL": "60",
+            "ORDERS_CACHE__STALE_IF_ERROR": "3600",
+        },
+        dotenv=Path("/nowhere/.env"),
+        upstream=CREDENTIAL,
+    )
+    return public_settings(settings, only_changed=only_changed)
+
+
+@pytest.mark.parametrize("only_changed", [True, False])
+def test_secrets_are_shown_as_set_and_nothing_else_of_them(
+    tmp_path: Path, only_changed: bool
+) -> None:
+    found = shown(tmp_path, only_changed=only_changed)
+    assert "canary" not in repr(found)
+    assert found["ORDERS_UPSTREAM__ACCESS_KEY_ID"] == "(set)"
+    assert found["ORDERS_UPSTREAM__PROXY"] == "(set)"
+    assert found["ORDERS_CALLERS__API_KEYS_FILE"] == str(tmp_path / "keys.json")
+    assert found["ORDERS_CORS__ORIGINS"] == ["https://a.example"]
+    assert "ORDERS_UPSTREAM__POOL_ID" not in found
+
+
+def test_defaults_are_shown_on_request(tmp_path: Path) -> None:
+    changed = shown(tmp_path, only_changed=True)
+    assert changed["ORDERS_CACHE__STALE_IF_ERROR"] == 3600
+    assert "ORDERS_CACHE__TTL" not in changed
+    everything = shown(tmp_path, only_changed=False)
+    assert everything["ORDERS_CACHE__TTL"] == 60
+    assert everything["ORDERS_CALLERS__API_KEYS"] == []
+    assert changed.items() <= everything.items()
