@@ -38,6 +38,8 @@ def _public(group: str, model: BaseModel, *, only_changed: bool) -> Iterator[tup
 def _json_value(value: object) -> Any:
     if isinstance(value, ApiKeysFile):
         value = value.path
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, tuple | list | set | frozenset):
         return [_json_value(item) for item in value]
     return str(value) if isinstance(value, Path) else value

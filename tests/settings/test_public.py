@@ -1,11 +1,12 @@
 """What operators see of the settings has no secret."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from app.settings import load, public_settings
-from tests.settings.support import api_keys
+from tests.settings.support import api_keys, settings_of
 
 CREDENTIAL = {"access_key_id": "id-canary", "access_key_secret": "secret-canary"}
 
@@ -48,3 +49,16 @@ def test_defaults_are_shown_on_request(tmp_path: Path) -> None:
     assert everything["ORDERS_CACHE__TTL"] == 60
     assert everything["ORDERS_CALLERS__API_KEYS"] == []
     assert changed.items() <= everything.items()
+
+
+def test_grants_are_shown_as_they_are_configured() -> None:
+    grant = {"claim": "roles", "value": "billing", "scopes": ["orders:read"]}
+    settings = settings_of(
+        CALLERS__OIDC_ISSUER="https://login.example.com",
+        CALLERS__OIDC_AUDIENCE="orders-api",
+        CALLERS__GRANTS=json.dumps([grant]),
+    )
+
+    shown = json.loads(json.dumps(public_settings(settings, only_changed=True)))
+
+    assert shown["ORDERS_CALLERS__GRANTS"] == [grant]
