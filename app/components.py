@@ -40,6 +40,7 @@ from app.upstream.retry import upstream_backoff
 
 if TYPE_CHECKING:
     from app.identity.issuers import Issuers
+    from app.identity.login import Login
 
 BREAKER_OPEN_SECONDS = 5.0
 """Longest time that the circuit breaker stays open before a probe."""
@@ -184,13 +185,13 @@ class Identity:
 
     Attributes:
         issuers: fetch and cache the keys; None if no issuer is configured.
-        grants: what callers may do.
         tokens: authenticates callers by token; None if that is not configured.
+        login: lets people sign in; None if that is not configured.
     """
 
-    issuers: "Issuers | None"
-    grants: Grants
-    tokens: TokenAuthenticator | None
+    issuers: "Issuers | None" = None
+    tokens: TokenAuthenticator | None = None
+    login: "Login | None" = None
 
     def start(self) -> None:
         """Fetch the keys of the issuers, in the background."""
@@ -207,32 +208,48 @@ def create_identity(
     settings: Settings,
     clock: Clock,
     generation: CredentialGeneration,
+    client: UpstreamClient,
     transport: AsyncBaseTransport | None = None,
 ) -> Identity:
     """Build what authenticates callers by the configured issuers, over `transport`."""
-    callers = settings.callers
     grants = Grants(
         Grant(config.issuer, config.claim, config.value, frozenset(config.scopes))
-        for config in callers.grants
+        for config in settings.callers.grants
     )
-    issuers = _create_issuers(settings, clock, generation, transport)
-    if issuers is None or callers.oidc_issuer is None or callers.oidc_audience is None:
-        return Identity(issuers, grants, None)
+    issuers = create_issuers(settings, clock, generation, transport)
+    if issuers is None:
+        return Identity()
+    return Identity(
+        issuers,
+        _create_tokens(settings, issuers, grants, clock, generation),
+        _create_login(settings, issuers, grants, clock, client),
+    )
+
+
+def _create_tokens(
+    settings: Settings,
+    issuers: "Issuers",
+    grants: Grants,
+    clock: Clock,
+    generation: CredentialGeneration,
+) -> TokenAuthenticator | None:
+    callers = settings.callers
+    if callers.oidc_issuer is None or callers.oidc_audience is None:
+        return None
     # Imported only if it is used: the cryptography takes 0.15 s and 10 MB.
     from app.identity.tokens import TokenCallers  # noqa: PLC0415
 
     issuer = issuers.issuers[callers.oidc_issuer]
-    tokens = TokenCallers(issuer, callers.oidc_audience, grants, clock, generation)
-    return Identity(issuers, grants, tokens)
+    return TokenCallers(issuer, callers.oidc_audience, grants, clock, generation)
 
 
-def _create_issuers(
+def create_issuers(
     settings: Settings,
     clock: Clock,
     generation: CredentialGeneration,
     transport: AsyncBaseTransport | None,
 ) -> "Issuers | None":
-    """Build the issuers, which are called with the CA and the proxy of the upstream.
+    """Build the issuers, which are called with the CA and the proxy of the upstream; None if none.
 
     This machine is called directly, as no proxy could reach it.
     """
@@ -250,6 +267,36 @@ def _create_issuers(
         ca_file=upstream.ca_file,
         transport=transport,
     )
+
+
+def _create_login(
+    settings: Settings, issuers: "Issuers", grants: Grants, clock: Clock, client: UpstreamClient
+) -> "Login | None":
+    config = settings.login
+    if config.issuer is None or config.client_id is None or config.client_secret is None:
+        return None
+    from app.identity.login import Login  # noqa: PLC0415 - as above
+
+    return Login(
+        issuers.issuers[config.issuer],
+        issuers.clients[config.issuer],
+        clock,
+        client_id=config.client_id,
+        client_secret=config.client_secret,
+        cookie_secrets=config.cookie_secrets,
+        scopes=config.scopes,
+        lifetime=config.lifetime,
+        grants=grants,
+        public_url=settings.server.public_url or "",
+        origins=settings.cors.origins,
+        home="/dashboard" if settings.dashboard.enabled else "/",
+        is_sandbox=lambda: is_sandbox(settings, client),
+    )
+
+
+def is_sandbox(settings: Settings, client: UpstreamClient) -> bool:
+    """Return whether the orders are invented; only the upstream's responses say so."""
+    return settings.sandbox or client.sandbox_seen
 
 
 def _api_keys(configs: Sequence[ApiKeyConfig]) -> tuple[ApiKey, ...]:

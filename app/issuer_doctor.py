@@ -6,7 +6,7 @@ It names the traps of this vendor: an issuer ends in `/oidc`, and apps sign with
 from collections.abc import AsyncIterator
 
 from app.clock import Clock
-from app.components import create_identity
+from app.components import create_issuers
 from app.doctor import Check
 from app.edge.auth import CredentialGeneration
 from app.http import AsyncBaseTransport
@@ -23,12 +23,13 @@ async def check_issuers(
     settings: Settings, clock: Clock, transport: AsyncBaseTransport | None = None
 ) -> AsyncIterator[Check]:
     """Yield the result of each step, for each issuer; nothing if none is configured."""
-    identity = create_identity(settings, clock, CredentialGeneration(), transport)
-    clients = identity.issuers.clients if identity.issuers else {}
-    for url, client in clients.items():
+    issuers = create_issuers(settings, clock, CredentialGeneration(), transport)
+    if issuers is None:
+        return
+    for url, client in issuers.clients.items():
         async for check in _check_issuer(client, url, _names(settings, url)):
             yield check
-    await identity.close(0)
+    await issuers.close(0)
 
 
 async def _check_issuer(client: IssuerClient, url: str, names: str) -> AsyncIterator[Check]:

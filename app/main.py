@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
@@ -26,6 +27,7 @@ from app.components import (
     create_limits,
     create_rotation,
     create_tracing,
+    is_sandbox,
     static_facts,
 )
 from app.daemon_thread import RunInThread, run_in_thread
@@ -78,6 +80,9 @@ from app.upstream.client import UpstreamClient
 from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.retry import RandomFloat, upstream_backoff
 from app.upstream.wire import BLOCK_SIZE
+
+if TYPE_CHECKING:
+    from app.identity.login import Login
 
 LIST_LOADING_WAIT = 1.5
 """Seconds that a caller waits while the list is loading, before it gets `list_loading`."""
@@ -142,7 +147,7 @@ def create_app(
     rotation = create_rotation(settings, client, clock, credential_files, run_in_thread)
     generation = CredentialGeneration()
     api_keys = create_api_key_store(settings, clock, run_in_thread, generation.advance)
-    identity = create_identity(settings, clock, generation, issuer_transport)
+    identity = create_identity(settings, clock, generation, client, issuer_transport)
     watcher = FileWatcher(clock, run_in_thread)
 
     _watch_files(watcher, settings, credential_files, rotation, api_keys)
@@ -258,20 +263,29 @@ def create_app(
                 recorder=recorder,
                 client_address=ClientAddress(settings.server.trusted_proxies),
             ),
-            Middleware(CorsHeaders, origins=settings.cors.origins),
+            Middleware(
+                CorsHeaders, origins=settings.cors.origins, credentials=identity.login is not None
+            ),
             Middleware(UnhandledErrors),
             Middleware(RejectedRequests),
             Middleware(
                 HostCheck, loopback=is_loopback(settings.server.host), public_url=public_url
             ),
-            Middleware(Preflight, origins=settings.cors.origins, api_keys=settings.cors.api_keys),
+            Middleware(
+                Preflight,
+                origins=settings.cors.origins,
+                api_keys=settings.cors.api_keys,
+                credentials=identity.login is not None,
+            ),
             Middleware(Head),
             Middleware(
                 Authentication,
                 credentials=HeaderCredentials(api_keys, identity.tokens),
                 generation=generation,
+                sessions=identity.login.sessions if identity.login else None,
                 anonymous_scopes=settings.anonymous_scopes(),
                 limits=caller_limits,
+                login_path=identity.login.path if identity.login else "",
             ),
             Middleware(
                 ResponseCacheMiddleware,
@@ -331,7 +345,7 @@ def create_app(
             is_draining=lambda: shutdown.started,
         )
     )
-    _include_pages(settings, app, client)
+    _include_pages(settings, app, client, identity.login)
     _build_routes(api)
     return app
 
@@ -415,22 +429,32 @@ def _include_metrics(
     return metrics_app(endpoint, recorder, clock, loopback=loopback)
 
 
-def _include_pages(settings: Settings, app: App, client: UpstreamClient) -> None:
-    def is_sandbox() -> bool:
-        return settings.sandbox or client.sandbox_seen
-
-    if settings.sandbox:
-        app.api.include_router(dashboard_router(title=_configured_name(settings)))
+def _include_pages(
+    settings: Settings, app: App, client: UpstreamClient, login: "Login | None"
+) -> None:
+    can_sign_in = login is not None
+    if login:
+        app.api.include_router(login.router)
+    if settings.dashboard.enabled:
+        title = _configured_name(settings)
+        app.api.include_router(dashboard_router(title, can_sign_in=can_sign_in))
     if settings.docs.enabled:
+        path = f"{urlsplit(settings.server.public_url or '').path}/docs"
         app.api.include_router(
-            docs_router(name=settings.name, openapi=app.openapi, is_sandbox=is_sandbox)
+            docs_router(
+                name=settings.name,
+                openapi=app.openapi,
+                is_sandbox=partial(is_sandbox, settings, client),
+                return_to=path if can_sign_in else "",
+            )
         )
     app.api.include_router(
         pages_router(
             name=settings.name,
             docs_enabled=settings.docs.enabled,
-            dashboard_enabled=settings.sandbox,
-            is_sandbox=is_sandbox,
+            dashboard_enabled=settings.dashboard.enabled,
+            can_sign_in=can_sign_in,
+            is_sandbox=partial(is_sandbox, settings, client),
             last_contact=client.status.last_contact,
             problem_code=problem_code_of,
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import secrets
 import signal
 import socket
 import sys
@@ -16,11 +17,12 @@ from app.clock import Clock, SystemClock
 from app.console import echo_err
 from app.logging import setup
 from app.main import App, create_app
-from app.sandbox.options import Options
+from app.sandbox.options import CLIENT_ID, CLIENT_SECRET, ROLE, Options
 from app.sandbox.server import SandboxServer
 from app.server.limits import limits_for_fd_limit, metrics_limits
 from app.server.server import SideServer, open_server
 from app.settings import (
+    SCOPES,
     CredentialFiles,
     Settings,
     SettingsError,
@@ -50,9 +52,22 @@ async def serve_with_sandbox(options: Options, server: dict[str, Any]) -> None:
                     "access_key_id": options.access_key_id,
                     "access_key_secret": options.access_key_secret,
                 },
+                login=_sandbox_login(upstream.issuer_url),
                 server=server,
             )
         await _serve(settings, sandbox_url=f"{upstream.base_url}/sandbox/faults")
+
+
+def _sandbox_login(issuer: str) -> dict[str, Any]:
+    """Return the settings of sign-in at the embedded issuer; a restart ends all sessions."""
+    grant = {"issuer": issuer, "claim": "roles", "value": ROLE, "scopes": SCOPES}
+    return {
+        "issuer": issuer,
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "cookie_secrets": [secrets.token_urlsafe(32)],
+        "grants": [grant],
+    }
 
 
 async def serve_configured(server: dict[str, Any]) -> None:
@@ -145,7 +160,8 @@ def _print_urls(
         metrics_url = f"{local_origin(*metrics_listener.getsockname()[:2])}/metrics"
     echo_err(f"orders-bff is running at {origin}/")
     urls = {
-        "dashboard": f"{origin}/dashboard" if settings.sandbox else None,
+        "dashboard": f"{origin}/dashboard" if settings.dashboard.enabled else None,
+        "sign-in": f"{origin}/auth/login" if settings.login.issuer else None,
         "docs": f"{origin}/docs" if settings.docs.enabled else None,
         "orders": f"{origin}/v1/orders",
         "readiness": f"{origin}/readyz",

@@ -186,6 +186,7 @@ def test_serve_with_sandbox_needs_no_configuration_and_no_key() -> None:
         urls = dict(line.split() for line in lines[1:])
         assert urls == {
             "dashboard": f"{origin}/dashboard",
+            "sign-in": f"{origin}/auth/login",
             "docs": f"{origin}/docs",
             "orders": f"{origin}/v1/orders",
             "readiness": f"{origin}/readyz",

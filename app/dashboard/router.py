@@ -18,27 +18,34 @@ from app.edge.pages import static_file
 
 STATIC = Path(__file__).parent / "static"
 
-
-def _name_element(name: str) -> str:
-    return f'<meta name="application-name" content="{escape(name)}">'
-
-
-_NO_NAME = _name_element("")
+_LOGIN = "auth/login"
+"""The path of sign-in, relative to the page."""
 
 
-def dashboard_router(title: str = "") -> APIRouter:
+def _meta_element(name: str, content: str) -> str:
+    return f'<meta name="{name}" content="{escape(content)}">'
+
+
+def dashboard_router(title: str = "", *, can_sign_in: bool = False) -> APIRouter:
     """Routes for `/dashboard` and the styles and modules below it.
 
-    `title` is that of the page; by default it has one in the user's language.
+    `title` is that of the page; by default it has one in the user's language. With `can_sign_in`
+    people sign in; otherwise the page asks for an API key.
     """
     router = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
-    html = (STATIC / "index.html").read_text("utf-8").replace(_NO_NAME, _name_element(title))
+    html = (STATIC / "index.html").read_text("utf-8")
+    contents = {"application-name": title, "orders-login": _LOGIN if can_sign_in else ""}
+    for name, content in contents.items():
+        html = html.replace(_meta_element(name, ""), _meta_element(name, content))
     etag = f'"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
     names = frozenset(file.name for file in (STATIC / "dashboard").iterdir())
 
     @router.get("/dashboard")
     async def page(request: Request) -> Response:
+        if can_sign_in:
+            # Whoever presses back after signing out must not see the orders of the person before.
+            return Response(html, headers={"Cache-Control": "no-store"}, media_type="text/html")
         if_none_match = ",".join(request.headers.getlist("if-none-match")).encode("latin-1")
         is_known = etag_matches(if_none_match, etag.encode())
         headers = {"ETag": etag, "Cache-Control": "no-cache"}

@@ -245,7 +245,8 @@ class Authentication:
             return problem
         if rejected.offered:
             rejection = self._limits.admit_failure(context.client, context.started_at)
-            problem = _rate_limited(rejection) if rejection else problem
+            if rejection:
+                return _rate_limited(rejection)
         return replace(problem, login=self._login_path)
 
     def _with_rate_headers(self, context: RequestContext, caller: Caller, send: Send) -> Send:

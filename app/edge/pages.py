@@ -28,6 +28,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 _REVALIDATED = {"Cache-Control": "no-cache"}
 
+_CALLERS = "Callers authenticate with an API key of their own."
+_CALLERS_WITH_LOGIN = "People sign in; services authenticate with a key or a token of their own."
+
 _DOCS_FILES = {
     "init.js": "docs.js",
     "swagger-ui.css": "swagger-ui/swagger-ui.css",
@@ -47,6 +50,7 @@ def pages_router(
     name: str,
     docs_enabled: bool,
     dashboard_enabled: bool,
+    can_sign_in: bool = False,
     is_sandbox: Callable[[], bool],
     last_contact: Callable[[], LastContact],
     problem_code: Callable[[Exception], str],
@@ -57,6 +61,7 @@ def pages_router(
         name: the title of `/`.
         docs_enabled: whether `/` links to Swagger UI and the OpenAPI document.
         dashboard_enabled: whether `/` links to the dashboard.
+        can_sign_in: whether `/` links to sign-in.
         is_sandbox: whether the upstream is a sandbox; called for each page, since only the
             upstream's responses say so.
         last_contact: returns what is known of the upstream, without calling it.
@@ -71,7 +76,9 @@ def pages_router(
             "index",
             name=name,
             status=_status(last_contact(), problem_code),
+            callers=_CALLERS_WITH_LOGIN if can_sign_in else _CALLERS,
             dashboard_link=fill("dashboard_link") if dashboard_enabled else "",
+            login_link=fill("login_link") if can_sign_in else "",
             docs_links=fill("docs_links") if docs_enabled else "",
         )
         return render_page(name, main, sandbox=is_sandbox())
@@ -106,11 +113,20 @@ def pages_router(
 
 
 def docs_router(
-    *, name: str, openapi: Callable[[], Mapping[str, Any]], is_sandbox: Callable[[], bool]
+    *,
+    name: str,
+    openapi: Callable[[], Mapping[str, Any]],
+    is_sandbox: Callable[[], bool],
+    return_to: str = "",
 ) -> APIRouter:
     """Return the routes `/docs` (Swagger UI), its files and `/openapi.json`.
 
-    `name` is the start of the title of `/docs`.
+    Args:
+        name: the start of the title of `/docs`.
+        openapi: returns the document.
+        is_sandbox: whether `/docs` has the banner of the sandbox.
+        return_to: the path of `/docs` as browsers see it, for its link to sign-in; empty if nobody
+            can sign in.
     """
     router = APIRouter(include_in_schema=False)
     files = StaticFiles(directory=STATIC)
@@ -121,7 +137,9 @@ def docs_router(
 
     @router.get("/docs")
     async def docs() -> Response:
-        return render_page(f"{name}: docs", fill("docs"), body_class="docs", sandbox=is_sandbox())
+        sign_in = fill("docs_sign_in", return_to=return_to) if return_to else ""
+        main = fill("docs", sign_in=sign_in)
+        return render_page(f"{name}: docs", main, body_class="docs", sandbox=is_sandbox())
 
     @router.get("/docs/{name}")
     async def docs_file(name: str, request: Request) -> Response:

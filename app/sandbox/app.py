@@ -4,6 +4,7 @@
     PUT    /sandbox/faults   {"faults": ["status=500,times=3", {"kind": "latency", "value": 2}]}
     DELETE /sandbox/faults   clear all faults
     GET    /sandbox/calls    the number of calls per path of the vendor's API
+    GET    /issuer/…         an OpenID Connect issuer for people (app/sandbox/issuer.py)
 
 The `/sandbox` routes require no authentication: the sandbox is a tool for loopback only.
 """
@@ -27,7 +28,7 @@ from app.sandbox import connection, envelope
 from app.sandbox.authentication import Authenticator
 from app.sandbox.envelope import ErrorReply, VendorError
 from app.sandbox.faults import DETAIL, ORDERS, PAYMENT, TOKEN, ActiveFault, Fault, FaultRegistry
-from app.sandbox.options import Options
+from app.sandbox.options import ISSUER_PATH, Options
 from app.sandbox.order_store import OrderStore, malformed
 
 MAX_ROWS: Final = 50
@@ -49,12 +50,14 @@ class Sandbox:
         self.orders = OrderStore(orders=options.orders, seed=options.seed, clock=clock)
         self._clock = clock
         self._authenticator = Authenticator(options, clock)
+        self._issuer: ASGIApp | None = None
         self._second = 0
         self._calls_this_second = 0
         self._app: ASGIApp = Starlette(
             routes=[
                 Route("/sandbox/faults", self._faults, methods=["GET", "PUT", "DELETE"]),
                 Route("/sandbox/calls", self._calls),
+                Mount(ISSUER_PATH, self._call_issuer),
                 Mount("/", self._call_api),
             ]
         )
@@ -83,6 +86,14 @@ class Sandbox:
 
     async def _calls(self, _request: Request) -> JSONResponse:
         return JSONResponse({"calls": self.calls, "total": self.calls.total()})
+
+    async def _call_issuer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._issuer is None:
+            # Its library takes long to import, and most sandboxes are used without it.
+            from app.sandbox.issuer import SandboxIssuer  # noqa: PLC0415
+
+            self._issuer = SandboxIssuer(clock=self._clock)
+        await self._issuer(scope, receive, send)
 
     async def _call_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

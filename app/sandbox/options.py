@@ -12,6 +12,12 @@ UnknownOrder = Literal["null", "empty", "404", "422"]
 
 MAX_ORDERS = 100_000
 
+ISSUER_PATH = "/issuer"
+CLIENT_ID = "orders-sandbox"
+CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105 - public
+ROLE = "finance"
+"""What the claim `roles` has for the person who may read orders."""
+
 _Identifier = Annotated[str, Field(pattern="^[0-9A-Za-z_-]{1,64}$")]
 
 

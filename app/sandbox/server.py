@@ -8,7 +8,7 @@ import uvicorn
 from app.clock import Clock
 from app.sandbox.app import Sandbox
 from app.sandbox.connection import SandboxProtocol
-from app.sandbox.options import Options
+from app.sandbox.options import ISSUER_PATH, Options
 
 _SHUTDOWN_SECONDS: Final = 1
 
@@ -33,6 +33,11 @@ class SandboxServer:
     def base_url(self) -> str:
         """The origin; with port 0 it is known after the start."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def issuer_url(self) -> str:
+        """The issuer at which people sign in."""
+        return f"{self.base_url}{ISSUER_PATH}"
 
     async def start(self) -> None:
         """Start to listen.

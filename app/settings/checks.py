@@ -5,11 +5,13 @@ be above a low deadline.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from app.settings.errors import env_name
 from app.settings.identity_checks import find_identity_conflicts, identity_warnings
+from app.settings.login_checks import find_login_conflicts, login_warnings
 from app.settings.models import Settings
 from app.settings.types import is_loopback, is_private, networks_overlap
 
@@ -63,13 +65,16 @@ def find_conflicts(settings: Settings) -> Iterator[Conflict]:
             f" creates an entry), {env_name(*file)} or {env_name('callers', 'oidc_issuer')}, or"
             " allow anonymous callers"
         )
-        yield Conflict((("callers", "anonymous"), api_keys, file), message)
+        issuers = (("callers", "oidc_issuer"), ("login", "issuer"))
+        yield Conflict((("callers", "anonymous"), api_keys, file, *issuers), message)
     digests = {entry.sha256 for entry in settings.api_keys()}
     if len(digests) < len(settings.api_keys()):
         file, api_keys = ("callers", "api_keys_file"), ("callers", "api_keys")
         message = f"must not have a key that {env_name(*api_keys)} has, too"
         yield Conflict((file, api_keys), message)
-    for concerned, message in find_identity_conflicts(settings):
+    for concerned, message in chain(
+        find_identity_conflicts(settings), find_login_conflicts(settings)
+    ):
         yield Conflict(concerned, message)
     if settings.cors.api_keys and not settings.cors.origins:
         origins = ("cors", "origins")
@@ -105,6 +110,7 @@ def find_warnings(settings: Settings) -> tuple[str, ...]:
         *_metrics_warnings(settings),
         *identity_warnings(settings),
         *_rate_warnings(settings),
+        *login_warnings(settings),
         *(warning for warning, given in zip(no_effect, is_set, strict=True) if given),
     )
 

@@ -25,7 +25,7 @@ def find_identity_conflicts(settings: Settings) -> Iterator[Finding]:
         yield (_AUDIENCE, _ISSUER), message
     if callers.oidc_audience and not callers.oidc_issuer:
         yield (_AUDIENCE, _ISSUER), f"requires {env_name(*_ISSUER)}"
-    client_id = getattr(settings.login, "client_id", None)
+    client_id = settings.login.client_id
     if callers.oidc_audience and callers.oidc_audience == client_id:
         message = (
             f"must not be {env_name(*_LOGIN_CLIENT)}: the ID token of everybody who signs in would"

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,7 +17,7 @@ from pydantic_settings import EnvSettingsSource
 from app.settings.checks import find_conflicts
 from app.settings.errors import ErrorFormatter, SettingsError, Variable, env_name, example_values
 from app.settings.files import READ_TIMEOUT
-from app.settings.models import Settings, Upstream
+from app.settings.models import Login, Settings, Upstream
 from app.settings.names import Names
 from app.settings.sources import SECRETS_DIR, SourceReader
 from app.settings.types import is_loopback
@@ -51,14 +52,22 @@ def load_for_sandbox(
     environ: Mapping[str, str] | None = None,
     *,
     dotenv: Path = DOTENV,
+    login: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Settings:
     """Return the settings of this process with the embedded upstream instead of the configured one.
 
-    The currency is CNY unless another one is configured. On a loopback address callers have every
-    scope without a key; elsewhere they need one as usual. `upstream` has `base_url`,
-    `access_key_id` and `access_key_secret` of the embedded upstream. The other arguments are those
-    of `load`.
+    The currency is CNY and the dashboard is enabled, unless that is configured. On a loopback
+    address callers have every scope without a key, and people can sign in at the embedded issuer;
+    elsewhere callers need a credential as usual. The issuer is not used with a `PUBLIC_URL` of
+    another machine, which could not reach it.
+
+    Args:
+        upstream: `base_url`, `access_key_id` and `access_key_secret` of the embedded upstream.
+        environ: as for `load`, like the other arguments.
+        dotenv: see there.
+        login: the settings of the embedded issuer: all of the group `login`, and `grants`.
+        options: see there.
 
     Raises:
         SettingsError: with every error there is.
@@ -68,11 +77,19 @@ def load_for_sandbox(
     replaced = dict.fromkeys(_UPSTREAM_ADDRESS_FIELDS) | {"allow_http": False} | dict(upstream)
     loader.ignore("upstream", replaced, "--sandbox uses the embedded upstream")
     options["upstream"] = {"currency": currency} | options.get("upstream", {}) | replaced
+    options["dashboard"] = {"enabled": True} | loader.values["dashboard"]
     server = loader.values["server"] | options.get("server", {})
     if is_loopback(server.get("host", "127.0.0.1")):
         loader.ignore("callers", ("anonymous",), "--sandbox grants every scope without a key")
         options["callers"] = options.get("callers", {}) | {"anonymous": True}
         options["sandbox"] = True
+        public_host = urlsplit(server.get("public_url") or "http://localhost").hostname or ""
+        if login is not None and is_loopback(public_host):
+            reason = "--sandbox uses the embedded issuer"
+            loader.ignore("login", Login.model_fields, reason)
+            loader.ignore("callers", ("grants",), reason)
+            options["login"] = {name: login[name] for name in login.keys() - {"grants"}}
+            options["callers"] |= {"grants": login["grants"]}
     return loader.validate(options)
 
 

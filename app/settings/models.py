@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.settings.api_keys import SCOPES, ApiKeyConfig, ApiKeyList, LoadedApiKeysFile, Scope
 from app.settings.errors import PREFIX, SettingsError, env_name
 from app.settings.grants import GrantList
+from app.settings.login_types import ClientId, CookieSecrets, OidcScopes
 from app.settings.types import (
     AccessKeyPart,
     Age,
@@ -110,7 +111,18 @@ class Callers(_Group):
 
 
 class Login(_Group):
-    """Sign-in in the browser. Not implemented yet: any setting of it is an error."""
+    """Sign-in of people at an OpenID Connect issuer; `lifetime` is in seconds."""
+
+    issuer: IssuerUrl | None = Field(None, examples=["https://login.example.com/oidc"])
+    client_id: ClientId | None = Field(None, examples=["orders-dashboard"])
+    client_secret: AccessKeyPart | None = Field(
+        None, repr=False, examples=["<client secret of the issuer>"]
+    )
+    cookie_secrets: CookieSecrets = Field(
+        (), repr=False, examples=['["<output of openssl rand -hex 32>"]']
+    )
+    scopes: OidcScopes = "openid profile email"
+    lifetime: int = Field(28_800, ge=60, le=2_592_000)
 
 
 class Cors(_Group):
@@ -158,6 +170,12 @@ class Tracing(_Group):
     endpoint: OtlpEndpoint | None = Field(None, examples=["http://collector.internal:4318"])
 
 
+class Dashboard(_Group):
+    """The page /dashboard."""
+
+    enabled: bool = Field(False, examples=["true"])
+
+
 class Docs(_Group):
     """The documentation pages: /docs and /openapi.json."""
 
@@ -200,6 +218,7 @@ class Settings(BaseSettings):
     server: Server
     metrics: Metrics
     tracing: Tracing
+    dashboard: Dashboard
     docs: Docs
     log: Log
     sandbox: bool = Field(False, exclude=True)
@@ -252,7 +271,7 @@ class Settings(BaseSettings):
 
     def issuers(self) -> tuple[str, ...]:
         """Return the configured issuers, each once."""
-        issuers = (self.callers.oidc_issuer, getattr(self.login, "issuer", None))
+        issuers = (self.callers.oidc_issuer, self.login.issuer)
         return tuple(dict.fromkeys(issuer for issuer in issuers if issuer))
 
     def is_set(self, *path: str) -> bool:

@@ -51,8 +51,6 @@ class Names:
         """Return what is wrong with a name that is no setting, and the nearest one."""
         if name in RENAMED:
             return f"has been renamed to {RENAMED[name]}"
-        if name.startswith("ORDERS_LOGIN__"):
-            return "is not implemented yet; remove it"
         nearest = next(self._nearest(name.upper()), "")
         return "is not a setting" + (f"; did you mean {nearest}?" if nearest else "")
 

@@ -73,7 +73,8 @@ def from_json(value: object) -> object:
         raise ValueError("must be a JSON list") from None
 
 
-def _matches(pattern: str, message: str) -> AfterValidator:
+def matches(pattern: str, message: str) -> AfterValidator:
+    """Return a validator for texts that match a pattern as a whole."""
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -257,19 +258,19 @@ Ttl = Annotated[float, Field(allow_inf_nan=False, ge=1, le=_YEAR)]
 """Seconds, at least 1."""
 Name = Annotated[
     str,
-    _matches(
+    matches(
         r"[A-Za-z0-9._-]{1,64}", "must be 1 to 64 letters, digits, dots, underscores or hyphens"
     ),
 ]
-Sha256 = Annotated[str, _matches(r"[0-9a-f]{64}", "must be 64 hexadecimal digits in lower case")]
+Sha256 = Annotated[str, matches(r"[0-9a-f]{64}", "must be 64 hexadecimal digits in lower case")]
 PoolId = Annotated[
     str,
-    _matches(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, underscores or hyphens"),
+    matches(r"[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, underscores or hyphens"),
 ]
 Currency = Annotated[str, AfterValidator(_check_currency)]
 Rate = Annotated[
     str,
-    _matches(
+    matches(
         r"0|[1-9][0-9]{0,8}/(second|minute|hour)",
         "must be a number per second, minute or hour, as 6000/minute, or 0 for no limit",
     ),
@@ -289,13 +290,13 @@ AccessKeyPart = Annotated[SecretStr, AfterValidator(_check_secret)]
 IssuerUrl = Annotated[str, AfterValidator(_check_issuer)]
 """The issuer exactly as it writes itself: tokens are compared with it character by character."""
 Audience = Annotated[
-    str, _matches(r"[!-~]{1,255}", "must be 1 to 255 printable ASCII characters without spaces")
+    str, matches(r"[!-~]{1,255}", "must be 1 to 255 printable ASCII characters without spaces")
 ]
 ClaimName = Annotated[
-    str, _matches(r"[!-~]{1,255}", "must be 1 to 255 printable ASCII characters without spaces")
+    str, matches(r"[!-~]{1,255}", "must be 1 to 255 printable ASCII characters without spaces")
 ]
 ClaimValue = Annotated[
-    str, _matches(r".{1,255}", "must be 1 to 255 characters"), AfterValidator(_check_claim_value)
+    str, matches(r".{1,255}", "must be 1 to 255 characters"), AfterValidator(_check_claim_value)
 ]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Network = Annotated[str, AfterValidator(_check_network)]

@@ -6,6 +6,7 @@ import pytest
 
 from app.dashboard.router import STATIC, dashboard_router
 from app.edge.exception_handlers import install_exception_handlers
+from tests.identity.login_browser import LoginBrowser
 from tests.support.api_harness import ApiHarness, bare_api
 from tests.support.proxy import Proxy
 
@@ -70,12 +71,22 @@ def test_no_module_writes_markup_or_uses_browser_storage() -> None:
         assert forbidden.findall(module.read_text("utf-8")) == [], module.name
 
 
-async def test_the_dashboard_is_served_only_with_a_sandbox() -> None:
+async def test_the_dashboard_is_served_only_if_it_is_enabled() -> None:
     assert (await Proxy().get("/dashboard")).status_code == 404
     assert "dashboard" not in (await Proxy().get("/")).text
-    sandbox = Proxy(sandbox=True)
-    assert (await sandbox.get("/dashboard")).status_code == 200
-    assert 'href="dashboard"' in (await sandbox.get("/")).text
+    enabled = Proxy(dashboard={"enabled": True})
+    assert (await enabled.get("/dashboard")).status_code == 200
+    assert 'href="dashboard"' in (await enabled.get("/")).text
+    assert "sign in" not in (await enabled.get("/")).text
+
+
+async def test_where_people_sign_in_the_page_is_not_stored_and_links_to_it() -> None:
+    proxy = LoginBrowser().proxy
+    page = await proxy.get("/dashboard", If_None_Match="*")
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert '<meta name="orders-login" content="auth/login">' in page.text
+    assert 'href="auth/login"' in (await proxy.get("/")).text
+    assert 'href="auth/login?return_to=/docs"' in (await proxy.get("/docs")).text
 
 
 async def test_the_start_page_shows_the_last_upstream_result() -> None:

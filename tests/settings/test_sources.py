@@ -236,7 +236,7 @@ def test_a_variable_without_the_right_prefix_is_warned_about(name: str) -> None:
         ("SERVER__DRAINTIME", "is not a setting; did you mean ORDERS_SERVER__DRAIN_TIMEOUT?"),
         ("CACHE__TTL__X", "is not a setting; did you mean ORDERS_CACHE__TTL?"),
         ("cache__ttl", "is not a setting; did you mean ORDERS_CACHE__TTL?"),
-        ("LOGIN__CLIENT_ID", "is not implemented yet; remove it"),
+        ("LOGIN__CLIENT", "is not a setting; did you mean ORDERS_LOGIN__CLIENT_ID?"),
     ],
 )
 def test_a_misspelt_variable_in_a_group_is_an_error(name: str, message: str) -> None:

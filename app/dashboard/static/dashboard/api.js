@@ -59,6 +59,8 @@ export class Problem extends Error {
     this.retryAfter = Number(headers?.get("retry-after")) || 2;
     /** @type {{loaded: number, total: number} | undefined} */
     this.progress = members.progress;
+    /** Whether a person can sign in instead. */
+    this.canSignIn = typeof members.login === "string";
   }
 }
 
@@ -121,15 +123,30 @@ export class ApiClient {
   }
 
   /**
+   * Send a request that changes something and has no body.
+   * @param {string} path
+   * @throws {Problem}
+   */
+  async post(path) {
+    await this.#fetch(path, undefined, undefined, TIMEOUT_MS, "POST");
+  }
+
+  /**
    * @param {string} path
    * @param {URLSearchParams} [params]
    * @param {AbortSignal} [signal]
    * @param {number} [timeoutMs]
+   * @param {string} [method]
    */
-  async #fetch(path, params, signal, timeoutMs = TIMEOUT_MS) {
-    const headers = this.#key ? { "X-API-Key": this.#key } : undefined;
+  async #fetch(path, params, signal, timeoutMs = TIMEOUT_MS, method = "GET") {
+    /** @type {Record<string, string>} */
+    const headers = {};
+    if (this.#key) headers["X-API-Key"] = this.#key;
+    // Without a preflight on this origin; another one may be the API of an earlier version.
+    if (new URL(this.base).origin === location.origin) headers["X-CSRF"] = "1";
     const timeout = AbortSignal.timeout(timeoutMs);
     const options = {
+      method,
       headers,
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       credentials: /** @type {const} */ ("same-origin"),

@@ -42,6 +42,14 @@ export class OrderDetail {
     byId("detail-close").addEventListener("click", () => this.#dialog.close());
   }
 
+  /** Close the dialog, and keep the order in the address. */
+  hide() {
+    this.#order.stop();
+    this.#payment.stop();
+    this.#orderNo = "";
+    this.#dialog.close();
+  }
+
   /**
    * Show the order with this number, or close the dialog if it is empty.
    * @param {string} orderNo

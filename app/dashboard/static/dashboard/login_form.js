@@ -1,11 +1,23 @@
-/** The form for the API key and, if necessary, the API's URL. Stores neither. */
+/** Sign-in: a link, or a form for the API key and, if necessary, the API's URL. Stores neither. */
 
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
 import { problemDetail, problemTitle } from "./problem_view.js";
 
+/**
+ * @typedef {object} Attempt
+ * @property {import("./api.js").Problem} problem
+ * @property {string} base
+ * @property {boolean} isDefaultBase
+ * @property {boolean} hadKey
+ * @property {string} signIn where a person signs in; empty if a key is needed
+ * @property {"" | "expired" | "by_person"} signedOut why nobody is signed in any more
+ */
+
 export class LoginForm {
   #base = "";
+  /** @type {Attempt | undefined} */
+  #attempt;
   #section = byId("login");
   #form = /** @type {HTMLFormElement} */ (byId("login-form"));
 
@@ -21,22 +33,33 @@ export class LoginForm {
   }
 
   /**
-   * @param {object} attempt the connection attempt that failed
-   * @param {import("./api.js").Problem} attempt.problem
-   * @param {string} attempt.base
-   * @param {boolean} attempt.isDefaultBase
-   * @param {boolean} attempt.hadKey
+   * Show what the person can do about an attempt to connect that failed.
+   * @param {Attempt} attempt
    */
-  show({ problem, base, isDefaultBase, hadKey }) {
-    const { code } = problem;
-    const needsBase = !isDefaultBase || code === "not_orders_api";
-    this.#base = base;
+  show(attempt) {
+    this.#attempt = attempt;
+    const { code } = attempt.problem;
+    const needsBase = !attempt.isDefaultBase || code === "not_orders_api";
+    this.#base = attempt.base;
+    this.#form.hidden = byId("login-privacy").hidden = attempt.signIn !== "";
+    byId("login-links").hidden = attempt.signIn === "";
+    byId("login-link").setAttribute("href", attempt.signIn);
+    byId("end-session").setAttribute("href", "auth/end-session");
+    byId("end-session").hidden = attempt.signedOut !== "by_person";
     byId("login-base").hidden = !needsBase;
     this.#input("base").required = needsBase;
-    if (!isDefaultBase) this.#input("base").value = base;
-    byId("login-reason").textContent = reasonFor(problem, isDefaultBase, hadKey);
+    if (!attempt.isDefaultBase) this.#input("base").value = attempt.base;
     this.#section.hidden = false;
-    this.#input(needsBase && code !== "unauthenticated" ? "base" : "key").focus();
+    this.translate();
+    if (attempt.signIn) byId("login-link").focus();
+    else this.#input(needsBase && code !== "unauthenticated" ? "base" : "key").focus();
+  }
+
+  /** Update what depends on the language, if the form is shown. */
+  translate() {
+    if (this.#attempt === undefined || this.#section.hidden) return;
+    byId("login-reason").textContent = reasonFor(this.#attempt);
+    byId("login-link").textContent = t(this.#attempt.signedOut ? "login.again" : "login.submit");
   }
 
   hide() {
@@ -49,12 +72,9 @@ export class LoginForm {
   }
 }
 
-/**
- * @param {import("./api.js").Problem} problem
- * @param {boolean} isDefaultBase
- * @param {boolean} hadKey
- */
-function reasonFor(problem, isDefaultBase, hadKey) {
+/** @param {Attempt} attempt */
+function reasonFor({ problem, isDefaultBase, hadKey, signIn, signedOut }) {
+  if (signIn) return t(`login.${signedOut || "needed"}`);
   if (problem.code === "unauthenticated") return t(hadKey ? "login.rejected" : "login.required");
   if (problem.code === "not_orders_api" && isDefaultBase) return t("login.not_found");
   return t("login.problem", { title: problemTitle(problem), detail: problemDetail(problem) });

@@ -17,7 +17,7 @@ import { showPager } from "./pager.js";
 import { Panel } from "./panel.js";
 import { ChangePoller } from "./poller.js";
 import { filterText } from "./print_filters.js";
-import { showProblem } from "./problem_view.js";
+import { problemTitle, showProblem } from "./problem_view.js";
 import { RetryingRequest } from "./request.js";
 import { StatusStrip } from "./status_strip.js";
 import { Analysis } from "./summary.js";
@@ -33,6 +33,8 @@ import { buildZoneChooser, showZone } from "./zone_chooser.js";
 
 const NOTICE_MS = 8000;
 const TICK_MS = 1000;
+/** Characters of the address that sign-in can return to. */
+const MAX_RETURN_TO = 1024;
 
 class Dashboard {
   /** @type {View} */
@@ -40,6 +42,8 @@ class Dashboard {
   #api = new ApiClient(defaultBase());
   /** @type {{name: string, kind: string, scopes: string[]} | undefined} */
   #caller;
+  /** Why nobody is signed in: the session has ended, or the person has ended it. */
+  #signedOut = /** @type {"" | "expired" | "by_person"} */ ("");
   /** @type {ChangePoller | undefined} */
   #poller;
   /** @type {Problem | null} */
@@ -85,7 +89,15 @@ class Dashboard {
     this.#updateTexts();
     byId("top").hidden = byId("main").hidden = false;
     document.addEventListener("click", (event) => this.#onClick(event));
-    byId("sign-out").addEventListener("click", () => this.#connect(this.#api.base, ""));
+    byId("sign-out").addEventListener("click", () => void this.#signOut());
+    for (const id of ["sign-in", "login-link"]) {
+      // The address may have changed since the link was rendered.
+      byId(id).addEventListener("click", () => byId(id).setAttribute("href", signInUrl()));
+    }
+    // After signing out, "back" may show the page as it was before.
+    addEventListener("pageshow", (event) => {
+      if (event.persisted) location.reload();
+    });
     for (const button of document.querySelectorAll(".languages button")) {
       button.addEventListener("click", () =>
         this.#navigate({ lang: button.getAttribute("value") ?? "" }, { keepPage: true }),
@@ -122,11 +134,16 @@ class Dashboard {
     if (state.kind === "problem") this.#onConnectProblem(state);
     if (state.kind !== "success") return;
     this.#caller = state.response.data;
+    this.#signedOut = "";
     byId("sandbox").hidden = !state.response.provenance.isSandbox;
     this.#loginForm.hide();
     showProblem(byId("orders-problem"), null);
-    byId("main").dataset.stage = "orders";
     this.#showCaller();
+    if (this.#caller?.kind === "session" && !this.#caller.scopes.includes("orders:read")) {
+      this.#showNoAccess();
+      return;
+    }
+    byId("main").dataset.stage = "orders";
     this.#poller = new ChangePoller({
       fetchChanges: (cursor, signal) =>
         this.#api.get("v1/orders/changes", new URLSearchParams(cursor ? { since: cursor } : {}), signal),
@@ -158,16 +175,61 @@ class Dashboard {
   /** @param {Problem} problem */
   #showLogin(problem) {
     this.#poller?.stop();
+    if (this.#caller?.kind === "session") this.#signedOut = "expired";
     this.#caller = undefined;
     this.#showCaller();
-    byId("main").dataset.stage = "login";
+    this.#hideOrders("login");
     const isDefaultBase = this.#api.base === defaultBase();
-    this.#loginForm.show({ problem, base: this.#api.base, isDefaultBase, hadKey: this.#api.hasKey });
+    this.#loginForm.show({
+      problem,
+      base: this.#api.base,
+      isDefaultBase,
+      hadKey: this.#api.hasKey,
+      signIn: isDefaultBase && problem.code === "unauthenticated" ? signInUrl() : "",
+      signedOut: this.#signedOut,
+    });
+  }
+
+  /** The person is known, but nothing was granted to them. */
+  #showNoAccess() {
+    this.#hideOrders("problem");
+    const problem = new Problem({ code: "no_access", detail: t("no_access", { name: this.#caller?.name ?? "" }) });
+    const retry = () => location.assign(signInUrl());
+    showProblem(byId("orders-problem"), { kind: "problem", problem, retryIn: 0, retry });
+  }
+
+  /**
+   * Hide the orders, those in the dialog too.
+   * @param {"login" | "problem"} stage what is shown in their place
+   */
+  #hideOrders(stage) {
+    byId("main").dataset.stage = stage;
+    this.#orders.reset();
+    this.#totals.reset();
+    this.#detail.hide();
+  }
+
+  /** End the session, or forget the key. */
+  async #signOut() {
+    if (this.#caller?.kind === "session") {
+      try {
+        await this.#api.post("auth/logout");
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        this.#notify(t("sign_out.failed", { reason: problemTitle(error) }));
+        return;
+      }
+      this.#signedOut = "by_person";
+    }
+    this.#connect(this.#api.base, "");
   }
 
   #showCaller() {
     const isAnonymous = this.#caller?.kind === "anonymous";
-    byId("sign-out").hidden = !this.#api.hasKey || this.#caller === undefined;
+    const isSession = this.#caller?.kind === "session";
+    byId("sign-out").hidden = !isSession && (!this.#api.hasKey || this.#caller === undefined);
+    byId("sign-in").hidden = !isAnonymous || !signInUrl() || this.#api.base !== defaultBase();
+    byId("sign-in").setAttribute("href", signInUrl());
     byId("caller").dataset.kind = this.#caller?.kind ?? "";
     byId("caller").textContent = isAnonymous ? t("caller.anonymous") : (this.#caller?.name ?? "");
   }
@@ -198,7 +260,7 @@ class Dashboard {
     const isOtherPage = view.page !== this.#view.page;
     this.#view = view;
     this.#updateTexts();
-    if (this.#caller !== undefined) this.#refresh();
+    if (byId("main").dataset.stage === "orders") this.#refresh();
     const orders = byId("orders");
     if (isOtherPage && orders.getBoundingClientRect().top < 0) orders.scrollIntoView();
   }
@@ -215,6 +277,8 @@ class Dashboard {
         setLanguage(selected);
         this.#filters.build();
         this.#showCaller();
+        this.#loginForm.translate();
+        if (byId("main").dataset.stage === "problem") this.#showNoAccess();
       }
       this.#updateStrip();
     }
@@ -327,6 +391,7 @@ class Dashboard {
 
   #onPanelState() {
     const problem = this.#orders.problem ?? this.#totals.problem;
+    if (this.#caller === undefined) return;
     if (problem?.problem.code === "unauthenticated") {
       this.#showLogin(problem.problem);
       return;
@@ -366,6 +431,10 @@ class Dashboard {
 
   /** @param {Problem | null} problem */
   #onPoll(problem) {
+    if (problem?.code === "unauthenticated" && this.#caller !== undefined) {
+      this.#showLogin(problem);
+      return;
+    }
     this.#pollProblem = problem;
     if (problem === null) this.#strip.contact();
     this.#updateStrip();
@@ -432,6 +501,15 @@ class Dashboard {
       if (order) this.#navigate({ order }, { keepPage: true });
     }
   }
+}
+
+/** Where a person signs in and returns to this view; empty if nobody can. */
+function signInUrl() {
+  const path = document.querySelector("meta[name=orders-login]")?.getAttribute("content");
+  if (!path) return "";
+  const full = location.pathname + location.search;
+  const returnTo = full.length <= MAX_RETURN_TO ? full : location.pathname;
+  return `${path}?${new URLSearchParams({ return_to: returnTo })}`;
 }
 
 /** The API's URL: what the page's meta element says, else the page's own folder. */

@@ -46,11 +46,25 @@ export const PROBLEM_MESSAGES = {
   },
   unauthenticated: {
     title: ["Authentication required", "需要登录"],
-    detail: ["The API key is missing, invalid or expired.", "缺少 API 密钥，或密钥无效、已过期。"],
+    detail: [
+      "The API key or session is missing, invalid or expired.",
+      "缺少 API 密钥或会话，或其无效、已过期。",
+    ],
   },
   forbidden: {
     title: ["No access", "无权访问"],
-    detail: ["Your API key does not have the necessary scope.", "您的 API 密钥没有所需的权限。"],
+    detail: [
+      "You do not have the necessary scope. Ask the operator of this server.",
+      "您没有所需的权限，请联系本服务器的管理员。",
+    ],
+  },
+  no_access: {
+    title: ["No access to the orders", "无权查看订单"],
+    detail: ["", ""],
+  },
+  cross_site_request: {
+    title: ["Request from another site", "跨站请求"],
+    detail: ["Open this page at its own address.", "请直接打开本页面的网址。"],
   },
   rate_limited: {
     title: ["Too many requests", "请求过于频繁"],

@@ -8,6 +8,13 @@ import { PROBLEM_MESSAGES } from "./problem_messages.js";
 /** @typedef {import("./api.js").Problem} Problem */
 /** @typedef {Extract<import("./request.js").RequestState, {kind: "problem"}>} ProblemState */
 
+/** What the button does if it does not retry. @type {Record<string, string>} */
+const ACTIONS = {
+  reversed_dates: "problem.swap",
+  reversed_amounts: "problem.swap",
+  no_access: "problem.sign_in",
+};
+
 /**
  * Render a problem, or nothing if it is null or the list is loading.
  * @param {HTMLElement} container
@@ -54,7 +61,7 @@ export function problemCard({ problem, retryIn, retry }, base) {
   const title = problemTitle(problem);
   const detail = problemDetail(problem);
   const isOurs = !problem.requestId;
-  const action = problem.code.startsWith("reversed_") ? "problem.swap" : "problem.retry";
+  const action = ACTIONS[problem.code] ?? "problem.retry";
   return el(
     "div",
     { class: "problem", "data-code": problem.code },
