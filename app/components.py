@@ -66,6 +66,7 @@ def create_client(settings: Settings, clock: Clock, **overrides: Any) -> Upstrea
         deadline=config.deadline,
         max_concurrency=config.max_concurrency,
         max_rate=config.max_rate,
+        max_connection_age=config.max_connection_age,
         breaker_open_seconds=min(settings.cache.ttl, BREAKER_OPEN_SECONDS),
         clock=clock,
         random=random.random,

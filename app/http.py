@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,6 +13,8 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import httpx
+
+from app.clock import Clock, SystemClock
 
 AsyncBaseTransport = httpx.AsyncBaseTransport
 HTTPError = httpx.HTTPError
@@ -108,6 +111,8 @@ def open_client(
     max_connections: int,
     ca_file: Path | None = None,
     proxy: str | None = None,
+    max_connection_age: float = math.inf,
+    clock: Clock | None = None,
     transport: AsyncBaseTransport | None = None,
 ) -> Client:
     """Return a client of one host that verifies TLS.
@@ -117,9 +122,20 @@ def open_client(
         max_connections: the size of the connection pool; callers limit their calls to it.
         ca_file: a private CA in addition to the system's.
         proxy: URL of an egress proxy.
+        max_connection_age: seconds. An older connection is closed when its call has ended, so that
+            the name of the host is resolved again. No call is cut off.
+        clock: measures that age; the system's by default.
         transport: the network; the real one by default.
     """
-    return Client(base_url, transport or _open_transport(max_connections, ca_file, proxy))
+    if transport is None:
+        transport = _open_transport(max_connections, ca_file, proxy)
+        # httpcore accepts a network backend, but httpx has no argument to pass it on.
+        pool: Any = transport._pool  # noqa: SLF001
+        backend = pool._network_backend  # noqa: SLF001
+        pool._network_backend = _Backend(  # noqa: SLF001
+            backend, clock or SystemClock(), max_connection_age
+        )
+    return Client(base_url, transport)
 
 
 def _open_transport(
@@ -132,7 +148,7 @@ def _open_transport(
     tls = ssl.create_default_context()
     if ca_file:
         tls.load_verify_locations(ca_file)
-    transport = httpx.AsyncHTTPTransport(
+    return httpx.AsyncHTTPTransport(
         verify=tls,
         proxy=proxy,
         trust_env=False,
@@ -142,10 +158,6 @@ def _open_transport(
             keepalive_expiry=KEEPALIVE_SECONDS,
         ),
     )
-    # httpcore accepts a network backend, but httpx has no argument to pass it on.
-    pool: Any = transport._pool  # noqa: SLF001
-    pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
-    return transport
 
 
 _current_call: ContextVar["Call"] = ContextVar("current_call")
@@ -233,26 +245,40 @@ class Call:
 class _Stream:
     """A network stream of httpcore whose reads are limited by the current call."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, is_too_old: Callable[[], bool]) -> None:
         self._stream = stream
+        self._is_too_old = is_too_old
         self.write = stream.write
         self.aclose = stream.aclose
-        self.get_extra_info = stream.get_extra_info
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         del max_bytes  # READ_BYTES instead
         return await _current_call.get().read(self._stream, timeout)
 
     async def start_tls(self, *args: Any, **kwargs: Any) -> "_Stream":
-        return _Stream(await self._stream.start_tls(*args, **kwargs))
+        return _Stream(await self._stream.start_tls(*args, **kwargs), self._is_too_old)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the library asks for; an idle connection that is readable is not used again.
+
+        It takes readable for closed by the server, and closes it as soon as its call has ended, or
+        before the next one.
+        """
+        if info == "is_readable" and self._is_too_old():
+            return True
+        return self._stream.get_extra_info(info)
 
 
 class _Backend:
     """A network backend of httpcore that opens `_Stream`s."""
 
-    def __init__(self, backend: Any) -> None:
+    def __init__(self, backend: Any, clock: Clock, max_age: float) -> None:
         self._backend = backend
+        self._clock = clock
+        self._max_age = max_age
         self.sleep = backend.sleep
 
     async def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
-        return _Stream(await self._backend.connect_tcp(*args, **kwargs))
+        old_from = self._clock.monotonic() + self._max_age
+        stream = await self._backend.connect_tcp(*args, **kwargs)
+        return _Stream(stream, lambda: self._clock.monotonic() >= old_from)

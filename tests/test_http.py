@@ -445,3 +445,103 @@ async def test_a_call_searches_for_no_module():
         finally:
             sys.meta_path.remove(recorder)
     assert recorder.names == []
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, set forward by a test."""
+
+    shift = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.shift
+
+
+class KeepAliveServer:
+    """Answers every request on a connection, and counts the connections."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.closed = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(RESPONSE)
+                await writer.drain()
+        self.closed.set()
+        writer.close()
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+async def test_a_connection_that_is_too_old_is_closed_after_its_call_and_not_used_again(
+    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, encrypted: bool
+):
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server, clock = KeepAliveServer(), ShiftedClock()
+    context = tls if encrypted else None
+    async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        client = client_of(
+            ScriptedUpstream(0),
+            clock,
+            base_url=f"{'https' if encrypted else 'http'}://127.0.0.1:{port}",
+            scheme="signature",
+            transport=None,
+            ca_file=tmp_path / "ca.pem" if encrypted else None,
+            max_connection_age=300,
+        )
+
+        async def opened_after(seconds: float) -> int:
+            clock.shift += seconds
+            await client.list_orders(1, deadline=clock.monotonic() + 8)
+            return server.opened
+
+        assert [await opened_after(seconds) for seconds in (0, 200, 200, 10)] == [1, 1, 2, 2]
+        await server.closed.wait()  # the first connection; the second one is still open
+        await client.close(0)
+
+
+async def test_a_call_on_a_connection_that_becomes_too_old_is_not_cut_off():
+    clock, halves = ShiftedClock(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(RESPONSE[:-10])
+        await writer.drain()
+        await halves.wait()
+        writer.write(RESPONSE[-10:])
+        await writer.drain()
+        assert not await reader.read()  # the client closes it
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        client = client_of(
+            ScriptedUpstream(0),
+            clock,
+            base_url=f"http://127.0.0.1:{port}",
+            scheme="signature",
+            transport=None,
+            max_connection_age=300,
+            deadline=1000,
+            read_timeout=1000,
+        )
+        deadline = clock.monotonic() + 1000
+        call = asyncio.ensure_future(client.list_orders(1, deadline=deadline))
+        await settle()
+        clock.shift = 301
+        halves.set()
+        assert (await call).total == 0
+        await client.close(0)
+
+
+async def test_the_log_has_the_rule_that_a_certificate_breaks(
+    tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+):
+    server = Server(RESPONSE)
+    async with server.listening(tls):
+        with pytest.raises(UpstreamUnreachable, match="certificate of the upstream is not trusted"):
+            await total(client_to(f"https://127.0.0.1:{server.port}"))
+    (fields,) = (vars(one)["fields"] for one in caplog.records if "upstream" in one.message)
+    assert fields["message"].endswith("unable to get local issuer certificate")

@@ -73,6 +73,7 @@ class Upstream(_Group):
     max_concurrency: int = Field(8, ge=1, le=1000)
     max_rate: int = Field(50, ge=1, le=100_000)
     refresh_rate: float = Field(5, gt=0, le=100_000)
+    max_connection_age: Timeout = 300
 
 
 class Cache(_Group):

@@ -5,6 +5,7 @@ A request goes through `list_orders` (or another endpoint), `_request` (credenti
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -265,6 +266,7 @@ def create_upstream_client(
     deadline: float,
     max_concurrency: int,
     max_rate: int,
+    max_connection_age: float = math.inf,
     breaker_open_seconds: float,
     clock: Clock,
     random: RandomFloat,
@@ -288,6 +290,8 @@ def create_upstream_client(
         max_connections=max_concurrency,
         ca_file=ca_file,
         proxy=proxy,
+        max_connection_age=max_connection_age,
+        clock=clock,
         transport=transport,
     )
     limiter = CallLimiter(clock, max_concurrency=max_concurrency, max_rate=max_rate)

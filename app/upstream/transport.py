@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from app.certificate_errors import certificate_error_of, describe_certificate_error
 from app.clock import Clock
 from app.http import (
     Call,
@@ -193,6 +194,12 @@ class Transport:
             if call.is_reused and was_closed and not call.head_complete:
                 raise StaleConnection(
                     "an idle connection was closed before it was used again"
+                ) from None
+            refused = certificate_error_of(error)
+            if refused:
+                raise UpstreamUnreachable(
+                    f"the certificate of the upstream is not trusted:"
+                    f" {describe_certificate_error(refused)}"
                 ) from None
             name = type(error).__name__
             raise UpstreamUnreachable(f"the connection to the upstream failed ({name})") from None

@@ -303,6 +303,7 @@ def client_of(upstream: ScriptedUpstream, clock: Clock, **config: Any) -> Upstre
         "deadline": 8,
         "max_concurrency": 8,
         "max_rate": 50,
+        "max_connection_age": 300,
         "breaker_open_seconds": 5.0,
         "random": lambda: 0.0,
         "max_attempts": 1,
