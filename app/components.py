@@ -17,7 +17,8 @@ from app.edge.auth import CredentialGeneration, TokenAuthenticator
 from app.edge.caller_limits import CallerLimits
 from app.http import AsyncBaseTransport
 from app.identity.grants import Grant, Grants
-from app.operations.status import StaticFacts
+from app.operations.schema import IssuerState
+from app.operations.status import StaticFacts, rfc3339
 from app.orders.blocks import Block
 from app.orders.source import FetchedOrder
 from app.server.limits import Limits
@@ -39,6 +40,7 @@ from app.upstream.errors import UpstreamNotFound
 from app.upstream.retry import upstream_backoff
 
 if TYPE_CHECKING:
+    from app.identity.issuer import Issuer
     from app.identity.issuers import Issuers
     from app.identity.login import Login
 
@@ -199,10 +201,25 @@ class Identity:
         if self.issuers:
             self.issuers.start()
 
+    def states(self) -> list[IssuerState]:
+        """Return the state of each issuer, for operators."""
+        issuers = self.issuers.issuers.values() if self.issuers else ()
+        return [_issuer_state(issuer) for issuer in issuers]
+
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for fetches in progress, then close the connections."""
         if self.issuers:
             await self.issuers.close(timeout)
+
+
+def _issuer_state(issuer: "Issuer") -> IssuerState:
+    found = issuer.state
+    state = IssuerState(issuer=found.issuer, keys=found.keys)
+    if found.loaded_at:
+        state["loaded_at"] = rfc3339(found.loaded_at)
+    if found.error:
+        state["error"] = found.error
+    return state
 
 
 def create_identity(

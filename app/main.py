@@ -51,7 +51,7 @@ from app.file_watcher import FileWatcher
 from app.gauges import Components, create_metrics
 from app.http import AsyncBaseTransport
 from app.operations.routes import operations_router
-from app.operations.schema import StoreState
+from app.operations.schema import IssuerState, StoreState
 from app.operations.status import StatusReport, StatusSources
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -332,6 +332,7 @@ def create_app(
             orders=orders,
             snapshots=snapshots,
             responses=response_cache,
+            issuers=identity.states,
             shutdown=shutdown,
             clock=clock,
         ),
@@ -377,6 +378,7 @@ def _operations_router(
     orders: GraceCache[str, FetchedOrder],
     snapshots: SnapshotCache,
     responses: ResponseCache,
+    issuers: Callable[[], list[IssuerState]],
     shutdown: Shutdown,
     clock: Clock,
 ) -> APIRouter:
@@ -398,6 +400,7 @@ def _operations_router(
         responses=responses,
         purge=purge,
         store=lambda: StoreState(kind="memory"),
+        issuers=issuers,
         is_draining=lambda: shutdown.started,
         problem_code=problem_code_of,
     )

@@ -16,7 +16,9 @@ the issuer.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from math import inf
+from typing import NamedTuple
 
 from app.clock import Clock, TimerHandle
 from app.identity.discovery import Metadata, discover, fetch_keys
@@ -62,6 +64,22 @@ class Published:
     keys: SigningKeys
 
 
+class IssuerState(NamedTuple):
+    """What an operator wants to know of an issuer.
+
+    Attributes:
+        issuer: its URL.
+        keys: how many of its keys are in use.
+        loaded_at: when it was reached last; None if never.
+        error: why it cannot be reached at present, empty if it can.
+    """
+
+    issuer: str
+    keys: int
+    loaded_at: datetime | None
+    error: str
+
+
 class Issuer:
     """One issuer. Nothing is fetched until `start` is called, or a token arrives.
 
@@ -88,9 +106,16 @@ class Issuer:
         self._published: Published | None = None
         self._last_error = ""
         self._failures = 0
+        self._loaded_at: datetime | None = None
         self._fetched_at = -inf
         self._timer: TimerHandle | None = None
         self._is_closed = False
+
+    @property
+    def state(self) -> IssuerState:
+        """The state of the issuer, for operators."""
+        keys = len(self._published.keys.keys) if self._published else 0
+        return IssuerState(self.url, keys, self._loaded_at, self._last_error)
 
     def start(self) -> None:
         """Fetch metadata and keys in the background, unless that was started before."""
@@ -194,14 +219,14 @@ class Issuer:
     def _on_failure(self, message: str) -> None:
         self._failures += 1
         if message != self._last_error:
-            keys = len(self._published.keys.keys) if self._published else 0
-            fields = {"issuer": self.url, "error": message, "active_keys": keys}
+            fields = {"issuer": self.url, "error": message, "active_keys": self.state.keys}
             _logger.warning("issuer_refresh_failed", extra={"fields": fields})
         self._last_error = message
 
     def _on_success(self, published: Published) -> None:
         previous = self._published
         self._published = published
+        self._loaded_at = self._clock.now()
         if previous is None or previous.keys != published.keys or self._last_error:
             fields = {"issuer": self.url, "keys": len(published.keys.keys)}
             _logger.info("issuer_keys_loaded", extra={"fields": fields})

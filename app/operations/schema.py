@@ -171,6 +171,17 @@ class StoreState(TypedDict):
     kind: Annotated[str, open_enum("The kind of store.", STORE_KINDS)]
 
 
+class IssuerState(TypedDict):
+    """An issuer, and the keys that its tokens are verified with."""
+
+    issuer: Annotated[str, described("The issuer as configured.", "https://login.example.com/oidc")]
+    keys: Annotated[Count, described("The number of keys in use.", 2)]
+    loaded_at: NotRequired[
+        Annotated[Timestamp, described("When the issuer was reached last; absent if never.")]
+    ]
+    error: NotRequired[Annotated[str, described("Why it cannot be reached at present.")]]
+
+
 class RefreshFailure(FailureCause):
     """Since when refreshes of the list fail, and why."""
 
@@ -191,6 +202,7 @@ class Status(TypedDict):
     upstream: UpstreamState
     cache: CacheState
     store: StoreState
+    issuers: Annotated[list[IssuerState], described("The configured issuers.")]
     settings: Annotated[
         dict[str, Any],
         described(
@@ -309,6 +321,13 @@ STATUS_EXAMPLE: dict[str, Any] = {
             },
         },
         "store": {"kind": "memory"},
+        "issuers": [
+            {
+                "issuer": "https://login.example.com/oidc",
+                "keys": 2,
+                "loaded_at": "2026-11-23T08:00:00.000Z",
+            }
+        ],
         "settings": {"ORDERS_CACHE__TTL": 60, "ORDERS_UPSTREAM__ACCESS_KEY_ID": "(set)"},
     },
     "meta": {},

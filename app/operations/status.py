@@ -14,6 +14,7 @@ from app.operations.schema import (
     Circuit,
     Credential,
     FailureCause,
+    IssuerState,
     Limiter,
     OperationFailure,
     OperationSuccess,
@@ -67,6 +68,7 @@ class StatusSources:
     Attributes:
         single_orders: the cache of orders that were looked up by number.
         store: returns the state of the store.
+        issuers: returns the state of each issuer.
         is_draining: whether the process is shutting down.
         problem_code: returns the problem code of an error.
     """
@@ -80,6 +82,7 @@ class StatusSources:
     responses: ResponseCache
     purge: CachePurge
     store: Callable[[], StoreState]
+    issuers: Callable[[], list[IssuerState]]
     is_draining: Callable[[], bool]
     problem_code: Callable[[BaseException], str]
 
@@ -105,6 +108,7 @@ class StatusReport:
             upstream=self._upstream(),
             cache=self._cache(),
             store=sources.store(),
+            issuers=sources.issuers(),
             settings=dict(facts.settings),
         )
         listed = sources.client.status.operation(LIST_OPERATION)

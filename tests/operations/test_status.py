@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import TypeAdapter
 
 from app.operations.schema import PURGE_EXAMPLE, STATUS_EXAMPLE, PurgeResponse, StatusResponse
 from app.sandbox.options import Options
+from tests.identity.forge import AUDIENCE, ISSUER, FakeIssuer, sign
 from tests.support.proxy import LIST, Proxy, problem
 
 PATH = "/v1/status"
@@ -60,6 +62,7 @@ async def test_a_new_process_is_starting_and_makes_no_call_for_its_status() -> N
     assert status["cache"]["ttl"] == status["cache"]["effective_ttl"] == 30
     assert status["cache"]["blocks"]["entries"] == 0
     assert status["store"] == {"kind": "memory"}
+    assert status["issuers"] == []
     assert status["settings"]["ORDERS_CACHE__TTL"] == 30
     assert proxy.all_calls == 0
 
@@ -155,3 +158,25 @@ async def test_the_status_has_no_secret() -> None:
     body = (await proxy.get(PATH)).text
     assert proxy.options.access_key_secret not in body
     assert '"ORDERS_UPSTREAM__ACCESS_KEY_SECRET":"(set)"' in body
+
+
+async def test_an_issuer_is_shown_with_its_keys_and_since_it_fails_with_the_reason() -> None:
+    issuer = FakeIssuer()
+    environ = {
+        "ORDERS_CALLERS__OIDC_ISSUER": ISSUER,
+        "ORDERS_CALLERS__OIDC_AUDIENCE": AUDIENCE,
+        "ORDERS_CALLERS__ANONYMOUS": "true",
+    }
+    proxy = Proxy(environ=environ, issuer_transport=issuer.transport, sandbox=True)
+    assert (await status_of(proxy))["issuers"] == [{"issuer": ISSUER, "keys": 0}]
+    await proxy.get("/v1/me", Authorization=f"Bearer {sign(issuer.claims()).decode()}")
+
+    healthy = (await status_of(proxy))["issuers"]
+    issuer.respond = lambda _: httpx.Response(503)
+    await proxy.clock.advance(300)
+    (failing,) = (await status_of(proxy))["issuers"]
+
+    loaded = {"issuer": ISSUER, "keys": 1, "loaded_at": "2026-11-23T12:00:00.000Z"}
+    assert healthy == [loaded]
+    assert failing.pop("error").endswith("status 503")
+    assert failing == loaded
