@@ -310,9 +310,10 @@ async def _run_doctor(*, quiet: bool) -> list[Check]:
     async for check in _checks():
         checks.append(check)
         if not quiet:
-            echo(f"{check.outcome:8} {check.step:11} {check.message}")
+            milliseconds = f"{check.seconds * 1000:.0f} ms" if check.seconds else ""
+            echo(f"{check.outcome:8} {check.step:11} {milliseconds:>8}  {check.message}")
             if check.fix:
-                echo(f"{'':8} {'fix':11} {check.fix}")
+                echo(f"{'':8} {'fix':11} {'':8}  {check.fix}")
     return checks
 
 

@@ -7,11 +7,12 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from app.certificate_errors import breaks_rfc_5280, describe_certificate_error
 from app.clock import Clock
 from app.components import create_client
 from app.settings import Settings
@@ -20,6 +21,21 @@ from app.upstream.drift import Drift
 
 MAX_CLOCK_SKEW_SECONDS = 60
 """Clocks further apart make signatures fail, and the age of answers wrong."""
+
+HAPPY_EYEBALLS_DELAY = 0.25
+"""Seconds after which the next address is tried at the same time (RFC 8305), as httpx does it: an
+address that swallows packets must not count as an error here if it does not matter for `serve`."""
+
+SLOW_RATIO = 0.5
+"""Part of READ_TIMEOUT; a list call that takes longer may time out under load."""
+
+CERTIFICATE_FIX = (
+    "for a private CA set ORDERS_UPSTREAM__CA_FILE; otherwise the connection may be intercepted"
+)
+RFC_5280_FIX = (
+    "have the CA issue certificates that follow RFC 5280; Python 3.13 and newer insist on it, so"
+    " until then run this with Python 3.12"
+)
 
 T = TypeVar("T")
 
@@ -54,12 +70,16 @@ Outcome = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one step; `fix` is empty if there is nothing to do."""
+    """The result of one step; `fix` is empty if there is nothing to do.
+
+    `seconds` is how long the step took, 0 if it took no time worth mentioning.
+    """
 
     step: str
     outcome: Outcome
     message: str
     fix: str = ""
+    seconds: float = 0.0
 
 
 class _Finding(Exception):
@@ -99,9 +119,11 @@ class Diagnostics:
             "clock": self._compare_clocks,
             "credential": self._check_credential,
             "list": self._read_list,
+            "store": self._check_store,
         }
         try:
             for step, perform in steps.items():
+                started = self._clock.monotonic()
                 try:
                     check = Check(step, "ok", await perform())
                 except errors.UpstreamError as error:
@@ -109,7 +131,7 @@ class Diagnostics:
                     check = Check(step, "error", self._describe(error), fix)
                 except _Finding as finding:
                     check = Check(step, finding.outcome, str(finding), finding.fix)
-                yield check
+                yield replace(check, seconds=round(self._clock.monotonic() - started, 3))
                 if check.outcome == "error":
                     return
         finally:
@@ -131,14 +153,15 @@ class Diagnostics:
         context = ssl.create_default_context() if self._uses_tls else None
         if context and self._config.ca_file:
             context.load_verify_locations(self._config.ca_file)
-        started = self._clock.monotonic()
+        connecting = asyncio.open_connection(
+            host, port, ssl=context, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
+        )
         try:
-            _, writer = await self._with_timeout(asyncio.open_connection(host, port, ssl=context))
+            _, writer = await self._with_timeout(connecting)
         except ssl.SSLCertVerificationError as error:
             raise _Finding(
-                f"the certificate of {host} is not trusted: {error.verify_message}",
-                "for a private CA set ORDERS_UPSTREAM__CA_FILE; otherwise the connection may be"
-                " intercepted",
+                f"the certificate of {host} is not trusted: {describe_certificate_error(error)}",
+                RFC_5280_FIX if breaks_rfc_5280(error) else CERTIFICATE_FIX,
             ) from None
         except ssl.SSLError as error:
             raise _Finding(
@@ -150,12 +173,12 @@ class Diagnostics:
                 f"no connection to {host}:{port} ({type(error).__name__})",
                 FIXES[errors.UpstreamUnreachable],
             ) from None
-        milliseconds = (self._clock.monotonic() - started) * 1000
         tls = writer.get_extra_info("ssl_object")
+        address = writer.get_extra_info("peername")[0]
         writer.close()
         protocol = tls.version() if tls else "TCP"
         proxy = " (the proxy)" if self._config.proxy else ""
-        return f"{protocol} to {host}:{port}{proxy} in {milliseconds:.0f} ms"
+        return f"{protocol} to {host}:{port}{proxy} at {address}"
 
     async def _compare_clocks(self) -> str:
         response = await self._client.get_raw("/", deadline=self._deadline())
@@ -181,7 +204,9 @@ class Diagnostics:
         return f"received a token; the pool is {pool_id} ({origin})"
 
     async def _read_list(self) -> str:
+        started = self._clock.monotonic()
         response = await self._client.list_orders(1, deadline=self._deadline())
+        seconds = self._clock.monotonic() - started
         message = f"{response.total} orders, {len(response.rows)} in the first block"
         if response.sandbox:
             message += "; generated by a sandbox"
@@ -192,7 +217,17 @@ class Diagnostics:
                 "orders are served as far as they can be read; please report this",
                 "warning",
             )
+        if seconds > self._config.read_timeout * SLOW_RATIO:
+            raise _Finding(
+                f"{message}; it took {seconds:.1f} s of ORDERS_UPSTREAM__READ_TIMEOUT, which is"
+                f" {self._config.read_timeout:g} s",
+                FIXES[errors.UpstreamTimeout],
+                "warning",
+            )
         return message
+
+    async def _check_store(self) -> str:
+        return "memory: a restart empties the cache, and replicas do not share it"
 
     def _deadline(self) -> float:
         return self._clock.monotonic() + self._config.deadline

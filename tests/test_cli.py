@@ -311,6 +311,7 @@ async def test_doctor_exits_with_0_if_no_check_found_an_error() -> None:
         ["ok", "clock"],
         ["ok", "credential"],
         ["ok", "list"],
+        ["ok", "store"],
     ]
 
 
@@ -322,7 +323,7 @@ async def test_doctor_prints_json_and_exits_with_1_on_an_error() -> None:
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert report["ok"] is False
-    assert set(report["checks"][-1]) == {"step", "outcome", "message", "fix"}
+    assert set(report["checks"][-1]) == {"step", "outcome", "message", "fix", "seconds"}
     assert report["checks"][-1]["step"] == "list"
     assert report["checks"][-1]["outcome"] == "error"
     assert report["checks"][-1]["fix"]
