@@ -88,7 +88,6 @@ class HttpConnection(HttpToolsProtocol):
         self._clock = clock
         self._shutdown = shutdown
         self._replay = replay
-        self._peer_key = b""
         self._has_responded = False
         self._state = State.IDLE
         self._over_limit = False
@@ -110,7 +109,7 @@ class HttpConnection(HttpToolsProtocol):
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if self._replay is not None:
-            self._peer_key = self._replay.key_of_peer(self.client[0] if self.client else "")
+            self._digest = self._replay.keyed_digest(self.client[0] if self.client else "")
         self._over_limit = len(self.connections) > self._limits.max_connections
         if len(self.connections) > self._limits.hard_max_connections:
             transport.abort()
@@ -120,7 +119,7 @@ class HttpConnection(HttpToolsProtocol):
         replay = self._replay if self._is_waiting_for_head() else None
         if replay is not None:
             headers = self.server_state.default_headers
-            response = replay.response(self._peer_key, data, headers)
+            response = replay.response(self._digest, data, headers)
             if response is not None:
                 self.transport.write(response)
                 self.server_state.total_requests += 1
@@ -131,7 +130,7 @@ class HttpConnection(HttpToolsProtocol):
             self._buffer += data
             self._parse_buffer()
             if replay is not None and self._is_last_in_buffer():
-                replay.record(self._peer_key, data, self.cycle)
+                replay.record(self._digest, data, self.cycle)
             self._finish()
 
     def _is_waiting_for_head(self) -> bool:

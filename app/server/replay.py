@@ -80,6 +80,7 @@ _REQUEST_ID_LINE: Final = b"\r\nx-request-id: "
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 Tracing = dict[bytes, bytes]
+Digest = blake2b
 
 
 class _Entry:
@@ -174,19 +175,23 @@ class Replay:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def key_of_peer(self, address: str) -> bytes:
-        """Return the secret with which the heads of one peer are digested."""
-        return blake2b(address.encode(), key=self._secret).digest()
+    def keyed_digest(self, address: str) -> Digest:
+        """Return the digest that the heads of the peer with this address are added to."""
+        return blake2b(address.encode() + b"\0", digest_size=DIGEST_BYTES, key=self._secret)
 
-    def response(self, peer_key: bytes, head: bytes, default_headers: RawHeaders) -> bytes | None:
+    def response(self, digest: Digest, head: bytes, default_headers: RawHeaders) -> bytes | None:
         """Return the response to `head`, or None if the application has to compose it.
 
-        The request is counted and recorded. `head` is what one read has returned, and
-        `default_headers` are the server's, with the Date.
+        The request is counted and recorded.
+
+        Args:
+            digest: that of the peer.
+            head: what one read has returned.
+            default_headers: those of the server, with the Date.
         """
         if len(head) > MAX_HEAD_BYTES:
             return None
-        key, tracing = _key(peer_key, head)
+        key, tracing = _key(digest, head)
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -214,17 +219,17 @@ class Replay:
         self._recorder.record(context, context.client)
         return b"".join((entry.before_id, request_id.encode(), entry.after_id, entry.body))
 
-    def record(self, peer_key: bytes, head: bytes, cycle: RequestResponseCycle) -> None:
+    def record(self, digest: Digest, head: bytes, cycle: RequestResponseCycle) -> None:
         """Remember the response of `cycle` once it is complete, if it may be sent again.
 
         Args:
-            peer_key: that of the connection.
+            digest: that of the peer.
             head: what one read has returned, of which nothing is left to parse.
             cycle: the one request in it, which the application has not seen yet.
         """
         if len(head) > MAX_HEAD_BYTES or head.find(_END_OF_HEAD) != len(head) - len(_END_OF_HEAD):
             return
-        key, cut = _key(peer_key, head)
+        key, cut = _key(digest, head)
         tracing = [header for header in cycle.scope["headers"] if header[0] in _TRACING_HEADERS]
         if cut and len(cut) != len(tracing):
             return  # the application may use the line that was not cut out
@@ -236,8 +241,8 @@ class Replay:
         caller, replayable = context.caller, context.replayable
         if caller is None or replayable is None or _NEVER_REPLAYED.search(head):
             return
-        # Without the headers of the request, which have the credential.
-        kept = replace(context, headers=tracing, replayable=None)
+        # Without the headers of the request, which have the credential, and without its span.
+        kept = replace(context, headers=tracing, span=None, replayable=None)
         entry = _Entry(kept, caller, replayable, head, body)
         self._remove(key)
         self._entries[key] = entry
@@ -298,15 +303,16 @@ class _Recording:
         self._on_response()
 
 
-def _key(peer_key: bytes, head: bytes) -> tuple[bytes, Tracing | None]:
+def _key(digest: Digest, head: bytes) -> tuple[bytes, Tracing | None]:
     """Return the key of `head`, and the names and values of the lines that were cut out of it."""
+    digest = digest.copy()
     if b"race" in head or b"equest-" in head:  # a search of bytes costs less than the pattern
         parts = _TRACING_LINE.split(head)
         names, values = parts[1::3], parts[2::3]
         cut = {name.lower(): value for name, value in zip(names, values, strict=True)}
         # Nothing may follow the head, or what follows could be a line that is cut out.
         if cut and len(cut) == len(names) and head.find(_END_OF_HEAD) == len(head) - 4:
-            rest = b"".join(parts[::3])
-            digest = blake2b(rest, digest_size=DIGEST_BYTES, key=peer_key).digest()
-            return digest + b"%d" % len(cut), cut
-    return blake2b(head, digest_size=DIGEST_BYTES, key=peer_key).digest(), None
+            digest.update(b"".join(parts[::3]))
+            return digest.digest() + b"%d" % len(cut), cut
+    digest.update(head)
+    return digest.digest(), None

@@ -13,7 +13,7 @@ from app.edge.auth import CredentialGeneration
 from app.edge.caller_limits import CallerLimits
 from app.edge.context import Caller, CurrentHeaders, Replayable, RequestContext
 from app.main import App
-from app.server.replay import MAX_HEAD_BYTES, Replay
+from app.server.replay import MAX_HEAD_BYTES, Digest, Replay
 from tests.server.replay_world import (
     KEYS,
     ORIGIN,
@@ -106,11 +106,11 @@ class ForgetsLines(Replay):
 
     pattern = b""
 
-    def response(self, peer_key: bytes, head: bytes, default_headers: Any) -> bytes | None:
-        return super().response(peer_key, self._without(head), default_headers)
+    def response(self, digest: Digest, head: bytes, default_headers: Any) -> bytes | None:
+        return super().response(digest, self._without(head), default_headers)
 
-    def record(self, peer_key: bytes, head: bytes, cycle: RequestResponseCycle) -> None:
-        super().record(peer_key, self._without(head), cycle)
+    def record(self, digest: Digest, head: bytes, cycle: RequestResponseCycle) -> None:
+        super().record(digest, self._without(head), cycle)
 
     def _without(self, head: bytes) -> bytes:
         return re.sub(rb"(?i)\r\n%b:[^\r]*" % self.pattern, b"", head)
@@ -135,9 +135,9 @@ class ForgetsCredential(ForgetsLines):
 class ForgetsPeer(Replay):
     """A replay that answers one peer with what was composed for another."""
 
-    def key_of_peer(self, address: str) -> bytes:
+    def keyed_digest(self, address: str) -> Digest:
         del address
-        return super().key_of_peer("")
+        return super().keyed_digest("")
 
 
 class ForgetsData(Replay):

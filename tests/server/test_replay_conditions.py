@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from dataclasses import dataclass, field
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -59,6 +59,7 @@ class Harness:
     data: Data = field(default_factory=Data)
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     caller: Caller | None = CALLER
+    span: Any = None
     composed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,7 +97,7 @@ class Harness:
         del receive
         self.composed += 1
         context = context_of(scope)
-        context.caller = self.caller
+        context.caller, context.span = self.caller, self.span
         if scope["path"] != "/never":
             context.replayable = Replayable(self.data, self.data.refresh)
         body = scope["path"].encode()
@@ -228,6 +229,16 @@ def reachable(*objects: Any) -> set[Any]:
             seen.add(id(each))
             todo += gc.get_referents(each)
     return texts
+
+
+async def test_a_replayed_request_has_no_part_in_the_span_of_the_first_one() -> None:
+    harness = Harness()
+    harness.span = SimpleNamespace()
+    for _ in range(3):
+        await harness.send(get())
+    (entry,) = harness.replay._entries.values()
+    assert harness.composed == 1
+    assert entry.context.span is None
 
 
 async def test_no_request_head_and_no_credential_is_kept() -> None:
