@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import logging
+import platform
 import secrets
 import signal
 import socket
@@ -13,9 +15,10 @@ from typing import Any
 import typer
 from uvicorn.loops.auto import auto_loop_factory
 
+from app import __version__
 from app.clock import Clock, SystemClock
 from app.console import echo_err
-from app.logging import setup
+from app.logging import setup, uncaught
 from app.main import App, create_app
 from app.sandbox.options import CLIENT_ID, CLIENT_SECRET, ROLE, Options
 from app.sandbox.server import SandboxServer
@@ -30,7 +33,11 @@ from app.settings import (
     find_warnings,
     load,
     load_for_sandbox,
+    public_settings,
+    secret_values,
 )
+
+_logger = logging.getLogger("orders_bff.server")
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -93,7 +100,14 @@ async def _serve(
     if credential_files and sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_credential)
     with _bind(config.host, config.port) as listener, _bind_metrics(settings) as metrics_listener:
-        setup.configure(settings.log.level, settings.log.format, sys.stdout, clock)
+        setup.configure(
+            settings.log.level,
+            settings.log.format,
+            sys.stdout,
+            clock,
+            secrets=secret_values(settings),
+        )
+        uncaught.install()
         # With the embedded upstream, both ends of its connections are in this process.
         other_sockets = 2 * settings.upstream.max_concurrency
         if metrics_listener:
@@ -118,8 +132,18 @@ async def _serve(
             # collection, which would stall all requests. Later objects are still collected.
             gc.collect()
             gc.freeze()
+            _log_start(settings)
             async with _serving_metrics(app, metrics_listener, clock):
                 await server.serve(sockets=[listener])
+
+
+def _log_start(settings: Settings) -> None:
+    fields = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "settings": public_settings(settings),
+    }
+    _logger.info("server_starting", extra={"fields": fields})
 
 
 @asynccontextmanager

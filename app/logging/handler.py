@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
 from app.clock import Clock
+from app.logging.redaction import Redaction
+from app.logging.repeat_limit import RepeatLimit
 
 MAX_BUFFERED_CHARS = 2 * 1024 * 1024
 
@@ -51,7 +53,11 @@ class LineFormatter(Protocol):
 
 
 class BufferedHandler(logging.Handler):
-    """Writes formatted lines to `stream`, `interval` seconds after the first of them."""
+    """Writes formatted lines to `stream`, `interval` seconds after the first of them.
+
+    Of the same warning or error, `RepeatLimit` admits a number of lines per minute. Credentials are
+    removed by `redaction`.
+    """
 
     lock: Any  # logging.Handler creates it, and holds it while it calls emit()
 
@@ -63,6 +69,7 @@ class BufferedHandler(logging.Handler):
         *,
         interval: float = FLUSH_INTERVAL,
         flush_timeout: float = FLUSH_TIMEOUT,
+        redaction: Redaction | None = None,
     ) -> None:
         super().__init__()
         self._stream = stream
@@ -73,10 +80,16 @@ class BufferedHandler(logging.Handler):
         self._buffer: list[str] = []
         self._size = 0
         self._dropped = 0
+        self._redaction = redaction or Redaction()
+        self._repeats = RepeatLimit(clock)
         self._timer_loop: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._append(self._line_formatter.format(record))
+        self._report_suppressed()
+        fields: Mapping[str, object] = getattr(record, "fields", {})
+        kind = (str(record.msg), str(fields.get("operation", "")))
+        if record.levelno < logging.WARNING or self._repeats.admit(kind):
+            self._append(self._redaction.apply(self._line_formatter.format(record)))
 
     def emit_request(self, request_id: str, seconds: float, fields: RequestFields) -> None:
         """Buffer the line for a request, without the cost of a record."""
@@ -88,6 +101,7 @@ class BufferedHandler(logging.Handler):
         with self.lock:
             if self._dropped:
                 self._report_dropped()
+            self._report_suppressed(now=True)
             self._write(self._flush_timeout)
 
     def _append(self, line: str) -> None:
@@ -112,14 +126,24 @@ class BufferedHandler(logging.Handler):
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         with self.lock:
             self._timer_loop = None
+            self._report_suppressed()
             self._write(0)
             if self._size:
                 self._start_timer(loop)
 
     def _report_dropped(self) -> None:
-        fields = {"count": self._dropped}
-        record = {"levelname": "WARNING", "msg": "log_lines_dropped", "fields": fields}
-        self._dropped = 0
+        count, self._dropped = self._dropped, 0
+        self._report("log_lines_dropped", {"count": count})
+
+    def _report_suppressed(self, *, now: bool = False) -> None:
+        for (event, operation), count in self._repeats.end_window(now=now):
+            fields: dict[str, object] = {"suppressed": self._redaction.apply(event), "count": count}
+            if operation:
+                fields["operation"] = operation
+            self._report("log_lines_suppressed", fields)
+
+    def _report(self, event: str, fields: Mapping[str, object]) -> None:
+        record = {"levelname": "WARNING", "msg": event, "fields": fields}
         self._buffer_line(self._line_formatter.format(logging.makeLogRecord(record)))
 
     def _buffer_line(self, line: str) -> None:

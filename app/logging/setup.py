@@ -7,7 +7,7 @@ contain a key, an order or raw database text.
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from traceback import walk_tb
 from typing import Any, Literal, TextIO
 
@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from app.clock import Clock
 from app.logging.handler import BufferedHandler, RequestFields
+from app.logging.redaction import Redaction
 from app.request_id import current
 
 LOGGER = "orders_bff"
@@ -32,16 +33,21 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str
 
 
 def configure(
-    level: str, log_format: Literal["auto", "json", "text"], stream: TextIO, clock: Clock
+    level: str,
+    log_format: Literal["auto", "json", "text"],
+    stream: TextIO,
+    clock: Clock,
+    *,
+    secrets: Iterable[str] = (),
 ) -> logging.Handler:
     """Log the project's events from `level` on, and warnings of libraries, to `stream`.
 
-    The format `auto` is text if `stream` is a terminal, else JSON. Returns the handler, so that it
-    can be removed.
+    The format `auto` is text if `stream` is a terminal, else JSON. `secrets` are removed from all
+    lines. Returns the handler, so that it can be removed.
     """
     is_text = log_format == "text" or (log_format == "auto" and stream.isatty())
     formatter = _TextFormatter(clock) if is_text else _JsonFormatter(clock)
-    handler = BufferedHandler(stream, formatter, clock)
+    handler = BufferedHandler(stream, formatter, clock, redaction=Redaction(secrets))
     # The loggers below have a level of their own, so `error` has to apply here, too.
     handler.setLevel(level.upper())
     # These fields of a record are never logged, and cost a system call each.
@@ -138,6 +144,9 @@ def _text_line(timestamp: str, level: str, event: str, fields: Mapping[str, obje
 
 
 def _quote(value: object, *, spaces: bool = False) -> str:
-    """Return `value` escaped as JSON, in quotes only if it contains spaces that are not allowed."""
-    encoded = _encode(value)
+    """Return `value` escaped as JSON, in quotes only if it contains spaces that are not allowed.
+
+    ASCII only, so that a terminal shows no control and no bidirectional character.
+    """
+    encoded = _encode(value).replace("\x7f", "\\u007f")  # JSON does not escape DEL
     return encoded.strip('"') if spaces or " " not in encoded else encoded

@@ -50,7 +50,7 @@ _Described = tuple[AsyncIterator[bytes], dict[str, str]]
 
 _WRITER = Path(__file__).with_name("xlsx_writer.py")
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("orders_bff.orders")
 
 
 class TooManyExports(Exception):

@@ -25,7 +25,7 @@ from app.settings.checks import find_warnings
 from app.settings.errors import SettingsError, env_name
 from app.settings.loading import CredentialFiles, load, load_for_sandbox
 from app.settings.models import Settings
-from app.settings.public import public_settings
+from app.settings.public import public_settings, secret_values
 from app.settings.types import is_loopback
 
 __all__ = [
@@ -43,4 +43,5 @@ __all__ = [
     "load_for_sandbox",
     "public_settings",
     "require_unique",
+    "secret_values",
 ]

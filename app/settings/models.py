@@ -186,7 +186,7 @@ class Docs(_Group):
 class Log(_Group):
     """The log on standard output."""
 
-    level: Literal["info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "text"] = Field("auto", examples=["json"])
 
 

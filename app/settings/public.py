@@ -9,6 +9,7 @@ from pydantic import BaseModel, SecretStr
 from app.settings.api_keys import ApiKeysFile
 from app.settings.errors import env_name
 from app.settings.models import Settings
+from app.settings.types import HostPort
 
 SECRET = "(set)"  # noqa: S105  shown in place of a secret
 
@@ -20,6 +21,22 @@ def public_settings(settings: Settings, *, only_changed: bool = False) -> dict[s
     those at their default.
     """
     return dict(_public("", settings, only_changed=only_changed))
+
+
+def secret_values(settings: Settings) -> list[str]:
+    """Return the configured secrets, so that they can be removed from texts."""
+    return [secret.get_secret_value() for secret in _secrets(settings)]
+
+
+def _secrets(value: object) -> Iterator[SecretStr]:
+    if isinstance(value, SecretStr):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _secrets(item)
 
 
 def _public(group: str, model: BaseModel, *, only_changed: bool) -> Iterator[tuple[str, Any]]:
@@ -36,6 +53,8 @@ def _public(group: str, model: BaseModel, *, only_changed: bool) -> Iterator[tup
 
 
 def _json_value(value: object) -> Any:
+    if isinstance(value, HostPort):
+        return str(value)
     if isinstance(value, ApiKeysFile):
         value = value.path
     if isinstance(value, BaseModel):

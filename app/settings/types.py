@@ -201,6 +201,9 @@ class HostPort(NamedTuple):
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def _parse_listener(value: object) -> HostPort:
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")

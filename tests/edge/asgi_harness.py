@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -86,12 +86,13 @@ def logging_to(
     level: str = "info",
     clock: ManualClock | None = None,
     stream: io.StringIO | None = None,
+    secrets: Iterable[str] = (),
 ) -> Iterator[LogOutput]:
     """Configure logging as the program does, until the end of the block."""
     stream = stream or io.StringIO()
     logger = logging.getLogger(setup.LOGGER)
     level_before = logger.level
-    handler = setup.configure(level, layout, stream, clock or ManualClock())
+    handler = setup.configure(level, layout, stream, clock or ManualClock(), secrets=secrets)
     try:
         yield LogOutput(stream, handler)
     finally:

@@ -29,6 +29,7 @@ from app.sandbox.server import SandboxServer
 from app.settings import Settings, SettingsError, load
 from app.settings.errors import example_values
 from tests.edge.asgi_harness import logging_to
+from tests.support.otlp import collecting
 from tests.support.upstream import ScriptedUpstream
 
 Scheme = Literal["token", "signature"]
@@ -103,7 +104,9 @@ REQUEST_HEADERS = {
 }
 
 
-def settings_of(base_url: str, scheme: Scheme, *, hangs: bool = False) -> Settings:
+def settings_of(
+    base_url: str, scheme: Scheme, *, hangs: bool = False, collector: str = ""
+) -> Settings:
     entry = {
         "name": "dashboard",
         "sha256": hashlib.sha256(KEY.encode()).hexdigest(),
@@ -118,6 +121,7 @@ def settings_of(base_url: str, scheme: Scheme, *, hangs: bool = False) -> Settin
         "ORDERS_UPSTREAM__READ_TIMEOUT": "0.3" if hangs else "10",
         "ORDERS_UPSTREAM__DEADLINE": "1" if hangs else "20",
         "ORDERS_CALLERS__API_KEYS": json.dumps([entry]),
+        "ORDERS_TRACING__ENDPOINT": collector,
     }
     return load(environ, dotenv=NO_DOTENV)
 
@@ -173,6 +177,32 @@ async def test_no_fault_exposes_a_canary(scheme: Scheme, logged: Logged) -> None
     assert [one for one in (*SECRETS, *UPSTREAM_MESSAGES) if one in logged.text()] == []
     assert CALLER_VALUE not in logged.text()
     assert '"event":"request"' in logged.text()
+
+
+async def test_metrics_and_spans_have_no_canary_and_no_value_of_a_caller() -> None:
+    upstream = ScriptedUpstream()
+    upstream.keys = {OPTIONS.access_key_id: OPTIONS.access_key_secret}
+    with collecting() as collector:
+        settings = settings_of("http://127.0.0.1:9", "token", collector=collector.url)
+        app = create_app(settings, transport=upstream.transport)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.api.router.lifespan_context(app.api),
+            httpx.AsyncClient(
+                transport=transport, base_url="http://localhost", headers=REQUEST_HEADERS
+            ) as client,
+        ):
+            for status in (200, 500):
+                upstream.fail_next(status, times=3)
+                for path in PATHS:
+                    await client.get(path)
+            await client.request(CALLER_VALUE, f"/{CALLER_VALUE}")
+            metrics = (await client.get("/metrics")).text
+    assert 'route="/v1/orders/{order_no}/payment"' in metrics
+    assert len(collector.spans) > 2 * len(PATHS)
+    for output in (metrics, collector.raw.decode("latin-1")):
+        canaries = (*SECRETS, *UPSTREAM_MESSAGES, CALLER_VALUE)
+        assert [one for one in canaries if one in output] == []
 
 
 async def test_an_internal_error_exposes_nothing(logged: Logged) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from app import __version__
 from tests.support.process import read_statuses, serving
 from tests.support.proxy import Proxy, problem
 
@@ -183,6 +184,10 @@ def test_the_listener_serves_metrics_and_nothing_else_and_ends_with_the_server()
         process.stop()
         assert process.wait() == 0
     assert process.errors == ""
-    assert process.events().count("shutdown_started") == 1
+    assert process.events() == ["server_starting", "shutdown_started", "shutdown_complete"]
+    settings = process.log[0]["settings"]
+    assert settings["ORDERS_METRICS__LISTEN"] == "127.0.0.1:0"
+    assert settings["ORDERS_UPSTREAM__ACCESS_KEY_SECRET"] == "(set)"
+    assert process.log[0]["version"] == __version__
     routes = [line["route"] for line in process.log if line["event"] == "request"]
     assert sorted(routes) == ["/metrics", "/v1/orders", *["unmatched"] * 4]

@@ -27,7 +27,7 @@ def test_sigterm_completes_accepted_requests_and_exits_with_0() -> None:
         assert process.wait() == 0
 
     assert process.errors == ""
-    assert process.events() == ["shutdown_started", "shutdown_complete"]
+    assert process.events() == ["server_starting", "shutdown_started", "shutdown_complete"]
 
 
 def test_a_request_that_waits_for_a_hanging_upstream_gets_503_after_the_drain_timeout() -> None:
@@ -51,7 +51,8 @@ def test_a_second_signal_terminates_the_process_immediately() -> None:
         hanging = process.send("/v1/orders")
         process.popen.send_signal(signal.SIGTERM)
         assert process.popen.stdout is not None
-        assert json.loads(process.popen.stdout.readline())["event"] == "shutdown_started"
+        lines = (json.loads(line)["event"] for line in process.popen.stdout)
+        assert next(event for event in lines if event != "server_starting") == "shutdown_started"
         process.popen.send_signal(signal.SIGTERM)
 
         assert process.wait() == -signal.SIGTERM
@@ -76,4 +77,4 @@ def test_a_signal_right_after_the_start_stops_the_server_gracefully(number: sign
     with serving() as process:
         process.stop(number)
         assert process.wait() == 0
-    assert process.events() == ["shutdown_started", "shutdown_complete"]
+    assert process.events() == ["server_starting", "shutdown_started", "shutdown_complete"]

@@ -70,7 +70,7 @@ def handler_for(stream: TextIO, *, flush_timeout: float = 20) -> BufferedHandler
 
 
 def record(text: str) -> logging.LogRecord:
-    return logging.makeLogRecord({"msg": text, "levelname": "INFO"})
+    return logging.makeLogRecord({"msg": text, "levelname": "INFO", "levelno": logging.INFO})
 
 
 async def test_lines_of_one_interval_are_written_together() -> None:

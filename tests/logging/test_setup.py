@@ -24,10 +24,19 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_no_field_can_forge_a_line(log_format: Literal["json", "text"]) -> None:
     with logging_to(log_format) as lines:
-        LOGGER.info("event", extra={"fields": {"name": "a\r\nb\x1b[2Jc\u2028d\x85e"}})
+        LOGGER.info("event", extra={"fields": {"name": "a\r\nb\x1b[2Jc\u2028d\x85e\u202ef\x7f"}})
 
     assert len(lines.text().splitlines()) == 1
-    assert not set("\r\x1b\u2028\x85") & set(lines.text())
+    assert not set("\r\x1b\u2028\x85\u202e") & set(lines.text())
+
+
+def test_no_control_character_reaches_a_terminal() -> None:
+    controls = "".join(map(chr, (*range(32), 127, *range(128, 160), 0x202E, 0x2066)))
+    with logging_to("text") as lines:
+        LOGGER.info("event", extra={"fields": {"name": controls}})
+        log_request("request-0001", 0.1, RequestFields({"method": controls}))
+
+    assert set(lines.text()) & set(controls) == {"\n"}
 
 
 def test_a_lone_surrogate_is_escaped() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import load, public_settings
+from app.settings import load, public_settings, secret_values
 from tests.settings.support import api_keys, settings_of
 
 CREDENTIAL = {"access_key_id": "id-canary", "access_key_secret": "secret-canary"}
@@ -62,3 +62,25 @@ def test_grants_are_shown_as_they_are_configured() -> None:
     shown = json.loads(json.dumps(public_settings(settings, only_changed=True)))
 
     assert shown["ORDERS_CALLERS__GRANTS"] == [grant]
+
+
+def test_a_listener_is_shown_as_it_is_configured() -> None:
+    for listen in ("127.0.0.1:9100", "[::1]:9100"):
+        assert public_settings(settings_of(METRICS__LISTEN=listen))["ORDERS_METRICS__LISTEN"] == (
+            listen
+        )
+
+
+def test_all_secrets_are_known_so_that_they_can_be_removed_from_texts() -> None:
+    settings = settings_of(
+        UPSTREAM__ACCESS_KEY_SECRET="canary-1",
+        UPSTREAM__PROXY="http://user:canary-2@proxy:3128",
+        CACHE__URL="rediss://user:canary-3@cache/0",
+        LOGIN__ISSUER="https://login.example.com",
+        LOGIN__CLIENT_ID="orders",
+        LOGIN__CLIENT_SECRET="canary-4",
+        LOGIN__COOKIE_SECRETS=json.dumps(["canary-5-" + "x" * 40]),
+        SERVER__PUBLIC_URL="https://orders.example.com",
+    )
+    known = " ".join(secret_values(settings))
+    assert [number for number in range(1, 6) if f"canary-{number}" not in known] == []

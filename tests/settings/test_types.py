@@ -65,7 +65,7 @@ from tests.settings.support import errors_of, settings_of
         ("METRICS__LISTEN", "[localhost]:9100", "must be host:port"),
         ("METRICS__LISTEN", "a b:9100", "must be host:port"),
         ("DOCS__ENABLED", "maybe", "must be true or false"),
-        ("LOG__LEVEL", "debug", "must be info, warning or error"),
+        ("LOG__LEVEL", "trace", "must be debug, info, warning or error"),
         ("LOG__FORMAT", "xml", "must be auto, json or text"),
         ("NAME", "a b", "must be 1 to 64 letters, digits, dots, underscores or hyphens"),
     ],
