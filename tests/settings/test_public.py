@@ -76,6 +76,7 @@ def test_all_secrets_are_known_so_that_they_can_be_removed_from_texts() -> None:
         UPSTREAM__ACCESS_KEY_SECRET="canary-1",
         UPSTREAM__PROXY="http://user:canary-2@proxy:3128",
         CACHE__URL="rediss://user:canary-3@cache/0",
+        CALLERS__GRANTS='[{"claim":"roles","value":"a","scopes":["orders:read"]}]',
         LOGIN__ISSUER="https://login.example.com",
         LOGIN__CLIENT_ID="orders",
         LOGIN__CLIENT_SECRET="canary-4",

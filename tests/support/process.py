@@ -74,8 +74,9 @@ class ServerProcess:
         return self.popen.returncode
 
     def events(self) -> list[str]:
-        """Return the names of the logged events, without the access log."""
-        return [entry["event"] for entry in self.log if entry["event"] != "request"]
+        """Return the names of the events that are about the process itself."""
+        events = [entry["event"] for entry in self.log]
+        return [event for event in events if event.startswith(("server_", "shutdown_"))]
 
 
 @contextmanager
