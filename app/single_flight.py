@@ -19,7 +19,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MAX_CALLERS = 16
-"""Callers of one flight that are told apart. A flight of more is soon served for one of them."""
+"""Callers of one flight that are distinguished. A flight of more is soon served for one of them."""
 
 _current_flight: ContextVar["Flight[Any] | None"] = ContextVar("current_flight", default=None)
 

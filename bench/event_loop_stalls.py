@@ -20,7 +20,7 @@ from app.clock import SystemClock
 from app.main import App, create_app
 from app.sandbox.options import Options
 from app.settings import load
-from bench.load import resident_mib
+from bench.load import NO_LIMITS, resident_mib
 from bench.servers import start_server
 
 ORDERS = 100_000
@@ -89,7 +89,7 @@ async def bench(orders: int) -> None:
     with start_server([*sandbox, "--max-calls-per-second", "0"], PORT):
         clock = OffsetClock()
         settings = load(
-            {"ORDERS_CALLERS__ANONYMOUS": "true"},
+            {"ORDERS_CALLERS__ANONYMOUS": "true", **NO_LIMITS},
             upstream={
                 "base_url": upstream,
                 "access_key_id": options.access_key_id,

@@ -6,6 +6,9 @@ import time
 from pathlib import Path
 from typing import cast
 
+NO_LIMITS = {f"ORDERS_CALLERS__{name}": "0" for name in ("RATE", "SCAN_RATE", "DETAIL_RATE")}
+"""Variables that disable the limits per caller: a benchmark sends more than any of them."""
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 

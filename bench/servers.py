@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 from app.edge.api_keys import generate_key
 from app.sandbox.options import Options
+from bench.load import NO_LIMITS
 
 PAGE = "/v1/orders?page=1&limit=50"
 KEY = generate_key()
@@ -55,23 +56,29 @@ def access_log(server: ServerProcess) -> list[dict[str, Any]]:
     return [entry for entry in entries if str(entry.get("route")).startswith("/v1/")]
 
 
+def key_entry(name: str, key: str, **more: str) -> dict[str, Any]:
+    """Return the configuration of an API key."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return {"name": name, "sha256": digest, "scopes": ["orders:read"], **more}
+
+
 def proxy_command(
-    upstream: str, options: Options, port: int
+    upstream: str, options: Options, port: int, **settings: str
 ) -> tuple[list[str], int, dict[str, str]]:
-    """Return the arguments of `start_server` for the proxy in front of `upstream`."""
-    entry = {
-        "name": "bench",
-        "sha256": hashlib.sha256(KEY.encode()).hexdigest(),
-        "scopes": ["orders:read"],
-    }
+    """Return the arguments of `start_server` for the proxy in front of `upstream`.
+
+    The proxy has no limits per caller, unless `settings` say so: variables without the prefix.
+    """
     environ = {
         "ORDERS_UPSTREAM__BASE_URL": upstream,
         "ORDERS_UPSTREAM__ACCESS_KEY_ID": options.access_key_id,
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": options.access_key_secret,
         "ORDERS_UPSTREAM__MAX_RATE": "100000",
-        "ORDERS_CALLERS__API_KEYS": json.dumps([entry]),
+        "ORDERS_CALLERS__API_KEYS": json.dumps([key_entry("bench", KEY)]),
+        **NO_LIMITS,
         "ORDERS_CACHE__TTL": "3600",
         "ORDERS_LOG__FORMAT": "json",
+        **{f"ORDERS_{name}": value for name, value in settings.items()},
     }
     return ["app", "serve", "--port", str(port)], port, environ
 

@@ -16,6 +16,7 @@ from app.http import MockTransport, Request, Response
 from app.main import App, create_app
 from app.settings import load
 from bench.event_loop_stalls import OffsetClock, StallMonitor, load_list, request
+from bench.load import NO_LIMITS
 
 TTL = 3600
 ORDERS = 30_000
@@ -123,7 +124,7 @@ async def bench() -> None:
 
 def _proxy(upstream: Upstream, clock: OffsetClock) -> App:
     settings = load(
-        {"ORDERS_CALLERS__ANONYMOUS": "true"},
+        {"ORDERS_CALLERS__ANONYMOUS": "true", **NO_LIMITS},
         sandbox=True,
         upstream={
             "base_url": "http://127.0.0.1:9",

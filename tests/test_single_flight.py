@@ -183,7 +183,7 @@ async def test_a_flight_belongs_to_the_callers_that_wait_for_it_also_through_ano
     assert not harness.flight.callers()
 
 
-async def test_of_very_many_callers_only_some_are_told_apart():
+async def test_of_very_many_callers_only_some_are_distinguished():
     harness = Harness()
     waiters = [start_for(str(number), harness.flight.wait(8)) for number in range(100)]
     await settle()

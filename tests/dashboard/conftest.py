@@ -45,7 +45,7 @@ async def dashboard(session: BrowserSession) -> AsyncIterator[DashboardPage]:
 @pytest.fixture
 async def failing_dashboard(session: BrowserSession) -> AsyncIterator[DashboardPage]:
     """A page that may receive error responses."""
-    dashboard = await session.new_page(expected_statuses={401, 404, 422, 502, 503, 504})
+    dashboard = await session.new_page(expected_statuses={401, 404, 422, 429, 502, 503, 504})
     yield dashboard
     await session.close_pages()
     assert dashboard.errors == []

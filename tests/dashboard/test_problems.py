@@ -140,6 +140,23 @@ async def test_loading_the_list_shows_progress(failing_dashboard: DashboardPage)
         await failing_dashboard.stop_polling()
 
 
+async def test_a_page_over_the_limit_says_when_it_goes_on_and_does(
+    failing_dashboard: DashboardPage,
+) -> None:
+    limited = {"ORDERS_CALLERS__SCAN_RATE": "20/minute"}
+    async with sandbox_deployment(137, cache={"ttl": 60}, **limited) as deployment:
+        await failing_dashboard.open(deployment)
+        used = "fetch('/v1/orders?q=' + Math.random()).then((response) => response.status)"
+        statuses = [await failing_dashboard.page.evaluate(used) for _ in range(21)]
+        assert statuses[-1] == 429
+        await failing_dashboard.page.goto(f"{deployment.origin}/dashboard?status=paid")
+        problem = failing_dashboard.page.locator("main .problem").first
+        await expect(problem).to_contain_text("Too many requests")
+        await expect(problem).to_contain_text(re.compile(r"Retrying in \d+ s"))
+        await expect(failing_dashboard.count).to_contain_text("orders", timeout=30_000)
+        await failing_dashboard.stop_polling()
+
+
 async def test_an_open_order_recovers_by_itself(
     own_deployment: Deployment, failing_dashboard: DashboardPage
 ) -> None:

@@ -36,7 +36,7 @@ def test_zero_is_no_rate() -> None:
 
 
 @pytest.mark.parametrize("text", ["1/hour", "7/second", "60/minute", "6000/minute", "997/hour"])
-def test_the_whole_quota_is_admitted_at_once_and_then_one_request_per_interval(text: str) -> None:
+def test_the_quota_is_admitted_at_once_and_then_one_request_per_interval(text: str) -> None:
     limit, limiter = rate(text), RateLimiter()
     assert admitted(limiter, "a", limit, NOW, limit.quota + 3) == limit.quota
     assert admitted(limiter, "a", limit, NOW + limit.interval * 0.9, 3) == 0

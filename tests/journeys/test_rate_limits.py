@@ -9,7 +9,7 @@ from app.sandbox.options import Options
 from tests.support.proxy import DETAIL, Proxy, cache_status, problem
 
 GOOD, GREEDY = "obff_" + "g" * 32, "obff_" + "x" * 32
-WHOLE_LIST = "/v1/orders?status=paid"
+FILTERED = "/v1/orders?status=paid"
 EXPORT = "/v1/orders/export?format=csv"
 
 
@@ -77,9 +77,9 @@ async def test_a_response_that_has_not_changed_counts_as_a_tenth() -> None:
     assert await statuses(proxy, "/v1/orders", GREEDY, 2) == [200, 429]
 
 
-async def test_only_questions_over_the_whole_list_that_are_computed_are_counted() -> None:
+async def test_only_scans_of_the_list_that_are_computed_are_counted() -> None:
     proxy = proxy_with(scan_rate="2/minute")
-    for path in (WHOLE_LIST, f"{WHOLE_LIST}&page=2", "/v1/orders/summary", WHOLE_LIST):
+    for path in (FILTERED, f"{FILTERED}&page=2", "/v1/orders/summary", FILTERED):
         response = await proxy.get(path, x_api_key=GREEDY)
         assert response.status_code == 200
     for path in (
@@ -89,7 +89,7 @@ async def test_only_questions_over_the_whole_list_that_are_computed_are_counted(
     ):
         document = rejected(await proxy.get(path, x_api_key=GREEDY))
         assert "over the whole list" in str(document["detail"])
-    assert await statuses(proxy, WHOLE_LIST, GREEDY, 5) == [200] * 5, "cached"
+    assert await statuses(proxy, FILTERED, GREEDY, 5) == [200] * 5, "cached"
     assert await statuses(proxy, "/v1/orders?limit=50&page=2", GREEDY, 5) == [200] * 5
     assert (await proxy.get(EXPORT, x_api_key=GOOD)).status_code == 200
 
@@ -145,7 +145,7 @@ async def test_of_an_address_with_many_failed_authentications_only_failures_are_
     assert (await proxy.get("/v1/orders")).status_code == 401, "offers nothing that could be tried"
 
 
-async def test_anonymous_callers_are_told_apart_by_address_behind_a_trusted_proxy() -> None:
+async def test_anonymous_callers_are_distinguished_by_address_behind_a_trusted_proxy() -> None:
     environ = {
         "ORDERS_CALLERS__ANONYMOUS": "true",
         "ORDERS_CALLERS__RATE": "2/minute",

@@ -68,7 +68,10 @@ export const PROBLEM_MESSAGES = {
   },
   rate_limited: {
     title: ["Too many requests", "请求过于频繁"],
-    detail: ["You have reached your request limit.", "您已达到请求次数上限。"],
+    detail: [
+      "You have reached your request limit. The page goes on by itself.",
+      "您已达到请求次数上限，页面将自动继续。",
+    ],
   },
   overloaded: {
     title: ["Proxy overloaded", "代理服务过载"],

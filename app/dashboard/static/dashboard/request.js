@@ -56,11 +56,14 @@ export class RetryingRequest {
 }
 
 /**
- * Seconds until the next attempt: Retry-After, with exponential backoff unless loading progresses.
+ * Seconds until the next attempt: Retry-After, with exponential backoff unless loading progresses or
+ * the caller has reached a limit.
  * @param {Problem} problem
  * @param {number} attempt
  */
 export function retryDelay(problem, attempt) {
   if (problem.code === "list_loading") return PROGRESS_DELAY;
+  // Any request before that would get the same answer.
+  if (problem.code === "rate_limited") return problem.retryAfter;
   return Math.min(Math.max(problem.retryAfter, 2 ** attempt), MAX_DELAY);
 }
