@@ -1,19 +1,32 @@
 """Checks the configured issuers, and explains what is wrong and how to fix it.
 
-It names the traps of this vendor: an issuer ends in `/oidc`, and apps sign with HS256 by default.
+It names the traps of this vendor: an issuer ends in `/oidc`, apps sign with HS256 by default, and
+each app accepts one method of client authentication only.
 """
 
 from collections.abc import AsyncIterator
+
+import msgspec
+from pydantic import SecretStr
 
 from app.clock import Clock
 from app.components import create_issuers
 from app.doctor import Check
 from app.edge.auth import CredentialGeneration
 from app.http import AsyncBaseTransport
-from app.identity.discovery import Metadata, OtherIssuer, discover, fetch_keys
+from app.identity.client_authentication import (
+    BASIC,
+    POST,
+    ClientAuthentication,
+    authenticate_client,
+    choose_method,
+)
+from app.identity.discovery import Metadata, OtherIssuer, check_endpoint, discover, fetch_keys
 from app.identity.issuer_client import IssuerClient, IssuerError
 from app.identity.signing_keys import ALGORITHMS, SigningKeys
 from app.settings import Settings
+
+MAX_ERROR_CHARS = 60
 
 VENDOR_SUFFIX = "/oidc"
 """The end of the issuers of this vendor: the path of the user pool's provider."""
@@ -27,12 +40,13 @@ async def check_issuers(
     if issuers is None:
         return
     for url, client in issuers.clients.items():
-        async for check in _check_issuer(client, url, _names(settings, url)):
+        async for check in _check_issuer(client, url, settings):
             yield check
     await issuers.close(0)
 
 
-async def _check_issuer(client: IssuerClient, url: str, names: str) -> AsyncIterator[Check]:
+async def _check_issuer(client: IssuerClient, url: str, settings: Settings) -> AsyncIterator[Check]:
+    names = _names(settings, url)
     try:
         metadata = await discover(client, url)
     except OtherIssuer as error:
@@ -50,6 +64,9 @@ async def _check_issuer(client: IssuerClient, url: str, names: str) -> AsyncIter
         yield Check("keys", "error", str(error), fix)
         return
     yield _check_keys(keys)
+    login = settings.login
+    if login.issuer == url and login.client_id and login.client_secret:
+        yield await _check_client(client, metadata, login.client_id, login.client_secret)
 
 
 def _check_algorithms(metadata: Metadata) -> Check:
@@ -92,6 +109,80 @@ def _check_keys(keys: SigningKeys) -> Check:
     )
 
 
+async def _check_client(
+    client: IssuerClient, metadata: Metadata, client_id: str, secret: SecretStr
+) -> Check:
+    """Try to exchange a code that does not exist: the error says whether the client is accepted."""
+    method = choose_method(metadata)
+    if method is None:
+        message = f"the issuer accepts clients neither by {BASIC} nor by {POST}"
+        fix = "nobody can sign in with a client secret at this issuer; ask its operator"
+        return Check("client", "error", message, fix)
+    other = POST if method == BASIC else BASIC
+    try:
+        check_endpoint(metadata.issuer, metadata.authorization_endpoint, "authorization_endpoint")
+        endpoint = check_endpoint(metadata.issuer, metadata.token_endpoint, "token_endpoint")
+        error = other_error = await _token_error(
+            client, endpoint, authenticate_client(method, client_id, secret)
+        )
+        if error == "invalid_client":
+            other_error = await _token_error(
+                client, endpoint, authenticate_client(other, client_id, secret)
+            )
+    except IssuerError as problem:
+        return Check("client", "error", str(problem), "ask the operator of the issuer")
+    if error == "invalid_grant":
+        return Check("client", "ok", f"the issuer accepts {client_id} by {method}")
+    if error == "invalid_client" != other_error:
+        return Check(
+            "client",
+            "error",
+            f"the issuer accepts {client_id} by {other}, although it announces {method}",
+            f"set the client authentication method of the app at the issuer to {method}",
+        )
+    if error == "invalid_client":
+        return Check(
+            "client",
+            "error",
+            f"the issuer does not accept {client_id} by {method}",
+            "check ORDERS_LOGIN__CLIENT_ID and ORDERS_LOGIN__CLIENT_SECRET, and the client"
+            " authentication method of the app at the issuer",
+        )
+    return Check(
+        "client",
+        "warning",
+        f"the issuer has answered {error} when a code was tried",
+        "check that the app at the issuer may use the authorization code grant",
+    )
+
+
+async def _token_error(
+    client: IssuerClient, endpoint: str, authentication: ClientAuthentication
+) -> str:
+    """Return the error code with which the issuer answers a code that does not exist."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": "orders-bff-doctor",
+        "redirect_uri": "http://127.0.0.1/auth/callback",
+        "code_verifier": "orders-bff-doctor" * 3,
+    }
+    response = await client.send(
+        "POST", endpoint, form=form | authentication.form, headers=authentication.headers
+    )
+    try:
+        error = msgspec.json.decode(response.body, type=_TokenError).error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        error = ""
+    is_name = error.isascii() and error.replace("_", "").isalnum()
+    return error[:MAX_ERROR_CHARS] if is_name else f"status {response.status}"
+
+
+class _TokenError(msgspec.Struct):
+    """RFC 6749 section 5.2."""
+
+    error: str
+
+
 async def _suggestion(client: IssuerClient, url: str, names: str) -> str:
     """Return what to do about an issuer that cannot be reached at `url`."""
     base = url.rstrip("/")
@@ -114,6 +205,6 @@ def _names(settings: Settings, url: str) -> str:
     """Return the variables that have this issuer."""
     configured = {
         "ORDERS_CALLERS__OIDC_ISSUER": settings.callers.oidc_issuer,
-        "ORDERS_LOGIN__ISSUER": getattr(settings.login, "issuer", None),
+        "ORDERS_LOGIN__ISSUER": settings.login.issuer,
     }
     return " and ".join(name for name, value in configured.items() if value == url)

@@ -14,15 +14,26 @@ from tests.identity.forge import AUDIENCE, ISSUER, JWKS_URL, FakeIssuer, key_of,
 VARIABLE = "ORDERS_CALLERS__OIDC_ISSUER"
 
 
-async def diagnose(fake: FakeIssuer, issuer: str = ISSUER) -> list[Check]:
-    environ = {
+LOGIN = {
+    "ORDERS_LOGIN__ISSUER": ISSUER,
+    "ORDERS_LOGIN__CLIENT_ID": "orders-dashboard",
+    "ORDERS_LOGIN__CLIENT_SECRET": "canary-of-the-client",
+    "ORDERS_LOGIN__COOKIE_SECRETS": '["canary-of-at-least-32-characters"]',
+    "ORDERS_CALLERS__GRANTS": '[{"claim":"roles","value":"x","scopes":["orders:read"]}]',
+}
+
+
+async def diagnose(fake: FakeIssuer, issuer: str = ISSUER, **more: str) -> list[Check]:
+    environ = more | {
         "ORDERS_UPSTREAM__ACCESS_KEY_ID": "id",
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": "secret",
         VARIABLE: issuer,
         "ORDERS_CALLERS__OIDC_AUDIENCE": AUDIENCE,
     }
     settings = load(environ, dotenv=Path("/nowhere/.env"))
-    return [check async for check in check_issuers(settings, fake.clock, fake.transport)]
+    checks = [check async for check in check_issuers(settings, fake.clock, fake.transport)]
+    assert "canary" not in repr(checks)
+    return checks
 
 
 async def test_an_issuer_that_works_is_ok() -> None:
@@ -145,6 +156,112 @@ async def test_keys_that_tokens_cannot_be_matched_with(
     _, check = await diagnose(fake)
 
     assert check.step == "keys"
+    assert check.outcome == outcome
+    assert text in check.message
+    assert check.fix
+
+
+class TokenEndpoint:
+    """The issuer of the login, whose app accepts its client by one method."""
+
+    def __init__(self, accepts: str, error: str = "invalid_grant", **metadata: object) -> None:
+        self.fake = FakeIssuer()
+        self.fake.metadata = {
+            "authorization_endpoint": f"{ISSUER}/auth",
+            "token_endpoint": f"{ISSUER}/token",
+            **metadata,
+        }
+        self.fake.respond = self._respond
+        self._accepts = accepts
+        self._error = error
+
+    async def check(self) -> Check:
+        *_, check = await diagnose(self.fake, **LOGIN)
+        assert check.step == "client"
+        return check
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        if request.method != "POST":
+            return self.fake.publish(request)
+        is_basic = "authorization" in request.headers
+        assert is_basic != (b"client_secret=" in request.content)
+        method = "client_secret_basic" if is_basic else "client_secret_post"
+        if method != self._accepts:
+            return httpx.Response(401, json={"error": "invalid_client"})
+        return httpx.Response(400, content=f'{{"error":"{self._error}"}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("announced", "accepted"),
+    [
+        (None, "client_secret_basic"),
+        (["client_secret_post", "client_secret_basic"], "client_secret_basic"),
+        (["client_secret_post"], "client_secret_post"),
+    ],
+    ids=["default", "both", "post"],
+)
+async def test_a_client_that_the_issuer_accepts_is_ok(
+    announced: list[str] | None, accepted: str
+) -> None:
+    endpoint = TokenEndpoint(accepted, token_endpoint_auth_methods_supported=announced)
+
+    check = await endpoint.check()
+
+    assert check.outcome == "ok"
+    assert accepted in check.message
+
+
+async def test_the_method_of_client_authentication_that_the_app_expects_is_named() -> None:
+    endpoint = TokenEndpoint(
+        "client_secret_post",
+        token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
+    )
+
+    check = await endpoint.check()
+
+    assert check.outcome == "error"
+    assert "by client_secret_post, although it announces client_secret_basic" in check.message
+    assert check.fix.endswith("to client_secret_basic")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "outcome", "text"),
+    [
+        pytest.param(TokenEndpoint("nothing"), "error", "does not accept", id="wrong-secret"),
+        pytest.param(
+            TokenEndpoint("x", token_endpoint_auth_methods_supported=["private_key_jwt"]),
+            "error",
+            "neither by client_secret_basic nor by client_secret_post",
+            id="no-method",
+        ),
+        pytest.param(
+            TokenEndpoint("x", token_endpoint=None), "error", "no valid `token_endpoint`", id="none"
+        ),
+        pytest.param(
+            TokenEndpoint("x", authorization_endpoint="http://a.example.com"),
+            "error",
+            "`authorization_endpoint` that is not https",
+            id="http",
+        ),
+        pytest.param(
+            TokenEndpoint("client_secret_basic", "unauthorized_client"),
+            "warning",
+            "answered unauthorized_client",
+            id="grant-type",
+        ),
+        pytest.param(
+            TokenEndpoint("client_secret_basic", "a b"), "warning", "status 400", id="unknown"
+        ),
+        pytest.param(
+            TokenEndpoint("client_secret_basic", '"'), "warning", "status 400", id="garbage"
+        ),
+    ],
+)
+async def test_a_client_that_cannot_sign_people_in(
+    endpoint: TokenEndpoint, outcome: str, text: str
+) -> None:
+    check = await endpoint.check()
+
     assert check.outcome == outcome
     assert text in check.message
     assert check.fix

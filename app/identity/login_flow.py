@@ -3,15 +3,15 @@
 Nothing is called in the name of a person, so all tokens are dropped once the ID token is checked.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping
-from urllib.parse import quote_plus, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from pydantic import SecretStr
 
 from app.clock import Clock
 from app.identity.claims import check_claims
+from app.identity.client_authentication import authenticate_client, choose_method
 from app.identity.discovery import Metadata, check_endpoint
 from app.identity.issuer import Issuer, IssuerUnavailable
 from app.identity.issuer_client import IssuerClient, IssuerError, IssuerResponse
@@ -173,19 +173,14 @@ class LoginFlow:
             "redirect_uri": state.redirect_uri,
             "code_verifier": state.code_verifier,
         }
-        headers: dict[str, str] = {}
-        secret = self._client_secret.get_secret_value()
-        methods = (await self._metadata()).token_endpoint_auth_methods_supported
-        # Basic is the default (OpenID Connect Discovery 1.0, section 3).
-        if methods is None or "client_secret_basic" in methods:
-            credentials = f"{quote_plus(self._client_id)}:{quote_plus(secret)}"
-            headers["Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
-        elif "client_secret_post" in methods:
-            form |= {"client_id": self._client_id, "client_secret": secret}
-        else:
+        method = choose_method(await self._metadata())
+        if method is None:
             raise _misconfigured("no_client_authentication")
+        client = authenticate_client(method, self._client_id, self._client_secret)
         try:
-            response = await self._client.send("POST", endpoint, form=form, headers=headers)
+            response = await self._client.send(
+                "POST", endpoint, form=form | client.form, headers=client.headers
+            )
         except IssuerError as error:
             raise _unavailable(str(error)) from None
         if response.status == 200:

@@ -175,6 +175,25 @@ async def test_a_changed_generation_invalidates_cached_tokens() -> None:
     assert api.issuer.count == 2
 
 
+async def test_a_token_that_was_verified_before_a_change_is_verified_again_after_it() -> None:
+    api = Api()
+    token = sign(api.fake.claims())
+
+    class ChangedMeanwhile(Verifications):
+        async def verify(self, token: bytes) -> dict[str, Any]:
+            claims = await super().verify(token)
+            if self.count == 1:
+                api.generation.advance()
+            return claims
+
+    issuer = ChangedMeanwhile(ISSUER, api.fake.client(), api.clock)
+    callers = TokenCallers(issuer, AUDIENCE, Grants([READ]), api.clock, api.generation)
+    for _ in range(3):
+        await callers.authenticate(token)
+
+    assert issuer.count == 2
+
+
 async def test_the_number_of_cached_tokens_is_bounded() -> None:
     api = Api()
     await api.authenticate(sign(api.fake.claims()))

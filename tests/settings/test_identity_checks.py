@@ -12,6 +12,14 @@ ISSUER = "https://login.example.com/oidc"
 GRANT: dict[str, Any] = {"claim": "roles", "value": "billing", "scopes": ["orders:read"]}
 TOKENS = {"CALLERS__OIDC_ISSUER": ISSUER, "CALLERS__OIDC_AUDIENCE": "orders-api"}
 
+POOL = "https://customers.example.com/oidc"
+LOGIN = {
+    "LOGIN__ISSUER": POOL,
+    "LOGIN__CLIENT_ID": "orders-dashboard",
+    "LOGIN__CLIENT_SECRET": "secret-of-the-client",
+    "LOGIN__COOKIE_SECRETS": '["a-secret-of-at-least-32-characters"]',
+}
+
 
 def grants(*changes: dict[str, Any]) -> dict[str, str]:
     """Return the variable with a list of grants, each with changes to a valid one."""
@@ -122,3 +130,48 @@ def test_tokens_that_open_nothing_are_warned_about() -> None:
     (warning,) = find_warnings(settings_of(**TOKENS))
     assert "without ORDERS_CALLERS__GRANTS its tokens open nothing" in warning
     assert find_warnings(settings_of(**TOKENS, **grants({"claim": "scope"}))) == ()
+
+
+def test_the_audience_must_not_be_the_client_of_the_login() -> None:
+    tokens = TOKENS | {"CALLERS__OIDC_AUDIENCE": LOGIN["LOGIN__CLIENT_ID"]}
+
+    (error,) = errors_of(**tokens, **LOGIN, **grants({"issuer": ISSUER}))
+
+    assert error.startswith("ORDERS_CALLERS__OIDC_AUDIENCE")
+    assert "must not be ORDERS_LOGIN__CLIENT_ID" in error
+
+
+def test_with_two_issuers_each_grant_names_one_of_them() -> None:
+    both = TOKENS | LOGIN
+
+    (error,) = errors_of(**both, **grants({"issuer": POOL}, {"value": "support"}))
+    assert "entry 2: must have an `issuer`" in error
+    (error,) = errors_of(**both, **grants({"issuer": "https://third.example.com"}))
+    assert f"`issuer` must be {ISSUER} or {POOL}" in error
+
+    settings = settings_of(**both, **grants({"issuer": POOL}, {"issuer": ISSUER}))
+    assert settings.issuers() == (ISSUER, POOL)
+    assert find_warnings(settings) == ()
+
+
+def test_one_issuer_for_tokens_and_login_needs_no_name_in_a_grant() -> None:
+    settings = settings_of(**TOKENS, **LOGIN | {"LOGIN__ISSUER": ISSUER}, **grants({}))
+
+    assert settings.issuers() == (ISSUER,)
+
+
+@pytest.mark.parametrize("variables", [LOGIN, TOKENS | LOGIN], ids=["login", "both"])
+@pytest.mark.parametrize("claim", ["scope", "scp"])
+def test_a_grant_for_the_scope_of_people_is_warned_about(
+    variables: dict[str, str], claim: str
+) -> None:
+    settings = settings_of(
+        **variables, **grants({"issuer": POOL, "claim": claim}, {"issuer": POOL})
+    )
+
+    assert find_warnings(settings) == (
+        (
+            f"ORDERS_CALLERS__GRANTS: entry 1 has no effect: `{claim}` counts only in tokens of"
+            " ORDERS_CALLERS__OIDC_ISSUER"
+        ),
+    )
