@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time
@@ -13,6 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from app import __version__
+from app.bundle import KEY_VARIABLE, BundleError, fetch_bundle, write_bundle
 from app.clock import SystemClock
 from app.components import create_api_key_store
 from app.console import echo, echo_err, prepare_streams, write_document
@@ -32,6 +35,7 @@ from app.settings import (
 )
 
 _DEFAULTS = Options()
+DEFAULT_URL = "http://127.0.0.1:8000"
 
 MAX_PORT = 65_535
 
@@ -47,6 +51,9 @@ _FAULT_KINDS = "\n".join(
 _DOCTOR_NOTES = f"""Exit codes: 0 if no check found an error (warnings are possible), 1 if one did,
 2 for invalid options.\n\n{_SETTINGS}"""
 _OPENAPI_NOTES = "Exit codes: 0 if written or up to date, 1 if outdated, 2 for invalid options."
+_BUNDLE_NOTES = f"""The API key needs the scope metrics:read. It is read from the variable
+{KEY_VARIABLE}, or from a prompt in a terminal.
+Exit codes: 0 if written, 1 if not, 2 for invalid options."""
 _KEYS_NOTES = "Exit codes: 0 if created, 2 for invalid options."
 
 
@@ -118,6 +125,7 @@ def program() -> typer.Typer:
     commands.command(epilog=_SERVE_NOTES)(serve)
     commands.command(epilog=f"{_SANDBOX_NOTES}\n\n\b\nKinds of faults:\n{_FAULT_KINDS}")(sandbox)
     commands.command(epilog=_DOCTOR_NOTES)(doctor)
+    commands.command(epilog=_BUNDLE_NOTES)(bundle)
     commands.command(epilog=_OPENAPI_NOTES)(openapi)
     keys = typer.Typer(help="Manage API keys.", **common)
     keys.command("new", epilog=_KEYS_NOTES)(keys_new)
@@ -223,6 +231,42 @@ def doctor(
         report = {"ok": ok, "checks": [asdict(check) for check in checks]}
         write_document(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     raise typer.Exit(0 if ok else 1)
+
+
+def bundle(
+    url: Annotated[str, typer.Option(help="Origin of the running proxy.")] = DEFAULT_URL,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write, which must not exist.",
+            show_default="orders-bff-bundle-<time>.json",
+        ),
+    ] = None,
+) -> None:
+    """Write facts for a support case, without secrets and orders, to a file."""
+    clock = SystemClock()
+    path = output or Path(f"orders-bff-bundle-{clock.now():%Y%m%dT%H%M%SZ}.json")
+    key = read_api_key(is_terminal=sys.stdin.isatty())
+    try:
+        write_bundle(asyncio.run(fetch_bundle(url, key, clock)), path)
+    except BundleError as error:
+        echo_err(f"No bundle: {error}")
+        raise typer.Exit(1) from None
+    echo(str(path))
+
+
+def read_api_key(*, is_terminal: bool) -> str:
+    """Return the API key of the environment or of a prompt; an empty text if there is none."""
+    key = os.environ.get(KEY_VARIABLE, "")
+    if not key and is_terminal:
+        key = typer.prompt(
+            "API key (empty for none)",
+            default="",
+            hide_input=True,
+            show_default=False,
+            err=True,
+        )
+    return key.strip()
 
 
 def openapi(

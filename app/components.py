@@ -135,6 +135,7 @@ def static_facts(settings: Settings) -> StaticFacts:
         stale_while_revalidate=settings.cache.stale_while_revalidate,
         stale_if_error=settings.cache.stale_if_error,
         settings=public_settings(settings, only_changed=True),
+        all_settings=public_settings(settings),
     )
 
 

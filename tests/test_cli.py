@@ -39,7 +39,7 @@ CREDENTIAL = {
 }
 
 
-COMMANDS = (("serve",), ("sandbox",), ("doctor",), ("openapi",), ("keys", "new"))
+COMMANDS = (("serve",), ("sandbox",), ("doctor",), ("bundle",), ("openapi",), ("keys", "new"))
 
 
 @pytest.fixture(autouse=True)

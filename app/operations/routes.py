@@ -1,11 +1,9 @@
-"""The routes `/v1/status` and `/v1/cache/purge`."""
+"""The routes for operators: `/v1/status`, its bundle, and `/v1/cache/purge`."""
 
 import logging
-from collections.abc import Mapping
 from math import ceil
 from typing import Annotated, Literal
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel
 
@@ -14,15 +12,16 @@ from app.edge.context import Caller
 from app.edge.openapi import api_responses
 from app.edge.problems import Problem, problem_response
 from app.edge.query_params import StrictQuery
+from app.operations.responses import EmptyMeta, json_response
 from app.operations.schema import (
     PURGE_EXAMPLE,
     STATUS_EXAMPLE,
-    EmptyMeta,
     Purge,
     PurgeResponse,
     StatusResponse,
 )
 from app.operations.status import StatusReport
+from app.operations.support import add_support_route
 from app.orders.purge import CachePurge, PurgedRecently
 
 READ_METRICS = Security(require_scopes, scopes=["metrics:read"])
@@ -68,7 +67,7 @@ def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
 
         Times of the upstream are those of requests after all retries.
         """
-        return _json(StatusResponse(data=report.status(), meta=EmptyMeta()))
+        return json_response(StatusResponse(data=report.status(), meta=EmptyMeta()))
 
     @router.post(
         "/v1/cache/purge",
@@ -115,14 +114,7 @@ def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
         level = logging.WARNING if is_harmful else logging.INFO
         fields = {"caller": caller.name, **purged}
         _logger.log(level, "cache_purged", extra={"fields": fields})
-        return _json(PurgeResponse(data=purged, meta=EmptyMeta()))
+        return json_response(PurgeResponse(data=purged, meta=EmptyMeta()))
 
+    add_support_route(router, report)
     return router
-
-
-def _json(body: Mapping[str, object]) -> Response:
-    return Response(
-        msgspec.json.encode(body),
-        media_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

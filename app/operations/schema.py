@@ -6,6 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
 from app.edge.schema import Count, Int32, described, open_enum
+from app.operations.responses import EmptyMeta
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Seconds = Annotated[float, Field(ge=0)]
@@ -210,10 +211,6 @@ class Status(TypedDict):
             {"ORDERS_CACHE__TTL": 60},
         ),
     ]
-
-
-class EmptyMeta(TypedDict):
-    """Always empty."""
 
 
 class StatusResponse(TypedDict):

@@ -49,6 +49,7 @@ class StaticFacts:
 
     Attributes:
         settings: those that are not at their default, without secrets.
+        all_settings: all of them, without secrets.
     """
 
     name: str
@@ -59,6 +60,7 @@ class StaticFacts:
     stale_while_revalidate: float
     stale_if_error: float
     settings: Mapping[str, Any]
+    all_settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +90,19 @@ class StatusSources:
 
 
 class StatusReport:
-    """Describes the state of the process, which began with this object."""
+    """Describes the state of the process, which began with this object.
+
+    Attributes:
+        sources: where it is read from.
+    """
 
     def __init__(self, sources: StatusSources) -> None:
-        self._sources = sources
+        self.sources = sources
         self._started_at = sources.clock.now()
 
     def status(self) -> Status:
         """Return the present state."""
-        sources = self._sources
+        sources = self.sources
         facts = sources.facts
         uptime = sources.clock.now() - self._started_at
         status = Status(
@@ -120,17 +126,17 @@ class StatusReport:
 
     def is_failing(self) -> bool:
         """Return whether refreshes of the list fail."""
-        return self._sources.client.status.operation(LIST_OPERATION).failing_since is not None
+        return self.sources.client.status.operation(LIST_OPERATION).failing_since is not None
 
     def _state(self) -> str:
-        if self._sources.is_draining():
+        if self.sources.is_draining():
             return "draining"
         if self.is_failing():
             return "failing"
-        return "ok" if len(self._sources.book.blocks) else "starting"
+        return "ok" if len(self.sources.book.blocks) else "starting"
 
     def _upstream(self) -> UpstreamState:
-        sources = self._sources
+        sources = self.sources
         circuits = []
         for one in sources.client.admission.circuits():
             circuit = Circuit(operations=list(one.operations), state=one.state)
@@ -146,7 +152,7 @@ class StatusReport:
         )
 
     def _operation(self, name: str) -> UpstreamOperation:
-        found = self._sources.client.status.operation(name)
+        found = self.sources.client.status.operation(name)
         operation = UpstreamOperation(operation=name)
         if found.succeeded_at:
             operation["last_success"] = OperationSuccess(at=rfc3339(found.succeeded_at))
@@ -161,7 +167,7 @@ class StatusReport:
         return operation
 
     def _described(self, error: UpstreamError) -> FailureCause:
-        cause = FailureCause(code=self._sources.problem_code(error))
+        cause = FailureCause(code=self.sources.problem_code(error))
         if error.status_code is not None:
             cause["status_code"] = error.status_code
         if error.api_code is not None:
@@ -171,7 +177,7 @@ class StatusReport:
         return cause
 
     def _limiter(self) -> Limiter:
-        state = self._sources.client.admission.limiter_state()
+        state = self.sources.client.admission.limiter_state()
         limiter = Limiter(
             rate=round(state.rate, 1),
             max_rate=state.max_rate,
@@ -184,8 +190,8 @@ class StatusReport:
         return limiter
 
     def _credential(self) -> Credential:
-        found = self._sources.client.credential
-        credential = Credential(auth=self._sources.facts.auth)
+        found = self.sources.client.credential
+        credential = Credential(auth=self.sources.facts.auth)
         if found.pool_id:
             credential["pool_id"] = found.pool_id
         if found.seconds_to_expiry is not None:
@@ -193,7 +199,7 @@ class StatusReport:
         return credential
 
     def _cache(self) -> CacheState:
-        sources, facts = self._sources, self._sources.facts
+        sources, facts = self.sources, self.sources.facts
         state = CacheState(
             ttl=facts.ttl,
             effective_ttl=sources.book.blocks.ttl,
@@ -221,7 +227,7 @@ class StatusReport:
         return state
 
     def _in_seconds(self, seconds: float) -> str:
-        return rfc3339(self._sources.clock.now() + timedelta(seconds=seconds))
+        return rfc3339(self.sources.clock.now() + timedelta(seconds=seconds))
 
 
 def _usage(usage: Usage) -> CacheUsage:

@@ -11,7 +11,7 @@
     loading   all of it together
     public    the settings without secrets, for operators
 
-`loading` is the only module of the project that reads the environment.
+`loading` is the only module of the project that reads settings from the environment.
 """
 
 from app.settings.api_keys import (

@@ -1,6 +1,7 @@
 """The last calls to the upstream, for operators and for the vendor's support.
 
-Nothing in a record is a value that a caller chose, a credential, or the upstream's text.
+Nothing in a record is a credential or the upstream's text, nor, but for the id of the request, a
+value that a caller chose.
 """
 
 import logging
