@@ -23,7 +23,7 @@ from app.edge.head import Head
 from app.edge.host_check import HostCheck
 from app.edge.rejected_requests import RejectedRequests
 from app.edge.unhandled_errors import UnhandledErrors
-from app.telemetry.metrics import Family, Metrics
+from app.telemetry.metrics import Metrics, Readings
 
 SCOPE = "metrics:read"
 
@@ -44,16 +44,15 @@ class MetricsEndpoint:
         """Return the response to one request."""
         openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
         async with self._lock:
-            families = self._metrics.read()
-            render = partial(_render, families, openmetrics=openmetrics)
+            render = partial(_render, self._metrics.read(), openmetrics=openmetrics)
             content_type, text = await self._run_in_thread(render)
         return Response(text, headers={"content-type": content_type, "cache-control": "no-store"})
 
 
-def _render(families: list[Family], *, openmetrics: bool) -> tuple[str, bytes]:
+def _render(readings: Readings, *, openmetrics: bool) -> tuple[str, bytes]:
     from app.telemetry.exposition import render  # noqa: PLC0415  imported when it is needed
 
-    return render(families, openmetrics=openmetrics)
+    return render(readings.families(), openmetrics=openmetrics)
 
 
 def metrics_router(endpoint: MetricsEndpoint) -> APIRouter:

@@ -6,7 +6,7 @@ and the library reads them when metrics are scraped (`app/telemetry/exposition.p
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 REQUEST_SECONDS = (
     0.0005,
@@ -114,10 +114,12 @@ class HttpMetrics:
         if age is not None:
             self.answer_age.observe(age)
 
-    def series(self) -> Iterator[tuple[SeriesKey, Histogram]]:
-        """Yield copies of all series, with `NOT_CACHED` in place of an empty cache outcome."""
-        for (route, method, status, cache), duration in self._durations.items():
-            yield (route, method, status, cache or NOT_CACHED), duration.copy()
+    def series(self) -> list[tuple[SeriesKey, Histogram]]:
+        """Return copies of all series, with `NOT_CACHED` in place of an empty cache outcome."""
+        return [
+            ((route, method, status, cache or NOT_CACHED), duration.copy())
+            for (route, method, status, cache), duration in self._durations.items()
+        ]
 
 
 class CallMetrics:

@@ -4,7 +4,7 @@ It is imported when metrics are first requested: 15 ms and 1 MiB.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -17,7 +17,7 @@ from app.telemetry.metrics import Family
 OPENMETRICS = "application/openmetrics-text"
 
 
-def render(families: Sequence[Family], *, openmetrics: bool) -> tuple[str, bytes]:
+def render(families: Iterable[Family], *, openmetrics: bool) -> tuple[str, bytes]:
     """Return the content type and the text of `families` and of the metrics of the process.
 
     It is OpenMetrics, or the text format of Prometheus. Takes tens of milliseconds with a thousand
@@ -36,6 +36,10 @@ class _FamilyCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         return map(_to_metric, self._families)
+
+    def describe(self) -> Iterator[Metric]:
+        """Return nothing, or the registry would collect everything once more for the names."""
+        return iter(())
 
 
 def _to_metric(family: Family) -> Metric:

@@ -14,6 +14,7 @@ from app.telemetry.counters import (
     CallMetrics,
     Histogram,
     HttpMetrics,
+    SeriesKey,
 )
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -184,28 +185,13 @@ class Metrics:
         """
         self._sources[_BY_NAME[name].name] = read
 
-    def read(self) -> list[Family]:
+    def read(self) -> "Readings":
         """Return the present values of all metrics, which do not change any more.
 
-        Runs on the event loop; to format them may take longer and needs another thread.
+        Runs on the event loop, and copies as little as possible.
         """
-        return [*self._http_families(), *self._call_families(), *self._source_families()]
-
-    def _http_families(self) -> Iterable[Family]:
-        counts: list[tuple[Labels, float]] = []
-        durations: dict[Labels, Histogram] = {}
-        collapsed = 0
-        for (route, method, status, cache), histogram in self.http.series():
-            count = sum(histogram.counts)
-            counts.append(((route, method, str(status), cache), count))
-            collapsed += count if cache == "collapsed" else 0
-            same = durations.setdefault((route, cache), Histogram(REQUEST_SECONDS))
-            same.add(histogram)
-        yield Family(_BY_NAME["orders_http_requests_total"], counts)
-        yield Family(_BY_NAME["orders_http_request_duration_seconds"], list(durations.items()))
-        yield Family(_BY_NAME["orders_collapsed_total"], [((), collapsed)])
-        ages = self.http.answer_age.copy()
-        yield Family(_BY_NAME["orders_answer_age_seconds"], [((), ages)])
+        others = [*self._call_families(), *self._source_families()]
+        return Readings(self.http.series(), self.http.answer_age.copy(), others)
 
     def _call_families(self) -> Iterable[Family]:
         counts = list(self.calls.counts.items())
@@ -223,3 +209,34 @@ class Metrics:
                 continue
             by_labels = values if isinstance(values, Mapping) else {(): values}
             yield Family(_BY_NAME[name], list(by_labels.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The values of all metrics at one moment.
+
+    Attributes:
+        requests: the durations of requests by route, method, status and cache outcome.
+        ages: the ages of answers.
+        others: the other metrics.
+    """
+
+    requests: list[tuple[SeriesKey, Histogram]]
+    ages: Histogram
+    others: list[Family]
+
+    def families(self) -> Iterable[Family]:
+        """Yield all metrics. Adding up takes a while, so that this is called in another thread."""
+        counts: list[tuple[Labels, float]] = []
+        durations: dict[Labels, Histogram] = {}
+        collapsed = 0
+        for (route, method, status, cache), histogram in self.requests:
+            count = sum(histogram.counts)
+            counts.append(((route, method, str(status), cache), count))
+            collapsed += count if cache == "collapsed" else 0
+            durations.setdefault((route, cache), Histogram(REQUEST_SECONDS)).add(histogram)
+        yield Family(_BY_NAME["orders_http_requests_total"], counts)
+        yield Family(_BY_NAME["orders_http_request_duration_seconds"], list(durations.items()))
+        yield Family(_BY_NAME["orders_collapsed_total"], [((), collapsed)])
+        yield Family(_BY_NAME["orders_answer_age_seconds"], [((), self.ages)])
+        yield from self.others

@@ -17,7 +17,7 @@ def observed() -> Metrics:
 
 
 def test_the_text_format_has_all_values():
-    content_type, text = render(observed().read(), openmetrics=False)
+    content_type, text = render(observed().read().families(), openmetrics=False)
     assert content_type.startswith("text/plain; version=0.0.4")
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     assert families["orders_http_requests"].type == "counter"
@@ -38,7 +38,7 @@ def test_the_text_format_has_all_values():
 
 
 def test_a_histogram_is_cumulative_and_ends_with_infinity():
-    _, text = render(observed().read(), openmetrics=False)
+    _, text = render(observed().read().families(), openmetrics=False)
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     samples = families["orders_http_request_duration_seconds"].samples
     buckets = {
@@ -53,7 +53,7 @@ def test_a_histogram_is_cumulative_and_ends_with_infinity():
 
 
 def test_openmetrics_is_valid():
-    content_type, text = render(observed().read(), openmetrics=True)
+    content_type, text = render(observed().read().families(), openmetrics=True)
     assert content_type.startswith("application/openmetrics-text")
     names = {family.name for family in parse_openmetrics(text.decode())}
     assert {"orders_http_requests", "orders_answer_age_seconds"} <= names

@@ -51,7 +51,7 @@ def test_a_collapsed_request_is_counted_as_such():
     metrics = Metrics()
     for cache in ("collapsed", "collapsed", "hit"):
         metrics.http.observe("/v1/orders", "GET", 200, cache, seconds=0.1, age=0)
-    values = {family.definition.name: family.values for family in metrics.read()}
+    values = {family.definition.name: family.values for family in metrics.read().families()}
     assert values["orders_collapsed_total"] == [((), 2)]
     assert values["orders_http_requests_total"] == [
         (("/v1/orders", "GET", "200", "collapsed"), 2),
@@ -63,7 +63,7 @@ def test_durations_of_one_route_are_added_over_methods_and_statuses():
     metrics = Metrics()
     for status in (200, 304):
         metrics.http.observe("/v1/orders", "GET", status, "hit", seconds=0.1, age=0)
-    values = {family.definition.name: family.values for family in metrics.read()}
+    values = {family.definition.name: family.values for family in metrics.read().families()}
     ((labels, histogram),) = values["orders_http_request_duration_seconds"]
     assert labels == ("/v1/orders", "hit")
     assert isinstance(histogram, Histogram)
@@ -74,7 +74,7 @@ def test_a_value_that_does_not_exist_yet_is_absent():
     metrics = Metrics()
     metrics.add_source("orders_credential_expires_timestamp_seconds", lambda: None)
     metrics.add_source("orders_limiter_rate", lambda: 50.0)
-    values = {family.definition.name: family.values for family in metrics.read()}
+    values = {family.definition.name: family.values for family in metrics.read().families()}
     assert "orders_credential_expires_timestamp_seconds" not in values
     assert values["orders_limiter_rate"] == [((), 50.0)]
 
