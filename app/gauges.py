@@ -40,9 +40,8 @@ def create_metrics(settings: Settings, components: Components) -> Metrics:
     config = settings.cache
 
     def cached_bytes() -> float:
-        caches = (book.blocks, components.orders)
-        entries = (entry for cache in caches for _, entry in cache.items())
-        return sum(entry.value.size for entry in entries) + components.response_cache.size
+        caches = (book.blocks.usage, components.orders.usage, components.response_cache.usage)
+        return sum(usage.bytes for usage in caches)
 
     sources: dict[str, Callable[[], Values]] = {
         "orders_upstream_last_success_timestamp_seconds": lambda: {
