@@ -1,8 +1,8 @@
 """`python -m bench.worst_requests`: how long the worst requests block the event loop.
 
 The first list has as many orders with the longest names as the cache admits, each order on a day of
-its own. The second one has few orders with the largest upstream objects. The proxy runs in
-this process on a scripted network. A stall is the CPU time of one callback of the event loop.
+its own. The second one has few orders with the largest upstream objects. The third one has 100,000
+ordinary orders, and is edited until the history of changes is full. The proxy runs in this process on a scripted network. A stall is the CPU time of one callback of the event loop.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import gc
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
+from itertools import repeat
 from urllib.parse import quote
 
 from app.http import MockTransport, Request, Response
@@ -96,12 +97,19 @@ def large_object(at: int, edits: int) -> dict[str, object]:
     return long_name(at, edits) | {"goodsName": "\u0001" * 1000, "more": "x" * 31_000}
 
 
+def ordinary(at: int, edits: int) -> dict[str, object]:
+    """Return an order with short names; few differ in anything but the number and the price."""
+    names = {"goodsName": "企业版", "goodsNameEn": "Enterprise"}
+    return long_name(at % 1000, edits) | names | {"orderNo": f"{at:020d}", "goodsUnitPrice": "9.90"}
+
+
 async def bench() -> None:
-    """Send every request twice to each list, then read changes."""
+    """Send every request twice to each list, then read changes since the oldest state."""
     monitor = StallMonitor()
-    for title, upstream in (
-        (f"{ORDERS:,} orders with long names", Upstream(ORDERS, long_name)),
-        ("4,000 orders with large objects", Upstream(4_000, large_object)),
+    for title, upstream, all_edits in (
+        (f"{ORDERS:,} orders with long names", Upstream(ORDERS, long_name), (5_000, ORDERS)),
+        ("4,000 orders with large objects", Upstream(4_000, large_object), (4_000, 4_000)),
+        ("100,000 ordinary orders", Upstream(100_000, ordinary), repeat(5_000, 4)),
     ):
         print(f"{title}: longest stall, total CPU time (ms)   first request          repeated")
         clock = OffsetClock()
@@ -113,7 +121,7 @@ async def bench() -> None:
         for target in REQUESTS:
             await _measure(app, monitor, target)
         cursor = await _cursor(app)
-        for edited in (5_000, upstream.size):
+        for edited in all_edits:
             upstream.edited, upstream.edits = edited, upstream.edits + 1
             clock.offset += TTL + 1
             await request(app, "/summary")

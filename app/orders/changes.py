@@ -14,8 +14,8 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from app.orders.compute import cooperative_chunks
 from app.orders.mapping import Row
@@ -43,8 +43,7 @@ Missing = dict[str, int | None]
 when a snapshot without contradictions lacked it first; None if no such snapshot has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What happened to one order: `created`, `updated` or `removed`, and its present row."""
 
     change: str
@@ -115,16 +114,13 @@ class History:
         # The oldest step wins: it has the fingerprint that the order had in that state.
         for _, replaced in islice(reversed(self._steps), steps):
             previous.update(replaced)
-        found = (
-            change
-            for order_no, rev in previous.items()
-            if (change := _change(order_no, rev, self._rows.get(order_no)))
-        )
-        changes = list(islice(found, MAX_CHANGES + 1))
-        if len(changes) > MAX_CHANGES:
+        rows = ((order_no, rev, self._rows.get(order_no)) for order_no, rev in previous.items())
+        # Without a call per order: there are up to `MAX_REPLACED`.
+        changed = [one for one in rows if one[1] != (one[2] and one[2].rev)]
+        if len(changed) > MAX_CHANGES:
             self._drop_steps(steps - 1)
             raise CursorExpired
-        return changes
+        return [Change(_change(rev, row), order_no, row) for order_no, rev, row in changed]
 
     def _steps_since(self, cursor: str) -> int:
         """Return the number of steps since the list was last in that state."""
@@ -195,13 +191,11 @@ def _confirm(missing: Missing, snapshot: Snapshot) -> tuple[Missing, list[str]]:
     return still_missing, removed
 
 
-def _change(order_no: str, rev: str | None, row: Row | None) -> Change | None:
-    """Return how an order with the former fingerprint `rev` became `row`."""
+def _change(rev: str | None, row: Row | None) -> str:
+    """Return what happened to an order with the former fingerprint `rev` that is `row` now."""
     if row is None:
-        return None if rev is None else Change("removed", order_no, None)
-    if rev is None:
-        return Change("created", order_no, row)
-    return None if rev == row.rev else Change("updated", order_no, row)
+        return "removed"
+    return "created" if rev is None else "updated"
 
 
 async def _by_order_no(rows: Sequence[Row]) -> dict[str, Row]:

@@ -1,5 +1,6 @@
 """Renders response bodies, ETags and the headers that are the same for every caller."""
 
+import asyncio
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,10 +75,11 @@ class RenderedResponse(ResponseHead):
 
 @dataclass(frozen=True, slots=True)
 class RenderedChanges:
-    """What changed, and the members of `meta` about it."""
+    """What changed, the members of `meta` about it, and the hash of `data` for the ETag."""
 
     data: bytes
     meta: Mapping[str, Any]
+    data_hash: "hashlib._Hash"
 
     @property
     def size(self) -> int:
@@ -165,8 +167,10 @@ async def render_change_list(changes: Sequence[Change], *, currency: str) -> Ren
         size += sum(map(len, parts[-len(chunk) :]))
         if size > MAX_CHANGES_BYTES:
             raise CursorExpired
+    data = b"[" + b",".join(parts) + b"]"
+    await asyncio.sleep(0)
     rows = [(f"/data/{at}/order", change.row) for at, change in enumerate(changes) if change.row]
-    return RenderedChanges(b"[" + b",".join(parts) + b"]", _rows_meta(rows, currency))
+    return RenderedChanges(data, _rows_meta(rows, currency), hashlib.sha256(data))
 
 
 def render_changes(
@@ -175,7 +179,7 @@ def render_changes(
     """Render what changed, the cursor of the present state and when to poll again in seconds."""
     # `poll_after` is part of the ETag: a 304 must not confirm an outdated one.
     meta = {"cursor": cursor, "poll_after": poll_after, **changes.meta}
-    return _render(changes.data, meta, sources)
+    return _render(changes.data, meta, sources, data_hash=changes.data_hash)
 
 
 def render_export_head(
@@ -187,7 +191,7 @@ def render_export_head(
         headers.append((b"x-inconsistent", b"true"))
     elif cursor:
         headers.append((b"x-cursor", cursor.encode()))
-    return _render_head(digest + b"%d" % inconsistent, sources, tuple(headers))
+    return _render_head(hashlib.sha256(digest + b"%d" % inconsistent), sources, tuple(headers))
 
 
 def _render_change(change: Change) -> bytes:
@@ -215,14 +219,21 @@ def _rows_meta(rows: Sequence[tuple[str, Row]], currency: str) -> dict[str, Any]
 
 
 def _render(
-    data: bytes, meta: dict[str, Any], sources: Sources, headers: Headers = ()
+    data: bytes,
+    meta: dict[str, Any],
+    sources: Sources,
+    headers: Headers = (),
+    *,
+    data_hash: "hashlib._Hash | None" = None,
 ) -> RenderedResponse:
-    """Render body and headers.
+    """Render body and headers. `data_hash` is that of `data` if it has been computed already.
 
     The ETag leaves out `as_of`, `upstream_request_ids` and `upstream_responses`, which change with
     every refresh.
     """
-    head = _render_head(data + to_json(meta), sources, headers)
+    etag_hash = data_hash.copy() if data_hash else hashlib.sha256(data)
+    etag_hash.update(to_json(meta))
+    head = _render_head(etag_hash, sources, headers)
     ids = head.upstream_request_ids
     oldest = min(sources, key=_fetched_at)
     meta |= {"as_of": oldest.value.as_of, "upstream_request_ids": ids[:MAX_IDS_IN_BODY]}
@@ -232,8 +243,8 @@ def _render(
     return RenderedResponse(head.etag, head.fetched_at, ids, head.headers, body, GzipBody(body))
 
 
-def _render_head(etag_data: bytes, sources: Sources, headers: Headers) -> ResponseHead:
-    etag = f'W/"{hashlib.sha256(etag_data).hexdigest()[:32]}"'.encode()
+def _render_head(etag_hash: "hashlib._Hash", sources: Sources, headers: Headers) -> ResponseHead:
+    etag = f'W/"{etag_hash.hexdigest()[:32]}"'.encode()
     ids = header_ids = _request_ids(sources)
     if len(ids) > MAX_IDS_IN_HEADER:
         newest = sorted(sources, key=_fetched_at, reverse=True)

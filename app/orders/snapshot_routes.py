@@ -95,10 +95,13 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         snapshot, lookup = await deps.snapshots.get(directive)
         await deps.history.record(snapshot)
         cursor = deps.history.cursor
-        changes = deps.history.since(query.since or cursor)
+        key = ("changes", query.since or cursor, cursor)
+        results = snapshot.content.results
+        # Now, because the history may go on while the computation waits for its turn.
+        changes = () if results.get(key) else deps.history.since(query.since or cursor)
         change_list = await deps.compute.get_or_compute(
-            snapshot.content.results,
-            ("changes", query.since or cursor, cursor),
+            results,
+            key,
             lambda: render_change_list(changes, currency=deps.currency),
             kind="changes",
             deadline=started_at + deps.deadline,
