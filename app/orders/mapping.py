@@ -5,10 +5,8 @@ warning. It never costs the row. A value that is null or absent is omitted witho
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from sys import getsizeof
@@ -21,7 +19,7 @@ from pydantic_core import to_json
 
 from app.orders.fingerprint import compact_json, fingerprint
 from app.orders.search_text import normalized
-from app.orders.timestamps import SECOND_NS
+from app.orders.upstream_time import parse_time
 from app.upstream.drift import DriftKind
 from app.upstream.numbers import parse_decimal, parse_integer
 from app.upstream.wire import JsonNumber, WireObject
@@ -54,11 +52,6 @@ UNPARSED_OVERHEAD = 100
 
 MAX_QUANTITY_DIGITS = 18
 
-_TIMESTAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?"
-    r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
-)
-
 STATUS = {
     "1": "unpaid",
     "2": "paid",
@@ -81,7 +74,6 @@ SOURCE = {
     "selfhelp": "self_service",
     "cdkey": "redemption_code",
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HASHABLE = frozenset({str, JsonNumber, bool, type(None)})
 _ENUM_FIELDS = frozenset({"status", "type", "source"})
 
@@ -307,31 +299,6 @@ def mask_account(account: str) -> str | None:
         return None
     visible = account[-4:] if len(account) > len("****") else ""
     return "*" * (len(account) - len(visible)) + visible
-
-
-def parse_time(text: str, zone: ZoneInfo) -> tuple[str, int] | None:
-    """Return a timestamp of the upstream as RFC 3339 in UTC, and in nanoseconds since 1970.
-
-    One without an offset is in `zone`. The fraction stays as it is. It is None if the timestamp
-    cannot be parsed.
-    """
-    match = _TIMESTAMP.fullmatch(text)
-    if not match:
-        return None
-    date, time, fraction, offset = match.groups()
-    try:
-        timestamp = datetime.fromisoformat(f"{date}T{time}{offset or ''}")
-        if offset is None:
-            timestamp = timestamp.replace(tzinfo=zone)
-        utc = timestamp.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    since_1970 = utc - _EPOCH
-    nanoseconds = (since_1970.days * 86_400 + since_1970.seconds) * SECOND_NS
-    text = utc.isoformat()[: -len("+00:00")]
-    if fraction is None:
-        return f"{text}Z", nanoseconds
-    return f"{text}{fraction}Z", nanoseconds + int(fraction[1:].ljust(9, "0"))
 
 
 def _object_json(wire: object) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from app.upstream.drift import Drift, DriftKind, find_drift, new_fields
+from app.upstream.drift import Drift, DriftKind, find_drift, has_known_shape, new_fields
 from app.upstream.envelope import Envelope
 from app.upstream.errors import UpstreamMalformed, UpstreamNotFound
 from app.upstream.numbers import parse_integer
@@ -113,7 +113,8 @@ def _list_drift(envelope: Envelope, rows: tuple[object, ...], promised: int) -> 
     if min(len(rows), BLOCK_SIZE) > max(promised, 0):
         yield DriftKind("more rows than the total", "list")
     for row in rows[:BLOCK_SIZE]:
-        yield from find_drift("order", row, ORDER_FIELDS)
+        if not has_known_shape(row, ORDER_FIELDS):
+            yield from find_drift("order", row, ORDER_FIELDS)
 
 
 def _cut_drift(envelope: Envelope) -> Iterator[DriftKind]:

@@ -19,10 +19,10 @@ from app.orders.mapping import (
     map_order,
     map_payment,
     mask_account,
-    parse_time,
     row_drift,
 )
 from app.orders.timestamps import parse_timestamp_ns
+from app.orders.upstream_time import parse_time
 from app.upstream.drift import DriftKind
 from app.upstream.wire import JsonNumber
 
