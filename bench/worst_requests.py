@@ -2,7 +2,8 @@
 
 The first list has as many orders with the longest names as the cache admits, each order on a day of
 its own. The second one has few orders with the largest upstream objects. The third one has 100,000
-ordinary orders, and is edited until the history of changes is full. The proxy runs in this process on a scripted network. A stall is the CPU time of one callback of the event loop.
+ordinary orders, and is edited until the history of changes is full. The proxy runs in this process
+on a scripted network. A stall is the CPU time of one callback of the event loop.
 """
 
 import asyncio
