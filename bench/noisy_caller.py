@@ -46,10 +46,7 @@ class Load:
         statuses: how many responses had which status.
     """
 
-    def __init__(
-        self, server: ServerProcess, key: str, rate: int, paths: list[str], connections: int
-    ) -> None:
-        self._pid = server.pid
+    def __init__(self, key: str, rate: int, paths: list[str], connections: int) -> None:
         self._headers = f"X-API-Key: {key}\r\n"
         self._interval = connections / rate
         self._paths = paths
@@ -59,24 +56,25 @@ class Load:
         self.ages: list[int] = []
         self.statuses: dict[int, int] = {}
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, server: ServerProcess, seconds: float) -> None:
         """Send requests for `seconds`."""
         ends_at = time.monotonic() + seconds
-        await asyncio.gather(*(self._connection(ends_at) for _ in range(self._connections)))
+        connections = range(self._connections)
+        await asyncio.gather(*(self._connection(server.pid, ends_at) for _ in connections))
 
-    async def _connection(self, ends_at: float) -> None:
+    async def _connection(self, pid: int, ends_at: float) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         await asyncio.sleep(_random.random() * self._interval)
         while (started := time.monotonic()) < ends_at:
             path = _random.choice(self._paths)
             if path.endswith(("=", "/")):
                 path += str(_random.randrange(10**6))
-            cpu_before = cpu_seconds(self._pid)
+            cpu_before = cpu_seconds(pid)
             writer.write(request_bytes(path, self._headers))
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(content_length(head))
             self.seconds.append(time.monotonic() - started)
-            self.cpu_seconds.append(cpu_seconds(self._pid) - cpu_before)
+            self.cpu_seconds.append(cpu_seconds(pid) - cpu_before)
             status = int(head[9:12])
             self.statuses[status] = self.statuses.get(status, 0) + 1
             age = head.lower().partition(b"\r\nage: ")[2].partition(b"\r\n")[0]
@@ -86,14 +84,14 @@ class Load:
         writer.close()
 
 
-def polite(server: ServerProcess, key: str) -> Load:
+def polite(key: str) -> Load:
     pages = [f"/v1/orders?page={page}&limit=50" for page in range(1, 21)]
-    return Load(server, key, POLITE_RATE, [*pages, *pages, "/v1/orders?status=paid"], 4)
+    return Load(key, POLITE_RATE, [*pages, *pages, "/v1/orders?status=paid"], 4)
 
 
-def greedy(server: ServerProcess, key: str) -> Load:
+def greedy(key: str) -> Load:
     paths = ["/v1/orders?q=", "/v1/orders/", "/v1/orders/summary?q=", PAGE]
-    return Load(server, key, GREEDY_RATE, paths, 10)
+    return Load(key, GREEDY_RATE, paths, 10)
 
 
 async def compare_phases(upstream: str, options: Options, rate: str) -> None:
@@ -101,31 +99,30 @@ async def compare_phases(upstream: str, options: Options, rate: str) -> None:
     polite_key, greedy_key = generate_key(), generate_key()
     entries = [key_entry("polite", polite_key), key_entry("greedy", greedy_key, rate=rate)]
     settings = {"CALLERS__API_KEYS": json.dumps(entries), "CACHE__TTL": str(TTL)}
-    ratios, cpu_ratios, ages = [], [], []
-    statuses: dict[int, int] = {}
+    alone, disturbed = polite(polite_key), polite(polite_key)
+    noise = greedy(greedy_key)
     with start_server(*proxy_command(upstream, options, PORT, **settings)) as server:
-        await polite(server, polite_key).run(PHASE_SECONDS)  # a warm-up
+        await polite(polite_key).run(server, PHASE_SECONDS)  # a warm-up
+        await greedy(greedy_key).run(server, PHASE_SECONDS)
         for _ in range(PAIRS):
-            alone, disturbed = polite(server, polite_key), polite(server, polite_key)
-            noise = greedy(server, greedy_key)
-            await alone.run(PHASE_SECONDS)
-            await asyncio.gather(disturbed.run(PHASE_SECONDS), noise.run(PHASE_SECONDS))
-            ratios.append(percentile_99(disturbed.seconds) / percentile_99(alone.seconds))
-            cpu_ratios.append(
-                percentile_99(disturbed.cpu_seconds) / percentile_99(alone.cpu_seconds)
+            await alone.run(server, PHASE_SECONDS)
+            await asyncio.gather(
+                disturbed.run(server, PHASE_SECONDS), noise.run(server, PHASE_SECONDS)
             )
-            ages += disturbed.ages
-            for status, count in noise.statuses.items():
-                statuses[status] = statuses.get(status, 0) + count
-            if set(disturbed.statuses) != {200}:
-                raise SystemExit(f"the polite caller got {disturbed.statuses}")
-    counts = ", ".join(f"{count} responses {status}" for status, count in sorted(statuses.items()))
-    print(
-        f"greedy caller, {GREEDY_RATE} requests/s, rate {rate}: {counts}\n"
-        f"  p99 of the polite caller, as a multiple of that without it, {PAIRS} pairs: "
-        f"{spread(cpu_ratios)} in CPU time, {spread(ratios)} by the clock\n"
-        f"  oldest answer of the polite caller: {max(ages)} s, with a TTL of {TTL} s"
+    if set(disturbed.statuses) != {200}:
+        raise SystemExit(f"the polite caller got {disturbed.statuses}")
+    counts = ", ".join(
+        f"{count} responses {status}" for status, count in sorted(noise.statuses.items())
     )
+    print(f"greedy caller, {GREEDY_RATE} requests/s, rate {rate}: {counts}")
+    for name, without, beside in (
+        ("response time", alone.seconds, disturbed.seconds),
+        ("CPU time of the server until then", alone.cpu_seconds, disturbed.cpu_seconds),
+    ):
+        before, after = percentile_99(without) * 1000, percentile_99(beside) * 1000
+        print(f"  p99 of the polite caller, {name}: {before:.2f} ms without it, {after:.2f} ms")
+        print(f"    beside it: ratio {after / before:.2f}, of {len(beside)} requests")
+    print(f"  oldest answer of the polite caller: {max(disturbed.ages)} s, with a TTL of {TTL} s")
 
 
 async def compare_costs(upstream: str, options: Options) -> None:

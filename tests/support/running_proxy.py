@@ -38,12 +38,15 @@ def running_proxy(**environ: str) -> Iterator[str]:
 
 @contextmanager
 def serving_proxy(upstream: str, **environ: str) -> Iterator[str]:
-    """Run the proxy in front of `upstream`; yield its origin. It accepts `KEY` only."""
+    """Run the proxy in front of `upstream`; yield its origin. It accepts `KEY` only, any rate."""
     defaults = {
         "ORDERS_UPSTREAM__BASE_URL": upstream,
         "ORDERS_UPSTREAM__ACCESS_KEY_ID": "key-id",
         "ORDERS_UPSTREAM__ACCESS_KEY_SECRET": "key-secret",
         "ORDERS_CALLERS__API_KEYS": json.dumps([ENTRY]),
+        "ORDERS_CALLERS__RATE": "0",
+        "ORDERS_CALLERS__SCAN_RATE": "0",
+        "ORDERS_CALLERS__DETAIL_RATE": "0",
     }
     with _running("serve", "orders-bff is running at ", defaults | environ) as origin:
         yield origin.rstrip("/")
