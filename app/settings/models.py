@@ -156,7 +156,7 @@ class Server(_Group):
     max_body_bytes: int = Field(65536, ge=0, le=1_048_576)
     max_exports: int = Field(8, ge=1, le=1000)
     min_send_rate: int = Field(1024, ge=1, le=1_073_741_824)
-    replay: bool = True
+    replay: bool = Field(True, examples=["false"])
 
 
 class Metrics(_Group):
