@@ -4,7 +4,7 @@ The packages, in the order in which a request meets them:
 
     server/     uvicorn, connections and their limits, shutdown
     edge/       middleware, authentication, problems, OpenAPI; independent of orders
-    identity/   who callers are according to an issuer: its keys, their tokens, grants
+    identity/   who callers are according to an issuer: tokens, grants, the sign-in of people
     orders/     the routes, the order book, the snapshot of the list, rendering
     cache/      freshness, and the cache that serves stale entries
     upstream/   the client of the vendor's API: credentials, limiter, circuit breaker, retries

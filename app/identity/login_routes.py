@@ -1,6 +1,5 @@
 """The routes of sign-in and sign-out, all below `/auth`."""
 
-import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -8,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from app.edge.audit import SIGNED_IN, SIGNED_OUT
 from app.edge.context import context_of
 from app.edge.problems import Problem, problem_response
 from app.identity.cookie_encryption import CookieTooLarge
@@ -16,8 +16,6 @@ from app.identity.login_pages import NO_STORE, LoginPages
 from app.identity.login_state import LoginState, LoginStates
 from app.identity.return_to import MAX_CHARS, is_valid_return_to
 from app.identity.session import Sessions, display_name
-
-_logger = logging.getLogger("orders_bff.identity")
 
 
 class LoginRoutes:
@@ -87,20 +85,23 @@ class LoginRoutes:
             detail = "The address has a parameter twice."
             raise LoginError("repeated_parameter", "login_failed", detail)
         claims = await self._flow.complete(state, parameters)
-        name = display_name(claims)
-        response = self._pages.signed_in(name, state.return_to)
+        response = self._pages.signed_in(display_name(claims), state.return_to)
+        context = context_of(request.scope)
         try:
-            self._sessions.start(response, claims)
+            context.caller = self._sessions.start(response, claims)
         except CookieTooLarge:
             detail = "Your account has more roles than fit into a cookie."
             raise LoginError("cookie_too_large", "login_misconfigured", detail) from None
-        fields = {"caller": name, "client": context_of(request.scope).client}
-        _logger.info("login_succeeded", extra={"fields": fields})
+        context.audit_event = SIGNED_IN
         return response
 
     async def _logout(self, request: Request) -> Response:
         """End the session in this browser, and all sign-ins that it has begun."""
         response = Response(status_code=204, headers=NO_STORE)
+        context = context_of(request.scope)
+        context.caller = self._sessions.find(_cookies(request))
+        if context.caller:
+            context.audit_event = SIGNED_OUT
         self._sessions.end(response)
         self._states.end_all(response, _cookies(request))
         return response

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -58,10 +59,10 @@ class Sessions(Authenticator):
         self._grants = grants
         self._may_use_sessions = may_use_sessions
         self._name = cookies.name(SESSION).encode()
-        self._caller = lru_cache(CACHED_SESSIONS)(self._decrypt_caller)
+        self._cached_caller = lru_cache(CACHED_SESSIONS)(self._decrypt_caller)
 
-    def start(self, response: Response, claims: Claims) -> None:
-        """Set the cookie of a new session.
+    def start(self, response: Response, claims: Claims) -> Caller:
+        """Set the cookie of a new session, and return its caller.
 
         The cookie has no other claims than those that open something.
 
@@ -72,15 +73,20 @@ class Sessions(Authenticator):
         Raises:
             CookieTooLarge: the claims do not fit.
         """
-        value = self._encryption.encrypt(
-            {
-                "sub": claims["sub"],
-                "name": display_name(claims),
-                "claims": self._effective(claims),
-                "exp": self._clock.now().timestamp() + self._lifetime,
-            }
+        payload = {
+            "sub": claims["sub"],
+            "name": display_name(claims),
+            "claims": self._effective(claims),
+            "exp": self._clock.now().timestamp() + self._lifetime,
+        }
+        self._cookies.set(
+            response,
+            SESSION,
+            self._encryption.encrypt(payload),
+            max_age=int(self._lifetime),
+            same_site="strict",
         )
-        self._cookies.set(response, SESSION, value, max_age=int(self._lifetime), same_site="strict")
+        return self._caller_of(payload)
 
     def end(self, response: Response) -> None:
         """Delete the cookie. A copy of it stays valid until it expires."""
@@ -95,7 +101,7 @@ class Sessions(Authenticator):
             Rejected: a page of another site may have made the request.
         """
         headers = context_of(scope).headers
-        caller = self._valid_caller(headers.get(b"cookie", b""))
+        caller = self.find(headers.get(b"cookie", b""))
         if caller is not None:
             try:
                 check_cookie(
@@ -107,21 +113,23 @@ class Sessions(Authenticator):
                 raise Rejected(Problem("cross_site_request", detail=str(error))) from None
         return caller
 
-    def _valid_caller(self, cookie_header: bytes) -> Caller | None:
+    def find(self, cookie_header: bytes) -> Caller | None:
+        """Return the caller of a valid session, whichever page has made the request."""
         if self._name not in cookie_header:
             return None
         now = self._clock.now().timestamp()
         for name, value in parse_cookies(cookie_header):
             if name == self._name:
-                caller = self._caller(value)
+                caller = self._cached_caller(value)
                 if caller is not None and (caller.expires_at or 0) > now:
                     return caller
         return None
 
     def _decrypt_caller(self, value: bytes) -> Caller | None:
         payload = self._encryption.decrypt(value)
-        if payload is None:
-            return None
+        return None if payload is None else self._caller_of(payload)
+
+    def _caller_of(self, payload: dict[str, Any]) -> Caller:
         return Caller(
             payload["name"],
             "session",

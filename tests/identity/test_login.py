@@ -430,14 +430,20 @@ async def test_without_login_there_are_no_such_routes_and_no_credentials() -> No
     )
 
 
-async def test_nothing_secret_is_logged_or_shown() -> None:
+async def test_who_signs_in_and_out_is_logged_and_nothing_secret() -> None:
     browser = LoginBrowser()
     with logging_to() as log:
         request = await browser.begin()
         shown = (await browser.come_back(request["state"])).text
         shown += (await browser.come_back(request["state"])).text
+        for _ in range(2):
+            await browser.request("/auth/logout", "POST", SAME_ORIGIN | {"X-CSRF": "1"})
     output = log.text() + shown
-    (line,) = [line for line in log.lines() if line["event"] == "login_succeeded"]
-    assert line["caller"] == "Ada"
+    events = [
+        (line["event"], line["caller"], line["client"])
+        for line in log.lines()
+        if line["event"].startswith("signed_")
+    ]
+    assert events == [("signed_in", "Ada", "192.0.2.1"), ("signed_out", "Ada", "192.0.2.1")]
     for secret in (CLIENT_SECRET, COOKIE_SECRET, "canary-access", request["state"], "c1&", "eyJ"):
         assert secret not in output
