@@ -16,8 +16,9 @@ from app.orders.source import FetchedOrder
 from app.settings import Settings
 from app.telemetry.metrics import Labels, Metrics, Values
 from app.upstream.calls import CallRecord
-from app.upstream.client import UpstreamClient
+from app.upstream.client import ORDERS_PATH, UpstreamClient
 from app.upstream.drift import DriftKind
+from app.upstream.transport import operation_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,9 @@ def create_metrics(settings: Settings, components: Components) -> Metrics:
         return sum(usage.bytes for usage in caches)
 
     sources: dict[str, Callable[[], Values]] = {
-        "orders_upstream_last_success_timestamp_seconds": lambda: {
-            (operation,): status.succeeded_at.timestamp()
-            for operation, status in client.status.operations().items()
-            if status.succeeded_at
-        },
+        "orders_upstream_last_success_timestamp_seconds": lambda: last_successes(
+            client, book, clock
+        ),
         "orders_credential_expires_timestamp_seconds": lambda: _credential_expiry(client, clock),
         "orders_circuit_open": lambda: {
             (circuit.operations[0],): circuit.state != "closed"
@@ -76,6 +75,24 @@ def create_metrics(settings: Settings, components: Components) -> Metrics:
 
 def _count_call(metrics: Metrics, record: CallRecord) -> None:
     metrics.calls.observe(record.operation, record.result, record.seconds)
+
+
+def last_successes(client: UpstreamClient, book: OrderBook, clock: Clock) -> dict[Labels, float]:
+    """Return when each endpoint last answered, in seconds since 1970.
+
+    Of the list this includes blocks that another process has fetched.
+    """
+    times: dict[Labels, float] = {
+        (operation,): status.succeeded_at.timestamp()
+        for operation, status in client.status.operations().items()
+        if status.succeeded_at
+    }
+    newest = max((entry.fetched_at for _, entry in book.blocks.items()), default=None)
+    if newest is not None:
+        fetched_at = clock.now().timestamp() - (clock.monotonic() - newest)
+        key = (operation_of(ORDERS_PATH),)
+        times[key] = max(times.get(key, fetched_at), fetched_at)
+    return times
 
 
 def _credential_expiry(client: UpstreamClient, clock: Clock) -> float | None:

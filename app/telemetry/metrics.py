@@ -90,7 +90,7 @@ DEFINITIONS = (
     Definition(
         "orders_upstream_last_success_timestamp_seconds",
         "gauge",
-        "When a request to the endpoint last succeeded.",
+        "When a request to the endpoint last succeeded, of the list also by another process.",
         ("operation",),
     ),
     Definition(

@@ -126,6 +126,16 @@ async def test_a_problem_and_a_failed_call_are_errors():
     assert refused.status.code == Status.STATUS_CODE_UNSET
 
 
+async def test_a_call_without_an_answer_has_no_id_and_no_status():
+    with collecting() as collector:
+        async with traced_proxy(collector.url) as proxy:
+            proxy.transport.connected = False
+            assert (await proxy.get("/v1/orders")).status_code == 502
+    call = collector.by_name()["get-management-token"]
+    assert attributes_of(call) == {"peer.service": "genauth", "orders.result": "unreachable"}
+    assert call.status.code == Status.STATUS_CODE_ERROR
+
+
 async def test_probes_and_scrapes_are_not_recorded():
     collector, _ = await trace("/livez", "/metrics", "/livez")
     assert collector.spans == []
