@@ -14,6 +14,8 @@ from app.edge.context import RequestContext
 PAYMENT_READ = "payment_read"
 ORDERS_EXPORTED = "orders_exported"
 CACHE_PURGED = "cache_purged"
+SIGNED_IN = "signed_in"
+SIGNED_OUT = "signed_out"
 
 REFUSALS = {401: "authentication_refused", 403: "access_refused", 429: "rate_limit_refused"}
 """The events of responses that refuse a request, by status."""
