@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from tests.identity.forge import ISSUER, FakeIssuer, sign
+from tests.support.clock import NOON
 from tests.support.proxy import Proxy
 
 ORIGIN = "https://orders.example.com"
@@ -77,15 +79,22 @@ class LoginIssuer(FakeIssuer):
 
 
 class LoginBrowser:
-    """One browser and the proxy that it uses. Cookies are kept as a browser keeps them."""
+    """One browser and the proxy that it uses. Cookies are kept as a browser keeps them.
 
-    def __init__(self, issuer: LoginIssuer | None = None, **environ: str) -> None:
+    With `network` the proxy calls a real issuer, at the time of the issuer.
+    """
+
+    def __init__(
+        self, issuer: LoginIssuer | None = None, *, network: bool = False, **environ: str
+    ) -> None:
         self.issuer = issuer or LoginIssuer()
         variables = {**LOGIN, **environ}
         self.proxy = Proxy(
             environ={name: value for name, value in variables.items() if value},
-            issuer_transport=self.issuer.transport,
+            issuer_transport=None if network else self.issuer.transport,
         )
+        if network:
+            self.proxy.clock.wall_offset = datetime.now(UTC) - NOON
         self.issuer.clock = self.proxy.clock
         self.origin = variables["ORDERS_SERVER__PUBLIC_URL"] or "http://localhost:8000"
         self.cookies = httpx.Cookies()
