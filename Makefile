@@ -5,12 +5,14 @@ PYTHON ?= $(shell for each in python3 python3.15 python3.14 python3.13 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS_VENV := $(VENV)/clients
+AUDIT_VENV := $(VENV)/audit
 NODE := tests/clients/node
 
 # Empty files that record an installation. A lock file that is newer is installed again.
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 CLIENTS_STAMP := $(VENV)/.installed-clients
+AUDIT_STAMP := $(VENV)/.installed-audit
 NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 
 # Variables for the command line, for example `make soak MINUTES=30`.
@@ -21,7 +23,7 @@ MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-pythons clients fuzz simulate check lint-openapi check-dockerfile \
-	openapi screenshots fault-report bench soak lock clean
+	sbom audit image-digest openapi screenshots fault-report bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -78,6 +80,20 @@ lint-openapi: $(NODE_STAMP) ## lint openapi/openapi.json with Spectral and Redoc
 check-dockerfile: $(DEV_STAMP) ## run the steps of the Dockerfile without a container engine
 	$(BIN)/python -m tools.check_dockerfile
 
+##@ Supply chain
+sbom: $(AUDIT_STAMP) ## write build/sbom.json (CycloneDX): the packages that the image installs
+	@mkdir -p build
+	$(AUDIT_VENV)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-file build/sbom.json
+
+audit: $(AUDIT_STAMP) ## look for known vulnerabilities in the locked packages; needs a vulnerability service
+	@$(BIN)/python -m tools.audit $(AUDIT_VENV)/bin/pip-audit $(AUDIT_OPTIONS)
+
+image-digest: ## print the base image of the Dockerfile with its digest; needs Docker and its registry
+	@image=$$(sed -n 's/^ARG PYTHON=//p' Dockerfile); \
+		digest=$$(docker buildx imagetools inspect "$$image" --format '{{.Manifest.Digest}}'); \
+		echo "$$image@$$digest"
+
 ##@ Document
 openapi: $(DEV_STAMP) ## write openapi/openapi.json
 	$(BIN)/python -m app openapi --output openapi/openapi.json
@@ -105,6 +121,7 @@ lock: | $(BIN)/python ## lock the newest versions that pyproject.toml allows, wi
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(LOCK) --group pyproject.toml:clients --output-file requirements-clients.lock
+	$(LOCK) --group pyproject.toml:audit --output-file requirements-audit.lock
 
 clean: ## remove the virtual environment, caches and build results
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
@@ -132,6 +149,10 @@ $(DEV_STAMP): requirements-dev.lock | $(BIN)/python
 $(CLIENTS_STAMP): requirements-clients.lock | $(BIN)/python
 	@$(BIN)/python -m venv $(CLIENTS_VENV)
 	$(call install,$(CLIENTS_VENV),$<)
+
+$(AUDIT_STAMP): requirements-audit.lock | $(BIN)/python
+	@$(BIN)/python -m venv $(AUDIT_VENV)
+	$(call install,$(AUDIT_VENV),$<)
 
 $(NODE_STAMP): $(NODE)/package-lock.json
 	@echo "Installing Node packages into $(NODE) (only once)…"
