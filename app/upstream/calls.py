@@ -110,7 +110,7 @@ class CallRecord:
         return RESULTS[self.error]
 
     def fail(self, error: UpstreamError) -> None:
-        """Record why the call failed."""
+        """Record why the call failed, or why its response cannot be used."""
         self.error = type(error)
         self.status_code = error.status_code
         self.api_code = error.api_code
@@ -156,13 +156,6 @@ class CallLog:
                 listener(record)
             if _logger.isEnabledFor(logging.DEBUG):
                 _log(record)
-
-    def on_unreadable(self, operation: str, error: UpstreamError) -> None:
-        """Record that the response to the last successful call cannot be used."""
-        for record in reversed(self._records):
-            if record.operation == operation and record.request_id == error.request_id:
-                record.fail(error)
-                break
 
 
 def _attributes(record: CallRecord) -> dict[str, str | int]:

@@ -6,11 +6,10 @@ A request goes through `list_orders` (or another endpoint), `_request` (credenti
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from pydantic import SecretStr
 
@@ -46,6 +45,8 @@ from app.upstream.status import UpstreamStatus
 from app.upstream.transport import Transport, UpstreamRequest, operation_of
 from app.upstream.wire import BLOCK_SIZE, ObjectResponse, OrderListResponse
 
+T = TypeVar("T")
+
 ORDERS_PATH = "/api/v3/get-orders"
 ORDER_PATH = "/api/v3/get-order-detail"
 PAYMENT_PATH = "/api/v3/get-order-pay-detail"
@@ -61,16 +62,15 @@ LOST_CALL_DEADLINES = 2.0
 _logger = logging.getLogger("orders_bff.upstream")
 
 
-@dataclass(slots=True)
-class _Response:
-    """The response to one request, as soon as it was received."""
-
-    envelope: Envelope | None = None
+class _Response(Protocol):
+    """What was read from a response."""
 
     @property
     def request_id(self) -> str | None:
         """The upstream's id of the response."""
-        return self.envelope.request_id if self.envelope else None
+
+
+R = TypeVar("R", bound=_Response)
 
 
 class UpstreamClient:
@@ -117,10 +117,9 @@ class UpstreamClient:
         new one, that one is not parsed.
         """
         params = {"page": str(page), "limit": str(BLOCK_SIZE)}
-        with self._observed(ORDERS_PATH) as response:
-            request = UpstreamRequest(ORDERS_PATH, deadline, params, known_digest=known_digest)
-            response.envelope = await self._request(request)
-            return parse_order_list(response.envelope, page, self.drift)
+        request = UpstreamRequest(ORDERS_PATH, deadline, params, known_digest=known_digest)
+        parse = partial(parse_order_list, page=page, drift=self.drift)
+        return await self._observed(request, parse)
 
     async def get_order(self, order_no: str, *, deadline: float) -> ObjectResponse:
         """Return one order.
@@ -166,7 +165,7 @@ class UpstreamClient:
             raise UpstreamCredentialRejected("it belongs to another pool than the current one")
         request = UpstreamRequest(ORDERS_PATH, deadline, {"page": "1", "limit": "1"})
         retries = self._transport.new_retries(deadline, request.operation)
-        await self._request_as(candidate, request, retries)
+        await self._request_as(candidate, request, lambda _: None, retries)
         previous, self._credential = self._credential, candidate
         return previous
 
@@ -184,19 +183,22 @@ class UpstreamClient:
         path, not_found = _OBJECTS[subject]
         params = {"orderNo": order_no}
         request = UpstreamRequest(path, deadline, params, Operation.DETAIL, not_found=not_found)
-        with self._observed(path) as response:
-            response.envelope = await self._request(request)
-            return parse_object(
-                response.envelope, subject, order_no, not_found=not_found, drift=self.drift
-            )
+        parse = partial(
+            parse_object,
+            subject=subject,
+            order_no=order_no,
+            not_found=not_found,
+            drift=self.drift,
+        )
+        return await self._observed(request, parse)
 
-    async def _request(self, request: UpstreamRequest) -> Envelope:
+    async def _request(self, request: UpstreamRequest, parse: Callable[[Envelope], T]) -> T:
         """Use the current credential; start over if it is rejected and was switched meanwhile."""
         retries = self._transport.new_retries(request.deadline, request.operation)
         while True:
             credential = self._credential
             try:
-                return await self._request_as(credential, request, retries)
+                return await self._request_as(credential, request, parse, retries)
             except UpstreamError as error:
                 was_switched = partial(self._was_switched, credential)
                 if not (was_switched() and isinstance(error, UpstreamCredentialRejected)):
@@ -207,48 +209,54 @@ class UpstreamClient:
         return credential is not self._credential
 
     async def _request_as(
-        self, credential: Credential, request: UpstreamRequest, retries: Retries
-    ) -> Envelope:
+        self,
+        credential: Credential,
+        request: UpstreamRequest,
+        parse: Callable[[Envelope], T],
+        retries: Retries,
+    ) -> T:
         """Make the calls of one request; if its token is rejected, renew it once and continue."""
         auth = await credential.authorize(deadline=request.deadline)
         try:
-            return await retries.run(partial(self._send, request, auth))
+            return await retries.run(partial(self._send, request, parse, auth))
         except UpstreamCredentialRejected as rejection:
             if rejection.status_code != 401 and rejection.api_code != NOT_SIGNED_IN:
                 raise
             renewed = await credential.renew(auth, deadline=request.deadline)
             if renewed is None:
                 raise
-        return await retries.run(partial(self._send, request, renewed))
+        return await retries.run(partial(self._send, request, parse, renewed))
 
-    async def _send(self, request: UpstreamRequest, auth: CallAuth) -> Envelope:
+    async def _send(
+        self, request: UpstreamRequest, parse: Callable[[Envelope], T], auth: CallAuth
+    ) -> T:
+        def parse_and_note(envelope: Envelope) -> T:
+            self.sandbox_seen = self.sandbox_seen or envelope.sandbox
+            return parse(envelope)
+
         headers = auth.headers_for(request.path, request.params)
-        envelope = await self._transport.send(request, headers)
-        self.sandbox_seen = self.sandbox_seen or envelope.sandbox
-        return envelope
+        return await self._transport.send(request, parse_and_note, headers)
 
-    @contextmanager
-    def _observed(self, path: str) -> Iterator["_Response"]:
-        """Record in `status` how one request ends, and log it if it fails after all retries.
+    async def _observed(self, request: UpstreamRequest, parse: Callable[[Envelope], R]) -> R:
+        """Make a request; record in `status` how it ends, and log it if it fails after all retries.
 
         No value that a caller chose is logged.
         """
-        response, operation = _Response(), operation_of(path)
+        operation = operation_of(request.path)
         try:
-            yield response
+            response = await self._request(request, parse)
         except UpstreamNotFound as error:
             self.status.on_success(operation, error.request_id)
             raise
         except UpstreamError as error:
             self.status.on_failure(operation, error)
-            if response.envelope:
-                self.calls.on_unreadable(operation, error)
             # If no call was made, the opening of the circuit has been logged.
             if not isinstance(error, UpstreamUnavailable):
                 fields = {"operation": operation, **error.log_fields()}
                 _logger.warning("upstream_call_failed", extra={"fields": fields})
             raise
         self.status.on_success(operation, response.request_id)
+        return response
 
 
 def create_upstream_client(

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime
+from functools import partial
 from typing import Literal, Self
 
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from app.backoff import Failure
 from app.clock import Clock
 from app.single_flight import SingleFlight
 from app.upstream.drift import Drift
+from app.upstream.envelope import Envelope
 from app.upstream.errors import DeadlineExceeded, UpstreamError
 from app.upstream.fair_share import Operation
 from app.upstream.retry import upstream_backoff
@@ -122,20 +124,24 @@ class TokenCredential:
         # Retried like a GET: a second token does no harm.
         retries = self._transport.new_retries(request.deadline, request.operation)
         try:
-            envelope = await retries.run(lambda: self._transport.send(request))
-            required_pool_id = self._required_pool_id or self.pool_id
-            token = parse_token(envelope.data, requested_at, required_pool_id)
+            parse = partial(self._parse, requested_at)
+            token, request_id = await retries.run(lambda: self._transport.send(request, parse))
         except UpstreamError as error:
             self._status.on_failure(TOKEN_OPERATION, error)
             failed_at = self._clock.monotonic()
             self._failure = Failure.after(self._failure, error, failed_at, upstream_backoff)
             raise self._failure.error from None
         self._drift.report(token.drift)
-        self._status.on_success(TOKEN_OPERATION, envelope.request_id)
+        self._status.on_success(TOKEN_OPERATION, request_id)
         self._failure = None
         self._token = token
         self.pool_id = token.pool_id
         return token
+
+    def _parse(self, requested_at: float, envelope: Envelope) -> tuple[Token, str | None]:
+        """Return the token in a response, and the upstream's id of it."""
+        required_pool_id = self._required_pool_id or self.pool_id
+        return parse_token(envelope.data, requested_at, required_pool_id), envelope.request_id
 
 
 class SignatureCredential:

@@ -4,11 +4,11 @@ Tenacity and stamina have no retry budget, and take time and randomness from the
 """
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from app.backoff import exponential_backoff
 from app.clock import Clock
 from app.upstream.breaker import Admission
-from app.upstream.envelope import Envelope
 from app.upstream.errors import (
     DeadlineExceeded,
     StaleConnection,
@@ -21,6 +21,8 @@ from app.upstream.errors import (
     UpstreamUnreachable,
 )
 from app.upstream.fair_share import Operation
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
 """Calls for one request, the first included."""
@@ -131,7 +133,7 @@ class Retries:
         self._timeout: UpstreamTimeout | None = None
         budget.on_call()
 
-    async def run(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what `attempt` returns; repeat it after transient errors.
 
         A second `run` continues to count where the first one ended.

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from app.certificate_errors import certificate_error_of, describe_certificate_error
 from app.clock import Clock
@@ -38,6 +39,8 @@ from app.upstream.errors import (
 from app.upstream.fair_share import Operation
 from app.upstream.limiter import CallStart
 from app.upstream.retry import Retries
+
+T = TypeVar("T")
 
 FAIR_TIMEOUT_RATIO = 0.5
 """Part of READ_TIMEOUT. The timeout of a call that had less says nothing about the upstream."""
@@ -120,12 +123,15 @@ class Transport:
         self._lost_call_timeout = lost_call_timeout
 
     async def send(
-        self, request: UpstreamRequest, auth_headers: Mapping[str, str] | None = None
-    ) -> Envelope:
-        """Make one call and return the envelope of its response.
+        self,
+        request: UpstreamRequest,
+        parse: Callable[[Envelope], T],
+        auth_headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Make one call and return what `parse` returns for the envelope of its response.
 
         Raises:
-            UpstreamError: the call failed; the subclass is the cause.
+            UpstreamError: the call failed, or `parse` raised it; the subclass is the cause.
         """
         subject = request.params.get("orderNo", "")
         async with self._admission.slot(request.deadline, request.operation, subject) as start:
@@ -141,7 +147,7 @@ class Transport:
                 )
                 record.request_id = envelope.request_id
                 record.status_code = SUCCESS
-                return envelope
+                return parse(envelope)
 
     async def get_raw(self, path: str, *, deadline: float) -> HttpResponse:
         """Return the response to GET `path`, whether or not it has an envelope."""

@@ -60,8 +60,6 @@ async def test_a_successful_call_whose_response_cannot_be_used_is_recorded_as_fa
     _, before, malformed = client.calls.records
     assert before.error is None
     assert malformed.error is UpstreamMalformed
-    client.calls.on_unreadable("another", UpstreamMalformed(""))  # of a call long ago
-    assert before.error is None
 
 
 def test_the_last_calls_are_kept_and_each_is_reported_when_it_has_ended() -> None:
@@ -100,6 +98,18 @@ async def test_calls_are_logged_at_the_level_debug_without_values_of_callers() -
     assert (failed["result"], failed["level"]) == ("failed", "debug")
     assert "upstream_request_id" not in failed
     assert order_no not in log.text()
+
+
+async def test_an_order_that_a_successful_response_lacks_is_not_found() -> None:
+    clock, upstream = ManualClock(), ScriptedUpstream()
+    client = client_of(upstream, clock)
+    await client.authorize(deadline=clock.monotonic() + 8)
+    upstream.respond_with(lambda _: success(None))
+    with pytest.raises(OrderNotFound):
+        await client.get_order("1", deadline=clock.monotonic() + 8)
+    record = client.calls.records[-1]
+    assert (record.result, record.status_code) == ("not_found", 200)
+    assert record.request_id
 
 
 async def test_calls_are_not_logged_at_the_level_info() -> None:

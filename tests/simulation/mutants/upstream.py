@@ -107,8 +107,10 @@ class AcceptsOtherOrders(UpstreamClient):
     async def _get_object(self, subject: Subject, order_no: str, deadline: float) -> ObjectResponse:
         del subject
         request = UpstreamRequest(ORDER_PATH, deadline, {"orderNo": order_no})
-        envelope = await self._request(request)
-        return ObjectResponse(envelope.data, envelope.request_id, envelope.sandbox)
+        return await self._request(
+            request,
+            lambda envelope: ObjectResponse(envelope.data, envelope.request_id, envelope.sandbox),
+        )
 
 
 def with_credential(credential: type[TokenCredential]) -> Components:
