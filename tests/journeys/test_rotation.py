@@ -121,6 +121,7 @@ async def test_sighup_reloads_the_credential_files(tmp_path: Path):
         assert process.stderr
         try:
             origin = (await process.stderr.readline()).decode().split()[-1]
+            assert await _next_event(process.stdout) == "server_starting"
             process.send_signal(signal.SIGHUP)
             assert await _next_event(process.stdout) == "credential_unchanged"
             (tmp_path / SECRET).write_text(options.access_key_secret, "utf-8")
