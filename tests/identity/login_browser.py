@@ -85,7 +85,7 @@ class LoginBrowser:
     """
 
     def __init__(
-        self, issuer: LoginIssuer | None = None, *, network: bool = False, **environ: str
+        self, issuer: LoginIssuer | None = None, network: bool = False, /, **environ: str
     ) -> None:
         self.issuer = issuer or LoginIssuer()
         variables = {**LOGIN, **environ}

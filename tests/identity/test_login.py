@@ -290,7 +290,7 @@ async def test_two_tabs_sign_in_at_the_same_time() -> None:
     assert target_of(await browser.come_back(first["state"])) == "/a"
 
 
-async def test_a_client_that_asks_for_no_page_gets_a_problem() -> None:
+async def test_a_client_that_accepts_no_page_gets_a_problem() -> None:
     browser = LoginBrowser()
     response = await browser.request("/auth/callback?state=x&code=y", headers={})
     assert problem(response)["code"] == "login_failed"
@@ -311,6 +311,21 @@ async def test_while_the_issuer_is_down_sign_in_says_so_and_sessions_go_on() -> 
     assert link_of(failed) == "/auth/login?return_to=%2Fdocs"
     assert (await other.open("/auth/end-session")).status_code == 503
     assert (await other.me())["data"]["name"] == "Ada"
+
+
+async def test_an_issuer_that_fails_during_a_sign_in_signs_nobody_in() -> None:
+    browser = LoginBrowser()
+    state = (await browser.begin())["state"]
+    respond = browser.issuer.respond
+    assert respond
+    browser.issuer.respond = lambda request: (
+        respond(request) if request.method == "POST" else httpx.Response(503)
+    )
+    browser.issuer.signature = {"key": key_of("ES256", 2), "kid": "2"}
+    await browser.proxy.clock.advance(60)
+
+    assert (await browser.come_back(state)).status_code == 503
+    assert list(browser.cookies) == []
 
 
 @pytest.mark.parametrize(

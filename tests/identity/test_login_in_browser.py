@@ -222,7 +222,7 @@ async def test_a_session_that_ends_leads_back_to_the_same_view(sites: Sites) -> 
     await context.close()
 
 
-async def test_a_person_without_access_reads_whom_to_ask(sites: Sites) -> None:
+async def test_a_person_without_access_is_referred_to_the_operator(sites: Sites) -> None:
     context = await sites.new_context()
     page = await context.new_page()
     await sites.sign_in(page, "Grace Hopper")

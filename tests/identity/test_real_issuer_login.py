@@ -22,7 +22,8 @@ async def path_of_callback(location: str) -> str:
 
 def browser_for(issuer: NodeIssuer) -> LoginBrowser:
     return LoginBrowser(
-        network=True,
+        None,
+        True,
         ORDERS_LOGIN__ISSUER=issuer.url,
         ORDERS_LOGIN__CLIENT_ID=issuer.client_id,
         ORDERS_LOGIN__CLIENT_SECRET=issuer.client_secret,

@@ -106,7 +106,7 @@ async def test_a_code_is_used_once() -> None:
     "changes",
     [{"code_verifier": "other"}, {"redirect_uri": "http://localhost/"}, {"grant_type": "x"}],
 )
-async def test_a_code_is_for_the_client_that_asked_for_it(changes: dict[str, str]) -> None:
+async def test_a_code_is_for_the_client_that_requested_it(changes: dict[str, str]) -> None:
     client = Client()
     assert (await client.exchange(await client.code(), changes)).status_code == 400
 
