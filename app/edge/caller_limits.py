@@ -107,7 +107,11 @@ class CallerLimits:
         Every response to an authenticated caller is counted exactly once, whatever part of the
         proxy sends it, before anything else is done for the request.
         """
-        return self._requests.take(caller.limit_key, self._rate_of(caller), now)
+        rate = self._requests.rate if caller.rate is None else _parse(caller.rate)
+        if rate is None:
+            return None
+        seconds = self._requests.limiter.take(caller.limit_key, rate, now)
+        return RateLimited(self._requests.what, rate, seconds) if seconds else None
 
     def on_not_modified(self, caller: Caller) -> None:
         """Return most of what was counted for a request whose response is a 304."""
