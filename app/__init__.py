@@ -6,7 +6,7 @@ The packages, in the order in which a request meets them:
     edge/       middleware, authentication, problems, OpenAPI; independent of orders
     identity/   who callers are according to an issuer: tokens, grants, the sign-in of people
     orders/     the routes, the order book, the snapshot of the list, rendering
-    cache/      freshness, and the cache that serves stale entries
+    cache/      freshness, the cache that serves stale entries, and the stores that processes share
     upstream/   the client of the vendor's API: credentials, limiter, circuit breaker, retries
 
 Besides: `cli`, `serve`, `doctor` and `issuer_doctor` are the commands, `main` and `components`

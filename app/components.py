@@ -97,10 +97,15 @@ def create_rotation(
 
 
 def create_cache(
-    settings: Settings, clock: Clock, *, max_entries: int, max_bytes: int
+    settings: Settings,
+    clock: Clock,
+    *,
+    max_entries: int,
+    max_bytes: int,
+    new_cache: Callable[..., GraceCache[Any, V]] = GraceCache,
 ) -> GraceCache[Any, V]:
     config = settings.cache
-    return GraceCache(
+    return new_cache(
         Lifetime(config.ttl, config.stale_while_revalidate, config.stale_if_error),
         clock,
         min_age=config.no_cache_min_age,

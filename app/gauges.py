@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +10,7 @@ from app import __version__
 from app.cache.grace_cache import GraceCache
 from app.clock import Clock
 from app.edge.caller_limits import CallerLimits
+from app.operations.schema import StoreState
 from app.orders.book import OrderBook
 from app.orders.response_cache import ResponseCache
 from app.orders.source import FetchedOrder
@@ -31,6 +32,7 @@ class Components:
     response_cache: ResponseCache
     caller_limits: CallerLimits
     clock: Clock
+    store: Callable[[], StoreState]
 
 
 def create_metrics(settings: Settings, components: Components) -> Metrics:
@@ -55,6 +57,7 @@ def create_metrics(settings: Settings, components: Components) -> Metrics:
         },
         "orders_limiter_rate": lambda: client.admission.limiter_state().rate,
         "orders_cached_blocks": lambda: len(book.blocks),
+        "orders_store_up": lambda: _store_up(components.store()),
         "orders_cached_bytes": cached_bytes,
         "orders_cached_orders": lambda: sum(
             len(entry.value.rows) for _, entry in book.blocks.items()
@@ -107,3 +110,7 @@ def _drift_by_field(counts: tuple[tuple[DriftKind, int], ...]) -> dict[Labels, f
         field = f"{kind.where}.{kind.name}" if kind.name else kind.where
         by_field[(field,)] += count
     return dict(by_field)
+
+
+def _store_up(state: StoreState) -> Mapping[Labels, float]:
+    return {(state["kind"],): state["up"]} if "up" in state else {}

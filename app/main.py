@@ -51,7 +51,7 @@ from app.file_watcher import FileWatcher
 from app.gauges import Components, create_metrics
 from app.http import AsyncBaseTransport
 from app.operations.routes import operations_router
-from app.operations.schema import IssuerState, StoreState
+from app.operations.schema import IssuerState
 from app.operations.status import StatusReport, StatusSources
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
@@ -75,6 +75,7 @@ from app.server.limits import Limits
 from app.server.replay import Replay
 from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
+from app.sharing import NoSharing, create_sharing
 from app.time_zones import time_zone_names
 from app.upstream.client import UpstreamClient
 from app.upstream.credential_rotation import CredentialRotation
@@ -156,21 +157,8 @@ def create_app(
     source = OrderSource(
         client, clock, zone=ZoneInfo(settings.upstream.timezone), deadline=deadline
     )
-    blocks: GraceCache[int, Block] = create_cache(
-        settings,
-        clock,
-        max_entries=-(-max_orders // BLOCK_SIZE),
-        max_bytes=BLOCK_BYTES,
-    )
-    confirmed = TotalConfirmation(source.fetch_block, client.report_drift, max_orders=max_orders)
-    book = OrderBook(
-        blocks,
-        confirmed.fetch_block,
-        clock,
-        deadline=deadline,
-        refresh_rate=min(settings.upstream.refresh_rate, settings.upstream.max_rate),
-        max_orders=max_orders,
-    )
+    sharing = create_sharing(settings, client, clock, run_in_thread)
+    book = _create_book(settings, clock, client, source, sharing)
     orders: GraceCache[str, FetchedOrder] = create_cache(
         settings, clock, max_entries=ORDER_CACHE_ENTRIES, max_bytes=ORDER_CACHE_BYTES
     )
@@ -199,6 +187,7 @@ def create_app(
         max_stale_wait=max_stale_wait,
         backoff=upstream_backoff,
         on_loaded=history.record,
+        restore=sharing.restore,
     )
     compute = ComputeQueue(clock)
     response_cache = ResponseCache(max_bytes=RESPONSE_CACHE_BYTES)
@@ -211,10 +200,20 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            sharing.start()
             # Closed in the reverse order: the client last, since the others use it.
             if tracing:
                 stack.push_async_callback(_close, tracing.close, shutdown)
-            for component in (client, identity, lookup, book.blocks, snapshots, compute, rotation):
+            for component in (
+                client,
+                sharing,
+                identity,
+                lookup,
+                book.blocks,
+                snapshots,
+                compute,
+                rotation,
+            ):
                 stack.push_async_callback(_close, component.close, shutdown)
             identity.start()
             if settings.api_keys():
@@ -232,6 +231,7 @@ def create_app(
             response_cache=response_cache,
             caller_limits=caller_limits,
             clock=clock,
+            store=sharing.state,
         ),
     )
     recorder = RequestRecorder(clock, metrics.http, tracing)
@@ -335,6 +335,7 @@ def create_app(
             issuers=identity.states,
             shutdown=shutdown,
             clock=clock,
+            sharing=sharing,
         ),
     ):
         api.include_router(router)
@@ -381,6 +382,7 @@ def _operations_router(
     issuers: Callable[[], list[IssuerState]],
     shutdown: Shutdown,
     clock: Clock,
+    sharing: NoSharing,
 ) -> APIRouter:
     purge = CachePurge(
         book.blocks,
@@ -389,7 +391,9 @@ def _operations_router(
         responses,
         clock,
         min_interval=settings.cache.no_cache_min_age,
+        on_purge=sharing.purge,
     )
+    sharing.on_purge = lambda drop: purge.apply(drop=drop)
     sources = StatusSources(
         facts=static_facts(settings),
         clock=clock,
@@ -399,12 +403,40 @@ def _operations_router(
         snapshots=snapshots,
         responses=responses,
         purge=purge,
-        store=lambda: StoreState(kind="memory"),
+        store=sharing.state,
         issuers=issuers,
         is_draining=lambda: shutdown.started,
         problem_code=problem_code_of,
     )
     return operations_router(StatusReport(sources), purge)
+
+
+def _create_book(
+    settings: Settings,
+    clock: Clock,
+    client: UpstreamClient,
+    source: OrderSource,
+    sharing: NoSharing,
+) -> OrderBook:
+    max_orders = settings.cache.max_orders
+    blocks: GraceCache[int, Block] = create_cache(
+        settings,
+        clock,
+        max_entries=-(-max_orders // BLOCK_SIZE),
+        max_bytes=BLOCK_BYTES,
+        new_cache=sharing.new_cache,
+    )
+    confirmed = TotalConfirmation(source.fetch_block, client.report_drift, max_orders=max_orders)
+    book = OrderBook(
+        blocks,
+        confirmed.fetch_block,
+        clock,
+        deadline=settings.upstream.deadline,
+        refresh_rate=min(settings.upstream.refresh_rate, settings.upstream.max_rate),
+        max_orders=max_orders,
+    )
+    sharing.connect(book, confirmed)
+    return book
 
 
 def _build_routes(api: FastAPI) -> None:

@@ -22,7 +22,11 @@ CIRCUIT_STATES = {
     "open": "calls are rejected, after repeated failures",
     "half_open": "one call at a time probes whether the upstream has recovered",
 }
-STORE_KINDS = {"memory": "this process alone; a restart empties it"}
+STORE_KINDS = {
+    "memory": "this process alone; a restart empties it",
+    "sqlite": "a file that the processes of one machine share",
+    "redis": "a Redis or Valkey server that processes share",
+}
 
 
 class OperationSuccess(TypedDict):
@@ -170,6 +174,8 @@ class StoreState(TypedDict):
     """Where blocks are stored."""
 
     kind: Annotated[str, open_enum("The kind of store.", STORE_KINDS)]
+    up: NotRequired[Annotated[bool, described("Whether it answers; absent for `memory`.", True)]]
+    processes: NotRequired[Annotated[Count, described("How many share it, as far as is known.", 2)]]
 
 
 class IssuerState(TypedDict):

@@ -4,6 +4,7 @@ The states that `/v1/orders/changes` compares are kept, so that cursors stay val
 reported as created or removed because of a purge.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,6 +41,8 @@ class CachePurge:
         orders: single orders.
         snapshots: the whole list.
         responses: rendered responses.
+        on_purge: called after a purge with whether what was cached is removed. It purges what
+            processes share.
 
     Attributes:
         purged_at: when the last purge was, None if there was none.
@@ -54,6 +57,7 @@ class CachePurge:
         clock: Clock,
         *,
         min_interval: float,
+        on_purge: Callable[[bool], object] = lambda _: None,
     ) -> None:
         self._blocks = blocks
         self._orders = orders
@@ -61,6 +65,7 @@ class CachePurge:
         self._responses = responses
         self._clock = clock
         self._min_interval = min_interval
+        self._on_purge = on_purge
         self._next_at = clock.monotonic()
         self.purged_at: datetime | None = None
 
@@ -74,6 +79,12 @@ class CachePurge:
         if now < self._next_at:
             raise PurgedRecently(self._next_at - now)
         self._next_at = now + self._min_interval
+        counts = self.apply(drop=drop)
+        self._on_purge(drop)
+        return counts
+
+    def apply(self, *, drop: bool) -> PurgeCounts:
+        """Expire or remove what this process has cached, whenever the last purge was."""
         self.purged_at = self._clock.now()
         # Blocks first: the snapshot and the responses are as fresh as the blocks.
         return PurgeCounts(

@@ -74,6 +74,7 @@ class SnapshotCache:
         backoff: for how long a failed load is not repeated.
         on_loaded: called with each snapshot before it is served; returns whether all orders that
             it lacks are known to have been removed.
+        restore: caches the blocks that other processes have stored, if there is a store.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class SnapshotCache:
         max_stale_wait: float,
         backoff: BackoffPolicy = exponential_backoff,
         on_loaded: Callable[[Snapshot], Coroutine[Any, Any, bool]] = _confirm,
+        restore: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -94,6 +96,7 @@ class SnapshotCache:
         self._max_stale_wait = max_stale_wait
         self._backoff = backoff
         self._on_loaded = on_loaded
+        self._restore = restore
         self._snapshot: Snapshot | None = None
         self._flights: SingleFlight[str, _Loaded] = SingleFlight(clock)
         self._assembly: SingleFlight[str, Snapshot | None] = SingleFlight(clock)
@@ -225,6 +228,8 @@ class SnapshotCache:
         return self._snapshot
 
     async def _cached_blocks(self) -> Snapshot | None:
+        if self._restore:
+            await self._restore()
         snapshot = await self._new_loader().from_cache()
         return await self._confirmed(snapshot) if snapshot else None
 

@@ -55,9 +55,13 @@ class TotalConfirmation:
         block = await self._fetch_block(index)
         if not self._is_plausible(block.total) and not self._is_confirmed(block.total):
             block = await self._fetch_again(index, block.total)
-        others = [total for total in self._accepted if not _is_near(block.total, total)]
-        self._accepted = [*others, block.total][-MAX_ACCEPTED:]
+        self.accept(block.total)
         return block
+
+    def accept(self, total: int) -> None:
+        """Remember a total that has been confirmed, if need be by another process."""
+        others = [accepted for accepted in self._accepted if not _is_near(total, accepted)]
+        self._accepted = [*others, total][-MAX_ACCEPTED:]
 
     async def _fetch_again(self, index: int, total: int) -> Block:
         self._unconfirmed.append(total)

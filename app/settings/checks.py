@@ -26,12 +26,6 @@ _UPPER_BOUNDS: tuple[tuple[Path, Path], ...] = (
 )
 """Settings that have no effect above another one."""
 
-_NOT_IMPLEMENTED: tuple[Path, ...] = (("cache", "url"),)
-"""Settings that are validated but have no effect, because their feature is not implemented yet."""
-
-
-NO_EFFECT = "has no effect: it is not implemented yet"
-
 
 class Conflict(NamedTuple):
     """Settings that contradict each other, the one to change first."""
@@ -101,8 +95,6 @@ def _find_upstream_conflicts(settings: Settings) -> Iterator[Conflict]:
 
 def find_warnings(settings: Settings) -> tuple[str, ...]:
     """Return the warnings to log at each start: settings that are unsafe or have no effect."""
-    no_effect = [f"{env_name(*path)} {NO_EFFECT}" for path in _NOT_IMPLEMENTED]
-    is_set = [settings.is_set(*path) for path in _NOT_IMPLEMENTED]
     return (
         *settings.source_warnings,
         *_upstream_warnings(settings),
@@ -111,7 +103,6 @@ def find_warnings(settings: Settings) -> tuple[str, ...]:
         *identity_warnings(settings),
         *_rate_warnings(settings),
         *login_warnings(settings),
-        *(warning for warning, given in zip(no_effect, is_set, strict=True) if given),
     )
 
 

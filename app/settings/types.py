@@ -169,7 +169,16 @@ def _check_proxy_url(value: SecretStr) -> SecretStr:
 
 
 def _check_store_url(value: SecretStr) -> SecretStr:
-    return SecretStr(_check_url(value.get_secret_value(), "redis", "rediss"))
+    url = value.get_secret_value()
+    if url.startswith("sqlite:"):
+        if not re.fullmatch(r"sqlite:///[^/?#][^?#]*(?<!/)", url):
+            raise ValueError("must be sqlite:// followed by the absolute path of a file")
+        return value
+    url = _check_url(url, "redis", "rediss", "sqlite")
+    parts = urlsplit(url)
+    if not re.fullmatch(r"(/[0-9]{1,4})?", parts.path) or parts.query or parts.fragment:
+        raise ValueError("may have nothing after the host and port but `/` and a database number")
+    return SecretStr(url)
 
 
 def _check_origin(value: str) -> str:

@@ -177,6 +177,10 @@ class Admission:
             sum(limiter.queued.values()),
         )
 
+    def set_processes(self, processes: int) -> None:
+        """Share the rate of calls evenly with other processes; `processes` includes this one."""
+        self._limiter.set_processes(processes)
+
     def limiter_state(self) -> LimiterState:
         """Return what the limiter allows at the moment."""
         return self._limiter.state()

@@ -66,6 +66,7 @@ class RateLimit:
 
     def __init__(self, max_rate: int) -> None:
         self._max_rate = max_rate
+        self._processes = 1
         self._starts: deque[CallStart] = deque(maxlen=max_rate)
         self._reduced_rate = float(max_rate)
         self._growing_since = float("-inf")
@@ -75,14 +76,24 @@ class RateLimit:
     def rate(self, now: float) -> float:
         """Return the calls per second that are allowed at `now`."""
         growth = max(now - self._growing_since, 0.0) * self._max_rate / RECOVERY_SECONDS
-        return min(self._reduced_rate + growth, float(self._max_rate))
+        return min(self._reduced_rate + growth, self.share)
+
+    @property
+    def share(self) -> float:
+        """The calls per second of this process when the upstream does not throttle."""
+        return self._max_rate / self._processes
+
+    def set_processes(self, processes: int) -> None:
+        """Share `max_rate` evenly with other processes; `processes` includes this one."""
+        self._processes = processes
 
     def next_slot(self, now: float) -> float:
         """Return the time from which one more call may start; not after `now` if it may already."""
-        allowed = int(self.rate(now))
+        rate = self.rate(now)
+        allowed = max(int(rate), 1)
         if len(self._starts) < allowed:
             return self.paused_until
-        return max(self.paused_until, self._starts[-allowed].at + 1.0)
+        return max(self.paused_until, self._starts[-allowed].at + max(1.0, 1.0 / rate))
 
     def record(self, start: CallStart) -> None:
         """Record that a call starts."""
@@ -148,7 +159,8 @@ class LimiterState:
 
     Attributes:
         rate: calls per second that may start.
-        max_rate: the same when the upstream does not throttle.
+        max_rate: the same when the upstream does not throttle; of several processes, the share of
+            this one.
         paused_seconds: for which no call may start, as the upstream has requested.
         in_flight: calls in flight.
         max_concurrency: calls that may be in flight.
@@ -174,7 +186,6 @@ class CallLimiter:
     ) -> None:
         self._clock = clock
         self._rate_limit = RateLimit(max_rate)
-        self._max_rate = max_rate
         self._max_concurrency = max_concurrency
         self._in_flight = 0
         self._max_details = max(max_concurrency - max_concurrency // RESERVED_RATIO, 1)
@@ -186,13 +197,18 @@ class CallLimiter:
         self._queue: list[_QueuedCall] = []
         self._timer: TimerHandle | None = None
 
+    def set_processes(self, processes: int) -> None:
+        """Share the rate evenly with other processes; `processes` includes this one."""
+        self._rate_limit.set_processes(processes)
+        self._dispatch()
+
     def state(self) -> LimiterState:
         """Return the present state."""
         now = self._clock.monotonic()
         queued = Counter(call.operation for call in self._queue)
         return LimiterState(
             self._rate_limit.rate(now),
-            self._max_rate,
+            max(int(self._rate_limit.share), 1),
             max(self._rate_limit.paused_until - now, 0.0),
             self._in_flight,
             self._max_concurrency,

@@ -158,14 +158,6 @@ def test_headers_of_rates_that_do_not_exist_are_warned_about() -> None:
     assert find_warnings(settings_of(**with_headers, CALLERS__API_KEYS=keys)) == ()
 
 
-def test_settings_without_effect_are_validated_and_warned_about() -> None:
-    settings = settings_of(
-        CACHE__URL="redis://localhost:6379/0",
-    )
-    effect = "has no effect: it is not implemented yet"
-    assert find_warnings(settings) == (f"ORDERS_CACHE__URL {effect}",)
-
-
 def test_pages_of_other_origins_may_send_no_credentials_by_default() -> None:
     assert settings_of().cors.api_keys is False
 

@@ -155,9 +155,33 @@ def test_a_proxy_is_an_http_or_https_address(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://store", "redis:///0", "redis://store:0"])
-def test_a_store_is_a_redis_address(url: str) -> None:
+def test_a_store_is_a_redis_address_or_a_file(url: str) -> None:
     (error,) = errors_of(CACHE__URL=url)
-    assert "must be a URL that starts with redis:// or rediss://" in error
+    assert "must be a URL that starts with redis:// or rediss:// or sqlite://" in error
+
+
+@pytest.mark.parametrize("url", ["redis://store/name", "redis://store/0?db=1", "redis://store#1"])
+def test_a_redis_address_has_nothing_but_a_database_number(url: str) -> None:
+    (error,) = errors_of(CACHE__URL=url)
+    assert "nothing after the host and port but `/` and a database number" in error
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite://store.db", "sqlite:///folder/", "sqlite:////x"]
+)
+def test_the_file_of_a_store_is_an_absolute_path(url: str) -> None:
+    (error,) = errors_of(CACHE__URL=url)
+    assert "must be sqlite:// followed by the absolute path of a file" in error
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:secret@store:6379/2", "rediss://store", "sqlite:///var/lib/orders-bff/cache.sqlite"],
+)
+def test_a_store_may_be_on_another_machine_or_in_a_file(url: str) -> None:
+    found = settings_of(CACHE__URL=url).cache.url
+    assert found
+    assert found.get_secret_value() in (url, url.replace(":6379", ""))
 
 
 @pytest.mark.parametrize(

@@ -37,18 +37,25 @@ class SandboxTransport(httpx.ASGITransport):
 
 
 class Proxy:
-    """The application with its sandbox, and requests to it."""
+    """The application with its sandbox, and requests to it.
+
+    One that is created `beside` another has the same sandbox and clock.
+    """
 
     def __init__(
         self,
         options: Options | None = None,
         environ: Mapping[str, str] | None = None,
         issuer_transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        beside: "Proxy | None" = None,
         **groups: Any,
     ) -> None:
-        self.clock = ManualClock()
-        self.options = options or Options()
-        self.sandbox = Sandbox(self.options, clock=self.clock)
+        self.clock: ManualClock = beside.clock if beside else ManualClock()
+        self.options: Options = options or (beside.options if beside else Options())
+        self.sandbox: Sandbox = (
+            beside.sandbox if beside else Sandbox(self.options, clock=self.clock)
+        )
         self.transport = SandboxTransport(self.sandbox)
         upstream = {
             "base_url": "http://127.0.0.1:9",

@@ -515,3 +515,32 @@ def test_a_call_that_is_sent_late_counts_from_when_it_was_sent():
     assert limit.next_slot(10) == 11
     start.at = 10.75
     assert limit.next_slot(10.75) == 11.75
+
+
+@pytest.mark.parametrize(("processes", "starts"), [(1, 50), (6, 8), (50, 1)])
+def test_processes_share_the_rate_evenly(processes: int, starts: int):
+    limit = RateLimit(50)
+    limit.set_processes(processes)
+    for _ in range(starts):
+        assert limit.next_slot(10.0) <= 10.0
+        limit.record(CallStart(10.0))
+    assert limit.next_slot(10.0) == 11.0
+
+
+def test_a_share_of_less_than_one_call_per_second_is_one_call_in_several_seconds():
+    limit = RateLimit(50)
+    limit.set_processes(100)
+    limit.record(CallStart(10.0))
+    assert limit.next_slot(10.0) == 12.0
+    assert limit.rate(10.0) == 0.5
+
+
+async def test_calls_that_wait_start_when_the_share_becomes_greater():
+    bench = Bench(max_concurrency=100, max_rate=2)
+    bench.limiter.set_processes(2)
+    calls = [asyncio.ensure_future(bench.limiter.acquire(2000.0)) for _ in range(2)]
+    await settle()
+    assert [call.done() for call in calls] == [True, False]
+    bench.limiter.set_processes(1)
+    await settle()
+    assert [call.done() for call in calls] == [True, True]

@@ -1,0 +1,162 @@
+"""Connects the caches of this process with the store that it shares with others, if it has one.
+
+The store's client is imported only if a store is configured.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from app.cache.fleet import Fleet
+from app.cache.grace_cache import GraceCache
+from app.cache.pool_space import PoolSpace
+from app.cache.shared_cache import SharedCache
+from app.cache.shared_values import SharedValues
+from app.cache.store import Store
+from app.cache.store_access import StoreAccess
+from app.clock import Clock
+from app.daemon_thread import RunInThread
+from app.operations.schema import StoreState
+from app.orders.block_codec import decode_block, encode_block
+from app.orders.blocks import Block, number_of_blocks
+from app.orders.book import PROBE_BLOCK, OrderBook
+from app.orders.totals import TotalConfirmation
+from app.settings import Settings
+from app.upstream.client import UpstreamClient
+
+
+def open_store(url: str, clock: Clock, run_in_thread: RunInThread) -> Store:
+    """Return the store at a URL; it connects when it is first used."""
+    if url.startswith("sqlite:"):
+        from app.cache.sqlite_store import SqliteStore  # noqa: PLC0415  only if configured
+
+        return SqliteStore(Path(unquote(urlsplit(url).path)), clock, run_in_thread)
+    from app.cache.redis_store import RedisStore  # noqa: PLC0415  takes a while to import
+
+    return RedisStore(url)
+
+
+class NoSharing:
+    """A process by itself: nothing is shared.
+
+    Attributes:
+        new_cache: creates the cache of blocks, with the arguments of `GraceCache`.
+        restore: caches the stored blocks; None if there is no store.
+        on_purge: called with whether to remove what is cached, when another process has purged it.
+    """
+
+    new_cache: Callable[..., GraceCache[Any, Block]] = GraceCache
+    restore: Callable[[], Coroutine[Any, Any, None]] | None = None
+    on_purge: Callable[[bool], object] = staticmethod(lambda _: None)
+
+    def connect(self, book: OrderBook, totals: TotalConfirmation) -> None:
+        """Let the order book adopt the blocks that other processes have fetched."""
+
+    def purge(self, drop: bool) -> None:
+        """Purge what is stored, and let the other processes purge what they have cached."""
+
+    def state(self) -> StoreState:
+        """Return the state of the store."""
+        return StoreState(kind="memory")
+
+    def start(self) -> None:
+        """Exchange reports with the other processes from now on."""
+
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for operations of the store, and close it."""
+
+
+class Sharing(NoSharing):
+    """The order list of one pool in a shared store.
+
+    Attributes:
+        access: the store.
+        fleet: the processes that share it.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, kind: str, client: UpstreamClient, clock: Clock
+    ) -> None:
+        upstream = settings.upstream
+        key_id = upstream.access_key_id.get_secret_value()
+
+        async def request_pool() -> None:
+            await client.authorize(deadline=clock.monotonic() + upstream.deadline)
+
+        self._settings = settings
+        self._kind = kind
+        self._clock = clock
+        self.access = StoreAccess(store, clock)
+        self._space = PoolSpace(
+            self.access,
+            base_url=upstream.base_url,
+            access_key_id=key_id,
+            # A signature names no pool, but its access key is for one.
+            pool_id=f"key {key_id}" if upstream.auth == "signature" else upstream.pool_id,
+            part=upstream.timezone,
+            current_pool=lambda: client.credential.pool_id,
+            request_pool=request_pool,
+            on_change=lambda: self.on_purge(True),
+        )
+        self.fleet = Fleet(
+            self.access,
+            self._space,
+            clock,
+            on_members=client.admission.set_processes,
+            on_purge=lambda purge: self.on_purge(purge.drop),
+        )
+        self._values = SharedValues(
+            self.access,
+            self._space,
+            clock,
+            kind="block",
+            encode=encode_block,
+            decode=decode_block,
+            max_wait=upstream.deadline,
+        )
+        self.new_cache = self._new_cache
+        self.restore = self._restore
+
+    def connect(self, book: OrderBook, totals: TotalConfirmation) -> None:
+        def adopt(block: Block) -> Block:
+            totals.accept(block.total)
+            return book.reuse_rows(block)
+
+        self._blocks.on_adopt = adopt
+        self._book = book
+
+    def _new_cache(self, *args: Any, **kwargs: Any) -> SharedCache[Block]:
+        self._blocks = SharedCache(*args, **kwargs, values=self._values)
+        return self._blocks
+
+    async def _restore(self) -> None:
+        if await self._blocks.load([PROBE_BLOCK]):
+            total = min(self._book.total or 0, self._settings.cache.max_orders)
+            await self._blocks.load(range(number_of_blocks(total)))
+
+    def purge(self, drop: bool) -> None:
+        self.fleet.purge(drop=drop)
+
+    def state(self) -> StoreState:
+        return StoreState(kind=self._kind, up=not self.access.is_down, processes=self.fleet.members)
+
+    def start(self) -> None:
+        self._exchanges = asyncio.create_task(self.fleet.run())
+
+    async def close(self, timeout: float) -> None:
+        self._exchanges.cancel()
+        await asyncio.wait([self._exchanges])
+        await self.access.close(timeout)
+
+
+def create_sharing(
+    settings: Settings, client: UpstreamClient, clock: Clock, run_in_thread: RunInThread
+) -> NoSharing:
+    """Return what connects the caches with the configured store, if there is one."""
+    if settings.cache.url is None:
+        return NoSharing()
+    url = settings.cache.url.get_secret_value()
+    kind = "sqlite" if url.startswith("sqlite:") else "redis"
+    return Sharing(settings, open_store(url, clock, run_in_thread), kind, client, clock)
