@@ -20,13 +20,18 @@ TOKEN = "/api/v3/get-management-token"
 
 
 class SandboxTransport(httpx.ASGITransport):
-    """A transport to the sandbox that can be disconnected."""
+    """A transport to the sandbox that can be disconnected, and records what was called."""
 
     connected = True
     closed = False
 
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.urls: list[httpx.URL] = []
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; raise `ConnectError` while disconnected."""
+        self.urls.append(request.url)
         if not self.connected:
             raise httpx.ConnectError("disconnected")
         return await super().handle_async_request(request)
