@@ -139,7 +139,11 @@ def docs_router(
     async def docs() -> Response:
         sign_in = fill("docs_sign_in", return_to=return_to) if return_to else ""
         main = fill("docs", sign_in=sign_in)
-        return render_page(f"{name}: docs", main, body_class="docs", sandbox=is_sandbox())
+        page = render_page(f"{name}: docs", main, body_class="docs", sandbox=is_sandbox())
+        if return_to:
+            # It shows what a person has requested, also to whoever presses back afterwards.
+            page.headers["Cache-Control"] = "no-store"
+        return page
 
     @router.get("/docs/{name}")
     async def docs_file(name: str, request: Request) -> Response:

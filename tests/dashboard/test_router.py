@@ -86,7 +86,9 @@ async def test_where_people_sign_in_the_page_is_not_stored_and_links_to_it() -> 
     assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
     assert '<meta name="orders-login" content="auth/login">' in page.text
     assert 'href="auth/login"' in (await proxy.get("/")).text
-    assert 'href="auth/login?return_to=/docs"' in (await proxy.get("/docs")).text
+    docs = await proxy.get("/docs")
+    assert docs.headers["cache-control"] == "no-store"
+    assert 'href="auth/login?return_to=/docs"' in docs.text
 
 
 async def test_the_start_page_shows_the_last_upstream_result() -> None:

@@ -175,6 +175,13 @@ async def test_the_first_page_after_sign_in_has_the_session(sites: Sites) -> Non
     await page.goto(f"{sites.orders}/auth/login?return_to=/v1/me")
     await page.get_by_text("Ada Lovelace").click()
     await expect(page.locator("body")).to_contain_text('"kind":"session"')
+
+    # Swagger UI needs no key then, and its first operation is this one.
+    await page.goto(f"{sites.orders}/docs")
+    operation = page.locator(".opblock").first
+    await operation.locator(".opblock-summary-control").click()
+    await operation.locator("button.execute").click()
+    await expect(operation.locator(".live-responses-table")).to_contain_text("Ada Lovelace")
     await context.close()
 
 

@@ -27,4 +27,9 @@ async function start() {
   });
 }
 
+// After signing out, "back" may show the page as it was before.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
 start();

@@ -232,6 +232,7 @@ class Dashboard {
     byId("sign-in").setAttribute("href", signInUrl());
     byId("caller").dataset.kind = this.#caller?.kind ?? "";
     byId("caller").textContent = isAnonymous ? t("caller.anonymous") : (this.#caller?.name ?? "");
+    byId("caller").title = this.#caller?.name ?? "";
   }
 
   /**
