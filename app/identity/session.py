@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from starlette.responses import Response
@@ -21,6 +22,9 @@ from app.identity.signing_keys import Claims
 MAX_NAME_CHARS = 64
 CACHED_SESSIONS = 1024
 """Cookies whose decryption is remembered: a dashboard sends the same one many times."""
+
+MAX_READ = 3
+"""Cookies of this name that are decrypted, of those that a request has. Browsers send one."""
 
 _NAME_CLAIMS = ("name", "preferred_username", "nickname", "email")
 
@@ -118,11 +122,11 @@ class Sessions(Authenticator):
         if self._name not in cookie_header:
             return None
         now = self._clock.now().timestamp()
-        for name, value in parse_cookies(cookie_header):
-            if name == self._name:
-                caller = self._cached_caller(value)
-                if caller is not None and (caller.expires_at or 0) > now:
-                    return caller
+        values = (value for name, value in parse_cookies(cookie_header) if name == self._name)
+        for value in islice(values, MAX_READ):
+            caller = self._cached_caller(value)
+            if caller is not None and (caller.expires_at or 0) > now:
+                return caller
         return None
 
     def _decrypt_caller(self, value: bytes) -> Caller | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from app.edge.context import Caller, RequestContext
 from app.identity.cookie_encryption import CookieEncryption, CookieTooLarge
 from app.identity.cookies import CookieFormat
 from app.identity.grants import Grant, Grants
-from app.identity.session import Sessions, display_name
+from app.identity.session import MAX_READ, Sessions, display_name
 from tests.support.clock import ManualClock
 
 ISSUER = "https://login.example.com/oidc"
@@ -27,15 +28,26 @@ GRANTS = Grants(
 CLAIMS = {"sub": "s1", "name": "Ada", "roles": ["billing", "canary-other"], "scope": "orders"}
 
 
+class CountingEncryption(CookieEncryption):
+    """Counts the values that it decrypts."""
+
+    count = 0
+
+    def decrypt(self, value: bytes) -> dict[str, Any] | None:
+        self.count += 1
+        return super().decrypt(value)
+
+
 def sessions_for(
     clock: ManualClock,
     *,
+    encryption: CookieEncryption | None = None,
     secrets: tuple[str, ...] = (SECRET,),
     secure: bool = True,
     grants: Grants = GRANTS,
 ) -> Sessions:
     return Sessions(
-        CookieEncryption(secrets, "session"),
+        encryption or CookieEncryption(secrets, "session"),
         CookieFormat(secure),
         clock,
         issuer=ISSUER,
@@ -145,6 +157,22 @@ def test_a_forged_cookie_beside_the_real_one_changes_nothing() -> None:
     sessions = sessions_for(ManualClock())
     cookie = f"__Host-Http-orders=forged; {cookie_of(sessions)}"
     assert authenticate(sessions, cookie)
+
+
+def test_many_forged_cookies_cost_a_bounded_amount_of_work() -> None:
+    forged = "; ".join(f"__Host-Http-orders=forged{number}" for number in range(1000))
+    encryption = CountingEncryption([SECRET], "session")
+    sessions = sessions_for(ManualClock(), encryption=encryption)
+    assert authenticate(sessions, forged) is None
+    assert encryption.count == MAX_READ
+
+
+def test_a_cookie_is_decrypted_once() -> None:
+    encryption = CountingEncryption([SECRET], "session")
+    sessions = sessions_for(ManualClock(), encryption=encryption)
+    cookie = cookie_of(sessions)
+    assert all(authenticate(sessions, cookie) for _ in range(10))
+    assert encryption.count == 1
 
 
 def test_a_cookie_in_a_request_of_another_site_is_rejected() -> None:
