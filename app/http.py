@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-import httpx
-
 from app.clock import Clock, SystemClock
+
+# httpx imports its command line with the package. It draws tables, and the packages for that take
+# longer to import, and more memory, than the client.
+_modules: dict[str, Any] = sys.modules
+_modules.setdefault("httpx._main", None)
+
+import httpx  # noqa: E402
 
 AsyncBaseTransport = httpx.AsyncBaseTransport
 HTTPError = httpx.HTTPError
@@ -143,8 +148,7 @@ def _open_transport(
 ) -> httpx.AsyncHTTPTransport:
     for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    modules: dict[str, Any] = sys.modules
-    modules.setdefault(_OPTIONAL_MODULE, None)  # an import of it fails at once
+    _modules.setdefault(_OPTIONAL_MODULE, None)  # an import of it fails at once
     tls = ssl.create_default_context()
     if ca_file:
         tls.load_verify_locations(ca_file)

@@ -338,17 +338,17 @@ def create_app(
             sharing=sharing,
         ),
     ):
-        api.include_router(router)
+        _add_routes(api, router)
         api_routes += router.routes
-    api.include_router(
+    _add_routes(
+        api,
         health_router(
             check_ready=Readiness(book).check,
             problem_codes=PROBLEM_CODES,
             is_draining=lambda: shutdown.started,
-        )
+        ),
     )
     _include_pages(settings, app, client, identity.login)
-    _build_routes(api)
     return app
 
 
@@ -439,10 +439,13 @@ def _create_book(
     return book
 
 
-def _build_routes(api: FastAPI) -> None:
-    """Build the routes now. FastAPI would do it when it first matches a request to them."""
-    for route in api.routes:
-        route.matches({"type": "http", "method": "GET", "path": ""})
+def _add_routes(api: FastAPI, router: APIRouter) -> None:
+    """Add the routes of `router` as they are.
+
+    `include_router` would build each of them again, when a request first matches it, and match
+    each request twice. It is of use only if it adds a prefix, tags or dependencies.
+    """
+    api.router.routes.extend(router.routes)
 
 
 async def _close(close: Callable[[float], Awaitable[None]], shutdown: Shutdown) -> None:
@@ -459,7 +462,7 @@ def _include_metrics(
     """Return the application of the listener for metrics; without one, add them to `api`."""
     listen = settings.metrics.listen
     if not listen:
-        api.include_router(metrics_router(endpoint))
+        _add_routes(api, metrics_router(endpoint))
     loopback = listen is not None and is_loopback(listen.host)
     return metrics_app(endpoint, recorder, clock, loopback=loopback)
 
@@ -469,21 +472,23 @@ def _include_pages(
 ) -> None:
     can_sign_in = login is not None
     if login:
-        app.api.include_router(login.router)
+        _add_routes(app.api, login.router)
     if settings.dashboard.enabled:
         title = _configured_name(settings)
-        app.api.include_router(dashboard_router(title, can_sign_in=can_sign_in))
+        _add_routes(app.api, dashboard_router(title, can_sign_in=can_sign_in))
     if settings.docs.enabled:
         path = f"{urlsplit(settings.server.public_url or '').path}/docs"
-        app.api.include_router(
+        _add_routes(
+            app.api,
             docs_router(
                 name=settings.name,
                 openapi=app.openapi,
                 is_sandbox=partial(is_sandbox, settings, client),
                 return_to=path if can_sign_in else "",
-            )
+            ),
         )
-    app.api.include_router(
+    _add_routes(
+        app.api,
         pages_router(
             name=settings.name,
             docs_enabled=settings.docs.enabled,
@@ -492,7 +497,7 @@ def _include_pages(
             is_sandbox=partial(is_sandbox, settings, client),
             last_contact=client.status.last_contact,
             problem_code=problem_code_of,
-        )
+        ),
     )
 
 

@@ -244,7 +244,7 @@ from app.settings import load
 create_app(load({"ORDERS_CALLERS__ANONYMOUS": "true"},
     upstream={"access_key_id": "a", "access_key_secret": "b"}))
 print([name for name in ("prometheus_client", "opentelemetry.sdk", "requests", "google.protobuf",
-    "joserfc", "cryptography") if name in sys.modules])
+    "joserfc", "cryptography", "rich") if name in sys.modules])
 """
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
