@@ -22,6 +22,7 @@ from app.edge.content_coding import prefers_gzip
 from app.edge.context import CurrentHeaders, Replayable, RequestContext, Versioned, context_of
 from app.orders.rendering import RenderedResponse
 from app.orders.responses import (
+    CacheOutcome,
     build_response,
     combine_lookups,
     joined_header,
@@ -73,12 +74,22 @@ def _never(*_: Any) -> None:
     return None
 
 
-class CachedResponse(NamedTuple):
-    """A rendered response and what it depends on."""
+class _Current(NamedTuple):
+    """How the cache answers at present: until when, and as long as the data has the revision."""
+
+    outcome: CacheOutcome
+    until: float
+    revision: int
+
+
+@dataclass(slots=True)
+class CachedResponse:
+    """A rendered response, what it depends on, and how the cache answered when it was sent last."""
 
     rendered: RenderedResponse
     validity: Validity
     key_size: int
+    current: _Current | None = None
 
     @property
     def size(self) -> int:
@@ -194,12 +205,20 @@ class ResponseCacheMiddleware:
 
         Age and the cache outcome are recorded in `context`.
         """
+        current, revision = cached.current, cached.validity.data.revision
+        if current is None or now >= current.until or current.revision != revision:
+            current = cached.current = self._look_up(cached, now)
+        if current is None:
+            return None
+        fields = per_caller_headers(context, cached.rendered, current.outcome, now)
+        return CurrentHeaders(fields, current.until)
+
+    def _look_up(self, cached: CachedResponse, now: float) -> _Current | None:
         found = cached.validity.current_lookups()
         if found is None:
             return None
         lookups = [each.lookup for each in found]
         outcome = combine_lookups(lookups, now=now, problem_code=self._problem_code)
-        fields = per_caller_headers(context, cached.rendered, outcome, now)
         fetched_at = cached.rendered.fetched_at
         stale_at = [lookup.entry.fetched_at + lookup.ttl for lookup in lookups]
         until = min(
@@ -207,7 +226,7 @@ class ResponseCacheMiddleware:
             *(at - math.floor(at - now) for at in stale_at),  # ttl
             *(each.until for each in found),
         )
-        return CurrentHeaders(fields, until)
+        return _Current(outcome, until, cached.validity.data.revision)
 
 
 def _may_use_cache(context: RequestContext) -> bool:

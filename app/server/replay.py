@@ -93,9 +93,10 @@ class _Entry:
         before_id: those parts as they are at present.
         after_id: the rest of the head.
         body: the body, empty for HEAD and 304.
-        until: the monotonic time at which `before_id` has to be determined again.
-        revision: that of the data when `before_id` was determined.
-        default_headers: the server's headers when `before_id` was determined, with the Date.
+        fields: the lines that change with the data and its age, as they are at present.
+        until: the monotonic time at which they have to be determined again.
+        revision: that of the data when they were determined.
+        default_headers: the server's headers in `before_id`, with the Date.
     """
 
     __slots__ = (
@@ -106,6 +107,7 @@ class _Entry:
         "context",
         "data",
         "default_headers",
+        "fields",
         "parts",
         "refresh",
         "revision",
@@ -131,12 +133,21 @@ class _Entry:
         self.before_id = b""
         self.until = 0.0
         self.revision = -1
+        self.fields: RawHeaders = ()
         self.default_headers: RawHeaders = ()
+
+    def join(self, default_headers: RawHeaders) -> None:
+        """Determine `before_id` from the server's headers and the fields."""
+        values = {**dict(default_headers), **dict(self.fields)}
+        parts = list(self.parts)
+        parts[1::2] = [b"%b: %b\r\n" % (name, values[name]) for name in parts[1::2]]
+        self.before_id = b"".join(parts)
+        self.default_headers = default_headers
 
     @property
     def size(self) -> int:
         """The memory in bytes."""
-        heads = sum(map(len, self.parts)) + len(self.before_id) + len(self.after_id)
+        heads = 2 * sum(map(len, self.parts)) + len(self.after_id)
         return heads + len(self.body) + ENTRY_OVERHEAD
 
 
@@ -200,11 +211,12 @@ class Replay:
         if (
             now >= entry.until
             or entry.revision != entry.data.revision
-            or entry.default_headers is not default_headers
             or context.generation != self._generation.value
-        ) and not self._refresh(entry, now, default_headers):
+        ) and not self._refresh(entry, now):
             self._remove(key)
             return None
+        if entry.default_headers is not default_headers:
+            entry.join(default_headers)
         if self._limits.admit(entry.caller, now) is not None:
             return None  # nothing was counted; the application counts and responds
         if context.status == 304:
@@ -255,7 +267,7 @@ class Replay:
         if entry:
             self._size -= entry.size
 
-    def _refresh(self, entry: _Entry, now: float, default_headers: RawHeaders) -> bool:
+    def _refresh(self, entry: _Entry, now: float) -> bool:
         """Determine anew what changes with time; return whether the response may be sent."""
         context = entry.context
         if context.generation != self._generation.value:
@@ -266,12 +278,8 @@ class Replay:
         current = entry.refresh(context, now) if expires_in > 0 else None
         if current is None:
             return False
-        values = dict(default_headers)
-        values.update(current.fields)
-        parts = list(entry.parts)
-        parts[1::2] = [b"%b: %b\r\n" % (name, values[name]) for name in parts[1::2]]
-        entry.before_id = b"".join(parts)
-        entry.default_headers = default_headers
+        entry.fields = current.fields
+        entry.default_headers = ()
         entry.revision = entry.data.revision
         entry.until = min(current.until, now + expires_in)
         context.log_fields = None
