@@ -105,7 +105,7 @@ fault-report: $(DEV_STAMP) ## try every upstream fault on real processes and wri
 	$(BIN)/python -m tests.faults --output docs/faults.md
 
 ##@ Measure
-bench: $(DEV_STAMP) ## measure throughput and latency of cache hits on this machine
+bench: $(DEV_STAMP) ## compare what requests cost with nginx, Varnish and others; writes docs/performance.md
 	$(BIN)/python -u -m bench
 
 soak: $(DEV_STAMP) ## apply load for MINUTES=10 with a failing upstream; BUSY=1 ignores latency

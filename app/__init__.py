@@ -2,7 +2,7 @@
 
 The packages, in the order in which a request meets them:
 
-    server/     uvicorn, connections and their limits, shutdown
+    server/     uvicorn, connections and their limits, repeated requests, shutdown
     edge/       middleware, authentication, problems, OpenAPI; independent of orders
     identity/   who callers are according to an issuer: tokens, grants, the sign-in of people
     orders/     the routes, the order book, the snapshot of the list, rendering

@@ -1,135 +1,150 @@
-"""`make bench`: compares the proxy with two baselines by the CPU time of the server process.
+"""`make bench`: what the proxy costs, compared with others in the same run.
 
-CPU time, because wall time on a shared machine depends on other processes. Loopback only.
+Prints the results and writes the tables and the plot of docs/performance.md. The cost is the CPU
+time of the server process, because wall time on a shared machine depends on other processes.
+Loopback only; about ten minutes.
 """
 
+import argparse
 import asyncio
 import os
 import platform
-import random
+import re
+import resource
+import shutil
 import statistics
-import tempfile
+import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 
 import uvloop
 
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
+from bench import load_generator
 from bench.cache_stampede import measure_cold_page, measure_waiter_wakeups
-from bench.load import cpu_seconds, resident_mib, send_requests
-from bench.servers import (
-    HEADERS,
-    PAGE,
-    ServerProcess,
-    access_log,
-    baseline_command,
-    fetch_page,
-    proxy_command,
-    start_server,
-)
+from bench.cold_pages import measure_cold_pages
+from bench.growth import Series, measure_growth
+from bench.hits import measure_hits
+from bench.load import resident_mib, send_requests
+from bench.plot import draw_panels
+from bench.random_windows import count_calls_of_random_windows
+from bench.servers import HEADERS, PAGE, baseline_command, proxy_command, start_server
 
-ROUNDS = 7
-HITS = 8000
-NAIVE_HITS = 2000
+DOCUMENT = Path("docs/performance.md")
+PLOT = Path("docs/pictures/cost-of-a-hit.svg")
+OPEN_FILES = 8192
 
-
-async def hits_per_cpu_second(port: int, server: ServerProcess, hits: int) -> float:
-    """Send `hits` requests for `PAGE`; return requests per second of the server's CPU time."""
-    before = cpu_seconds(server.pid)
-    succeeded = await send_requests(port, [PAGE] * hits, HEADERS)
-    if succeeded != hits:
-        raise SystemExit(f"{hits - succeeded} of {hits} requests did not get 200")
-    return hits / max(cpu_seconds(server.pid) - before, 0.01)
+HEAD = """\
+| what | compared with | orders-bff | the other | ratio | range of the pairs | target | reached |
+|---|---|---|---|---|---|---|---|
+"""
 
 
-async def compare_hits(upstream: str, options: Options) -> None:
-    """Compare cache hits on a page of 50, with authentication and access log, to the baselines."""
-    with tempfile.NamedTemporaryFile() as file:
-        with start_server(*proxy_command(upstream, options, 8701)) as proxy:
-            body, headers = await asyncio.to_thread(fetch_page, 8701)
-            file.write(body)
-            file.flush()
-            with (
-                start_server(["bench.baselines", "bare", file.name, "8702"], 8702) as bare,
-                start_server(*baseline_command("naive", upstream, options, 8703)) as naive,
-            ):
-                # The first round is a warm-up and is not counted.
-                rounds = [
-                    (
-                        await hits_per_cpu_second(8701, proxy, HITS),
-                        await hits_per_cpu_second(8702, bare, HITS),
-                        await hits_per_cpu_second(8703, naive, NAIVE_HITS),
-                    )
-                    for _ in range(ROUNDS + 1)
-                ][1:]
-        logged = len(access_log(proxy))
-    to_bare = sorted(proxy_rate / rate for proxy_rate, rate, _ in rounds)
-    to_naive = sorted(proxy_rate / rate for proxy_rate, _, rate in rounds)
-    medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-    sent = HITS * (ROUNDS + 1) + 1
-    print(
-        f"cache hits, page of 50 ({len(body)} bytes, {len(headers)} headers), "
-        f"requests per CPU second, median of {ROUNDS} rounds"
-    )
-    print(f"  ({logged:,} access log entries for {sent:,} requests):")
-    for name, rate, ratios in (
-        ("bare ASGI app", medians[1], to_bare),
-        ("naive FastAPI proxy", medians[2], to_naive),
-    ):
-        spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
-        ratio = f"{statistics.median(ratios):5.2f}   ({spread})"
-        print(f"  orders-bff {medians[0]:8,.0f}   {name:19} {rate:8,.0f}   ratio {ratio}")
-
-
-async def count_calls_of_random_windows(options: Options) -> None:
-    """Count the upstream calls of 2,000 random windows on 10,000 orders."""
-    rng = random.Random(7)  # noqa: S311  the same windows in each run
-    paths = []
-    for _ in range(2000):
-        limit = rng.randint(1, 50)
-        paths.append(f"/v1/orders?page={rng.randint(1, -(-10_000 // limit))}&limit={limit}")
-    async with SandboxServer(options, clock=SystemClock()) as upstream:
-        with start_server(*proxy_command(upstream.base_url, options, 8705)):
-            succeeded = await send_requests(8705, paths, HEADERS)
-        calls = upstream.sandbox.calls["/api/v3/get-orders"]
-    print(
-        f"2,000 random windows on 10,000 orders: {succeeded:,} got 200, {calls} list calls "
-        "(at most 201)"
+def describe_machine() -> str:
+    """Return the machine, the versions and the date."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    programs = [f"{platform.python_implementation()} {platform.python_version()}"]
+    programs += [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools")]
+    for name, flag in (("nginx", "-v"), ("varnishd", "-V")):
+        if path := shutil.which(name) or shutil.which(name, path="/usr/sbin"):
+            done = subprocess.run([path, flag], capture_output=True, text=True, check=False)
+            found = re.search(r"(?:nginx/|varnish-)([0-9.]+)", done.stderr + done.stdout)
+            programs.append(f"{name} {found[1] if found else ''}")
+        else:
+            programs.append(f"{name} is not installed")
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {model[1] if model else platform.machine()}, "
+        f"{os.cpu_count()} cores, load average {load}; {', '.join(programs)}; "
+        f"load generator: {load_generator.NAME}."
     )
 
 
-async def measure_start_and_memory(upstream: str, options: Options) -> None:
-    """Measure the time from start to first response, and memory during distinct requests."""
-    started = time.monotonic()
-    with start_server(*proxy_command(upstream, options, 8706)) as proxy:
-        await send_requests(8706, [PAGE], HEADERS)
-        print(f"start to first response: {time.monotonic() - started:.2f} s")
-        readings = []
-        for part in range(4):
-            pages = range(part * 25_000 + 1, (part + 1) * 25_000 + 1)
-            await send_requests(
-                8706, [f"/v1/orders?page={page}&limit=7" for page in pages], HEADERS
-            )
-            readings.append(resident_mib(proxy.pid))
-    text = ", ".join(f"{reading:.0f}" for reading in readings)
-    print(f"memory after 25,000, 50,000, 75,000, 100,000 distinct requests, MiB: {text}")
-
-
-async def bench() -> None:
-    """Run all benchmarks."""
-    version = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{version}, {platform.machine()}, {os.cpu_count()} cores")
+async def measure_start_and_memory(rounds: int) -> str:
+    """Return how long the start takes and how much memory it needs, beside a FastAPI proxy."""
     options = Options(max_calls_per_second=0)
-    many_orders = Options(orders=10_000, max_calls_per_second=0)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    mebibytes: tuple[list[float], list[float]] = ([], [])
     async with SandboxServer(options, clock=SystemClock()) as upstream:
-        await compare_hits(upstream.base_url, options)
-        await measure_cold_page()
-        await measure_waiter_wakeups()
-        await count_calls_of_random_windows(many_orders)
-        await measure_start_and_memory(upstream.base_url, options)
+        commands = (
+            proxy_command(upstream.base_url, options, 8706),
+            baseline_command("naive", upstream.base_url, options, 8707),
+        )
+        for _ in range(rounds):
+            for command, times, sizes in zip(commands, seconds, mebibytes, strict=True):
+                started = time.monotonic()
+                with start_server(*command) as server:
+                    await send_requests(command[1], [PAGE], HEADERS, connections=1)
+                    times.append(time.monotonic() - started)
+                    sizes.append(resident_mib(server.pid))
+    lines = []
+    for name, unit, (ours, theirs), target in (
+        ("start to first answer", "s", seconds, 1.5),
+        ("memory when ready", "MiB", mebibytes, 1.3),
+    ):
+        ratios = sorted(own / other for own, other in zip(ours, theirs, strict=True))
+        ratio = statistics.median(ratios)
+        lines.append(
+            f"| {name} | plain FastAPI proxy | {statistics.median(ours):.2f} {unit} "
+            f"| {statistics.median(theirs):.2f} {unit} | **{ratio:.2f}** "
+            f"| {ratios[0]:.2f} to {ratios[-1]:.2f} | at most {target} "
+            f"| {'yes' if ratio <= target else '**no**'} |"
+        )
+    return "\n".join(lines)
+
+
+def write_growth(machine: str, tables: str, series: Sequence[Series]) -> None:
+    """Write the tables and the plot of the growth."""
+    write_section("growth", f"{machine}\n\n{tables}\n\n![]({PLOT.relative_to('docs')})")
+    PLOT.write_text(draw_panels(series), "utf-8")
+
+
+def write_section(name: str, text: str) -> None:
+    """Replace the section `name` of the document, which comments enclose."""
+    document = DOCUMENT.read_text("utf-8")
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = document.partition(start)
+    _, _, after = rest.partition(end)
+    DOCUMENT.write_text(f"{before}{start}\n{text}\n\n{end}{after}", "utf-8")
+
+
+async def bench(rounds: int) -> None:
+    """Run all benchmarks."""
+    machine = describe_machine()
+    print(machine)
+    print(HEAD, end="")
+    rows, notes = await measure_hits(rounds)
+    start = await measure_start_and_memory(rounds)
+    print(start)
+    table = HEAD + "\n".join([row.markdown() for row in rows] + [start])
+    write_section("hits", "\n\n".join([machine, table, *notes]))
+    series = await measure_growth(max(rounds // 2, 1))
+    tables = "\n\n".join("\n".join(each.markdown()) for each in series)
+    print(tables)
+    write_growth(machine, tables, series)
+    await measure_cold_pages()
+    await measure_cold_page()
+    await measure_waiter_wakeups()
+    await count_calls_of_random_windows()
+
+
+def main() -> None:
+    """Run all benchmarks with `--rounds` pairs for each comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of each comparison")
+    arguments = parser.parse_args()
+    with suppress(ValueError, OSError):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, hard), hard))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(bench(arguments.rounds))
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(bench())
+    main()

@@ -3,6 +3,9 @@
 import asyncio
 import os
 import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +28,19 @@ def cpu_seconds(pid: int) -> float:
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
+def process_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of the process and those that it has started, as nginx's workers."""
+    parents = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            fields = file.read_text("ascii", "replace").rpartition(")")[2].split()
+            parents[int(file.parent.name)] = int(fields[1])
+    own = {pid}
+    while found := {child for child, parent in parents.items() if parent in own} - own:
+        own |= found
+    return sum(map(cpu_seconds, own))
+
+
 def resident_mib(pid: int) -> float:
     """Return the resident memory of the process, in MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
@@ -45,21 +61,27 @@ async def send_requests(
     port: int, paths: list[str], headers: str = "", *, connections: int = 16
 ) -> int:
     """GET each of `paths` over keep-alive connections. Return how many responses were 200."""
-    queue = iter(paths)
+    requests = [request_bytes(path, headers) for path in paths]
+    return (await exchange(port, requests, connections=connections))[200]
 
-    async def run_connection() -> int:
+
+async def exchange(port: int, requests: Iterable[bytes], *, connections: int = 16) -> Counter[int]:
+    """Send the requests over keep-alive connections. Return the number of each status."""
+    queue = iter(requests)
+    statuses: Counter[int] = Counter()
+
+    async def run_connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        succeeded = 0
-        for path in queue:
-            writer.write(request_bytes(path, headers))
+        for request in queue:
+            writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(content_length(head))
-            succeeded += head.startswith(b"HTTP/1.1 200")
+            statuses[int(head.split(b" ", 2)[1])] += 1
         writer.close()
         await writer.wait_closed()
-        return succeeded
 
-    return sum(await asyncio.gather(*(run_connection() for _ in range(connections))))
+    await asyncio.gather(*(run_connection() for _ in range(connections)))
+    return statuses
 
 
 class SingleRequest(asyncio.Protocol):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from bench.load import NO_LIMITS
 PAGE = "/v1/orders?page=1&limit=50"
 KEY = generate_key()
 HEADERS = f"X-API-Key: {KEY}\r\n"
+ORIGIN = "https://dashboard.example"
+"""The origin of the pages that may read responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,12 @@ class ServerProcess:
     log: IO[bytes]
 
 
+def pinned(command: list[str], core: int = 0) -> list[str]:
+    """Return `command` bound to one core: servers to the first, load generators to the second."""
+    can_pin = shutil.which("taskset") and (os.cpu_count() or 1) > 1
+    return ["taskset", "--cpu-list", str(core), *command] if can_pin else command
+
+
 @contextmanager
 def start_server(
     arguments: list[str], port: int, environ: dict[str, str] | None = None
@@ -39,10 +48,13 @@ def start_server(
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     log = tempfile.TemporaryFile()  # noqa: SIM115  it is read after the process has ended
     with subprocess.Popen(
-        [sys.executable, "-m", *arguments], env=clean | (environ or {}), stdout=log, stderr=log
+        pinned([sys.executable, "-m", *arguments]),
+        env=clean | (environ or {}),
+        stdout=log,
+        stderr=log,
     ) as process:
         try:
-            _wait_for(port, process)
+            wait_for(port, process)
             yield ServerProcess(process.pid, log)
         finally:
             process.terminate()
@@ -77,6 +89,7 @@ def proxy_command(
         "ORDERS_CALLERS__API_KEYS": json.dumps([key_entry("bench", KEY)]),
         **NO_LIMITS,
         "ORDERS_CACHE__TTL": "3600",
+        "ORDERS_CORS__ORIGINS": json.dumps([ORIGIN]),
         "ORDERS_LOG__FORMAT": "json",
         **{f"ORDERS_{name}": value for name, value in settings.items()},
     }
@@ -98,7 +111,12 @@ def fetch_page(port: int) -> tuple[bytes, list[tuple[str, str]]]:
         return bytes(response.read()), list(response.headers.items())
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return once a server responds on `port`, with any status.
+
+    Raises:
+        SystemExit: it has not within 20 seconds.
+    """
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         try:

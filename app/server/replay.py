@@ -213,8 +213,7 @@ class Replay:
             or entry.revision != entry.data.revision
             or context.generation != self._generation.value
         ) and not self._refresh(entry, now):
-            self._remove(key)
-            return None
+            return None  # a new entry replaces it, or it is valid again after a failed fetch
         if entry.default_headers is not default_headers:
             entry.join(default_headers)
         if self._limits.admit(entry.caller, now) is not None:

@@ -75,7 +75,7 @@ async def test_a_change_of_any_dependency_is_followed(tmp_path: Path) -> None:
 TRACED = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-async def test_only_a_whole_head_without_a_body_is_replayed(tmp_path: Path) -> None:
+async def test_only_a_complete_head_without_a_body_is_replayed(tmp_path: Path) -> None:
     async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
         for _ in range(3):
             await pair.send(get())
