@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from html import unescape
 from pathlib import Path
 from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio.to_thread
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -179,6 +182,19 @@ def test_settings_without_effect_are_warned_about(taken_port: str) -> None:
     assert "warning: ORDERS_SERVER__TRUSTED_PROXIES has no effect" in result.stderr
 
 
+def names_of_people_who_sign_in(login: str, me: str) -> list[tuple[str, int]]:
+    """Return the name and the number of scopes of everybody whom the sandbox lets sign in."""
+    people = []
+    for number in range(2):
+        with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+            page = browser.get(login)
+            links = re.findall(r'<li><a href="([^"]*)"', page.text)
+            browser.get(page.url.join(unescape(links[number]))).raise_for_status()
+            data = browser.get(me, headers={"X-CSRF": "1"}).json()["data"]
+            people.append((data["name"], len(data["scopes"])))
+    return people
+
+
 def test_serve_with_sandbox_needs_no_configuration_and_no_key() -> None:
     command = ("serve", "--sandbox", "--port", "0", "--orders", "3", "--fault", "latency=0")
     with running(*command, until="sandbox") as lines:
@@ -199,6 +215,10 @@ def test_serve_with_sandbox_needs_no_configuration_and_no_key() -> None:
         assert fetch(urls["dashboard"])[0] == 200
         status, body = fetch(urls["sandbox"])
         assert (status, body["faults"][0]["kind"]) == (200, "latency")
+        assert names_of_people_who_sign_in(urls["sign-in"], f"{origin}/v1/me") == [
+            ("Ada Lovelace", 5),
+            ("Grace Hopper", 0),
+        ]
 
 
 def test_serve_with_sandbox_ignores_a_configured_upstream_with_a_warning() -> None:
