@@ -8,17 +8,16 @@ from typing import Any
 from app.cache.grace_cache import GraceCache
 from app.cache.lru import Usage
 from app.clock import Clock
+from app.operations.responses import known
 from app.operations.schema import (
     CacheState,
     CacheUsage,
     Circuit,
     Credential,
-    FailureCause,
     IssuerState,
     Limiter,
     OperationFailure,
     OperationSuccess,
-    RefreshFailure,
     SnapshotState,
     Status,
     StoreState,
@@ -119,9 +118,7 @@ class StatusReport:
         )
         listed = sources.client.status.operation(LIST_OPERATION)
         if listed.failing_since and listed.error:
-            status["failing"] = RefreshFailure(
-                since=rfc3339(listed.failing_since), **self._described(listed.error)
-            )
+            status["failing"] = self._failure(listed.error, since=_text(listed.failing_since))
         return status
 
     def is_failing(self) -> bool:
@@ -137,12 +134,14 @@ class StatusReport:
 
     def _upstream(self) -> UpstreamState:
         sources = self.sources
-        circuits = []
-        for one in sources.client.admission.circuits():
-            circuit = Circuit(operations=list(one.operations), state=one.state)
-            if one.retry_in is not None:
-                circuit["retry_in"] = round(one.retry_in, 1)
-            circuits.append(circuit)
+        circuits: list[Circuit] = [
+            known(
+                operations=list(one.operations),
+                state=one.state,
+                retry_in=None if one.retry_in is None else round(one.retry_in, 1),
+            )
+            for one in sources.client.admission.circuits()
+        ]
         return UpstreamState(
             base_url=sources.facts.base_url,
             operations=[self._operation(name) for name in OPERATIONS],
@@ -153,28 +152,27 @@ class StatusReport:
 
     def _operation(self, name: str) -> UpstreamOperation:
         found = self.sources.client.status.operation(name)
-        operation = UpstreamOperation(operation=name)
-        if found.succeeded_at:
-            operation["last_success"] = OperationSuccess(at=rfc3339(found.succeeded_at))
-            if found.request_id:
-                operation["last_success"]["request_id"] = found.request_id
-        if found.failed_at and found.error:
-            operation["last_failure"] = OperationFailure(
-                at=rfc3339(found.failed_at), **self._described(found.error)
-            )
-        if found.failing_since:
-            operation["failing_since"] = rfc3339(found.failing_since)
+        success: OperationSuccess = known(at=_text(found.succeeded_at), request_id=found.request_id)
+        failure: OperationFailure | None = None
+        if found.error:
+            failure = self._failure(found.error, at=_text(found.failed_at))
+        operation: UpstreamOperation = known(
+            operation=name,
+            last_success=success or None,
+            last_failure=failure,
+            failing_since=_text(found.failing_since),
+        )
         return operation
 
-    def _described(self, error: UpstreamError) -> FailureCause:
-        cause = FailureCause(code=self.sources.problem_code(error))
-        if error.status_code is not None:
-            cause["status_code"] = error.status_code
-        if error.api_code is not None:
-            cause["api_code"] = error.api_code
-        if error.request_id is not None:
-            cause["request_id"] = error.request_id
-        return cause
+    def _failure(self, error: UpstreamError, **time: str | None) -> Any:
+        """Return the time and the cause of a failure."""
+        return known(
+            **time,
+            code=self.sources.problem_code(error),
+            status_code=error.status_code,
+            api_code=error.api_code,
+            request_id=error.request_id,
+        )
 
     def _limiter(self) -> Limiter:
         state = self.sources.client.admission.limiter_state()
@@ -242,3 +240,7 @@ def _usage(usage: Usage) -> CacheUsage:
 def rfc3339(time: datetime) -> str:
     """Return a UTC time as RFC 3339 text with milliseconds."""
     return f"{time.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _text(time: datetime | None) -> str | None:
+    return rfc3339(time) if time else None

@@ -1,7 +1,7 @@
 """The route `/v1/status/bundle`: facts for a support case, without secrets and without orders."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any, NotRequired
 
@@ -12,7 +12,7 @@ from app.edge.auth import require_scopes
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.schema import Count, Int32, described, open_enum
-from app.operations.responses import EmptyMeta, json_response
+from app.operations.responses import EmptyMeta, json_response, known
 from app.operations.schema import CIRCUIT_STATES, STATUS_EXAMPLE, Seconds, Status, Timestamp
 from app.operations.status import StatusReport, rfc3339
 from app.upstream.calls import CallRecord
@@ -144,7 +144,7 @@ def _bundle(report: StatusReport) -> Bundle:
             _call(record, _result(record, sources.problem_code))
             for record in sources.client.calls.records
         ],
-        drift=_drift(sources.client.drift.counts),
+        drift=[_drift(kind, count) for kind, count in sources.client.drift.counts],
         settings=dict(sources.facts.all_settings),
         versions=_versions(),
     )
@@ -155,37 +155,32 @@ def _result(record: CallRecord, problem_code: Callable[[BaseException], str]) ->
 
 
 def _call(record: CallRecord, result: str) -> UpstreamCall:
-    call = UpstreamCall(
+    call: UpstreamCall = known(
         at=rfc3339(record.started_at),
         operation=record.operation,
         seconds=round(record.seconds, 3),
         result=result,
+        status_code=record.status_code,
+        api_code=record.api_code,
+        request_id=record.request_id,
+        caller_request_id=record.caller_request_id or None,
         circuit=record.state.circuit,
         rate=round(record.state.rate, 1),
         in_flight=record.state.in_flight,
         queued=record.state.queued,
     )
-    if record.status_code is not None:
-        call["status_code"] = record.status_code
-    if record.api_code is not None:
-        call["api_code"] = record.api_code
-    if record.request_id:
-        call["request_id"] = record.request_id
-    if record.caller_request_id:
-        call["caller_request_id"] = record.caller_request_id
     return call
 
 
-def _drift(counts: Sequence[tuple[DriftKind, int]]) -> list[DriftFound]:
-    found = []
-    for kind, responses in counts:
-        drift = DriftFound(what=kind.what, where=kind.where, responses=responses)
-        if kind.name:
-            drift["name"] = kind.name
-        if kind.type:
-            drift["type"] = kind.type
-        found.append(drift)
-    return found
+def _drift(kind: DriftKind, responses: int) -> DriftFound:
+    drift: DriftFound = known(
+        what=kind.what,
+        where=kind.where,
+        name=kind.name or None,
+        type=kind.type or None,
+        responses=responses,
+    )
+    return drift
 
 
 def _versions() -> dict[str, str]:

@@ -107,11 +107,6 @@ class ResponseCache:
             size_of=lambda cached: cached.size,
         )
 
-    @property
-    def size(self) -> int:
-        """The memory of the responses in bytes."""
-        return self._responses.size
-
     def __len__(self) -> int:
         return len(self._responses)
 

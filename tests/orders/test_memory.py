@@ -110,4 +110,4 @@ def test_the_size_of_a_cached_response_is_its_memory(rows: int, sources: int, qu
         return cache
 
     cache, memory = traced(make)
-    assert memory * 0.9 <= cache.size <= memory * 1.5, memory
+    assert memory * 0.9 <= cache.usage.bytes <= memory * 1.5, memory

@@ -806,3 +806,46 @@ async def test_outdated_blocks_are_fetched_again_ahead_of_time_once_per_ttl():
         snapshot = await harness.snapshot()
         assert snapshot.contradictory is (number == "newer")
         assert harness.list.calls == ([0, 2] if number == "new" else [])
+
+
+async def test_a_purge_while_loads_fail_serves_the_snapshot_and_keeps_the_backoff():
+    harness = SnapshotHarness(100)
+    snapshot = await harness.snapshot()
+    harness.list.down = True
+    await harness.clock.advance(TTL + 300)
+    await harness.snapshots.get()
+    calls = len(harness.list.calls)
+    harness.book.blocks.purge()
+    assert harness.snapshots.purge() == 1
+    found, lookup = await harness.snapshots.get()
+    assert (found, lookup.freshness) == (snapshot, Freshness.STALE_IF_ERROR)
+    assert len(harness.list.calls) == calls
+
+
+async def test_a_load_from_before_a_purge_that_fails_is_not_backed_off_from():
+    harness = SnapshotHarness(100)
+    gate = harness.hold_back(0)
+    harness.list.down = True
+    before = asyncio.ensure_future(harness.snapshots.get())
+    await settle()
+    harness.book.blocks.purge()
+    assert harness.snapshots.purge() == 0
+    gate.set()
+    with pytest.raises(UpstreamFailed):
+        await before
+    harness.list.down = False
+    assert len((await harness.snapshots.get()).snapshot.content.rows) == 100
+
+
+async def test_a_snapshot_whose_load_was_overtaken_by_a_failing_one_is_served_to_its_caller():
+    harness = SnapshotHarness(100)
+    await harness.snapshot()
+    await harness.clock.advance(TTL + 300)
+    gate = harness.hold_back(0)
+    harness.list.down = True
+    before = asyncio.ensure_future(harness.snapshots.get())
+    await settle()
+    harness.book.blocks.purge()
+    harness.snapshots.purge()
+    gate.set()
+    assert (await before).lookup.freshness is Freshness.STALE_IF_ERROR
