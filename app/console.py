@@ -1,6 +1,7 @@
 """Output of the commands: lines for people, documents for programs, and standard streams.
 
-Lines are in the encoding of the terminal, with `?` for what it does not have. Documents are UTF-8
+Lines are in the encoding of the terminal, with `?` for what it does not have. They can repeat names
+and texts of others, so control and bidirectional characters are escaped. Documents are UTF-8
 everywhere.
 """
 
@@ -47,18 +48,25 @@ def _discard_output(descriptor: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
+def printable(line: str) -> str:
+    """Return `line` with an escape in place of each character that would control a terminal."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in line
+    )
+
+
 def echo(line: str) -> None:
     """Print a line for people to standard output."""
     with _write_errors():
         # Not `typer.echo`, which takes ASCII for a mistake and writes UTF-8.
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"{printable(line)}\n")
         sys.stdout.flush()
 
 
 def echo_err(line: str) -> None:
     """Print a line for people to standard error; nothing happens if it cannot be written."""
     with suppress(OSError):
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()
 
 

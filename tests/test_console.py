@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.console import printable
+
 REPOSITORY = Path(__file__).parent.parent
 
 
@@ -70,3 +72,8 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 def test_messages_that_cannot_be_written_are_dropped() -> None:
     assert run("serve", redirection="2>/dev/full").returncode == 2
+
+
+def test_control_and_bidirectional_characters_are_escaped_and_others_are_not() -> None:
+    assert printable("a\x1b[2J\u202eb\x7f\x9b\r\n") == "a\\x1b[2J\\u202eb\\x7f\\x9b\\r\\n"
+    assert printable("订单 ü €") == "订单 ü €"
