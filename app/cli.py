@@ -19,7 +19,7 @@ from app.bundle import KEY_VARIABLE, BundleError, fetch_bundle, write_bundle
 from app.clock import SystemClock
 from app.components import create_api_key_store
 from app.console import echo, echo_err, prepare_streams, write_document
-from app.doctor import Check, Diagnostics
+from app.doctor import Check, Diagnostics, check_store
 from app.edge.api_keys import generate_key, key_digest
 from app.main import create_app
 from app.sandbox.faults import KINDS, Fault
@@ -378,6 +378,7 @@ async def _checks() -> AsyncIterator[Check]:
     yield Check("settings", "ok", "valid")
     async for check in Diagnostics(settings, clock).run():
         yield check
+    yield await check_store(settings, clock)
     if settings.issuers():
         # Imported only if it is used, as it takes a while.
         from app.issuer_doctor import check_issuers  # noqa: PLC0415

@@ -6,16 +6,19 @@ The only place that may show the upstream's own text. It never shows a credentia
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from app.cache.store import KEY_PREFIX, Store, StoreError
 from app.certificate_errors import breaks_rfc_5280, describe_certificate_error
 from app.clock import Clock
 from app.components import create_client
+from app.daemon_thread import RunInThread, run_in_thread
 from app.settings import Settings
+from app.sharing import open_store
 from app.upstream import errors
 from app.upstream.drift import Drift
 
@@ -31,6 +34,11 @@ SLOW_RATIO = 0.5
 
 CERTIFICATE_FIX = (
     "for a private CA set ORDERS_UPSTREAM__CA_FILE; otherwise the connection may be intercepted"
+)
+STORE_TIMEOUT_SECONDS = 3.0
+STORE_FIX = (
+    "check ORDERS_CACHE__URL, and that the store runs; meanwhile each process caches by itself, and"
+    " a restart empties its cache"
 )
 RFC_5280_FIX = (
     "have the CA issue certificates that follow RFC 5280; Python 3.13 and newer insist on it, so"
@@ -119,7 +127,6 @@ class Diagnostics:
             "clock": self._compare_clocks,
             "credential": self._check_credential,
             "list": self._read_list,
-            "store": self._check_store,
         }
         try:
             for step, perform in steps.items():
@@ -226,9 +233,6 @@ class Diagnostics:
             )
         return message
 
-    async def _check_store(self) -> str:
-        return "memory: a restart empties the cache, and replicas do not share it"
-
     def _deadline(self) -> float:
         return self._clock.monotonic() + self._config.deadline
 
@@ -257,3 +261,42 @@ class Diagnostics:
         # Anything that looks like a token; and control characters, which a terminal would obey.
         text = re.sub(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*", "***", text)
         return "".join(char if char.isprintable() else " " for char in text)[:300]
+
+
+async def check_store(
+    settings: Settings,
+    clock: Clock,
+    open_store: Callable[[str, Clock, RunInThread], Store] = open_store,
+) -> Check:
+    """Return whether the configured store can be written and read; it does not need the upstream.
+
+    A text is stored for a minute under a name that nothing else uses.
+    """
+    url = settings.cache.url
+    if url is None:
+        return Check("store", "ok", "memory: a restart empties the cache; replicas share nothing")
+    text = url.get_secret_value()
+    kind, started = urlsplit(text).scheme, clock.monotonic()
+    store = open_store(text, clock, run_in_thread)
+    use = asyncio.ensure_future(_use(store))
+    if not await clock.finishes_within(use, STORE_TIMEOUT_SECONDS):
+        use.cancel()
+        error: str | None = f"no answer within {STORE_TIMEOUT_SECONDS:g} s"
+    else:
+        error = use.result()
+    seconds = round(clock.monotonic() - started, 3)
+    await store.close()
+    if error:
+        return Check("store", "error", f"{kind}: {error}", STORE_FIX, seconds)
+    return Check("store", "ok", f"{kind}: can be written and read", seconds=seconds)
+
+
+async def _use(store: Store) -> str | None:
+    """Write and read a text; return what is wrong, None if nothing is."""
+    name = f"{KEY_PREFIX}doctor"
+    try:
+        await store.put_text(name, "ok", lifetime=60.0)
+        found = await store.get_text(name)
+    except StoreError as error:
+        return str(error)
+    return None if found == "ok" else "it has lost what was just written"
