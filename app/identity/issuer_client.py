@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from app.certificate_errors import certificate_error_of, describe_certificate_error
 from app.clock import Clock
 from app.http import (
     AsyncBaseTransport,
@@ -108,8 +109,10 @@ class IssuerClient:
         except InvalidURL:
             raise IssuerError("its URL is not valid") from None
         except (HTTPError, StreamError, ssl.SSLError) as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise IssuerError("its certificate is not trusted") from None
+            refused = certificate_error_of(error)
+            if refused:
+                reason = describe_certificate_error(refused)
+                raise IssuerError(f"its certificate is not trusted: {reason}") from None
             raise IssuerError(f"the connection failed ({type(error).__name__})") from None
 
     async def aclose(self) -> None:

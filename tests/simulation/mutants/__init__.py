@@ -266,6 +266,24 @@ MUTANTS = (
         Rule.FALSE_REMOVAL,
         first_seed=FIRST_SYNC_SEED,
     ),
+    Mutant(
+        "a purge has no effect",
+        Components(block_cache=sync.PurgesNothing),
+        Rule.PURGED,
+        first_seed=FIRST_SYNC_SEED,
+    ),
+    Mutant(
+        "what was dropped is served if the upstream fails",
+        Components(block_cache=sync.KeepsWhatIsDropped),
+        Rule.DROPPED,
+        first_seed=FIRST_SYNC_SEED,
+    ),
+    Mutant(
+        "what a fetch from before a purge has shown is forgotten",
+        Components(block_cache=sync.ForgetsOvertakenFetches),
+        Rule.EXPORT_LACKS,
+        first_seed=FIRST_SYNC_SEED + 90,
+    ),
     # One thing that goes wrong all the time.
     Mutant(
         "another order than the requested one is served",

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.orders.blocks import Window
+from app.cache.grace_cache import Entry, GraceCache
+from app.orders.blocks import Block, Window
 from app.orders.book import OrderBook
 from app.orders.changes import Change, History
 from app.orders.mapping import Row
@@ -68,6 +69,23 @@ class RemovesAtOnce(History):
 class ReportsNoRemoval(History):
     def since(self, cursor: str) -> Sequence[Change]:
         return [change for change in super().since(cursor) if change.row]
+
+
+class PurgesNothing(GraceCache[int, Block]):
+    def purge(self, *, drop: bool = False) -> int:
+        del drop
+        return len(self)
+
+
+class KeepsWhatIsDropped(GraceCache[int, Block]):
+    def purge(self, *, drop: bool = False) -> int:
+        del drop
+        return super().purge(drop=False)
+
+
+class ForgetsOvertakenFetches(GraceCache[int, Block]):
+    def _notify(self, key: int, entry: Entry[Block]) -> Entry[Block]:
+        return entry if entry.fetched_at <= self._purged_at else super()._notify(key, entry)
 
 
 def _never(*_: Any, **__: Any) -> bool:
