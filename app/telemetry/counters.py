@@ -104,15 +104,17 @@ class HttpMetrics:
             seconds: the time since the request was received.
             age: the Age of the response; None if it has none.
         """
-        if method not in METHODS:
-            method = OTHER_METHOD
-        key = (route, method, status, cache)
-        duration = self._durations.get(key)
+        duration = self._durations.get((route, method, status, cache))
         if duration is None:
-            duration = self._durations[key] = Histogram(REQUEST_SECONDS)
+            duration = self._series(route, method, status, cache)
         duration.observe(seconds)
         if age is not None:
             self.answer_age.observe(age)
+
+    def _series(self, route: str, method: str, status: int, cache: str) -> Histogram:
+        method = method if method in METHODS else OTHER_METHOD
+        key = (route, method, status, cache)
+        return self._durations.setdefault(key, Histogram(REQUEST_SECONDS))
 
     def series(self) -> list[tuple[SeriesKey, Histogram]]:
         """Return copies of all series, with `NOT_CACHED` in place of an empty cache outcome."""
