@@ -13,7 +13,6 @@ from app.edge.context import RequestContext
 
 PAYMENT_READ = "payment_read"
 ORDERS_EXPORTED = "orders_exported"
-CACHE_PURGED = "cache_purged"
 SIGNED_IN = "signed_in"
 SIGNED_OUT = "signed_out"
 

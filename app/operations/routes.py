@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel
 
 from app.edge.auth import require_scopes
-from app.edge.context import Caller
+from app.edge.context import Caller, context_of
 from app.edge.openapi import api_responses
 from app.edge.problems import Problem, problem_response
 from app.edge.query_params import StrictQuery
@@ -112,7 +112,8 @@ def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
         if is_harmful:
             purged["warning"] = DROPPED_WHILE_FAILING
         level = logging.WARNING if is_harmful else logging.INFO
-        fields = {"caller": caller.name, **purged}
+        client = context_of(request.scope).client
+        fields = {"caller": caller.name, "client": client, **purged}
         _logger.log(level, "cache_purged", extra={"fields": fields})
         return json_response(PurgeResponse(data=purged, meta=EmptyMeta()))
 

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from app.edge.audit import (
-    CACHE_PURGED,
     MAX_REFUSALS_PER_SECOND,
     ORDERS_EXPORTED,
     PAYMENT_READ,
@@ -33,12 +32,12 @@ def events(log: LogOutput) -> list[dict[str, Any]]:
 
 def test_an_event_has_the_caller_its_address_the_route_and_the_request_id() -> None:
     with logging_to() as log:
-        Audit(ManualClock()).record(context(200, CACHE_PURGED), "192.0.2.7")
+        Audit(ManualClock()).record(context(200, PAYMENT_READ), "192.0.2.7")
     (event,) = events(log)
     del event["time"]
     assert event == {
         "level": "info",
-        "event": "cache_purged",
+        "event": "payment_read",
         "request_id": "request-1",
         "caller": "dashboard",
         "client": "192.0.2.7",
