@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from joserfc.jwk import OctKey
 
 _HEADER = {"alg": "dir", "enc": "A256GCM"}
 _ALGORITHMS = tuple(_HEADER.values())
+_PREFIX = urlsafe_b64encode(json.dumps(_HEADER, separators=(",", ":")).encode()).rstrip(b"=") + b"."
+"""How every value begins. Another header is never parsed: the library does not expect all of JSON
+in it."""
 
 MAX_COOKIE_BYTES = 3800
 """Bytes of a value: browsers silently drop a cookie of more than 4096 with its attributes."""
@@ -52,7 +56,7 @@ class CookieEncryption:
 
     def decrypt(self, value: bytes) -> dict[str, Any] | None:
         """Return the payload, or None if none of the secrets has encrypted it."""
-        if len(value) > MAX_COOKIE_BYTES:
+        if len(value) > MAX_COOKIE_BYTES or not value.startswith(_PREFIX):
             return None
         for key in self._keys:
             try:

@@ -1,5 +1,6 @@
 """Cookies are encrypted and authenticated; secrets can be rotated."""
 
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
@@ -56,6 +57,24 @@ def test_a_changed_value_is_not_accepted() -> None:
 )
 def test_anything_else_is_not_accepted(value: bytes) -> None:
     assert CookieEncryption([NEW], "session").decrypt(value) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "dir", "enc": []},
+        {"alg": "dir", "enc": "A256GCM", "crit": 1},
+        {"alg": "dir", "enc": "A256GCM", "crit": [[]]},
+        ["alg", "enc"],
+        "alg enc",
+    ],
+    ids=json.dumps,
+)
+def test_a_header_that_is_not_ours_is_not_accepted(header: object) -> None:
+    encryption = CookieEncryption([NEW], "session")
+    _, _, rest = encryption.encrypt(PAYLOAD).partition(".")
+    other = urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=")
+    assert encryption.decrypt(other + b"." + rest.encode()) is None
 
 
 def test_another_algorithm_is_not_accepted() -> None:
