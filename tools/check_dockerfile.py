@@ -155,6 +155,8 @@ def _check_server(image: Image) -> None:
 
 
 def _check_health(image: Image, environ: Mapping[str, str]) -> None:
+    # Engines pass the proxy of the machine to containers.
+    environ = {**environ, **dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:1")}
     # The server logs its address just before it accepts connections. Engines retry too.
     for _ in range(HEALTH_RETRIES):
         with image.start(image.health_check, environ) as check:
