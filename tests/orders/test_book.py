@@ -276,6 +276,23 @@ async def test_a_window_of_unchanged_blocks_needs_no_fetch():
     assert outcomes(blocks[1:]) == [Outcome.STALE_HIT]
 
 
+async def test_a_window_of_blocks_that_disagree_is_not_answered_from_them():
+    harness = BookHarness(100)
+    await harness.book.window(40, 60)
+    await harness.clock.advance(10)
+    harness.list.numbers.insert(0, "another")
+    await harness.book.window(0, 10, CacheDirective.NO_CACHE)
+    harness.list.down = True
+    await harness.book.window(50, 60)
+    await settle()
+    entries = [entry for _, entry in sorted(harness.book.blocks.items())][:2]
+    blocks = [(entry.value.index, entry.sequence) for entry in entries]
+    assert [index for index, _ in blocks] == [0, 1]
+    for each in blocks:
+        assert harness.book.lookups_without_fetch([each], 101)
+    assert harness.book.lookups_without_fetch(blocks, 101) is None
+
+
 async def test_the_book_can_be_closed():
     harness = BookHarness(100)
     await harness.book.window(0, 10)

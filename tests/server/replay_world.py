@@ -27,7 +27,7 @@ from tests.support.clock import ManualClock
 from tests.support.proxy import Proxy
 
 ORIGIN = "https://dashboard.example"
-NAMES = ("reader", "expiring", "revoked", "payments", "soon", "limited")
+NAMES = ("reader", "expiring", "revoked", "payments", "soon", "limited", "operator")
 KEYS = {name: f"obff_{name}-0123456789abcdef" for name in NAMES}
 EXPIRES_AT = {"expiring": "2026-11-23T12:00:40Z", "soon": "2026-11-23T12:00:03Z"}
 """40 and 3 seconds after the start of the clock; an answer is fresh for 4."""
@@ -45,7 +45,7 @@ CreateReplay = Callable[[App, ManualClock], Replay | None]
 
 def key_entries(names: Sequence[str]) -> str:
     """Return the JSON of the entries of these keys."""
-    scopes = {"payments": ["payments:read"]}
+    scopes = {"payments": ["payments:read"], "operator": ["cache:purge"]}
     return json.dumps(
         [
             {
@@ -258,6 +258,10 @@ def draw_family(rng: random.Random) -> list[Head]:
     return [Head(first, tuple(each)) for each in family]
 
 
+PURGE = (
+    b"POST /v1/cache/purge HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Length: 0\r\nX-API-Key: %b\r\n\r\n" % KEYS["operator"].encode()
+)
 KINDS = ("again", "variant", "another", "split", "joined", "pipelined", "change")
 PEERS = ("127.0.0.1", "127.0.0.1", "10.0.0.7")
 
@@ -356,10 +360,12 @@ async def send_random_requests(pair: Pair, *, seed: int, steps: int) -> None:
 
 async def _change(rng: random.Random, pair: Pair) -> None:
     """Let time pass, or change what answers depend on."""
-    kinds = ("second", "part", "ttl", "outage", "long", "keys")
-    what = rng.choices(kinds, (30, 30, 10, 15, 5, 10))[0]
+    kinds = ("second", "part", "ttl", "outage", "long", "keys", "purge")
+    what = rng.choices(kinds, (30, 30, 10, 15, 5, 10, 10))[0]
     pair.set_connected(what != "outage")
-    if what == "keys":
+    if what == "purge":
+        await pair.send(PURGE)
+    elif what == "keys":
         await pair.set_keys(rng.choice((NAMES, NAMES[:2] + NAMES[3:])))
     else:
         seconds = {"part": 0.3, "ttl": 4.0, "outage": 4.0, "long": 20.0}.get(what, 1.0)

@@ -17,6 +17,7 @@ from app.server.replay import MAX_HEAD_BYTES, Digest, Replay
 from tests.server.replay_world import (
     KEYS,
     ORIGIN,
+    PURGE,
     Difference,
     Pair,
     pair_of_worlds,
@@ -58,12 +59,15 @@ async def send_each_twice(pair: Pair) -> None:
         await pair.send(get(condition, key="limited"))
     for _ in range(9):
         await pair.send(get(key="limited"))
-    await pair.set_keys(("reader", "soon"))
+    await pair.set_keys(("reader", "soon", "operator"))
     await pair.send(get(key="revoked"))
     for seconds in (0.5, 1.0, 2.0, 60.0):
         await pair.advance(seconds)
         for name in ("reader", "soon"):
             await pair.send(get(key=name))
+    assert (await pair.send(PURGE)).startswith(b"HTTP/1.1 200")
+    for _ in range(3):
+        await pair.send(get())
 
 
 async def test_a_change_of_any_dependency_is_followed(tmp_path: Path) -> None:
