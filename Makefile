@@ -22,7 +22,7 @@ WORLDS ?= 1000000
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons clients fuzz simulate check lint-openapi check-dockerfile \
+.PHONY: fleet help run test test-pythons clients fuzz simulate check lint-openapi check-dockerfile \
 	sbom audit image-digest openapi screenshots fault-report bench soak lock clean
 
 help: ## list the targets
@@ -107,6 +107,9 @@ fault-report: $(DEV_STAMP) ## try every upstream fault on real processes and wri
 ##@ Measure
 bench: $(DEV_STAMP) ## compare what requests cost with nginx, Varnish and others; writes docs/performance.md
 	$(BIN)/python -u -m bench
+
+fleet: $(DEV_STAMP) ## measure six processes with one store: calls, a frozen store, a restart; needs redis-server
+	@$(BIN)/python -u -m tests.fleet
 
 soak: $(DEV_STAMP) ## apply load for MINUTES=10 with a failing upstream; BUSY=1 ignores latency
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(BUSY),--busy)

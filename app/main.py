@@ -55,7 +55,6 @@ from app.operations.schema import IssuerState
 from app.operations.status import StatusReport, StatusSources
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
-from app.orders.changes import History
 from app.orders.compute import ComputeQueue
 from app.orders.dependencies import OrdersDependencies
 from app.orders.export_file import ExportSlots
@@ -171,7 +170,7 @@ def create_app(
         max_stale_wait=max_stale_wait,
         min_age=settings.cache.no_cache_min_age,
     )
-    history = History()
+    history = sharing.history
     snapshots = SnapshotCache(
         book,
         clock,

@@ -22,6 +22,8 @@ from app.operations.schema import StoreState
 from app.orders.block_codec import decode_block, encode_block
 from app.orders.blocks import Block, number_of_blocks
 from app.orders.book import PROBE_BLOCK, OrderBook
+from app.orders.changes import History
+from app.orders.shared_history import SharedHistory
 from app.orders.totals import TotalConfirmation
 from app.settings import Settings
 from app.upstream.client import UpstreamClient
@@ -43,13 +45,18 @@ class NoSharing:
 
     Attributes:
         new_cache: creates the cache of blocks, with the arguments of `GraceCache`.
+        history: the states of the list.
         restore: caches the stored blocks; None if there is no store.
         on_purge: called with whether to remove what is cached, when another process has purged it.
     """
 
     new_cache: Callable[..., GraceCache[Any, Block]] = GraceCache
+    history: History
     restore: Callable[[], Coroutine[Any, Any, None]] | None = None
     on_purge: Callable[[bool], object] = staticmethod(lambda _: None)
+
+    def __init__(self) -> None:
+        self.history = History()
 
     def connect(self, book: OrderBook, totals: TotalConfirmation) -> None:
         """Let the order book adopt the blocks that other processes have fetched."""
@@ -115,6 +122,10 @@ class Sharing(NoSharing):
             encode=encode_block,
             decode=decode_block,
             max_wait=upstream.deadline,
+        )
+        cache = settings.cache
+        self.history = SharedHistory(
+            self.access, self._space, clock, lifetime=cache.ttl + cache.stale_if_error
         )
         self.new_cache = self._new_cache
         self.restore = self._restore

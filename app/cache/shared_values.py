@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from app.cache.grace_cache import Entry
 from app.cache.store import LEASE_SECONDS, Lease, StoredValue, Wanted
-from app.cache.store_access import MISS_BUDGET, StoreAccess, StoreUnavailable
+from app.cache.store_access import LIST_BUDGET, MISS_BUDGET, StoreAccess, StoreUnavailable
 from app.clock import Clock
 
 V = TypeVar("V")
@@ -84,8 +84,9 @@ class SharedValues(Generic[V]):
         space = await self._space.find()
         now = self._clock.monotonic()
         keys = [f"{self._kind}:{number}" for number in numbers]
+        budget = LIST_BUDGET if len(keys) > 1 else MISS_BUDGET
         found = await self._access.run(
-            partial(self._access.store.read, space, keys), caller_budget=MISS_BUDGET
+            partial(self._access.store.read, space, keys), caller_budget=budget
         )
         entries = {}
         for number, value in zip(numbers, found, strict=True):

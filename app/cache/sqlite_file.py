@@ -49,14 +49,16 @@ class SqliteFile:
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
-    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def run(self, work: Callable[[sqlite3.Connection], T], *, reads: bool = False) -> T:
         """Return the result of `work` in a transaction; repeat it once in a new file if need be.
+
+        If it only `reads`, several processes can do so at once.
 
         Raises:
             StoreError: it failed, for another reason than a damaged file.
         """
         try:
-            return self._run(work)
+            return self._run(work, reads=reads)
         except sqlite3.Error as error:
             if not _is_damaged(error):
                 raise StoreError(_reason(error)) from None
@@ -64,7 +66,7 @@ class SqliteFile:
             raise StoreError(str(error.strerror)) from None
         try:
             self._rebuild()
-            return self._run(work)
+            return self._run(work, reads=reads)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(_reason(error)) from None
 
@@ -75,11 +77,11 @@ class SqliteFile:
                 self._connection.close()
         self._connection = None
 
-    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _run(self, work: Callable[[sqlite3.Connection], T], *, reads: bool) -> T:
         if self._connection and _identity(self._path) != self._identity:
             self.close()  # it was deleted, or replaced by another process
         connection = self._connection or self._open()
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
         try:
             result = work(connection)
             connection.execute("COMMIT")

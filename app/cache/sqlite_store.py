@@ -68,7 +68,7 @@ class SqliteStore:
             now, purged = self._clock.timestamp(), _counters(database, space)[1]
             return [_load(database, space, key, now, purged) for key in keys]
 
-        return await self._run(read)
+        return await self._run(read, reads=True)
 
     async def acquire(self, space: str, key: str, wanted: Wanted) -> StoredValue | Lease | None:
         def acquire(database: Connection) -> StoredValue | Lease | None:
@@ -174,7 +174,7 @@ class SqliteStore:
             query = "SELECT before, after, data FROM steps WHERE space = ? ORDER BY id"
             return [Step(*row) for row in database.execute(query, (space,))]
 
-        return await self._run(steps)
+        return await self._run(steps, reads=True)
 
     async def exchange(self, space: str, member: str, report: bytes) -> Exchange:
         def exchange(database: Connection) -> Exchange:
@@ -199,7 +199,7 @@ class SqliteStore:
             row = database.execute(query, (name, self._clock.timestamp())).fetchone()
             return row[0] if row else None
 
-        return await self._run(get_text)
+        return await self._run(get_text, reads=True)
 
     async def put_text(self, name: str, text: str, *, lifetime: float) -> None:
         def put_text(database: Connection) -> None:
@@ -215,10 +215,10 @@ class SqliteStore:
 
         await self._run_in_thread(close)
 
-    async def _run(self, work: Callable[[Connection], T]) -> T:
+    async def _run(self, work: Callable[[Connection], T], *, reads: bool = False) -> T:
         def run() -> T:
             with self._lock:
-                return self._file.run(work)
+                return self._file.run(work, reads=reads)
 
         return await self._run_in_thread(run)
 

@@ -20,13 +20,16 @@ T = TypeVar("T")
 CALLER_BUDGET = 0.010
 """Seconds that an operation may delay a caller for whom something is cached."""
 
-MISS_BUDGET = 0.050
+MISS_BUDGET = 0.250
 """The same if nothing is cached: a call to the upstream would take longer, and could be avoided."""
+
+LIST_BUDGET = 1.0
+"""The same for many values at once, which have to be read before the first answer."""
 
 BACKGROUND_BUDGET = 1.0
 """Seconds for an operation that no caller waits for."""
 
-HANGING_SECONDS = 0.05
+HANGING_SECONDS = 0.25
 """An operation that takes longer counts as hanging: until it ends, nobody waits for the store."""
 
 DOWN_SECONDS = 1.0

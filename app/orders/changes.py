@@ -74,7 +74,7 @@ class History:
     @property
     def cursor(self) -> str:
         """The name of the present state; empty before the first."""
-        return f"{self._digest:032x}" if self.latest else ""
+        return _cursor(self._digest) if self.latest else ""
 
     async def record(self, snapshot: Snapshot) -> bool:
         """Make the orders of `snapshot` the present state, unless there was a later one.
@@ -109,18 +109,38 @@ class History:
         """
         if cursor == self.cursor:
             return ()
-        steps = self._steps_since(cursor)
-        previous: Replaced = {}
-        # The oldest step wins: it has the fingerprint that the order had in that state.
-        for _, replaced in islice(reversed(self._steps), steps):
-            previous.update(replaced)
+        previous = self._replaced_since(cursor)
         rows = ((order_no, rev, self._rows.get(order_no)) for order_no, rev in previous.items())
         # Without a call per order: there are up to `MAX_REPLACED`.
         changed = [one for one in rows if one[1] != (one[2] and one[2].rev)]
         if len(changed) > MAX_CHANGES:
-            self._drop_steps(steps - 1)
+            self._forget(cursor)
             raise CursorExpired
         return [Change(_change(rev, row), order_no, row) for order_no, rev, row in changed]
+
+    async def learn(self, cursor: str | None) -> None:
+        """Find out about a state that only other processes have seen, if there are any."""
+
+    def cursor_after(self, cursor: str | None) -> str:  # noqa: ARG002  all states are known
+        """Return the name of the present state, or of one that is later and that a caller knows."""
+        return self.cursor
+
+    def _knows(self, cursor: str) -> bool:
+        return cursor == self.cursor or any(cursor == each for each, _ in self._steps)
+
+    def _replaced_since(self, cursor: str) -> Replaced:
+        """Return what was replaced of the state named `cursor`, nothing of the present one."""
+        previous: Replaced = {}
+        if cursor == self.cursor:
+            return previous
+        # The oldest step wins: it has the fingerprint that the order had in that state.
+        for _, replaced in islice(reversed(self._steps), self._steps_since(cursor)):
+            previous.update(replaced)
+        return previous
+
+    def _forget(self, cursor: str) -> None:
+        """Let the cursor, and all earlier ones, expire."""
+        self._drop_steps(self._steps_since(cursor) - 1)
 
     def _steps_since(self, cursor: str) -> int:
         """Return the number of steps since the list was last in that state."""
@@ -150,11 +170,16 @@ class History:
             return await self._begin_anew(snapshot)
         digest = await _digest_after(self._digest, replaced, rows)
         if self.latest and replaced:
-            self._steps.append((self.cursor, replaced))
-            self._replaced += len(replaced)
-            self._drop_steps(MAX_STEPS)
+            self._add_step(_cursor(digest), replaced)
         self._rows, self._digest, self._missing = rows, digest, missing
         return former
+
+    def _add_step(self, cursor: str, replaced: Replaced) -> None:
+        """Record that the present state becomes that named `cursor`."""
+        del cursor
+        self._steps.append((self.cursor, replaced))
+        self._replaced += len(replaced)
+        self._drop_steps(MAX_STEPS)
 
     async def _begin_anew(self, snapshot: Snapshot) -> dict[str, Row]:
         """Forget all earlier states and missing orders; return the orders of the former state.
@@ -172,6 +197,10 @@ class History:
     def _drop_steps(self, max_steps: int) -> None:
         while len(self._steps) > max_steps or self._replaced > MAX_REPLACED:
             self._replaced -= len(self._steps.popleft()[1])
+
+
+def _cursor(digest: int) -> str:
+    return f"{digest:032x}"
 
 
 def _confirm(missing: Missing, snapshot: Snapshot) -> tuple[Missing, list[str]]:

@@ -94,11 +94,13 @@ def snapshot_router(deps: OrdersDependencies) -> APIRouter:
         started_at = deps.clock.monotonic()
         snapshot, lookup = await deps.snapshots.get(directive)
         await deps.history.record(snapshot)
-        cursor = deps.history.cursor
-        key = ("changes", query.since or cursor, cursor)
+        await deps.history.learn(query.since)
+        cursor = deps.history.cursor_after(query.since)
+        since = query.since or cursor
+        key = ("changes", since, cursor)
         results = snapshot.content.results
         # Now, because the history may go on while the computation waits for its turn.
-        changes = () if results.get(key) else deps.history.since(query.since or cursor)
+        changes = () if results.get(key) or since == cursor else deps.history.since(since)
         change_list = await deps.compute.get_or_compute(
             results,
             key,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,16 @@ class UnreliableStore(SqliteStore):
 
     fails = False
     exchanges = 0
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.purge_gate = asyncio.Event()
+        self.purge_gate.set()
+
+    async def purge(self, space: str, *, drop: bool) -> int:
+        number = await super().purge(space, drop=drop)
+        await self.purge_gate.wait()
+        return number
 
     async def exchange(self, space: str, member: str, report: bytes) -> Exchange:
         self.exchanges += 1
@@ -133,6 +144,20 @@ async def test_a_purge_while_the_store_is_down_is_made_when_it_works_again(
     assert first.purges == []
     for member in (first, second):
         await member.stop()
+
+
+async def test_a_process_does_not_take_its_own_purge_for_that_of_another(
+    path: Path, clock: ManualClock
+):
+    member = Member(path, clock)
+    await clock.advance(1)
+    member.store.purge_gate.clear()
+    member.fleet.purge(drop=False)
+    await clock.advance(0.6)
+    member.store.purge_gate.set()
+    await clock.advance(1)
+    assert member.purges == []
+    await member.stop()
 
 
 async def test_reports_are_passed_on(path: Path, clock: ManualClock):

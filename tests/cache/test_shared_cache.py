@@ -301,3 +301,56 @@ async def test_numbers_go_on_from_the_greatest_one_that_was_known_while_the_stor
     assert later.sequence > entry.sequence
     assert (await second.get(CacheDirective.MUST_REVALIDATE)).entry.sequence == later.sequence
     await first.cache.close(1)
+
+
+async def test_what_was_purged_here_is_not_taken_from_a_store_that_still_has_it(
+    path: Path, clock: ManualClock
+):
+    first, _ = await pair(path, clock)
+    await clock.advance(6)
+    first.cache.purge(drop=True)
+    await clock.advance(1)
+    assert await first.cache.load([KEY])
+    assert first.cache.get(KEY) is None
+    assert (await first.get()).entry.value == "text 7, fetch 2"
+
+
+async def test_a_fetch_during_a_purge_answers_its_callers_and_is_not_stored(
+    path: Path, clock: ManualClock
+):
+    process = Process(path, clock)
+    process.gate.clear()
+    request = asyncio.ensure_future(process.get())
+    await settle()
+    process.cache.purge()
+    process.gate.set()
+    assert (await request).entry.value == "text 7, fetch 1"
+    assert process.cache.get(KEY) is None
+
+
+async def test_a_fetch_that_fails_during_a_purge_is_tried_again_at_once(
+    path: Path, clock: ManualClock
+):
+    process = Process(path, clock)
+    process.gate.clear()
+    request = asyncio.ensure_future(process.get())
+    await settle()
+    process.cache.purge()
+    process.error = ValueError("upstream")
+    process.gate.set()
+    with pytest.raises(ValueError, match="upstream"):
+        await request
+    process.error = None
+    assert (await process.get()).entry.value == "text 7, fetch 2"
+
+
+async def test_a_value_that_is_found_too_late_is_not_waited_for(path: Path, clock: ManualClock):
+    first, second = await pair(path, clock)
+    await clock.advance(TTL)
+    await first.get(CacheDirective.MUST_REVALIDATE)
+    second.delay = 0.04
+    request = asyncio.ensure_future(second.get(CacheDirective.MUST_REVALIDATE))
+    await clock.advance(CALLER_BUDGET * 1.1)
+    assert request.result().outcome is Outcome.MISS
+    await clock.advance(1)
+    assert not second.access.is_down

@@ -244,3 +244,84 @@ async def test_status_names_the_store_and_how_many_processes_share_it(fleet: Fle
         status = (await fleet.get(0, "/v1/status", **OPERATOR)).json()["data"]
         assert status["store"] == {"kind": "sqlite", "up": True, "processes": 2}
         assert status["upstream"]["limiter"]["max_rate"] == 25
+
+
+CHANGES = "/v1/orders/changes"
+
+
+async def changes(fleet: Fleet, proxy: Proxy, cursor: str) -> dict[str, Any]:
+    response: httpx.Response = await fleet.finish(proxy.get(f"{CHANGES}?since={cursor}"))
+    document: dict[str, Any] = response.json()
+    return document
+
+
+async def cursor_of(fleet: Fleet, proxy: Proxy) -> str:
+    response = await fleet.finish(proxy.get(CHANGES))
+    cursor: str = response.json()["meta"]["cursor"]
+    return cursor
+
+
+async def two_states(fleet: Fleet) -> tuple[str, str]:
+    """Let the first process see two states of the list; return their cursors."""
+    first = fleet.proxies[0]
+    before = await cursor_of(fleet, first)
+    first.sandbox.orders.add_order()
+    await fleet.clock.advance(TTL)
+    await cursor_of(fleet, first)  # served stale, and loaded in the background
+    await fleet.clock.advance(1)
+    return before, await cursor_of(fleet, first)
+
+
+async def test_every_process_answers_a_cursor_that_another_one_has_given(fleet: Fleet):
+    before, after = await two_states(fleet)
+    assert before != after
+    for proxy in (*fleet.proxies, fleet.new_proxy()):
+        document = await changes(fleet, proxy, before)
+        assert [change["change"] for change in document["data"]] == ["created"]
+        assert document["meta"]["cursor"] == after
+        again = await changes(fleet, proxy, before)
+        assert again["data"] == document["data"]
+
+
+async def test_a_process_that_is_behind_gives_the_cursor_back_with_no_changes(fleet: Fleet):
+    second = fleet.proxies[1]
+    await cursor_of(fleet, second)
+    _, after = await two_states(fleet)
+    document = await changes(fleet, second, after)
+    assert (document["data"], document["meta"]["cursor"]) == ([], after)
+    await fleet.clock.advance(1)
+    assert await cursor_of(fleet, second) == after
+
+
+async def test_a_cursor_of_several_changes_ago_has_all_of_them(fleet: Fleet):
+    first, second = fleet.proxies[:2]
+    cursors = [await cursor_of(fleet, first)]
+    assert await cursor_of(fleet, second) == cursors[0]
+    for _ in range(2):
+        first.sandbox.orders.add_order()
+        await fleet.clock.advance(TTL)
+        await cursor_of(fleet, first)
+        await fleet.clock.advance(1)
+        cursors.append(await cursor_of(fleet, first))
+    await cursor_of(fleet, second)
+    await fleet.clock.advance(1)
+    # The second process has seen the first and the third state only.
+    for cursor, count in zip(cursors, (2, 1, 0), strict=True):
+        document = await changes(fleet, second, cursor)
+        assert len(document["data"]) == count
+        assert document["meta"]["cursor"] == cursors[-1]
+
+
+async def test_a_cursor_that_no_process_knows_has_expired(fleet: Fleet):
+    await two_states(fleet)
+    for _ in range(2):
+        document = await changes(fleet, fleet.proxies[1], "0" * 32)
+        assert document["code"] == "cursor_expired"
+
+
+async def test_without_the_store_a_process_answers_its_own_cursors(tmp_path: Path):
+    fleet = Fleet(tmp_path / "missing" / "store.sqlite")
+    before, _ = await two_states(fleet)
+    assert len((await changes(fleet, fleet.proxies[0], before))["data"]) == 1
+    document = await changes(fleet, fleet.proxies[1], before)
+    assert document["code"] == "cursor_expired"
