@@ -16,11 +16,11 @@ _FOLDER = Path(__file__).parent
 DESCRIPTION = (_FOLDER / "description.md").read_text("utf-8")
 TAGS = [
     {"name": "callers", "description": "The caller's identity."},
+    {"name": "operations", "description": "The state of the proxy, and what operators can do."},
     {
         "name": "orders",
         "description": "The order list, totals, changes, single orders and payments.",
     },
-    {"name": "operations", "description": "The state of the proxy, and what operators can do."},
 ]
 LICENSE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 HEADERS: dict[str, Any] = tomllib.loads((_FOLDER / "headers.toml").read_text("utf-8"))

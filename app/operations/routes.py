@@ -107,7 +107,7 @@ def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
             blocks=counts.blocks,
             single_orders=counts.orders,
             snapshots=counts.snapshots,
-            responses=counts.responses,
+            rendered_responses=counts.responses,
         )
         if is_harmful:
             purged["warning"] = DROPPED_WHILE_FAILING

@@ -93,7 +93,7 @@ class Limiter(TypedDict):
     in_flight: Count
     max_concurrency: Int32
     queued: Annotated[
-        dict[str, int],
+        dict[str, Count],
         described("Calls that wait, by operation.", {"list": 0, "detail": 0, "token": 0}),
     ]
 
@@ -153,7 +153,7 @@ class CacheState(TypedDict):
     ]
     stale_while_revalidate: Seconds
     stale_if_error: Seconds
-    orders: NotRequired[Annotated[int, described("The total that the upstream states.", 137)]]
+    orders: NotRequired[Annotated[Count, described("The total that the upstream states.", 137)]]
     oldest_block_at: NotRequired[
         Annotated[
             str,
@@ -165,7 +165,7 @@ class CacheState(TypedDict):
     ]
     blocks: CacheUsage
     single_orders: CacheUsage
-    responses: CacheUsage
+    rendered_responses: CacheUsage
     snapshot: NotRequired[SnapshotState]
     purged_at: NotRequired[Timestamp]
 
@@ -233,7 +233,7 @@ class Purge(TypedDict):
     blocks: Count
     single_orders: Count
     snapshots: Count
-    responses: Count
+    rendered_responses: Count
     warning: NotRequired[Annotated[str, described("Present if the purge is likely to do harm.")]]
 
 
@@ -311,7 +311,7 @@ STATUS_EXAMPLE: dict[str, Any] = {
                 "bytes": 0,
                 "max_bytes": 33554432,
             },
-            "responses": {
+            "rendered_responses": {
                 "entries": 12,
                 "max_entries": 20000,
                 "bytes": 81920,
@@ -337,6 +337,6 @@ STATUS_EXAMPLE: dict[str, Any] = {
 }
 
 PURGE_EXAMPLE: dict[str, Any] = {
-    "data": {"mode": "expire", "blocks": 3, "single_orders": 1, "snapshots": 1, "responses": 12},
+    "data": {"mode": "expire", "blocks": 3, "single_orders": 1, "snapshots": 1, "rendered_responses": 12},
     "meta": {},
 }

@@ -205,7 +205,7 @@ class StatusReport:
             stale_if_error=facts.stale_if_error,
             blocks=_usage(sources.book.blocks.usage),
             single_orders=_usage(sources.single_orders.usage),
-            responses=_usage(sources.responses.usage),
+            rendered_responses=_usage(sources.responses.usage),
         )
         if sources.book.total is not None:
             state["orders"] = sources.book.total

@@ -39,8 +39,8 @@ class UpstreamCall(TypedDict):
     ]
     circuit: Annotated[str, open_enum("The circuit when it started.", CIRCUIT_STATES)]
     rate: Annotated[float, described("Calls per second that the limiter allowed then.", 50.0)]
-    in_flight: Annotated[int, described("Calls in flight then, this one included.", 1)]
-    queued: Annotated[int, described("Calls that waited then.", 0)]
+    in_flight: Annotated[Count, described("Calls in flight then, this one included.", 1)]
+    queued: Annotated[Count, described("Calls that waited then.", 0)]
 
 
 class DriftFound(TypedDict):
@@ -50,7 +50,7 @@ class DriftFound(TypedDict):
     where: Annotated[str, described("In which object.", "order")]
     name: NotRequired[Annotated[str, described("The name of the field.", "discount")]]
     type: NotRequired[Annotated[str, described("The JSON type that was sent.", "text")]]
-    responses: Annotated[Count, described("In how many responses.", 3)]
+    count: Annotated[Count, described("In how many responses.", 3)]
 
 
 class Bundle(TypedDict):
@@ -101,7 +101,7 @@ EXAMPLE: dict[str, Any] = {
                 "where": "order",
                 "name": "discount",
                 "type": "text",
-                "responses": 3,
+                "count": 3,
             }
         ],
         "settings": {"ORDERS_CACHE__TTL": 60, "ORDERS_UPSTREAM__ACCESS_KEY_ID": "(set)"},
@@ -178,7 +178,7 @@ def _drift(kind: DriftKind, responses: int) -> DriftFound:
         where=kind.where,
         name=kind.name or None,
         type=kind.type or None,
-        responses=responses,
+        count=responses,
     )
     return drift
 

@@ -59,7 +59,7 @@ async def test_everything_is_fetched_again_after_a_purge_and_the_counts_say_what
         "blocks": 3,
         "single_orders": 1,
         "snapshots": 1,
-        "responses": 3,
+        "rendered_responses": 3,
     }
 
     for path in paths:
@@ -125,10 +125,10 @@ async def test_a_slow_upstream_delays_callers_after_a_purge_for_no_longer_than_o
 async def test_nothing_is_left_after_a_drop(proxy: Proxy) -> None:
     order_no = await fill(proxy)
     counts = await purge(proxy, "drop")
-    assert (counts["mode"], counts["blocks"], counts["responses"]) == ("drop", 3, 2)
+    assert (counts["mode"], counts["blocks"], counts["rendered_responses"]) == ("drop", 3, 2)
     assert "warning" not in counts
     status = (await proxy.get("/v1/status")).json()["data"]["cache"]
-    for kind in ("blocks", "single_orders", "responses"):
+    for kind in ("blocks", "single_orders", "rendered_responses"):
         assert (status[kind]["entries"], status[kind]["bytes"]) == (0, 0)
     assert "snapshot" not in status
     assert "orders" not in status

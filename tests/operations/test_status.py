@@ -86,7 +86,7 @@ async def test_a_healthy_proxy_shows_its_last_successes_and_what_is_cached() -> 
     assert cache["orders"] == page["meta"]["total"] == cache["snapshot"]["orders"]
     assert cache["blocks"]["entries"] == 3
     assert cache["blocks"]["bytes"] <= cache["blocks"]["max_bytes"]
-    assert cache["responses"]["entries"] == 2
+    assert cache["rendered_responses"]["entries"] == 2
     assert cache["oldest_block_at"] == page["meta"]["as_of"]
 
 

@@ -56,7 +56,7 @@ async def test_the_bundle_has_the_drift_the_settings_and_the_versions() -> None:
     bundle = await bundle_of(proxy)
 
     assert {drift["where"] for drift in bundle["drift"]} >= {"order"}
-    assert all(drift["responses"] == 1 for drift in bundle["drift"])
+    assert all(drift["count"] == 1 for drift in bundle["drift"])
     assert bundle["settings"]["ORDERS_CACHE__TTL"] == 60
     assert bundle["settings"]["ORDERS_UPSTREAM__ACCESS_KEY_SECRET"] == "(set)"
     assert bundle["versions"]["httpx"]
