@@ -337,6 +337,12 @@ STATUS_EXAMPLE: dict[str, Any] = {
 }
 
 PURGE_EXAMPLE: dict[str, Any] = {
-    "data": {"mode": "expire", "blocks": 3, "single_orders": 1, "snapshots": 1, "rendered_responses": 12},
+    "data": {
+        "mode": "expire",
+        "blocks": 3,
+        "single_orders": 1,
+        "snapshots": 1,
+        "rendered_responses": 12,
+    },
     "meta": {},
 }
