@@ -105,15 +105,15 @@ class SharedCache(GraceCache[int, V]):
         *,
         admit: Admit,
     ) -> Lookup[V]:
-        asked_at = self._clock.monotonic()
-        oldest = asked_at - self._max_age(directive)
+        requested_at = self._clock.monotonic()
+        oldest = requested_at - self._max_age(directive)
         lookup = await super()._fetch(key, fetch, directive, deadline, reason, admit=admit)
         if lookup.entry.fetched_at < oldest:
             # It joined a fetch that was satisfied with an older one.
             lookup = await super()._fetch(key, fetch, directive, deadline, reason, admit=admit)
         if not lookup.entry.adopted:
             return lookup
-        was_fetched = lookup.entry.fetched_at < asked_at
+        was_fetched = lookup.entry.fetched_at < requested_at
         return replace(lookup, outcome=Outcome.HIT if was_fetched else Outcome.COLLAPSED)
 
     def _fetch_of(

@@ -467,7 +467,7 @@ async def test_a_purged_entry_expires_no_later_than_otherwise(harness: Harness):
     assert harness.cache.freshness_at(harness.stored[0].fetched_at) is Freshness.EXPIRED
 
 
-async def test_a_dropped_entry_is_gone_and_whoever_has_it_finds_it_expired(harness: Harness):
+async def test_a_dropped_entry_is_removed_and_expired_for_whoever_has_it(harness: Harness):
     entry = (await harness.request()).entry
     assert harness.cache.usage.entries == 1
     assert harness.cache.purge(drop=True) == 1

@@ -247,7 +247,7 @@ async def test_a_completed_fetch_knows_how_many_have_started_since(harness: Harn
     assert (value.sequence, value.completed_at) == (1, 2)
 
 
-async def test_a_value_is_gone_after_its_lifetime(harness: Harness):
+async def test_a_value_is_removed_after_its_lifetime(harness: Harness):
     lease = await harness.lease()
     await harness.store.publish(SPACE, KEY, lease, b"data", early=False, lifetime=0.001)
     harness.expire(f"value:{KEY}", 1)

@@ -119,7 +119,7 @@ async def test_all_processes_together_make_as_many_calls_per_ttl_as_one(fleet: F
     assert len(starts) > 2 * BLOCKS
 
 
-async def test_the_whole_list_is_adopted_with_the_same_etag_and_cursor(fleet: Fleet):
+async def test_the_complete_list_is_adopted_with_the_same_etag_and_cursor(fleet: Fleet):
     first = await fleet.get(0, "/v1/orders/changes")
     calls = fleet.calls()
     assert calls == BLOCKS + 1
