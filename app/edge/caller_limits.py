@@ -107,11 +107,15 @@ class CallerLimits:
         Every response to an authenticated caller is counted exactly once, whatever part of the
         proxy sends it, before anything else is done for the request.
         """
-        rate = self._requests.rate if caller.rate is None else _parse(caller.rate)
-        if rate is None:
-            return None
-        seconds = self._requests.limiter.take(caller.limit_key, rate, now)
-        return RateLimited(self._requests.what, rate, seconds) if seconds else None
+        return self._requests.take(caller.limit_key, self._rate_of(caller), now)
+
+    def admits(self, caller: Caller, now: float) -> bool:
+        """Count a request of `caller` and return True, or return False and count nothing.
+
+        For a part of the proxy that leaves a request which must be rejected to `admit`.
+        """
+        rate = self._rate_of(caller)
+        return rate is None or not self._requests.limiter.take(caller.limit_key, rate, now)
 
     def on_not_modified(self, caller: Caller) -> None:
         """Return most of what was counted for a request whose response is a 304."""

@@ -216,8 +216,8 @@ class Replay:
             return None  # a new entry replaces it, or it is valid again after a failed fetch
         if entry.default_headers is not default_headers:
             entry.join(default_headers)
-        if self._limits.admit(entry.caller, now) is not None:
-            return None  # nothing was counted; the application counts and responds
+        if not self._limits.admits(entry.caller, now):
+            return None  # the application rejects the request, and counts that
         if context.status == 304:
             self._limits.on_not_modified(entry.caller)
         self._entries.move_to_end(key)

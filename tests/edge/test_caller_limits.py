@@ -87,6 +87,24 @@ def test_a_rejection_says_which_limit_is_reached_and_when_to_try_again(
     assert rejection.detail == detail
 
 
+def test_rejected_requests_are_counted_by_limit_and_once() -> None:
+    limits = CallerLimits(rate="1/minute", scan_rate="1/minute", detail_rate="1/minute")
+    for _ in range(3):
+        limits.admit(caller(), NOW)
+        limits.admit_scan(caller(), NOW)
+        limits.admit_lookup(caller(), NOW)
+    assert not limits.admits(caller(), NOW), "left to `admit`, which counts it"
+    assert limits.rejected == {"requests": 2, "scans": 2, "lookups": 2, "failures": 0}
+
+
+def test_what_is_admitted_is_counted_in_either_way() -> None:
+    limits = CallerLimits(rate="2/minute")
+    assert limits.admits(caller(), NOW)
+    assert limits.admit(caller(), NOW) is None
+    assert not limits.admits(caller(), NOW)
+    assert CallerLimits().admits(caller(), NOW)
+
+
 def test_failed_authentications_are_counted_by_address() -> None:
     limits = CallerLimits()
     quota = int(FAILURE_RATE.partition("/")[0])
