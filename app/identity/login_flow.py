@@ -161,7 +161,7 @@ class LoginFlow:
         metadata = await self._metadata()
         is_required = metadata.authorization_response_iss_parameter_supported
         if iss != self._issuer.url and (is_required or iss is not None):
-            detail = "Another identity provider has answered than the one that was asked."
+            detail = "The answer is from another identity provider than the configured one."
             raise LoginError("other_issuer", "login_failed", detail)
 
     async def _exchange(self, code: str, state: LoginState) -> str:
@@ -196,7 +196,7 @@ class LoginFlow:
         Raises:
             InvalidToken: it is not valid, or not for this sign-in.
         """
-        now = self._clock.now().timestamp()
+        now = self._clock.timestamp()
         check_claims(claims, issuer=self._issuer.url, audience=self._client_id, now=now)
         has_others = claims["aud"] not in (self._client_id, [self._client_id])
         if claims.get("azp", None if has_others else self._client_id) != self._client_id:

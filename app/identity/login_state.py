@@ -80,7 +80,7 @@ class LoginStates:
         self, response: Response, cookie_header: bytes, redirect_uri: str, return_to: str
     ) -> LoginState:
         """Set the cookie of a new sign-in; delete the oldest ones if there are too many."""
-        expires_at = self._clock.now().timestamp() + LIFETIME
+        expires_at = self._clock.timestamp() + LIFETIME
         state = LoginState.new(redirect_uri, return_to, expires_at)
         valid = {each.state: each.expires_at for each in self._valid(cookie_header)}
         kept = sorted(valid, key=lambda name: valid[name])[-(MAX_STATES - 1) :]
@@ -120,7 +120,7 @@ class LoginStates:
                 yield state, value
 
     def _valid(self, cookie_header: bytes) -> Iterator[LoginState]:
-        now = self._clock.now().timestamp()
+        now = self._clock.timestamp()
         for name, value in islice(self._sent(cookie_header), MAX_READ):
             payload = self._encryption.decrypt(value)
             if payload and payload["state"] == name and payload["expires_at"] > now:

@@ -14,7 +14,7 @@ from app.edge.auth import Authenticator, Rejected
 from app.edge.context import Caller, context_of
 from app.edge.cross_site import CrossSiteRequest, check_cookie
 from app.edge.problems import Problem
-from app.identity.cookie_encryption import CookieEncryption
+from app.identity.cookie_encryption import MAX_COOKIE_BYTES, CookieEncryption
 from app.identity.cookies import SESSION, CookieFormat, parse_cookies
 from app.identity.grants import ClaimValues, Grants
 from app.identity.signing_keys import Claims
@@ -81,7 +81,7 @@ class Sessions(Authenticator):
             "sub": claims["sub"],
             "name": display_name(claims),
             "claims": self._effective(claims),
-            "exp": self._clock.now().timestamp() + self._lifetime,
+            "exp": self._clock.timestamp() + self._lifetime,
         }
         self._cookies.set(
             response,
@@ -121,8 +121,12 @@ class Sessions(Authenticator):
         """Return the caller of a valid session, whichever page has made the request."""
         if self._name not in cookie_header:
             return None
-        now = self._clock.now().timestamp()
-        values = (value for name, value in parse_cookies(cookie_header) if name == self._name)
+        now = self._clock.timestamp()
+        values = (
+            value
+            for name, value in parse_cookies(cookie_header)
+            if name == self._name and len(value) <= MAX_COOKIE_BYTES  # others would fill the cache
+        )
         for value in islice(values, MAX_READ):
             caller = self._cached_caller(value)
             if caller is not None and (caller.expires_at or 0) > now:

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from app.edge.auth import Rejected
 from app.edge.context import Caller, RequestContext
-from app.identity.cookie_encryption import CookieEncryption, CookieTooLarge
+from app.identity.cookie_encryption import MAX_COOKIE_BYTES, CookieEncryption, CookieTooLarge
 from app.identity.cookies import CookieFormat
 from app.identity.grants import Grant, Grants
 from app.identity.session import MAX_READ, Sessions, display_name
@@ -165,6 +165,14 @@ def test_many_forged_cookies_cost_a_bounded_amount_of_work() -> None:
     sessions = sessions_for(ManualClock(), encryption=encryption)
     assert authenticate(sessions, forged) is None
     assert encryption.count == MAX_READ
+
+
+def test_a_value_that_no_browser_stores_takes_no_memory() -> None:
+    encryption = CountingEncryption([SECRET], "session")
+    sessions = sessions_for(ManualClock(), encryption=encryption)
+    too_long = "x" * (MAX_COOKIE_BYTES + 1)
+    assert authenticate(sessions, f"__Host-Http-orders={too_long}") is None
+    assert encryption.count == 0
 
 
 def test_a_cookie_is_decrypted_once() -> None:
