@@ -3,7 +3,7 @@
 An event has the caller, its address, the route template and the request id, and never a value: no
 order number, no filter, no credential. A route that does something sensitive sets
 `RequestContext.audit_event`; the event is logged when the response has ended, beside the access
-line. Refusals are events of their own.
+line. Refusals are events of their own. A purge is logged by its route, with what was purged.
 """
 
 import logging

@@ -153,7 +153,8 @@ async def test_a_drop_while_refreshes_fail_warns_in_answer_and_log(
     assert "callers get errors" in counts["warning"]
     record = caplog.records[-1]
     assert (record.levelno, record.message) == (logging.WARNING, "cache_purged")
-    assert vars(record)["fields"]["caller"] == "anonymous"
+    fields = vars(record)["fields"]
+    assert (fields["caller"], fields["client"]) == ("anonymous", "127.0.0.1")
 
 
 async def answered(proxy: Proxy, request: "asyncio.Future[httpx.Response]") -> httpx.Response:
