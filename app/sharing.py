@@ -4,10 +4,13 @@ The store's client is imported only if a store is configured.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from app.cache.fleet import Fleet
 from app.cache.grace_cache import GraceCache
@@ -38,6 +41,20 @@ def open_store(url: str, clock: Clock, run_in_thread: RunInThread) -> Store:
     from app.cache.redis_store import RedisStore  # noqa: PLC0415  takes a while to import
 
     return RedisStore(url)
+
+
+class _Report(msgspec.Struct, frozen=True):
+    """What a process reports to those that share the store.
+
+    Attributes:
+        blocks: how many blocks it has cached.
+    """
+
+    blocks: int = 0
+
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(_Report).decode
 
 
 class NoSharing:
@@ -116,7 +133,7 @@ class Sharing(NoSharing):
         )
         self._values = SharedValues(
             self.access,
-            self._space,
+            _JoiningSpace(self._space, self.fleet),
             clock,
             kind="block",
             encode=encode_block,
@@ -137,6 +154,16 @@ class Sharing(NoSharing):
 
         self._blocks.on_adopt = adopt
         self._book = book
+        self.fleet.report = lambda: _encode(_Report(len(book.blocks)))
+        self.fleet.on_reports = self._on_reports
+
+    def _on_reports(self, reports: Mapping[str, bytes]) -> None:
+        """Keep a list of which another process has more blocks as fresh as that one does."""
+        blocks = 0
+        for report in reports.values():
+            with suppress(msgspec.MsgspecError):  # of another version
+                blocks = max(blocks, _decode(report).blocks)
+        self._book.blocks_elsewhere = blocks
 
     def _new_cache(self, *args: Any, **kwargs: Any) -> SharedCache[Block]:
         self._blocks = SharedCache(*args, **kwargs, values=self._values)
@@ -160,6 +187,24 @@ class Sharing(NoSharing):
         self._exchanges.cancel()
         await asyncio.wait([self._exchanges])
         await self.access.close(timeout)
+
+
+class _JoiningSpace:
+    """The space of a pool. Whoever needs it first lets the process join the fleet."""
+
+    def __init__(self, space: PoolSpace, fleet: Fleet) -> None:
+        self._space = space
+        self._fleet = fleet
+
+    async def find(self) -> str:
+        space = await self._space.find()
+        await self._fleet.join()
+        return space
+
+    async def require(self) -> str:
+        space = await self._space.require()
+        await self._fleet.join()
+        return space
 
 
 def create_sharing(

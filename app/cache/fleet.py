@@ -11,7 +11,7 @@ from functools import partial
 
 from app.cache.pool_space import PoolSpace
 from app.cache.store import Purge
-from app.cache.store_access import BACKGROUND_BUDGET, StoreAccess, StoreUnavailable
+from app.cache.store_access import BACKGROUND_BUDGET, MISS_BUDGET, StoreAccess, StoreUnavailable
 from app.clock import Clock
 
 EXCHANGE_SECONDS = 0.25
@@ -56,7 +56,7 @@ class Fleet:
         self._name = secrets.token_hex(8)
         self._members = 1
         self._purge: Purge | None = None
-        self._is_first = True
+        self._is_new = self._is_first = True
         self._due_purge: bool | None = None
         self._is_purging = False
         self.report: Callable[[], bytes] = lambda: b""
@@ -74,6 +74,15 @@ class Fleet:
             await self.exchange(budget=BACKGROUND_BUDGET)
             is_down = self._access.is_down
             await self._clock.sleep(DOWN_EXCHANGE_SECONDS if is_down else EXCHANGE_SECONDS)
+
+    async def join(self) -> None:
+        """Exchange reports now, if there was no exchange yet: the share of the rate depends on it.
+
+        Waits for it like a caller for whom nothing is cached, and only the first time.
+        """
+        if self._is_new:
+            self._is_new = False
+            await self.exchange(budget=MISS_BUDGET)
 
     async def exchange(self, *, budget: float) -> None:
         """Exchange reports once, if the pool is known and the store works."""

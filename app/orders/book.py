@@ -66,6 +66,7 @@ class OrderBook:
         epochs: which blocks describe one state of the list.
         generation: changes whenever the orders, the total, or the set of outdated blocks change.
         fetch_count: the number of blocks that were fetched.
+        blocks_elsewhere: the most blocks that another process has cached which shares them.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class OrderBook:
         self.epochs = Epochs()
         self.generation = 0
         self.fetch_count = 0
+        self.blocks_elsewhere = 0
         block_cache.add_listener(self._on_block_stored)
         block_cache.set_outdated_check(self.epochs.is_outdated, self.epochs.outdated_until)
 
@@ -254,7 +256,8 @@ class OrderBook:
             self._total_entry = entry
         # Not by the stated total alone: a wrong one would make the cache keep it for long.
         total = min(self._total_entry.value.total, self._max_orders)
-        blocks = min(-(-total // BLOCK_SIZE), len(self.blocks))
+        known = max(len(self.blocks), self.blocks_elsewhere)
+        blocks = min(-(-total // BLOCK_SIZE), known)
         self.blocks.set_min_ttl(blocks / self._refresh_rate)
         self.fetch_count += not entry.outdated
         self.generation += self.epochs.add(

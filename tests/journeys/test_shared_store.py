@@ -325,3 +325,26 @@ async def test_without_the_store_a_process_answers_its_own_cursors(tmp_path: Pat
     assert len((await changes(fleet, fleet.proxies[0], before))["data"]) == 1
     document = await changes(fleet, fleet.proxies[1], before)
     assert document["code"] == "cursor_expired"
+
+
+async def test_a_list_stays_fresh_for_as_long_as_the_process_with_the_most_blocks_needs(
+    tmp_path: Path,
+):
+    fleet = Fleet(tmp_path / "store.sqlite", size=2)
+    slow = {"refresh_rate": 0.1}
+    fleet.proxies = [fleet.new_proxy(upstream=slow), fleet.new_proxy(upstream=slow)]
+    async with running(fleet):
+        await fleet.get(0, "/v1/orders/summary")
+        assert cache_status(await fleet.get(1, "/v1/orders?limit=50")) == "hit; ttl=59"
+        await fleet.clock.advance(1)
+        await fleet.get(1, "/v1/orders?limit=50&page=2")
+        status = cache_status(await fleet.get(1, "/v1/orders?limit=50"))
+        assert 90 < int(status.removeprefix("hit; ttl=")) < 100
+
+
+async def test_a_process_shares_the_rate_from_its_first_fetch_on(fleet: Fleet):
+    for number in range(3):
+        await fleet.get(number, f"/v1/orders?limit=50&page={number + 1}")
+    status = (await fleet.get(2, "/v1/status")).json()["data"]
+    assert status["store"]["processes"] == 3
+    assert status["upstream"]["limiter"]["max_rate"] == 16
