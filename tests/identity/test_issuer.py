@@ -1,6 +1,7 @@
 """The keys of an issuer: cached, refreshed, and rotated without a restart."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -149,7 +150,9 @@ def refuses(_: httpx.Request) -> httpx.Response:
 
 
 def is_not_trusted(_: httpx.Request) -> httpx.Response:
-    raise httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate")
+    refused = ssl.SSLCertVerificationError()
+    refused.verify_code, refused.verify_message = 18, "self-signed certificate"
+    raise httpx.ConnectError("refused") from refused
 
 
 def raises_a_bug(_: httpx.Request) -> httpx.Response:
@@ -175,7 +178,7 @@ FAILURES: dict[str, tuple[Callable[[httpx.Request], httpx.Response], str]] = {
     "gzip": (gzip, "content coding"),
     "timeout": (times_out, "in time"),
     "refused": (refuses, "connection failed"),
-    "certificate": (is_not_trusted, "not trusted"),
+    "certificate": (is_not_trusted, "not trusted: self-signed certificate"),
     "bug": (raises_a_bug, "internal error"),
     "no-keys": (no_keys, "no key"),
     "other-issuer": (metadata(issuer="https://evil.example.com"), "name the issuer"),
