@@ -89,10 +89,11 @@ def _check_algorithms(metadata: Metadata) -> Check:
 
 def _check_keys(keys: SigningKeys) -> Check:
     names = sorted({name for key in keys.keys for name in key.algorithms})
-    message = f"{len(keys.keys)} keys for {', '.join(names)}"
+    count = len(keys.keys)
+    message = f"{count} key{'s' if count > 1 else ''} for {', '.join(names)}"
     if all(key.kid for key in keys.keys):
         return Check("keys", "ok", message)
-    if len(keys.keys) == 1:
+    if count == 1:
         return Check(
             "keys",
             "warning",

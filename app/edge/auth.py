@@ -156,7 +156,7 @@ class Authentication:
         app: the next layer.
         credentials: authenticates by headers.
         sessions: authenticates by a cookie; None if nobody can sign in.
-        generation: see there; recorded before the authenticators are asked.
+        generation: see there; recorded before a credential is checked.
         anonymous_scopes: what callers without a credential may do. If empty, one is required.
         login_path: the path at which people sign in; empty if they cannot.
         limits: the limits per caller; none by default.

@@ -90,6 +90,7 @@ class RequestContext:
         waited_seconds: how long the route waited for its data.
         upstream_request_ids: the ids of the upstream responses that the response is based on.
         problem: the code of the problem that is the response.
+        audit_event: the event to log if the request succeeds; empty for none.
         span: the span of the request, if tracing is on.
         replayable: how the response can be sent again for an identical request; None if it cannot.
         log_fields: what the access line says besides the request id and the duration, once it has

@@ -33,8 +33,8 @@ def check_cookie(
     if site is None and origin is None:
         if headers.get(CSRF_HEADER) != b"1":
             raise CrossSiteRequest(
-                "A session cookie counts only with `X-CSRF: 1` in a request without"
-                " `Sec-Fetch-Site` and `Origin`."
+                "The header `X-CSRF: 1` is missing: a session cookie needs it in a request that has"
+                " neither `Sec-Fetch-Site` nor `Origin`."
             )
     elif not (
         site == b"same-origin"
@@ -55,5 +55,5 @@ def check_post(method: str, headers: Mapping[bytes, bytes]) -> None:
     """
     if method == "POST" and headers.get(CSRF_HEADER) != b"1":
         raise CrossSiteRequest(
-            "The header `X-CSRF: 1` is missing: a POST without another credential needs it."
+            "The header `X-CSRF: 1` is missing: a POST without an API key or a token needs it."
         )

@@ -96,5 +96,8 @@ def _from_validation_error(error: RequestValidationError) -> Problem:
 
 
 def _from_forbidden(error: Forbidden) -> Problem:
-    detail = f"This request requires the scope `{error}`. `GET /v1/me` lists your scopes."
+    detail = (
+        f"This request requires the scope `{error}`. `GET /v1/me` lists your scopes; the operator"
+        " of this server can grant others."
+    )
     return Problem("forbidden", detail=detail)

@@ -16,7 +16,7 @@ MAX_SUBJECT_CHARS = 255
 MAX_TIMESTAMP = 2**53
 
 ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash")
-"""Claims of ID tokens only: one of them tells a client who has signed in, and opens nothing."""
+"""Claims of ID tokens only. An ID token tells a client who has signed in; it is not for an API."""
 
 
 def check_claims(claims: Claims, *, issuer: str, audience: str, now: float) -> None:

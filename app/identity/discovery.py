@@ -32,7 +32,6 @@ class Metadata(msgspec.Struct, frozen=True):
     end_session_endpoint: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
     id_token_signing_alg_values_supported: tuple[str, ...] | None = None
-    code_challenge_methods_supported: tuple[str, ...] | None = None
     authorization_response_iss_parameter_supported: bool | None = None
 
 
@@ -79,15 +78,15 @@ def check_endpoint(issuer: str, url: str | None, name: str) -> str:
         IssuerError: it is absent, or not https. Only an issuer with http, which is on this machine,
             may have an endpoint with http, and only on its own host.
     """
-    own = urlsplit(issuer)
     try:
         parts = urlsplit(url or "")
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    is_local = parts.scheme == own.scheme == "http" and host == own.hostname if host else False
-    if not url or not host or parts.username is not None:
+        is_valid = bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:  # of the port, or of brackets
+        is_valid = False
+    if not url or not is_valid:
         raise IssuerError(f"the metadata have no valid `{name}`")
+    own = urlsplit(issuer)
+    is_local = parts.scheme == own.scheme == "http" and parts.hostname == own.hostname
     if parts.scheme != "https" and not is_local:
         raise IssuerError(f"the metadata have a `{name}` that is not https")
     return url

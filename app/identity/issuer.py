@@ -48,7 +48,7 @@ class IssuerUnavailable(Exception):
     """The issuer has not been reached, so nothing can be said about a token.
 
     Attributes:
-        retry_after: seconds until it may be worth asking again.
+        retry_after: seconds until it may be worth trying again.
     """
 
     def __init__(self, message: str, retry_after: float) -> None:
@@ -58,20 +58,20 @@ class IssuerUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the issuer published when it was asked last."""
+    """What the issuer published when it was fetched last."""
 
     metadata: Metadata
     keys: SigningKeys
 
 
 class IssuerState(NamedTuple):
-    """What an operator wants to know of an issuer.
+    """The state of an issuer, for operators.
 
     Attributes:
         issuer: its URL.
         keys: how many of its keys are in use.
         loaded_at: when it was reached last; None if never.
-        error: why it cannot be reached at present, empty if it can.
+        error: why the last fetch failed, empty if it did not.
     """
 
     issuer: str

@@ -124,7 +124,7 @@ class IssuerClient:
     ) -> IssuerResponse:
         async with stream as response:
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise IssuerError("its response has a content coding, which was not asked for")
+                raise IssuerError("its response has a content coding, which was not accepted")
             body, chunks = bytearray(), 0
             async for chunk in response.aiter_raw():
                 call.on_body()

@@ -40,7 +40,7 @@ class LoginPages:
 
     @property
     def default_return_to(self) -> str:
-        """The path to which a browser returns if nothing else was asked for."""
+        """The path to which a browser returns by default."""
         return f"{self._prefix}{self.home}"
 
     def redirect_uri(self, headers: Mapping[bytes, bytes]) -> str:
@@ -77,7 +77,7 @@ class LoginPages:
         return page
 
     def failed(self, request: Request, error: LoginError, return_to: str = "") -> Response:
-        """Log an error and return its page, or a problem for a client that asks for no page.
+        """Log an error and return its page, or a problem for a client that does not accept HTML.
 
         The one way on is to sign in again, for which the person must click.
         """

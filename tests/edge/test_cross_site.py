@@ -48,7 +48,7 @@ def test_a_cookie_counts_only_in_a_request_of_an_own_or_listed_page(
 
 
 def test_the_missing_header_is_named() -> None:
-    with pytest.raises(CrossSiteRequest, match="`X-CSRF: 1`"):
+    with pytest.raises(CrossSiteRequest, match="`X-CSRF: 1` is missing"):
         check_cookie("GET", {}, lambda _: True)
     with pytest.raises(CrossSiteRequest, match=r"`Sec-Fetch-Site: same-origin`.*`Origin`"):
         check_cookie("GET", {b"sec-fetch-site": b"cross-site"}, lambda _: True)

@@ -65,14 +65,10 @@ class NodeIssuer:
 
 
 @contextmanager
-def running_issuer(
-    *, redirect_uris: Sequence[str] = (), post_logout_redirect_uris: Sequence[str] = ()
-) -> Iterator[NodeIssuer]:
+def running_issuer(*, redirect_uris: Sequence[str] = ()) -> Iterator[NodeIssuer]:
     """Run an issuer. The test is skipped if it is not installed, but fails in CI.
 
-    Args:
-        redirect_uris: of the client that signs people in; without any there is no such client.
-        post_logout_redirect_uris: of the same client.
+    `redirect_uris` are those of the client that signs people in. Without any there is none.
     """
     node = shutil.which("node")
     if node is None or not (NODE_DIR / "node_modules" / "oidc-provider").is_dir():
@@ -80,7 +76,7 @@ def running_issuer(
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    options = {"redirectUris": redirect_uris, "postLogoutRedirectUris": post_logout_redirect_uris}
+    options = {"redirectUris": redirect_uris}
     with subprocess.Popen(
         [node, NODE_DIR / "issuer.mjs", json.dumps(options)],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-// An OpenID provider for tests. Argument: JSON with `redirectUris` and `postLogoutRedirectUris`.
+// An OpenID provider for tests. Argument: JSON with `redirectUris`.
 // Prints its issuer as the line `issuer: URL`. It runs until its standard input is closed.
 //
 // Nobody has to type: whoever comes to sign in is the person that was set last.
@@ -18,7 +18,6 @@ let person = { sub: "alice", name: "Alice Example", roles: ["billing"] };
 let keys = [];
 let provider;
 let issuer;
-
 let rotations = 0;
 
 function rotate({ keep }) {
@@ -46,7 +45,6 @@ function createProvider() {
         client_id: "orders-dashboard",
         client_secret: "dashboard-secret",
         redirect_uris: options.redirectUris ?? [],
-        post_logout_redirect_uris: options.postLogoutRedirectUris ?? [],
       },
     ].filter((client) => client.client_id === "service" || client.redirect_uris.length > 0),
     scopes: ["openid", "profile", "email", "orders"],
