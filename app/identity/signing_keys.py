@@ -86,8 +86,9 @@ class SigningKeys:
             UnknownKey: there is none.
             InvalidToken: it could be several.
         """
-        usable = [key for key in self.keys if algorithm in key.algorithms]
-        found = usable if kid is None else [key for key in usable if key.kid == kid]
+        usable = (key for key in self.keys if algorithm in key.algorithms)
+        by_thumbprint = {key.thumbprint: key for key in usable if kid in (None, key.kid)}
+        found = list(by_thumbprint.values())  # a key that is published twice is one key
         if len(found) == 1:
             return found[0]
         if not found:

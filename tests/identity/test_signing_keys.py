@@ -105,6 +105,13 @@ def test_a_kid_that_several_keys_have_is_ambiguous() -> None:
         verify(sign(CLAIMS), keys)
 
 
+@pytest.mark.parametrize("kid", ["1", None])
+def test_a_key_that_is_published_twice_is_one_key(kid: str | None) -> None:
+    keys = key_set(public(ES256, kid="1"), public(ES256, kid="1", alg="ES256"))
+
+    assert verify(sign(CLAIMS, kid=kid), keys) == CLAIMS
+
+
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
 def test_a_key_is_used_with_its_own_algorithm_only(algorithm: str) -> None:
     with pytest.raises(UnknownKey):
