@@ -220,7 +220,7 @@ def create_app(
             stack.callback(asyncio.create_task(watcher.run()).cancel)
             yield
 
-    caller_limits = create_caller_limits(settings)
+    caller_limits = sharing.share_limits(create_caller_limits(settings))
     metrics = create_metrics(
         settings,
         Components(

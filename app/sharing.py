@@ -21,6 +21,8 @@ from app.cache.store import Store
 from app.cache.store_access import StoreAccess
 from app.clock import Clock
 from app.daemon_thread import RunInThread
+from app.edge.caller_limits import CallerLimits
+from app.edge.shared_limits import Consumption, SharedLimits
 from app.operations.schema import StoreState
 from app.orders.block_codec import decode_block, encode_block
 from app.orders.blocks import Block, number_of_blocks
@@ -48,9 +50,11 @@ class _Report(msgspec.Struct, frozen=True):
 
     Attributes:
         blocks: how many blocks it has cached.
+        consumption: what its callers have consumed of their limits.
     """
 
     blocks: int = 0
+    consumption: Consumption = Consumption()
 
 
 _encode = msgspec.json.encode
@@ -74,6 +78,10 @@ class NoSharing:
 
     def __init__(self) -> None:
         self.history = History()
+
+    def share_limits(self, limits: CallerLimits) -> CallerLimits:
+        """Return the limits of callers, which count for all processes from now on."""
+        return limits
 
     def connect(self, book: OrderBook, totals: TotalConfirmation) -> None:
         """Let the order book adopt the blocks that other processes have fetched."""
@@ -154,16 +162,27 @@ class Sharing(NoSharing):
 
         self._blocks.on_adopt = adopt
         self._book = book
-        self.fleet.report = lambda: _encode(_Report(len(book.blocks)))
+        self.fleet.report = self._report
         self.fleet.on_reports = self._on_reports
 
+    def share_limits(self, limits: CallerLimits) -> CallerLimits:
+        self._limits = SharedLimits(limits.limiters)
+        return limits
+
+    def _report(self) -> bytes:
+        now = self._clock.monotonic()
+        return _encode(_Report(len(self._book.blocks), self._limits.report(now)))
+
     def _on_reports(self, reports: Mapping[str, bytes]) -> None:
-        """Keep a list of which another process has more blocks as fresh as that one does."""
-        blocks = 0
-        for report in reports.values():
+        decoded: dict[str, _Report] = {}
+        for process, report in reports.items():
             with suppress(msgspec.MsgspecError):  # of another version
-                blocks = max(blocks, _decode(report).blocks)
+                decoded[process] = _decode(report)
+        # A list of which another process has more blocks is as fresh as that one keeps it.
+        blocks = max((report.blocks for report in decoded.values()), default=0)
         self._book.blocks_elsewhere = blocks
+        consumptions = {process: report.consumption for process, report in decoded.items()}
+        self._limits.apply(consumptions, self._clock.monotonic())
 
     def _new_cache(self, *args: Any, **kwargs: Any) -> SharedCache[Block]:
         self._blocks = SharedCache(*args, **kwargs, values=self._values)

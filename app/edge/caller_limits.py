@@ -101,6 +101,12 @@ class CallerLimits:
         )
         self.sends_headers = send_headers
 
+    @property
+    def limiters(self) -> dict[str, RateLimiter]:
+        """What counts each limit, by its name."""
+        limits = (self._requests, self._scans, self._lookups, self._failures)
+        return {limit.name: limit.limiter for limit in limits}
+
     def admit(self, caller: Caller, now: float) -> RateLimited | None:
         """Count a request of `caller`, or return why it must be rejected.
 

@@ -54,6 +54,7 @@ class RateLimiter:
     def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
         self._max_keys = max_keys
         self._restored_at: dict[Hashable, float] = {}
+        self._consumed: dict[Hashable, float] | None = None
 
     def __len__(self) -> int:
         return len(self._restored_at)
@@ -70,6 +71,8 @@ class RateLimiter:
         if excess > interval * ROUNDING:
             return excess
         self._restored_at[key] = restored_at
+        if self._consumed is not None:
+            self._consumed[key] = self._consumed.get(key, 0.0) + interval
         if len(self._restored_at) > self._max_keys:
             self._forget(now)
         return 0.0
@@ -78,6 +81,22 @@ class RateLimiter:
         """Return a part of what was counted."""
         if key in self._restored_at:
             self._restored_at[key] -= requests * rate.interval
+            if self._consumed is not None:
+                consumed = self._consumed.get(key, 0.0)
+                self._consumed[key] = consumed - requests * rate.interval
+
+    def record(self) -> None:
+        """Record from now on what is consumed, for `drain`."""
+        self._consumed = {}
+
+    def drain(self) -> dict[Hashable, float]:
+        """Return the seconds of its quota that each key has consumed since the last call."""
+        consumed, self._consumed = self._consumed or {}, {}
+        return consumed
+
+    def add(self, key: Hashable, seconds: float, now: float) -> None:
+        """Count what was consumed elsewhere; unlike `take`, it may exceed the quota."""
+        self._restored_at[key] = max(now, self._restored_at.get(key, now)) + seconds
 
     def remaining(self, key: Hashable, rate: Rate, now: float) -> tuple[int, float]:
         """Return the requests that would be admitted now, and the seconds until one more is."""

@@ -348,3 +348,17 @@ async def test_a_process_shares_the_rate_from_its_first_fetch_on(fleet: Fleet):
     status = (await fleet.get(2, "/v1/status")).json()["data"]
     assert status["store"]["processes"] == 3
     assert status["upstream"]["limiter"]["max_rate"] == 16
+
+
+async def test_the_limit_of_a_caller_holds_for_all_processes_together(tmp_path: Path):
+    fleet = Fleet(tmp_path / "store.sqlite", size=2)
+    limited = {"callers": {"rate": "10/minute"}}
+    fleet.proxies = [fleet.new_proxy(**limited), fleet.new_proxy(**limited)]
+    async with running(fleet):
+        for number in (1, 0, 0, 0, 0, 0):
+            assert (await fleet.get(number, "/v1/orders")).status_code == 200
+        await fleet.clock.advance(1)
+        statuses = [(await fleet.get(1, "/v1/orders")).status_code for _ in range(6)]
+        assert statuses == [200, 200, 200, 200, 429, 429]
+        await fleet.clock.advance(1)
+        assert (await fleet.get(0, "/v1/orders")).status_code == 429
