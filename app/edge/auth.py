@@ -10,11 +10,8 @@ import re
 from collections.abc import Collection
 from dataclasses import replace
 from math import ceil
-from typing import Annotated, Protocol, cast
+from typing import Protocol
 
-from fastapi import Depends
-from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer, SecurityScopes
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import current_caller
@@ -39,10 +36,6 @@ _IGNORED = (
     "The token in `Authorization` was ignored, because its issuer is not trusted here (`iss` is"
     " compared character by character)."
 )
-
-
-class Forbidden(Exception):
-    """The caller lacks a scope, which is the exception's text."""
 
 
 class Rejected(Exception):
@@ -269,60 +262,6 @@ def _reject_cross_site_post(scope: Scope) -> None:
         check_post(scope["method"], context_of(scope).headers)
     except CrossSiteRequest as error:
         raise Rejected(Problem("cross_site_request", detail=str(error))) from None
-
-
-_API_KEY_SCHEME = APIKeyHeader(
-    name="X-API-Key",
-    scheme_name="ApiKey",
-    description="Your key, `obff_…`.",
-    auto_error=False,
-)
-_COOKIE_SCHEME = APIKeyCookie(
-    name="__Host-Http-orders",
-    scheme_name="Session",
-    description=(
-        "The session of a person, where sign-in is configured. Nothing has to be entered here: sign"
-        " in at `/auth/login` in this browser. A POST needs `X-CSRF: 1`. The cookie is named"
-        " `orders` without https on loopback."
-    ),
-    auto_error=False,
-)
-_BEARER_SCHEME = HTTPBearer(
-    scheme_name="Bearer",
-    description="The same key, or an access token (JWT) of the issuer that the operator trusts.",
-    auto_error=False,
-)
-
-
-async def require_scopes(
-    request: Request,
-    required: SecurityScopes,
-    _api_key: Annotated[object, Depends(_API_KEY_SCHEME)],
-    _bearer: Annotated[object, Depends(_BEARER_SCHEME)],
-    _session: Annotated[object, Depends(_COOKIE_SCHEME)],
-) -> Caller:
-    """Return the caller, for `Security(require_scopes, scopes=[…])`.
-
-    `Authentication` has authenticated it. The schemes are parameters only to appear in the
-    OpenAPI document.
-
-    Raises:
-        Forbidden: the caller lacks one of the scopes.
-    """
-    return require_scope(request, *required.scopes)
-
-
-def require_scope(request: Request, *scopes: str) -> Caller:
-    """Return the authenticated caller of `request`, who must have all of `scopes`.
-
-    Raises:
-        Forbidden: the caller lacks one of them.
-    """
-    caller = cast("Caller", context_of(request.scope).caller)
-    for scope in scopes:
-        if scope not in caller.scopes:
-            raise Forbidden(scope)
-    return caller
 
 
 def _bearer_token(authorization: bytes) -> bytes | None:

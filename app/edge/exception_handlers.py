@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.edge import schema
-from app.edge.auth import Forbidden
 from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.problems import Problem, problem_response
 from app.edge.query_params import invalid_parameters
+from app.edge.scopes import Forbidden
 from app.upstream.errors import UpstreamError
 
 _CODES_BY_STATUS = {

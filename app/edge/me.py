@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Response, Security
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.auth import require_scopes
 from app.edge.context import Caller
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.schema import described, open_enum
+from app.edge.scopes import require_scopes
 
 KINDS = {
     "key": "authenticated with an API key",

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp
 from app.clock import Clock
 from app.daemon_thread import RunInThread
 from app.edge.access_log import AccessLog, RequestRecorder
-from app.edge.auth import METRICS_PATH, require_scopes
+from app.edge.auth import METRICS_PATH
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.head import Head
 from app.edge.host_check import HostCheck
 from app.edge.rejected_requests import RejectedRequests
+from app.edge.scopes import require_scopes
 from app.edge.unhandled_errors import UnhandledErrors
 from app.telemetry.metrics import Metrics, Readings
 

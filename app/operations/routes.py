@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel
 
-from app.edge.auth import require_scopes
 from app.edge.context import Caller, context_of
 from app.edge.openapi import api_responses
 from app.edge.problems import Problem, problem_response
 from app.edge.query_params import StrictQuery
+from app.edge.scopes import require_scopes
 from app.operations.responses import EmptyMeta, json_response
 from app.operations.schema import (
     PURGE_EXAMPLE,

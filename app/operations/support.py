@@ -8,10 +8,10 @@ from typing import Annotated, Any, NotRequired
 from fastapi import APIRouter, Depends, Response, Security
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.auth import require_scopes
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.schema import Count, Int32, described, open_enum
+from app.edge.scopes import require_scopes
 from app.operations.responses import EmptyMeta, json_response, known
 from app.operations.schema import CIRCUIT_STATES, STATUS_EXAMPLE, Seconds, Status, Timestamp
 from app.operations.status import StatusReport, rfc3339

@@ -11,11 +11,11 @@ from app.cache.cache_control import parse_cache_control
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
 from app.clock import Clock
-from app.edge.auth import require_scopes
 from app.edge.caller_limits import CallerLimits, RateLimited
 from app.edge.content_coding import prefers_gzip
 from app.edge.context import Caller, context_of
 from app.edge.entity_tags import etag_matches
+from app.edge.scopes import require_scopes
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
 from app.orders.changes import History

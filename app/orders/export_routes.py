@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.edge.audit import ORDERS_EXPORTED
-from app.edge.auth import require_scope
 from app.edge.content_coding import MIN_COMPRESS_BYTES, prefers_gzip
 from app.edge.context import context_of
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
+from app.edge.scopes import require_scope
 from app.orders.dependencies import RAW_SCOPE, READ_ORDERS, OrdersDependencies, RequestDirective
 from app.orders.export import (
     MEDIA_TYPES,

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from app.cache.freshness import CacheDirective
 from app.cache.grace_cache import Entry, Lookup
 from app.edge.audit import PAYMENT_READ
-from app.edge.auth import require_scope
 from app.edge.context import context_of
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
+from app.edge.scopes import require_scope
 from app.orders.blocks import Block
 from app.orders.dependencies import (
     RAW_SCOPE,

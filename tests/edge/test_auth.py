@@ -16,11 +16,11 @@ from app.edge.auth import (
     HeaderCredentials,
     Rejected,
     TokenAuthenticator,
-    require_scopes,
     unauthenticated,
 )
 from app.edge.context import Caller, context_of
 from app.edge.exception_handlers import install_exception_handlers
+from app.edge.scopes import require_scopes
 from tests.edge.asgi_harness import RecordingApp, logging_to, request
 from tests.support.clock import NOON, ManualClock
 

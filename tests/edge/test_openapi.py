@@ -10,7 +10,6 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel, TypeAdapter
 
 from app.edge import schema
-from app.edge.auth import require_scopes
 from app.edge.health import health_router
 from app.edge.openapi import (
     DESCRIPTION,
@@ -21,6 +20,7 @@ from app.edge.openapi import (
 )
 from app.edge.pages import docs_router, pages_router
 from app.edge.problem_types import PROBLEM_TYPES
+from app.edge.scopes import require_scopes
 from app.upstream.status import LastContact
 from tests.support.api_harness import bare_api
 

@@ -7,11 +7,11 @@ from fastapi import Security
 from starlette.exceptions import HTTPException
 
 from app.edge import schema
-from app.edge.auth import require_scopes
 from app.edge.context import Caller
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.problem_types import PROBLEM_TYPES
 from app.edge.problems import Problem, problem_response
+from app.edge.scopes import require_scopes
 from app.upstream.errors import (
     OrderNotFound,
     UpstreamError,
