@@ -9,12 +9,7 @@ import msgspec
 
 from app.cache.lru import LruStore
 from app.clock import Clock
-from app.edge.auth import (
-    CredentialGeneration,
-    Rejected,
-    TokenAuthenticator,
-    unauthenticated,
-)
+from app.edge.auth import CredentialGeneration, Rejected, TokenAuthenticator, unauthenticated
 from app.edge.context import Caller
 from app.edge.problems import Problem
 from app.identity.claims import check_access_token, check_claims, expires_at

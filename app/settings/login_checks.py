@@ -42,15 +42,19 @@ def find_login_conflicts(settings: Settings) -> Iterator[Finding]:
 
 def login_warnings(settings: Settings) -> Iterator[str]:
     """Yield the pages that are listed, but to which browsers send no session cookie."""
-    if not settings.login.issuer or not settings.server.public_url:
+    if not settings.login.issuer:
         return
-    own = urlsplit(settings.server.public_url)
+    own = settings.server.public_url
+    name = env_name(*_PUBLIC_URL) if own else "this server"
     for origin in settings.cors.origins:
-        if not _is_same_site(urlsplit(origin), own):
+        page = urlsplit(origin)
+        # Without a public URL the browser opens this server on loopback, by any of its names.
+        is_local = page.scheme == "http" and is_loopback(page.hostname or "")
+        if not (_is_same_site(page, urlsplit(own)) if own else is_local):
             yield (
                 f"{env_name('cors', 'origins')}: people cannot be signed in on pages of {origin}:"
-                f" it is another site than {env_name(*_PUBLIC_URL)}, and browsers send the session"
-                " cookie to requests of the same site only"
+                f" it is another site than {name}, and browsers send the session cookie to requests"
+                " of the same site only"
             )
 
 

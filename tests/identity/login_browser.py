@@ -1,7 +1,7 @@
 """A browser that signs in at an issuer which does what a test wants, all on the manual clock."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,6 +41,7 @@ class LoginIssuer(FakeIssuer):
 
     Attributes:
         id_token: replaces members of the claims of the next ID token; None removes one.
+        sign: signs it.
         token_response: replaces the response of the token endpoint.
         token_requests: the requests to it.
         nonce: of the last authorization request.
@@ -53,7 +54,7 @@ class LoginIssuer(FakeIssuer):
             "token_endpoint": TOKEN_URL,
         }
         self.id_token: dict[str, Any] = {}
-        self.signature: dict[str, Any] = {}
+        self.sign: Callable[[dict[str, Any]], bytes] = sign
         self.token_response: httpx.Response | Exception | None = None
         self.token_requests: list[httpx.Request] = []
         self.nonce = ""
@@ -74,7 +75,7 @@ class LoginIssuer(FakeIssuer):
             return self.token_response
         claims = {"aud": CLIENT_ID, "sub": "s1", "name": "Ada", "roles": ["billing"]}
         changed = claims | {"nonce": self.nonce} | self.id_token
-        token = sign(self.claims(**changed), **self.signature).decode()
+        token = self.sign(self.claims(**changed)).decode()
         return httpx.Response(200, json={"id_token": token, "access_token": "canary-access"})
 
 

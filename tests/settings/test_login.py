@@ -107,6 +107,9 @@ def test_on_loopback_no_https_is_needed(public_url: str) -> None:
         ("https://a.io", "https://b.io", True),
         ("https://192.0.2.1", "https://192.0.3.1", True),
         ("https://[2001:db8::1]", "https://[2001:db8::2]", True),
+        ("http://localhost:3000", "", False),
+        ("http://127.0.0.1:3000", "", False),
+        ("https://shop.example.com", "", True),
     ],
 )
 def test_a_listed_page_of_another_site_is_warned_about(
