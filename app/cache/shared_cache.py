@@ -123,6 +123,7 @@ class SharedCache(GraceCache[int, V]):
 
     async def _obtain(self, key: int, fetch: Fetch[int, V], directive: CacheDirective) -> Entry[V]:
         purged_at = self._purged_at
+        previous = self._entries.get(key)
         try:
             entry = await self._values.obtain(
                 key,
@@ -131,6 +132,7 @@ class SharedCache(GraceCache[int, V]):
                 ttl=self.ttl,
                 lifetime=self.ttl + self._lifetime.stale_if_error,
                 caller_budget=MISS_BUDGET if self._is_missing(key) else CALLER_BUDGET,
+                may_be_early=previous is None or self._is_outdated(previous),
             )
         except StoreUnavailable:
             run = super()._fetch_of(key, fetch, directive)

@@ -104,6 +104,7 @@ class SharedValues(Generic[V]):
         ttl: float,
         lifetime: float,
         caller_budget: float,
+        may_be_early: bool = True,
     ) -> Entry[V]:
         """Return a value as wanted: a stored one, or one that is fetched and then stored.
 
@@ -114,6 +115,7 @@ class SharedValues(Generic[V]):
             ttl: seconds for which it is fresh.
             lifetime: seconds for which it is stored.
             caller_budget: seconds that one operation of the store may delay a caller.
+            may_be_early: whether a fetch while the stored value is fresh is one ahead of time.
 
         Raises:
             StoreUnavailable: nothing was fetched, because the store cannot be used, or another
@@ -139,7 +141,7 @@ class SharedValues(Generic[V]):
             if found:
                 # It replaces a younger one that was outdated, not one a caller did not accept.
                 replaces = 0 < found.replaced_sequence <= wanted().after
-                is_early = replaces and found.replaced_age < ttl
+                is_early = may_be_early and replaces and found.replaced_age < ttl
                 value = await self._fetch(place, found, fetch)
                 publish = partial(
                     self._access.store.publish,

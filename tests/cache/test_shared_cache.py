@@ -238,6 +238,31 @@ async def test_an_outdated_entry_is_fetched_ahead_of_time_by_one_process_and_onl
     assert second.fetches == 0
 
 
+async def test_an_entry_fetched_ahead_of_time_is_adopted_although_it_is_outdated_itself(
+    path: Path, clock: ManualClock
+):
+    first, second = await pair(path, clock)
+    for process in (first, second):
+        entry = process.cache.get(KEY)
+        assert entry
+        await process.cache.get_or_fetch(KEY, process.fetch, CacheDirective.REFETCH, outdated=entry)
+        # Whatever has been fetched so far is outdated.
+        second.cache.set_outdated_check(lambda _: True, lambda _: 100)
+    assert (first.fetches, second.fetches) == (2, 0)
+    await clock.advance(TTL)
+    await second.get(CacheDirective.MUST_REVALIDATE)
+    assert second.fetches == 1
+
+
+async def test_a_fetch_of_an_entry_that_is_not_outdated_is_not_ahead_of_time(
+    path: Path, clock: ManualClock
+):
+    first, _ = await pair(path, clock)
+    lookup = await first.get(CacheDirective.REFETCH)
+    assert lookup.entry.sequence == 2
+    assert not lookup.entry.refetched_early
+
+
 async def test_an_older_entry_never_replaces_a_later_one(path: Path, clock: ManualClock):
     first, _ = await pair(path, clock)
     entry = first.cache.get(KEY)

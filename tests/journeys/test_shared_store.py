@@ -130,6 +130,16 @@ async def test_the_complete_list_is_adopted_with_the_same_etag_and_cursor(fleet:
     assert fleet.calls() == calls
 
 
+async def test_blocks_that_were_fetched_in_another_order_are_one_state_for_who_adopts_them(
+    fleet: Fleet,
+):
+    await fleet.get(0, "/v1/orders/summary")
+    calls = fleet.calls()
+    summary = await fleet.get(1, "/v1/orders/summary")
+    assert "inconsistent" not in summary.json()["meta"]
+    assert fleet.calls() == calls
+
+
 async def test_no_cache_is_satisfied_by_what_another_process_has_just_fetched(fleet: Fleet):
     await fleet.get(0, "/v1/orders?limit=50")
     await fleet.get(1, "/v1/orders?limit=50")

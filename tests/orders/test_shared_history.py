@@ -71,3 +71,13 @@ async def test_a_state_with_too_many_changes_since_is_forgotten(tmp_path: Path):
         assert history._knows(cursor)
         history._forget(cursor)
         assert not history._knows(cursor)
+
+
+async def test_of_several_steps_the_oldest_says_what_an_order_was(tmp_path: Path):
+    history, access = history_of(tmp_path / "store.sqlite", "pool")
+    space = history._space.known
+    assert space
+    for step in (Step("s1", "s2", b'{"x":null,"y":"1"}'), Step("s2", "", b'{"x":"1","z":"2"}')):
+        await access.store.add_step(space, step, lifetime=60)
+    await history.learn("s1")
+    assert history._replaced_since("s1") == {"x": None, "y": "1", "z": "2"}
