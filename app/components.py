@@ -2,10 +2,9 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 from app import __version__
 from app.cache.freshness import Lifetime
@@ -13,12 +12,8 @@ from app.cache.grace_cache import GraceCache
 from app.clock import Clock
 from app.daemon_thread import RunInThread, run_in_thread
 from app.edge.api_keys import ApiKey, ApiKeyStore
-from app.edge.auth import CredentialGeneration, TokenAuthenticator
 from app.edge.caller_limits import CallerLimits
-from app.http import AsyncBaseTransport
-from app.identity.grants import Grant, Grants
-from app.operations.schema import IssuerState
-from app.operations.status import StaticFacts, rfc3339
+from app.operations.status import StaticFacts
 from app.orders.blocks import Block
 from app.orders.source import FetchedOrder
 from app.server.limits import Limits
@@ -27,7 +22,6 @@ from app.settings import (
     CredentialFiles,
     Settings,
     SettingsError,
-    is_loopback,
     load_api_keys,
     public_settings,
     require_unique,
@@ -38,11 +32,6 @@ from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.credentials import AccessKey
 from app.upstream.errors import UpstreamNotFound
 from app.upstream.retry import upstream_backoff
-
-if TYPE_CHECKING:
-    from app.identity.issuer import Issuer
-    from app.identity.issuers import Issuers
-    from app.identity.login import Login
 
 BREAKER_OPEN_SECONDS = 5.0
 """Longest time that the circuit breaker stays open before a probe."""
@@ -186,136 +175,6 @@ def create_api_key_store(
     if not (settings.anonymous_scopes() or settings.issuers() or store.has_valid_key()):
         raise settings.no_valid_key_error()
     return store
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What authenticates callers that an issuer vouches for.
-
-    Attributes:
-        issuers: fetch and cache the keys; None if no issuer is configured.
-        tokens: authenticates callers by token; None if that is not configured.
-        login: lets people sign in; None if that is not configured.
-    """
-
-    issuers: "Issuers | None" = None
-    tokens: TokenAuthenticator | None = None
-    login: "Login | None" = None
-
-    def start(self) -> None:
-        """Fetch the keys of the issuers, in the background."""
-        if self.issuers:
-            self.issuers.start()
-
-    def states(self) -> list[IssuerState]:
-        """Return the state of each issuer, for operators."""
-        issuers = self.issuers.issuers.values() if self.issuers else ()
-        return [_issuer_state(issuer) for issuer in issuers]
-
-    async def close(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds for fetches in progress, then close the connections."""
-        if self.issuers:
-            await self.issuers.close(timeout)
-
-
-def _issuer_state(issuer: "Issuer") -> IssuerState:
-    found = issuer.state
-    state = IssuerState(issuer=found.issuer, keys=found.keys)
-    if found.loaded_at:
-        state["loaded_at"] = rfc3339(found.loaded_at)
-    if found.error:
-        state["error"] = found.error
-    return state
-
-
-def create_identity(
-    settings: Settings,
-    clock: Clock,
-    generation: CredentialGeneration,
-    client: UpstreamClient,
-    transport: AsyncBaseTransport | None = None,
-) -> Identity:
-    """Build what authenticates callers by the configured issuers, over `transport`."""
-    grants = Grants(
-        Grant(config.issuer, config.claim, config.value, frozenset(config.scopes))
-        for config in settings.callers.grants
-    )
-    issuers = create_issuers(settings, clock, generation, transport)
-    if issuers is None:
-        return Identity()
-    return Identity(
-        issuers,
-        _create_tokens(settings, issuers, grants, clock, generation),
-        _create_login(settings, issuers, grants, clock, client),
-    )
-
-
-def _create_tokens(
-    settings: Settings,
-    issuers: "Issuers",
-    grants: Grants,
-    clock: Clock,
-    generation: CredentialGeneration,
-) -> TokenAuthenticator | None:
-    callers = settings.callers
-    if callers.oidc_issuer is None or callers.oidc_audience is None:
-        return None
-    # Imported only if it is used: the cryptography takes 0.15 s and 10 MB.
-    from app.identity.tokens import TokenCallers  # noqa: PLC0415
-
-    issuer = issuers.issuers[callers.oidc_issuer]
-    return TokenCallers(issuer, callers.oidc_audience, grants, clock, generation)
-
-
-def create_issuers(
-    settings: Settings,
-    clock: Clock,
-    generation: CredentialGeneration,
-    transport: AsyncBaseTransport | None,
-) -> "Issuers | None":
-    """Build the issuers, which are called with the CA and the proxy of the upstream; None if none.
-
-    This machine is called directly, as no proxy could reach it.
-    """
-    if not settings.issuers():
-        return None
-    from app.identity.issuers import Issuers  # noqa: PLC0415 - as above
-
-    upstream = settings.upstream
-    proxy = upstream.proxy.get_secret_value() if upstream.proxy else None
-    hosts = {url: urlsplit(url).hostname or "" for url in settings.issuers()}
-    return Issuers(
-        {url: None if is_loopback(host) else proxy for url, host in hosts.items()},
-        clock,
-        on_change=generation.advance,
-        ca_file=upstream.ca_file,
-        transport=transport,
-    )
-
-
-def _create_login(
-    settings: Settings, issuers: "Issuers", grants: Grants, clock: Clock, client: UpstreamClient
-) -> "Login | None":
-    config = settings.login
-    if config.issuer is None or config.client_id is None or config.client_secret is None:
-        return None
-    from app.identity.login import Login  # noqa: PLC0415 - as above
-
-    return Login(
-        issuers.issuers[config.issuer],
-        issuers.clients[config.issuer],
-        clock,
-        client_id=config.client_id,
-        client_secret=config.client_secret,
-        cookie_secrets=config.cookie_secrets,
-        scopes=config.scopes,
-        lifetime=config.lifetime,
-        grants=grants,
-        public_url=settings.server.public_url or "",
-        origins=settings.cors.origins,
-        home="/dashboard" if settings.dashboard.enabled else "/",
-        is_sandbox=lambda: is_sandbox(settings, client),
-    )
 
 
 def is_sandbox(settings: Settings, client: UpstreamClient) -> bool:

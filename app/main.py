@@ -23,7 +23,6 @@ from app.components import (
     create_cache,
     create_caller_limits,
     create_client,
-    create_identity,
     create_limits,
     create_rotation,
     create_tracing,
@@ -50,6 +49,7 @@ from app.edge.unhandled_errors import UnhandledErrors
 from app.file_watcher import FileWatcher
 from app.gauges import Components, create_metrics
 from app.http import AsyncBaseTransport
+from app.identity_components import create_identity
 from app.operations.routes import operations_router
 from app.operations.schema import IssuerState
 from app.operations.status import StatusReport, StatusSources
@@ -147,7 +147,15 @@ def create_app(
     rotation = create_rotation(settings, client, clock, credential_files, run_in_thread)
     generation = CredentialGeneration()
     api_keys = create_api_key_store(settings, clock, run_in_thread, generation.advance)
-    identity = create_identity(settings, clock, generation, client, issuer_transport)
+    caller_limits = create_caller_limits(settings)
+    identity = create_identity(
+        settings,
+        clock,
+        generation,
+        client=client,
+        limits=caller_limits,
+        transport=issuer_transport,
+    )
     watcher = FileWatcher(clock, run_in_thread)
 
     _watch_files(watcher, settings, credential_files, rotation, api_keys)
@@ -220,7 +228,7 @@ def create_app(
             stack.callback(asyncio.create_task(watcher.run()).cancel)
             yield
 
-    caller_limits = sharing.share_limits(create_caller_limits(settings))
+    sharing.share_limits(caller_limits)
     metrics = create_metrics(
         settings,
         Components(

@@ -64,6 +64,10 @@ class _Limit(NamedTuple):
         self.rejected[self.name] += 1
         return RateLimited(self.what, rate, seconds)
 
+    def give_back(self, key: tuple[str, ...], rate: Rate | None, requests: float) -> None:
+        if rate:
+            self.limiter.give_back(key, rate, requests)
+
 
 class CallerLimits:
     """The limits of all callers. Every method is synchronous and costs about 1 µs.
@@ -126,8 +130,7 @@ class CallerLimits:
     def on_not_modified(self, caller: Caller) -> None:
         """Return most of what was counted for a request whose response is a 304."""
         rate = self._rate_of(caller)
-        if rate:
-            self._requests.limiter.give_back(caller.limit_key, rate, 1 - NOT_MODIFIED_COST)
+        self._requests.give_back(caller.limit_key, rate, 1 - NOT_MODIFIED_COST)
 
     def admit_scan(self, caller: Caller, now: float) -> RateLimited | None:
         """Count a question over the whole list, or return why it must be rejected."""
@@ -144,6 +147,10 @@ class CallerLimits:
         """
         key = ("address", limit_group(address))
         return self._failures.take(key, self._failures.rate, now)
+
+    def give_back_failure(self, address: str) -> None:
+        """Return what `admit_failure` has counted ahead of an authentication that has succeeded."""
+        self._failures.give_back(("address", limit_group(address)), self._failures.rate, 1)
 
     def headers(self, caller: Caller, now: float) -> RawHeaders:
         """Return RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11)."""

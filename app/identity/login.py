@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from pydantic import SecretStr
 
 from app.clock import Clock
+from app.edge.caller_limits import CallerLimits
 from app.identity.cookie_encryption import CookieEncryption
 from app.identity.cookies import CookieFormat
 from app.identity.grants import Grants
@@ -30,6 +31,7 @@ class Login:
         scopes: what is requested from the issuer, separated by spaces.
         lifetime: seconds until a session ends.
         grants: what people may do.
+        limits: count the sign-ins of an address that fail.
         public_url: origin and prefix as browsers see them, empty on loopback.
         origins: those whose pages may use sessions, besides this one.
         home: the page to which a browser returns by default, as a path below the prefix.
@@ -53,6 +55,7 @@ class Login:
         scopes: str,
         lifetime: float,
         grants: Grants,
+        limits: CallerLimits,
         public_url: str,
         origins: Collection[str],
         home: str,
@@ -76,4 +79,4 @@ class Login:
             may_use_sessions=pages.may_use_sessions,
         )
         self.path = pages.login_path()
-        self.router = LoginRoutes(flow, states, self.sessions, pages).router()
+        self.router = LoginRoutes(flow, states, self.sessions, pages, limits).router()

@@ -85,7 +85,8 @@ class LoginPages:
         fields = {"reason": error.reason, "client": context_of(request.scope).client}
         if error.error:
             fields["error"] = error.error
-        level = logging.INFO if error.code == "login_failed" else logging.WARNING
+        is_of_the_caller = PROBLEM_TYPES[error.code].owner == "caller"
+        level = logging.INFO if is_of_the_caller else logging.WARNING
         _logger.log(level, "login_failed", extra={"fields": fields})
         login = self.login_path(return_to)
         retry_after = None if error.retry_after is None else ceil(error.retry_after)

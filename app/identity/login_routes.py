@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.edge.audit import SIGNED_IN, SIGNED_OUT
+from app.edge.caller_limits import CallerLimits, RateLimited
 from app.edge.context import context_of
 from app.edge.problems import Problem, problem_response
 from app.identity.cookie_encryption import CookieTooLarge
@@ -26,15 +27,23 @@ class LoginRoutes:
         states: the cookies of sign-ins that have begun.
         sessions: the session cookie.
         pages: what browsers are shown.
+        limits: count the sign-ins of an address that fail, since each one costs a call to the
+            issuer.
     """
 
     def __init__(
-        self, flow: LoginFlow, states: LoginStates, sessions: Sessions, pages: LoginPages
+        self,
+        flow: LoginFlow,
+        states: LoginStates,
+        sessions: Sessions,
+        pages: LoginPages,
+        limits: CallerLimits,
     ) -> None:
         self._flow = flow
         self._states = states
         self._sessions = sessions
         self._pages = pages
+        self._limits = limits
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -71,10 +80,16 @@ class LoginRoutes:
         state = self._states.find(_cookies(request), request.query_params.get("state", ""))
         if state is None:
             return self._pages.failed(request, _unknown_state())
+        context = context_of(request.scope)
+        rejection = self._limits.admit_failure(context.client, context.started_at)
+        if rejection:
+            return self._pages.failed(request, _rate_limited(rejection), state.return_to)
         try:
             response = await self._signed_in(request, state)
         except LoginError as error:
             response = self._pages.failed(request, error, state.return_to)
+        else:
+            self._limits.give_back_failure(context.client)
         # Also after a failure: neither the state nor the code is tried twice.
         self._states.end(response, state.state)
         return response
@@ -138,6 +153,11 @@ def _invalid_return_to(value: str) -> RequestValidationError:
     )
     error = {"type": "value_error", "loc": ("query", "return_to"), "msg": message, "input": value}
     return RequestValidationError([error])
+
+
+def _rate_limited(rejection: RateLimited) -> LoginError:
+    code = "rate_limited"
+    return LoginError(code, code, rejection.detail, retry_after=rejection.retry_after)
 
 
 def _unknown_state() -> LoginError:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.edge.caller_limits import FAILURE_RATE
 from app.identity.cookie_encryption import MAX_COOKIE_BYTES
 from tests.edge.asgi_harness import logging_to
 from tests.identity.forge import ISSUER, key_of, part, sign, sign_with_public_key
@@ -289,6 +290,30 @@ async def test_a_callback_that_was_stolen_or_used_signs_nobody_in() -> None:
     assert link_of(again) == "/auth/login"
     assert len(browser.issuer.token_requests) == 1
     assert (await browser.me())["data"]["kind"] == "session"
+
+
+async def test_sign_ins_that_fail_cost_the_issuer_a_bounded_number_of_calls() -> None:
+    browser, quota = LoginBrowser(), int(FAILURE_RATE.partition("/")[0])
+    for _ in range(3):
+        assert (await browser.sign_in()).status_code == 200
+    browser.issuer.token_requests.clear()
+    browser.issuer.token_response = httpx.Response(400, json={"error": "invalid_grant"})
+    state = (await browser.begin())["state"]
+    begun = dict(browser.cookies)
+
+    async def come_back() -> httpx.Response:
+        browser.cookies = httpx.Cookies(begun)  # a client that keeps the state
+        return await browser.come_back(state)
+
+    assert {(await come_back()).status_code for _ in range(quota)} == {400}
+    refused = await come_back()
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert link_of(refused)
+    assert len(browser.issuer.token_requests) == quota
+
+    await browser.proxy.clock.advance(1)
+    browser.issuer.token_response = None
+    assert (await come_back()).status_code == 200
 
 
 async def test_a_repeated_parameter_is_an_error() -> None:
