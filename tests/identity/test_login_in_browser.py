@@ -199,10 +199,16 @@ async def test_a_person_signs_in_on_another_site_and_signs_out(sites: Sites) -> 
     await other.goto(f"{sites.orders}/dashboard?q=pack&tz=UTC")
     await expect(other.locator("#caller")).to_have_text("Ada Lovelace")
     await page.goto(f"{sites.orders}/problems")
+    await other.locator("#table tbody a").first.click()
+    await expect(other.locator("#detail-order")).to_contain_text("Unit price")
+    await other.keyboard.press("Escape")
     await other.locator("#sign-out").click()
     await expect(other.get_by_text("You are signed out.")).to_be_visible()
     await expect(other.locator("#end-session")).to_be_visible()
     assert await context.cookies() == []
+    for emptied in ("#table", "#chart .chart-area", "#chart-table", "#breakdowns"):
+        await expect(other.locator(emptied)).to_have_text("")
+    await expect(other.locator("#detail-order")).to_have_text("")
 
     await page.go_back()
     await expect(page.locator("#login-link")).to_be_visible()

@@ -57,6 +57,13 @@ export class StackedChart {
     this.#draw();
   }
 
+  clear() {
+    this.#data = undefined;
+    this.#readout.textContent = "";
+    update(this.#area);
+    update(this.#legend);
+  }
+
   #draw() {
     const data = this.#data;
     if (!data || this.#width === 0) return;

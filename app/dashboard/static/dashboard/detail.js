@@ -42,12 +42,15 @@ export class OrderDetail {
     byId("detail-close").addEventListener("click", () => this.#dialog.close());
   }
 
-  /** Close the dialog, and keep the order in the address. */
+  /** Close the dialog and empty it, and keep the order in the address. */
   hide() {
     this.#order.stop();
     this.#payment.stop();
     this.#orderNo = "";
     this.#dialog.close();
+    for (const id of ["detail-title", "detail-copy"]) update(byId(id));
+    this.#order.clear();
+    this.#payment.clear();
   }
 
   /**

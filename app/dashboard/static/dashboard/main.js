@@ -387,7 +387,7 @@ class Dashboard {
     this.#rendered.delete(byId("tiles"));
     showNoTiles(byId("tiles"));
     update(byId("listed-total"));
-    byId("analysis").hidden = true;
+    this.#analysis.clear();
   }
 
   #onPanelState() {

@@ -67,6 +67,13 @@ export class Analysis {
     update(byId("breakdowns"), ...breakdowns(view, summary, currency));
     byId("analysis").hidden = summary.count === 0;
   }
+
+  /** Hide it, and leave no amount in the page for whoever uses the computer next. */
+  clear() {
+    byId("analysis").hidden = true;
+    this.#chart.clear();
+    for (const id of ["chart-notes", "chart-table", "breakdowns"]) update(byId(id));
+  }
 }
 
 /**
