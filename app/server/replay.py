@@ -64,11 +64,12 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 _TRACING_HEADERS: Final = (b"traceparent", b"tracestate", b"x-request-id")
 
 _TRACING_LINE: Final = re.compile(
-    rb"(?<!\n)\r\n([Tt]race(?:[Pp]arent|[Ss]tate)|[Xx]-[Rr]equest-[Ii][Dd]): "
+    rb"(?<=[^\r\n])\r\n([Tt]race(?:[Pp]arent|[Ss]tate)|[Xx]-[Rr]equest-[Ii][Dd]): "
     rb"([!-~][ -~]{0,511})(?<! )(?=\r\n[^ \t])"
 )
-"""A line to cut out: its name in a usual spelling, and its value. It does not follow an empty line,
-which ends a head, and no line follows that continues it (RFC 9112 section 5.2)."""
+"""A line to cut out: its name in a usual spelling, and its value. It follows another line that is
+not empty: it is no header before the request line, nor after the end of the head. No line follows
+that continues it (RFC 9112 section 5.2)."""
 
 _CHANGING_LINE: Final = re.compile(rb"(?<=\r\n)(age|cache-status|date|x-freshness): [^\r]*\r\n")
 """A line of the response that changes with time."""
