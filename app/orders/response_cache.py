@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from sys import getsizeof
 from typing import Any, NamedTuple
+from weakref import ref
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -82,7 +83,7 @@ class _Current(NamedTuple):
     revision: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class CachedResponse:
     """A rendered response, what it depends on, and how the cache answered when it was sent last."""
 
@@ -188,10 +189,22 @@ class ResponseCacheMiddleware:
             compressed=compressed,
         )
         context.replayable = Replayable(
-            cached.validity.data, partial(self._current_headers, cached)
+            cached.validity.data, partial(self._current_headers_of, key, ref(cached))
         )
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _current_headers_of(
+        self, key: CacheKey, kept: "ref[CachedResponse]", context: RequestContext, now: float
+    ) -> CurrentHeaders | None:
+        """Like `_current_headers`, for as long as the response is cached; counts as a use of it.
+
+        Whoever sends it again does not keep it in memory once it is evicted.
+        """
+        cached = self._response_cache.get(key)
+        if cached is None or cached is not kept():
+            return None
+        return self._current_headers(cached, context, now)
 
     def _current_headers(
         self, cached: CachedResponse, context: RequestContext, now: float

@@ -6,13 +6,18 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from typing import Any
+from weakref import ref
 
+from app.cache.freshness import Freshness
+from app.cache.grace_cache import CachedLookup, Entry, Lookup, Outcome
 from app.edge.api_keys import generate_key
 from app.edge.content_coding import GzipBody
+from app.edge.context import Caller, Replayable, RequestContext
 from app.orders.blocks import Block
 from app.orders.rendering import RenderedResponse
-from app.orders.response_cache import ResponseCache, Validity
-from tests.support.clock import settle
+from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware, Validity
+from tests.support.clock import ManualClock, settle
 from tests.support.proxy import Proxy
 
 PAGE = "/v1/orders?page=1&limit=50"
@@ -159,3 +164,44 @@ async def test_a_cached_page_does_not_keep_the_blocks_alive_that_it_was_rendered
     await proxy.get("/v1/orders?limit=7", cache_control="no-cache")
     await settle()
     assert block_count() == before
+
+
+async def replayable(cache: ResponseCache, clock: ManualClock, query: bytes) -> Replayable:
+    """Return how a page can be sent again, after it was cached and sent."""
+    lookup: Lookup[Any] = Lookup(Entry(None, 0.0, 1), Freshness.FRESH, Outcome.HIT, ttl=60.0)
+    validity = Validity((), lambda: (CachedLookup(lookup, 60.0),), Data())
+    cache.get_or_render(("/v1/orders", query), validity, lambda: rendered(b"x" * 5000))
+    context = RequestContext("id", "GET", {}, 0.0)
+    context.caller = Caller("caller", "key", frozenset({"orders:read"}), ("key", "caller"))
+
+    async def ignore(*_: Any) -> Any:
+        pass
+
+    middleware = ResponseCacheMiddleware(ignore, cache, clock, str)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/orders",
+        "query_string": query,
+        "headers": [(b"if-none-match", b"*")],
+        "context": context,
+    }
+    await middleware(scope, ignore, ignore)
+    assert context.replayable
+    return context.replayable
+
+
+async def test_a_response_that_can_be_sent_again_is_kept_only_as_long_as_it_is_cached() -> None:
+    cache, clock = ResponseCache(max_bytes=15_000), ManualClock()
+    context = RequestContext("id", "GET", {}, 0.0)
+    first, second = [await replayable(cache, clock, query) for query in (b"page=1", b"page=2")]
+    evicted = ref(cache.get(("/v1/orders", b"page=2")) or cache)
+    assert first.refresh(context, 0.0)  # a use, so that the other one is evicted
+    await replayable(cache, clock, b"page=3")
+
+    assert first.refresh(context, 0.0)
+    assert second.refresh(context, 0.0) is None
+    assert evicted() is None
+    cache.clear()
+    await replayable(cache, clock, b"page=1")
+    assert first.refresh(context, 0.0) is None  # another response may have another body
