@@ -71,14 +71,14 @@ def decode(body: bytes, known_digest: bytes | None = None) -> Decoded:
         raise ValueError("nested too deeply") from None
 
 
-def _decode(json_text: bytes | Raw) -> Any:
+def _decode(json_text: bytes | Raw, max_depth: int = MAX_DEPTH) -> Any:
     value = json.loads(
         bytes(json_text).decode(),
         parse_int=JsonNumber,
         parse_float=JsonNumber,
         parse_constant=_reject_constant,
     )
-    return _cleaned(value, MAX_DEPTH)
+    return _cleaned(value, max_depth)
 
 
 def _count_values(body: bytes) -> int:
@@ -144,11 +144,12 @@ def _decode_success(body: bytes, known_digest: bytes | None) -> Decoded | None:
     data = sent.pop("data")
     if data is UNSET or sent["statusCode"] is UNSET or bytes(sent["statusCode"]) != b"200":
         return None
-    value = {name: _decode(raw) for name, raw in sent.items() if raw is not UNSET}
+    depth = MAX_DEPTH - 1  # inside the envelope
+    value = {name: _decode(raw, depth) for name, raw in sent.items() if raw is not UNSET}
     digest = hashlib.sha256(data).digest()
     is_unchanged = digest == known_digest
     if not is_unchanged:
-        value["data"] = _decode_list(data) or _decode(data)
+        value["data"] = _decode_list(data) or _decode(data, depth)
     return Decoded(value, False, digest, is_unchanged)
 
 

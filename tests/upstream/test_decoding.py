@@ -102,6 +102,16 @@ def test_what_is_nested_deeper_than_the_limit_is_null():
     assert innermost == {"a": None}
 
 
+def test_unknown_fields_of_the_envelope_do_not_change_what_is_nested_too_deeply():
+    deep: Any = "leaf"
+    for _ in range(MAX_DEPTH + 1):
+        deep = [deep]
+    response = {"statusCode": 200, "message": deep, "data": {"totalCount": 1, "list": [deep]}}
+    with_more = decode(json.dumps(response | {"x": 1}).encode()).value
+    del with_more["x"]
+    assert decode(json.dumps(response).encode()).value == with_more
+
+
 @given(st.text(st.characters(exclude_categories=()), max_size=30))
 def test_text_is_decoded_so_that_it_can_be_encoded(text: str):
     (decoded,) = decode(json.dumps([text]).encode()).value
