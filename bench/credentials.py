@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.edge.api_keys import generate_key, key_digest
-from tests.identity.forge import AUDIENCE, ISSUER, FakeIssuer, key_of, public, sign
+from tests.identity.forge import AUDIENCE, ISSUER, key_of, public, sign
+from tests.identity.login_browser import LoginBrowser
 from tests.support.proxy import Proxy
 
 ROUNDS = 15
@@ -27,26 +28,30 @@ SETTINGS = {
     ),
     "ORDERS_CALLERS__OIDC_ISSUER": ISSUER,
     "ORDERS_CALLERS__OIDC_AUDIENCE": AUDIENCE,
-    "ORDERS_CALLERS__GRANTS": json.dumps([{"claim": "sub", "value": "bench", "scopes": SCOPES}]),
 }
 
 
 async def measure() -> Mapping[str, float]:
     """Return the microseconds of CPU time of a hit, by the credential of the caller."""
-    issuer = FakeIssuer()
-    issuer.keys = [public(key_of("RS256"), kid="1")]
-    proxy = Proxy(environ=SETTINGS, issuer_transport=issuer.transport)
-    claims = issuer.claims(sub="bench", exp=2**40, jti="x" * 400)
-    token = sign(claims, algorithm="RS256", key=key_of("RS256"))
+    browser = LoginBrowser(None, **SETTINGS)
+    browser.issuer.keys.append(public(key_of("RS256"), kid="2"))
+    await browser.sign_in()
+    session = "; ".join(f"{name}={value}" for name, value in browser.cookies.items()).encode()
+    claims = browser.issuer.claims(roles=["billing"], exp=2**40, jti="x" * 400)
+    token = sign(claims, algorithm="RS256", key=key_of("RS256"), kid="2")
     callers = {
         "anonymous": [],
         "API key": [(b"x-api-key", KEY.encode())],
         f"cached token of {len(token)} bytes": [(b"authorization", b"Bearer " + token)],
+        f"session cookie of {len(session)} bytes": [
+            (b"cookie", session),
+            (b"sec-fetch-site", b"same-origin"),
+        ],
     }
     best = dict.fromkeys(callers, float("inf"))
     for _ in range(ROUNDS + 1):  # the first one fills the caches
         for name, headers in callers.items():
-            best[name] = min(best[name], await _microseconds(proxy, headers))
+            best[name] = min(best[name], await _microseconds(browser.proxy, headers))
     return best
 
 
