@@ -12,6 +12,7 @@ from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.schema import described, open_enum
 from app.edge.scopes import require_scopes
+from app.edge.strict_route import StrictRoute
 
 KINDS = {
     "key": "authenticated with an API key",
@@ -48,7 +49,7 @@ EXAMPLE: dict[str, Any] = {
 
 def me_router() -> APIRouter:
     """Return the route `/v1/me`, which requires no scope."""
-    router = APIRouter(tags=["callers"])
+    router = APIRouter(tags=["callers"], route_class=StrictRoute)
 
     @router.get(
         "/v1/me",

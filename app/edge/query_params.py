@@ -33,24 +33,25 @@ class StrictQuery:
     """
 
     def __init__(self, model: type[BaseModel] | None = None) -> None:
-        self._model = model
+        self.model = model
         fields = model.model_fields if model else {}
         self._is_repeatable = {
             name: get_origin(field.annotation) is tuple for name, field in fields.items()
         }
 
-    async def __call__(self, request: Request) -> None:
-        """Check the query string.
+    async def __call__(self, request: Request) -> BaseModel | None:
+        """Check the query string, and return it as an instance of the model if there is one.
 
         Raises:
             RequestValidationError: with every error of every query parameter.
         """
         values, errors = self._parse(request.scope["query_string"])
-        if not errors:
-            return
-        reported = {error["loc"][1] for error in errors}
-        more = [error for error in self._model_errors(values) if error["loc"][1] not in reported]
-        raise RequestValidationError([*errors, *more])
+        query, model_errors = self._validate(values)
+        if errors or model_errors:
+            reported = {error["loc"][1] for error in errors}
+            more = [error for error in model_errors if error["loc"][1] not in reported]
+            raise RequestValidationError([*errors, *more])
+        return query
 
     def _parse(self, query_string: bytes) -> tuple[dict[str, str | list[str]], ValidationErrors]:
         """Return the values that remain for the model, and the errors."""
@@ -85,16 +86,15 @@ class StrictQuery:
                 values[name] = given if self._is_repeatable[name] else given[0]
         return values, errors
 
-    def _model_errors(self, values: Mapping[str, object]) -> ValidationErrors:
-        if self._model is None:
-            return []
+    def _validate(self, values: Mapping[str, object]) -> tuple[BaseModel | None, ValidationErrors]:
+        if self.model is None:
+            return None, []
         try:
-            self._model.model_validate(values)
+            return self.model.model_validate(values), []
         except ValidationError as error:
-            return [
+            return None, [
                 {**one, "loc": ("query", *(one["loc"] or ("query",)))} for one in error.errors()
             ]
-        return []
 
 
 def decimal_integer(maximum: int, hint: str) -> BeforeValidator:

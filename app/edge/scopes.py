@@ -32,6 +32,8 @@ _BEARER_SCHEME = HTTPBearer(
     description="The same key, or an access token (JWT) of the issuer that the operator trusts.",
     auto_error=False,
 )
+SECURITY_SCHEMES = (_API_KEY_SCHEME, _BEARER_SCHEME, _COOKIE_SCHEME)
+"""They are documented, and read nothing: `Authentication` does."""
 
 
 class Forbidden(Exception):
@@ -41,13 +43,13 @@ class Forbidden(Exception):
 async def require_scopes(
     request: Request,
     required: SecurityScopes,
-    _api_key: Annotated[object, Depends(_API_KEY_SCHEME)],
-    _bearer: Annotated[object, Depends(_BEARER_SCHEME)],
-    _session: Annotated[object, Depends(_COOKIE_SCHEME)],
+    _api_key: Annotated[object, Depends(_API_KEY_SCHEME)] = None,
+    _bearer: Annotated[object, Depends(_BEARER_SCHEME)] = None,
+    _session: Annotated[object, Depends(_COOKIE_SCHEME)] = None,
 ) -> Caller:
     """Return the caller, for `Security(require_scopes, scopes=[…])`.
 
-    The schemes are parameters only to appear in the OpenAPI document.
+    The schemes are parameters only to appear in the OpenAPI document, and `StrictRoute` omits them.
 
     Raises:
         Forbidden: the caller lacks one of the scopes.

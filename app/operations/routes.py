@@ -12,6 +12,7 @@ from app.edge.openapi import api_responses
 from app.edge.problems import Problem, problem_response
 from app.edge.query_params import StrictQuery
 from app.edge.scopes import require_scopes
+from app.edge.strict_route import StrictRoute
 from app.operations.responses import EmptyMeta, json_response
 from app.operations.schema import (
     PURGE_EXAMPLE,
@@ -47,7 +48,7 @@ class PurgeQuery(BaseModel):
 
 def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
     """Return the routes for operators."""
-    router = APIRouter(tags=["operations"])
+    router = APIRouter(tags=["operations"], route_class=StrictRoute)
 
     @router.get(
         "/v1/status",

@@ -13,6 +13,7 @@ from app.edge.context import context_of
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.scopes import require_scope
+from app.edge.strict_route import StrictRoute
 from app.orders.dependencies import RAW_SCOPE, READ_ORDERS, OrdersDependencies, RequestDirective
 from app.orders.export import (
     MEDIA_TYPES,
@@ -32,7 +33,7 @@ from app.orders.schema import EXAMPLES
 
 def export_router(deps: OrdersDependencies) -> APIRouter:
     """Return the route of the export."""
-    router = APIRouter(prefix=LIST_PATH, tags=["orders"])
+    router = APIRouter(prefix=LIST_PATH, tags=["orders"], route_class=StrictRoute)
 
     @router.get(
         "/export",

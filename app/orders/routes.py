@@ -14,6 +14,7 @@ from app.edge.context import context_of
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.scopes import require_scope
+from app.edge.strict_route import StrictRoute
 from app.orders.blocks import Block
 from app.orders.dependencies import (
     RAW_SCOPE,
@@ -58,7 +59,7 @@ class _Page:
 
 def orders_router(deps: OrdersDependencies) -> APIRouter:
     """Return the routes for pages of the list, single orders and payments."""
-    router = APIRouter(prefix=LIST_PATH, tags=["orders"])
+    router = APIRouter(prefix=LIST_PATH, tags=["orders"], route_class=StrictRoute)
 
     @router.get(
         "",

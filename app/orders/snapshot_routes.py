@@ -10,6 +10,7 @@ from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
+from app.edge.strict_route import StrictRoute
 from app.orders.dependencies import READ_ORDERS, OrdersDependencies, RequestDirective
 from app.orders.queries import ChangesQuery, SummaryQuery
 from app.orders.rendering import render_change_list, render_changes, render_summary
@@ -25,7 +26,7 @@ _LIST_PROBLEMS = ("list_loading", "list_too_large")
 
 def snapshot_router(deps: OrdersDependencies) -> APIRouter:
     """Return the routes over the whole list."""
-    router = APIRouter(prefix=LIST_PATH, tags=["orders"])
+    router = APIRouter(prefix=LIST_PATH, tags=["orders"], route_class=StrictRoute)
 
     @router.get(
         "/summary",

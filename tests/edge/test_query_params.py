@@ -11,6 +11,7 @@ from pydantic_core.core_schema import ErrorType
 
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.query_params import StrictQuery, decimal_integer, invalid_parameters
+from app.edge.strict_route import StrictRoute
 from tests.support.api_harness import ApiHarness, bare_api
 from tests.support.run import run
 
@@ -51,6 +52,7 @@ class ChoiceQuery(BaseModel):
 
 def strict_api() -> ApiHarness:
     api = bare_api()
+    api.router.route_class = StrictRoute
     install_exception_handlers(api, {})
 
     @api.get("/page", dependencies=[Depends(StrictQuery(PageQuery))])

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.query_params import StrictQuery
+from app.edge.strict_route import StrictRoute
 from app.orders.filters import NO_FILTER, Filter
 from app.orders.queries import ChangesQuery, KnownSource, KnownStatus, KnownType, PageQuery
 from app.orders.schema import SOURCES, STATUSES, TYPES
@@ -33,6 +34,7 @@ async def _request(
     query_string: str, parsed: list[Any], model: type[BaseModel] = PageQuery
 ) -> list[dict[str, str]]:
     api = bare_api()
+    api.router.route_class = StrictRoute
     install_exception_handlers(api, {})
 
     @api.get("/", dependencies=[Depends(StrictQuery(model))])
