@@ -3,7 +3,7 @@
 Nothing is called in the name of a person, so all tokens are dropped once the ID token is checked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -95,30 +95,25 @@ class LoginFlow:
         self._client_secret = client_secret
         self._scopes = scopes
 
-    async def prepare(self) -> Callable[[LoginState], str]:
-        """Return a function from a login state to the URL at which a person signs in.
+    async def authorization_url(self, state: LoginState) -> str:
+        """Return the URL at which a person signs in.
 
         Raises:
             LoginError: the issuer's metadata cannot be fetched.
         """
-        endpoint = await self._endpoint("authorization_endpoint")
-
-        def authorization_url(state: LoginState) -> str:
-            return _with_query(
-                endpoint,
-                {
-                    "response_type": "code",
-                    "client_id": self._client_id,
-                    "redirect_uri": state.redirect_uri,
-                    "scope": self._scopes,
-                    "state": state.state,
-                    "nonce": state.nonce,
-                    "code_challenge": state.code_challenge,
-                    "code_challenge_method": "S256",
-                },
-            )
-
-        return authorization_url
+        return _with_query(
+            await self._endpoint("authorization_endpoint"),
+            {
+                "response_type": "code",
+                "client_id": self._client_id,
+                "redirect_uri": state.redirect_uri,
+                "scope": self._scopes,
+                "state": state.state,
+                "nonce": state.nonce,
+                "code_challenge": state.code_challenge,
+                "code_challenge_method": "S256",
+            },
+        )
 
     async def end_session_url(self) -> str | None:
         """Return the URL at which a person signs out at the issuer, None if it has none.

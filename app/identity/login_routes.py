@@ -65,14 +65,14 @@ class LoginRoutes:
         target = return_to or self._pages.default_return_to
         if not is_valid_return_to(target, self._pages.origins):
             raise _invalid_return_to(target)
+        redirect_uri = self._pages.redirect_uri(context_of(request.scope).headers)
+        state = self._states.create(redirect_uri, target)
         try:
-            authorization_url = await self._flow.prepare()
+            url = await self._flow.authorization_url(state)
         except LoginError as error:
             return self._pages.failed(request, error, target)
-        response = RedirectResponse("", status_code=303, headers=NO_STORE)
-        redirect_uri = self._pages.redirect_uri(context_of(request.scope).headers)
-        state = self._states.start(response, _cookies(request), redirect_uri, target)
-        response.headers["Location"] = authorization_url(state)
+        response = RedirectResponse(url, status_code=303, headers=NO_STORE)
+        self._states.store(response, _cookies(request), state)
         return response
 
     async def _callback(self, request: Request) -> Response:

@@ -76,12 +76,12 @@ class LoginStates:
         self._clock = clock
         self._prefix = cookies.name(_PREFIX).encode()
 
-    def start(
-        self, response: Response, cookie_header: bytes, redirect_uri: str, return_to: str
-    ) -> LoginState:
+    def create(self, redirect_uri: str, return_to: str) -> LoginState:
+        """Return the state of a new sign-in, which is not stored yet."""
+        return LoginState.new(redirect_uri, return_to, self._clock.timestamp() + LIFETIME)
+
+    def store(self, response: Response, cookie_header: bytes, state: LoginState) -> None:
         """Set the cookie of a new sign-in; delete the oldest ones if there are too many."""
-        expires_at = self._clock.timestamp() + LIFETIME
-        state = LoginState.new(redirect_uri, return_to, expires_at)
         valid = {each.state: each.expires_at for each in self._valid(cookie_header)}
         kept = sorted(valid, key=lambda name: valid[name])[-(MAX_STATES - 1) :]
         for other, _ in self._sent(cookie_header):
@@ -94,7 +94,6 @@ class LoginStates:
             max_age=LIFETIME,
             same_site="lax",  # the callback is a navigation from another site
         )
-        return state
 
     def find(self, cookie_header: bytes, state: str) -> LoginState | None:
         """Return the sign-in that this browser has begun with `state`, or None."""

@@ -38,7 +38,8 @@ class Browser:
 
     def start(self, return_to: str = "/") -> str:
         response = Response()
-        state = self.states.start(response, self.header, "https://x/auth/callback", return_to)
+        state = self.states.create("https://x/auth/callback", return_to)
+        self.states.store(response, self.header, state)
         self.receive(response)
         return state.state
 
@@ -46,7 +47,8 @@ class Browser:
 def test_the_cookie_is_sent_when_another_site_leads_to_the_callback() -> None:
     browser = Browser()
     response = Response()
-    browser.states.start(response, b"", "https://x/auth/callback", "/")
+    state = browser.states.create("https://x/auth/callback", "/")
+    browser.states.store(response, b"", state)
 
     name, *attributes = response.headers["set-cookie"].split("; ")
     assert name.startswith("__Host-Http-orders-login-")
