@@ -25,7 +25,7 @@ ENV PATH=/venv/bin:$PATH \
     ORDERS_SERVER__HOST=0.0.0.0
 EXPOSE 8000
 # The image has no curl. The check follows HOST and PORT, and ignores proxy variables.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-m", "app.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-m", "app.commands.healthcheck"]
 # Exec form: the server is process 1 and gets SIGTERM, so it can drain.
 ENTRYPOINT ["python", "-m", "app"]
 CMD ["serve"]

@@ -9,12 +9,10 @@ The packages, in the order in which a request meets them:
     cache/      freshness, the cache that serves stale entries, and the stores that processes share
     upstream/   the client of the vendor's API: credentials, limiter, circuit breaker, retries
 
-Besides: `cli`, `serve`, `doctor` and `issuer_doctor` are the commands, `main`, `components` and
-`identity_components` construct everything, `problem_codes` says which problem each error becomes,
-`settings/` reads the environment, `operations/` has the routes for operators, `logging/` writes the
-log, `telemetry/` counts requests and calls, `sandbox/` is a mock upstream, and `dashboard/` is a
-client of the API.
-The other modules are shared by all packages.
+Besides: `cli` declares the commands of `commands/`, `main` connects the components that
+`composition/` builds, `settings/` reads the environment, `operations/` has the routes for
+operators, `logging/` writes the log, `telemetry/` counts requests and calls, `sandbox/` is a mock
+upstream, and `dashboard/` is a client of the API. The other modules are shared by all packages.
 
 Imports point downwards only; `pyproject.toml` has the contracts.
 """

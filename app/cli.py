@@ -15,16 +15,16 @@ import typer
 from pydantic import ValidationError
 
 from app import __version__
-from app.bundle import KEY_VARIABLE, BundleError, fetch_bundle, write_bundle
 from app.clock import SystemClock
-from app.components import create_api_key_store
+from app.commands.bundle import KEY_VARIABLE, BundleError, fetch_bundle, write_bundle
+from app.commands.doctor import Check, Diagnostics, check_store
+from app.commands.serve import run, serve_configured, serve_sandbox, serve_with_sandbox
+from app.composition.components import create_api_key_store
 from app.console import echo, echo_err, prepare_streams, write_document
-from app.doctor import Check, Diagnostics, check_store
 from app.edge.api_keys import generate_key, key_digest
 from app.main import create_app
 from app.sandbox.faults import KINDS, Fault
 from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder
-from app.serve import run, serve_configured, serve_sandbox, serve_with_sandbox
 from app.settings import (
     SCOPES,
     ApiKeyConfig,
@@ -381,7 +381,7 @@ async def _checks() -> AsyncIterator[Check]:
     yield await check_store(settings, clock)
     if settings.issuers():
         # Imported only if it is used, as it takes a while.
-        from app.issuer_doctor import check_issuers  # noqa: PLC0415
+        from app.commands.issuer_doctor import check_issuers  # noqa: PLC0415
 
         async for check in check_issuers(settings, clock):
             yield check

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
@@ -16,11 +15,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
-from app.cache.grace_cache import GraceCache
 from app.clock import Clock, SuspendAwareClock, SystemClock
-from app.components import (
+from app.composition.components import (
     create_api_key_store,
-    create_cache,
     create_caller_limits,
     create_client,
     create_limits,
@@ -29,6 +26,11 @@ from app.components import (
     is_sandbox,
     static_facts,
 )
+from app.composition.gauges import create_metrics
+from app.composition.identity import create_identity
+from app.composition.order_list import create_order_list
+from app.composition.problem_codes import PROBLEM_CODES, problem_code_of
+from app.composition.sharing import create_sharing
 from app.daemon_thread import RunInThread, run_in_thread
 from app.dashboard.router import dashboard_router
 from app.edge.access_log import AccessLog, RequestRecorder
@@ -47,39 +49,24 @@ from app.edge.pages import docs_router, pages_router
 from app.edge.rejected_requests import RejectedRequests
 from app.edge.unhandled_errors import UnhandledErrors
 from app.file_watcher import FileWatcher
-from app.gauges import Components, create_metrics
 from app.http import AsyncBaseTransport
-from app.identity_components import create_identity
 from app.operations.routes import operations_router
-from app.operations.schema import IssuerState
 from app.operations.status import StatusReport, StatusSources
-from app.orders.blocks import Block
-from app.orders.book import OrderBook
-from app.orders.compute import ComputeQueue
 from app.orders.dependencies import OrdersDependencies
 from app.orders.export_file import ExportSlots
 from app.orders.export_routes import export_router
-from app.orders.lookup import OrderLookup
-from app.orders.purge import CachePurge
 from app.orders.readiness import Readiness
-from app.orders.response_cache import ResponseCache, ResponseCacheMiddleware
+from app.orders.response_cache import ResponseCacheMiddleware
 from app.orders.routes import orders_router
-from app.orders.snapshot_cache import SnapshotCache
-from app.orders.snapshot_loader import SnapshotLoader
 from app.orders.snapshot_routes import snapshot_router
-from app.orders.source import FetchedOrder, OrderSource
-from app.orders.totals import TotalConfirmation
-from app.problem_codes import PROBLEM_CODES, problem_code_of
 from app.server.limits import Limits
 from app.server.replay import Replay
 from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
-from app.sharing import NoSharing, create_sharing
 from app.time_zones import time_zone_names
 from app.upstream.client import UpstreamClient
 from app.upstream.credential_rotation import CredentialRotation
-from app.upstream.retry import RandomFloat, upstream_backoff
-from app.upstream.wire import BLOCK_SIZE
+from app.upstream.retry import RandomFloat
 
 if TYPE_CHECKING:
     from app.identity.login import Login
@@ -159,45 +146,8 @@ def create_app(
     watcher = FileWatcher(clock, run_in_thread)
 
     _watch_files(watcher, settings, credential_files, rotation, api_keys)
-    deadline, max_orders = settings.upstream.deadline, settings.cache.max_orders
-    max_stale_wait = min(settings.cache.max_stale_wait, deadline)
-    source = OrderSource(
-        client, clock, zone=ZoneInfo(settings.upstream.timezone), deadline=deadline
-    )
     sharing = create_sharing(settings, client, clock, run_in_thread)
-    book = _create_book(settings, clock, client, source, sharing)
-    orders: GraceCache[str, FetchedOrder] = create_cache(
-        settings, clock, max_entries=ORDER_CACHE_ENTRIES, max_bytes=ORDER_CACHE_BYTES
-    )
-    lookup = OrderLookup(
-        book,
-        orders,
-        source,
-        clock,
-        deadline=deadline,
-        max_stale_wait=max_stale_wait,
-        min_age=settings.cache.no_cache_min_age,
-    )
-    history = sharing.history
-    snapshots = SnapshotCache(
-        book,
-        clock,
-        partial(
-            SnapshotLoader,
-            book,
-            clock,
-            concurrency=settings.upstream.max_concurrency,
-            max_orders=max_orders,
-            max_bytes=BLOCK_BYTES,
-        ),
-        deadline=min(deadline, LIST_LOADING_WAIT),
-        max_stale_wait=max_stale_wait,
-        backoff=upstream_backoff,
-        on_loaded=history.record,
-        restore=sharing.restore,
-    )
-    compute = ComputeQueue(clock)
-    response_cache = ResponseCache(max_bytes=RESPONSE_CACHE_BYTES)
+    order_list = create_order_list(settings, clock, client, sharing)
     shutdown = Shutdown(
         clock,
         drain_delay=settings.server.drain_delay,
@@ -211,17 +161,9 @@ def create_app(
             # Closed in the reverse order: the client last, since the others use it.
             if tracing:
                 stack.push_async_callback(_close, tracing.close, shutdown)
-            for component in (
-                client,
-                sharing,
-                identity,
-                lookup,
-                book.blocks,
-                snapshots,
-                compute,
-                rotation,
-            ):
-                stack.push_async_callback(_close, component.close, shutdown)
+            closers = (client.close, sharing.close, identity.close, *order_list.closers)
+            for close in (*closers, rotation.close):
+                stack.push_async_callback(_close, close, shutdown)
             identity.start()
             if settings.api_keys():
                 api_keys.log_loaded()
@@ -231,15 +173,11 @@ def create_app(
     sharing.share_limits(caller_limits)
     metrics = create_metrics(
         settings,
-        Components(
-            client=client,
-            book=book,
-            orders=orders,
-            response_cache=response_cache,
-            caller_limits=caller_limits,
-            clock=clock,
-            store=sharing.state,
-        ),
+        client=client,
+        order_list=order_list,
+        caller_limits=caller_limits,
+        clock=clock,
+        store=sharing.state,
     )
     recorder = RequestRecorder(clock, metrics.http, tracing)
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists
@@ -296,7 +234,7 @@ def create_app(
             ),
             Middleware(
                 ResponseCacheMiddleware,
-                response_cache=response_cache,
+                response_cache=order_list.responses,
                 clock=clock,
                 problem_code=problem_code_of,
             ),
@@ -304,20 +242,36 @@ def create_app(
     )
     install_exception_handlers(api, PROBLEM_CODES)
     dependencies = OrdersDependencies(
-        book=book,
-        snapshots=snapshots,
-        history=history,
-        compute=compute,
-        lookup=lookup,
+        book=order_list.book,
+        snapshots=order_list.snapshots,
+        history=order_list.history,
+        compute=order_list.compute,
+        lookup=order_list.lookup,
         limits=caller_limits,
-        response_cache=response_cache,
+        response_cache=order_list.responses,
         clock=clock,
-        deadline=deadline,
+        deadline=settings.upstream.deadline,
         currency=settings.upstream.currency or "",
         public_url=public_url,
         problem_code=problem_code_of,
         export_slots=ExportSlots(clock, settings.server.max_exports),
         min_send_rate=settings.server.min_send_rate,
+    )
+    status = StatusReport(
+        StatusSources(
+            facts=static_facts(settings),
+            clock=clock,
+            client=client,
+            book=order_list.book,
+            single_orders=order_list.single_orders,
+            snapshots=order_list.snapshots,
+            responses=order_list.responses,
+            purge=order_list.purge,
+            store=sharing.state,
+            issuers=identity.states,
+            is_draining=lambda: shutdown.started,
+            problem_code=problem_code_of,
+        )
     )
     app = App(
         api,
@@ -332,25 +286,14 @@ def create_app(
         export_router(dependencies),
         orders_router(dependencies),
         me_router(),
-        _operations_router(
-            settings,
-            client=client,
-            book=book,
-            orders=orders,
-            snapshots=snapshots,
-            responses=response_cache,
-            issuers=identity.states,
-            shutdown=shutdown,
-            clock=clock,
-            sharing=sharing,
-        ),
+        operations_router(status, order_list.purge),
     ):
         _add_routes(api, router)
         api_routes += router.routes
     _add_routes(
         api,
         health_router(
-            check_ready=Readiness(book).check,
+            check_ready=Readiness(order_list.book).check,
             problem_codes=PROBLEM_CODES,
             is_draining=lambda: shutdown.started,
         ),
@@ -376,74 +319,6 @@ def _watch_files(
         watcher.watch(credential_files.paths, reload_credential)
     if file := settings.callers.api_keys_file:
         watcher.watch([file.path], api_keys.reload)
-
-
-def _operations_router(
-    settings: Settings,
-    *,
-    client: UpstreamClient,
-    book: OrderBook,
-    orders: GraceCache[str, FetchedOrder],
-    snapshots: SnapshotCache,
-    responses: ResponseCache,
-    issuers: Callable[[], list[IssuerState]],
-    shutdown: Shutdown,
-    clock: Clock,
-    sharing: NoSharing,
-) -> APIRouter:
-    purge = CachePurge(
-        book.blocks,
-        orders,
-        snapshots,
-        responses,
-        clock,
-        min_interval=settings.cache.no_cache_min_age,
-        on_purge=sharing.purge,
-    )
-    sharing.on_purge = lambda drop: purge.apply(drop=drop)
-    sources = StatusSources(
-        facts=static_facts(settings),
-        clock=clock,
-        client=client,
-        book=book,
-        single_orders=orders,
-        snapshots=snapshots,
-        responses=responses,
-        purge=purge,
-        store=sharing.state,
-        issuers=issuers,
-        is_draining=lambda: shutdown.started,
-        problem_code=problem_code_of,
-    )
-    return operations_router(StatusReport(sources), purge)
-
-
-def _create_book(
-    settings: Settings,
-    clock: Clock,
-    client: UpstreamClient,
-    source: OrderSource,
-    sharing: NoSharing,
-) -> OrderBook:
-    max_orders = settings.cache.max_orders
-    blocks: GraceCache[int, Block] = create_cache(
-        settings,
-        clock,
-        max_entries=-(-max_orders // BLOCK_SIZE),
-        max_bytes=BLOCK_BYTES,
-        new_cache=sharing.new_cache,
-    )
-    confirmed = TotalConfirmation(source.fetch_block, client.report_drift, max_orders=max_orders)
-    book = OrderBook(
-        blocks,
-        confirmed.fetch_block,
-        clock,
-        deadline=settings.upstream.deadline,
-        refresh_rate=min(settings.upstream.refresh_rate, settings.upstream.max_rate),
-        max_orders=max_orders,
-    )
-    sharing.connect(book, confirmed)
-    return book
 
 
 def _add_routes(api: FastAPI, router: APIRouter) -> None:

@@ -27,10 +27,10 @@ from typer.testing import CliRunner, Result
 from app import __version__
 from app.cli import program
 from app.clock import SystemClock
+from app.commands.serve import local_origin
 from app.sandbox.faults import KINDS
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
-from app.serve import local_origin
 from app.settings import ApiKeyConfig
 
 REPOSITORY = Path(__file__).parent.parent

@@ -19,11 +19,11 @@ from pydantic import TypeAdapter
 import app
 from app.cache.store import StoreError
 from app.cache.store_access import StoreUnavailable
+from app.composition.problem_codes import PROBLEM_CODES
 from app.edge.problem_types import PROBLEM_TYPES
 from app.main import BLOCK_BYTES, create_app
 from app.orders.blocks import BLOCK_OVERHEAD, INDEX_ROW_BYTES
 from app.orders.mapping import map_order
-from app.problem_codes import PROBLEM_CODES
 from app.settings import Settings, SettingsError, load
 from app.upstream.wire import BLOCK_SIZE
 from tests.edge.asgi_harness import logging_to

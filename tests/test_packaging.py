@@ -137,7 +137,7 @@ def test_the_image_runs_as_an_unprivileged_user_with_a_health_check() -> None:
     dockerfile = text_of("Dockerfile")
     last_stage = dockerfile.rpartition("\nFROM ")[2]
     assert re.search(r"^USER [1-9][0-9]*:[1-9][0-9]*$", last_stage, re.MULTILINE)
-    assert re.search(r"^HEALTHCHECK .*app.healthcheck", last_stage, re.MULTILINE)
+    assert re.search(r"^HEALTHCHECK .*app.commands.healthcheck", last_stage, re.MULTILINE)
     assert "--require-hashes" in dockerfile
 
 

@@ -10,12 +10,12 @@ from urllib.parse import urljoin
 
 import pytest
 
+from app.composition.problem_codes import PROBLEM_CODES
 from app.dashboard.router import dashboard_router
 from app.edge.exception_handlers import install_exception_handlers, problem_code
 from app.edge.health import health_router
 from app.edge.pages import STATIC, Html, docs_router, pages_router, render_page
 from app.edge.problem_types import PROBLEM_TYPES
-from app.problem_codes import PROBLEM_CODES
 from app.upstream.errors import UpstreamTimeout, UpstreamUnreachable
 from app.upstream.status import LastContact
 from tests.support.api_harness import ApiHarness, bare_api

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from app.cli import program
 from app.clock import SystemClock
-from app.doctor import Diagnostics
+from app.commands.doctor import Diagnostics
 from app.http import AsyncBaseTransport, Request, Response
 from app.main import create_app
 from app.sandbox import envelope

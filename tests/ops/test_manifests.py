@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.healthcheck import address_of
+from app.commands.healthcheck import address_of
 from app.settings import Settings, load
 from app.settings.errors import example_values
 

@@ -10,7 +10,8 @@ import msgspec
 from pydantic import SecretStr
 
 from app.clock import Clock
-from app.doctor import Check
+from app.commands.doctor import Check
+from app.composition.identity import create_issuers
 from app.edge.auth import CredentialGeneration
 from app.http import AsyncBaseTransport
 from app.identity.client_authentication import (
@@ -23,7 +24,6 @@ from app.identity.client_authentication import (
 from app.identity.discovery import Metadata, OtherIssuer, check_endpoint, discover, fetch_keys
 from app.identity.issuer_client import IssuerClient, IssuerError
 from app.identity.signing_keys import ALGORITHMS, SigningKeys
-from app.identity_components import create_issuers
 from app.settings import Settings
 
 MAX_ERROR_CHARS = 60

@@ -1,4 +1,4 @@
-"""The health check of the container image: `python -m app.healthcheck`, exit code 0 or 1.
+"""The health check of the container image: `python -m app.commands.healthcheck`, exit code 0 or 1.
 
 It requests `/livez` at the address in ORDERS_SERVER__HOST and ORDERS_SERVER__PORT, as the server
 listens there, and never through a proxy: engines pass HTTP_PROXY and the like to containers. It

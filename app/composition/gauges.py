@@ -3,17 +3,14 @@
 import platform
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from app import __version__
-from app.cache.grace_cache import GraceCache
 from app.clock import Clock
+from app.composition.order_list import OrderList
 from app.edge.caller_limits import CallerLimits
 from app.operations.schema import StoreState
 from app.orders.book import OrderBook
-from app.orders.response_cache import ResponseCache
-from app.orders.source import FetchedOrder
 from app.settings import Settings
 from app.telemetry.metrics import Labels, Metrics, Values
 from app.upstream.calls import CallRecord
@@ -22,29 +19,24 @@ from app.upstream.drift import DriftKind
 from app.upstream.transport import operation_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Components:
-    """The components that have state to show."""
-
-    client: UpstreamClient
-    book: OrderBook
-    orders: GraceCache[str, FetchedOrder]
-    response_cache: ResponseCache
-    caller_limits: CallerLimits
-    clock: Clock
-    store: Callable[[], StoreState]
-
-
-def create_metrics(settings: Settings, components: Components) -> Metrics:
+def create_metrics(
+    settings: Settings,
+    *,
+    client: UpstreamClient,
+    order_list: OrderList,
+    caller_limits: CallerLimits,
+    clock: Clock,
+    store: Callable[[], StoreState],
+) -> Metrics:
     """Return the metrics of one process, connected with its components."""
     metrics = Metrics()
-    client, book, clock = components.client, components.book, components.clock
+    book = order_list.book
     client.calls.listeners.append(lambda record: _count_call(metrics, record))
     config = settings.cache
 
     def cached_bytes() -> float:
-        caches = (book.blocks.usage, components.orders.usage, components.response_cache.usage)
-        return sum(usage.bytes for usage in caches)
+        caches = (book.blocks, order_list.single_orders, order_list.responses)
+        return sum(cache.usage.bytes for cache in caches)
 
     sources: dict[str, Callable[[], Values]] = {
         "orders_upstream_last_success_timestamp_seconds": lambda: last_successes(
@@ -57,7 +49,7 @@ def create_metrics(settings: Settings, components: Components) -> Metrics:
         },
         "orders_limiter_rate": lambda: client.admission.limiter_state().rate,
         "orders_cached_blocks": lambda: len(book.blocks),
-        "orders_store_up": lambda: _store_up(components.store()),
+        "orders_store_up": lambda: _store_up(store()),
         "orders_cached_bytes": cached_bytes,
         "orders_cached_orders": lambda: sum(
             len(entry.value.rows) for _, entry in book.blocks.items()
@@ -67,7 +59,7 @@ def create_metrics(settings: Settings, components: Components) -> Metrics:
         "orders_cache_stale_if_error_seconds": lambda: config.stale_if_error,
         "orders_schema_drift_total": lambda: _drift_by_field(client.drift.counts),
         "orders_rate_limited_total": lambda: {
-            (limit,): count for limit, count in components.caller_limits.rejected.items()
+            (limit,): count for limit, count in caller_limits.rejected.items()
         },
         "orders_build_info": lambda: {(__version__, platform.python_version()): 1},
     }

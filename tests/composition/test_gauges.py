@@ -1,6 +1,6 @@
 """Values that metrics read from the components."""
 
-from app.gauges import last_successes
+from app.composition.gauges import last_successes
 from tests.support.book import BookHarness
 from tests.support.upstream import ScriptedUpstream, client_of
 

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from app.cache.store import KEY_PREFIX, Store, StoreError
 from app.certificate_errors import breaks_rfc_5280, describe_certificate_error
 from app.clock import Clock
-from app.components import create_client
+from app.composition.components import create_client
+from app.composition.sharing import open_store
 from app.daemon_thread import RunInThread, run_in_thread
 from app.settings import Settings
-from app.sharing import open_store
 from app.upstream import errors
 from app.upstream.drift import Drift
 

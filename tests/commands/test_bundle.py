@@ -10,9 +10,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.bundle import KEY_VARIABLE, BundleError, fetch_bundle, write_bundle
 from app.cli import program, read_api_key
 from app.clock import SystemClock
+from app.commands.bundle import KEY_VARIABLE, BundleError, fetch_bundle, write_bundle
 from tests.support.proxy import Proxy
 
 URL = "http://127.0.0.1:8000"

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from app.healthcheck import address_of, is_alive
+from app.commands.healthcheck import address_of, is_alive
 
 
 class _Live(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def test_a_server_that_answers_is_alive_whatever_the_proxy_variables_are(host: s
     with _Server(host, _Live) as server:
         thread = server.answer_once()
         environ["ORDERS_SERVER__PORT"] = str(server.server_port)
-        command = [sys.executable, "-m", "app.healthcheck"]
+        command = [sys.executable, "-m", "app.commands.healthcheck"]
         result = subprocess.run(command, env=environ, check=False)
         thread.join()
     assert result.returncode == 0

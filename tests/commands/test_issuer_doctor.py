@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.doctor import Check
-from app.issuer_doctor import check_issuers
+from app.commands.doctor import Check
+from app.commands.issuer_doctor import check_issuers
 from app.settings import load
 from tests.identity.forge import AUDIENCE, ISSUER, JWKS_URL, FakeIssuer, key_of, public
 

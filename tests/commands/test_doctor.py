@@ -16,7 +16,7 @@ import trustme
 
 from app.cache.store import StoreError
 from app.clock import Clock, SystemClock, TimerHandle
-from app.doctor import FIXES, Check, Diagnostics, check_store
+from app.commands.doctor import FIXES, Check, Diagnostics, check_store
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, load

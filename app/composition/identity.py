@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from app.clock import Clock
-from app.components import is_sandbox
+from app.composition.components import is_sandbox
 from app.edge.auth import CredentialGeneration, TokenAuthenticator
 from app.edge.caller_limits import CallerLimits
 from app.http import AsyncBaseTransport

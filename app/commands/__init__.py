@@ -1,0 +1,1 @@
+"""The commands of the program; `app.cli` declares them and their options."""

@@ -1,0 +1,1 @@
+"""Builds the components from the settings; `app.main` connects them to the application."""
