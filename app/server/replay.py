@@ -64,7 +64,7 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 _TRACING_HEADERS: Final = (b"traceparent", b"tracestate", b"x-request-id")
 
 _TRACING_LINE: Final = re.compile(
-    rb"(?<=[^\r\n])\r\n([Tt]race(?:[Pp]arent|[Ss]tate)|[Xx]-[Rr]equest-[Ii][Dd]): "
+    rb"\r\n(?<=[^\r\n]\r\n)([Tt]race(?:[Pp]arent|[Ss]tate)|[Xx]-[Rr]equest-[Ii][Dd]): "
     rb"([!-~][ -~]{0,511})(?<! )(?=\r\n[^ \t])"
 )
 """A line to cut out: its name in a usual spelling, and its value. It follows another line that is
