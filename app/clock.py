@@ -84,14 +84,19 @@ class SuspendAwareClock(Clock):
         self._read_monotonic = clock.monotonic  # each request reads it a few times
         self._read_timestamp = clock.timestamp
         self._suspended = 0.0
-        self._difference = clock.timestamp() - clock.monotonic()
+        self._expect(clock.timestamp() - clock.monotonic())
+
+    def _expect(self, difference: float) -> None:
+        """Expect the wall clock to stay ahead of the monotonic clock by `difference`."""
+        self._difference = difference
+        self._smallest, self._greatest = difference - MAX_LAG_SECONDS, difference + MAX_LAG_SECONDS
 
     def monotonic(self) -> float:
         monotonic = self._read_monotonic()
-        ahead = self._read_timestamp() - monotonic - self._difference
-        if not -MAX_LAG_SECONDS <= ahead <= MAX_LAG_SECONDS:
-            self._difference += ahead
-            self._suspended += max(ahead, 0.0)
+        difference = self._read_timestamp() - monotonic
+        if not self._smallest <= difference <= self._greatest:
+            self._suspended += max(difference - self._difference, 0.0)
+            self._expect(difference)
         return monotonic + self._suspended
 
     def now(self) -> datetime:

@@ -1,7 +1,7 @@
 """The outermost middleware: request id, constant response headers, access log and metrics."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,10 +11,9 @@ from app.clock import Clock
 from app.edge.audit import REFUSALS, Audit
 from app.edge.client_address import ClientAddress
 from app.edge.context import RequestContext
-from app.logging.handler import RequestFields
-from app.logging.setup import log_request
+from app.logging.setup import request_writers
 from app.telemetry.counters import HttpMetrics
-from app.telemetry.spans import Tracing
+from app.telemetry.spans import RequestSpan, Tracing
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -77,36 +76,87 @@ class RequestRecorder:
         """Log the request of `context` and count it; `client` is the address of the caller.
 
         `context.route` must be a route template (or `unmatched`), because it becomes a label. The
-        duration is the time since `context.started_at`. Costs less than 1 µs if the log level is
-        above `info`.
+        duration is the time since `context.started_at`.
         """
-        duration = self._clock.monotonic() - context.started_at
-        self._metrics.observe(
-            context.route,
-            context.method,
-            context.status,
-            context.cache_outcome,
-            seconds=duration,
-            age=context.age,
-        )
-        if self._tracing is not None:
-            self._end_span(context, duration, self._tracing)
-        if _logger.isEnabledFor(logging.INFO):
-            if context.log_fields is None:
-                context.log_fields = RequestFields(_fields(context, client))
-            log_request(context.request_id, duration, context.log_fields)
-        if context.audit_event or context.status in REFUSALS:
-            self._audit.record(context, client)
+        record = self.prepare(context, client)
+        record.add(context.request_id, context.started_at, context.headers, context.span)
 
-    @staticmethod
-    def _end_span(context: RequestContext, duration: float, tracing: Tracing) -> None:
-        if context.route in UNTRACED_PATHS:
-            return
-        span = context.span or tracing.start_request(context.method, context.headers, duration)
-        context.span = None  # the same context is recorded again when the response is replayed
+    def prepare(self, context: RequestContext, client: str) -> "PreparedRecord":
+        """Return the record of requests that differ from that of `context` in id and time only."""
+        return PreparedRecord(
+            context,
+            client,
+            read_clock=self._clock.monotonic,
+            observe=self._metrics.observer(
+                context.route, context.method, context.status, context.cache_outcome, context.age
+            ),
+            tracing=None if context.route in UNTRACED_PATHS else self._tracing,
+            audit=self._audit if context.audit_event or context.status in REFUSALS else None,
+        )
+
+
+class PreparedRecord:
+    """What is recorded of each of several requests. All that they have in common is determined."""
+
+    __slots__ = (
+        "_audit",
+        "_client",
+        "_context",
+        "_observe",
+        "_read_clock",
+        "_tracing",
+        "_writers",
+    )
+
+    def __init__(
+        self,
+        context: RequestContext,
+        client: str,
+        *,
+        read_clock: Callable[[], float],
+        observe: Callable[[float], None],
+        tracing: Tracing | None,
+        audit: Audit | None,
+    ) -> None:
+        self._context = context
+        self._client = client
+        self._read_clock = read_clock
+        self._observe = observe
+        self._tracing = tracing
+        self._audit = audit
+        is_logged = _logger.isEnabledFor(logging.INFO)
+        self._writers = request_writers(_fields(context, client)) if is_logged else []
+
+    def add(
+        self,
+        request_id: str,
+        started_at: float,
+        headers: Mapping[bytes, bytes],
+        span: RequestSpan | None = None,
+    ) -> None:
+        """Record a request whose response ends now.
+
+        Args:
+            request_id: its id.
+            started_at: when it was received.
+            headers: those of the request; its trace context may be among them.
+            span: its span, if that has been started.
+        """
+        duration = self._read_clock() - started_at
+        self._observe(duration)
+        for write in self._writers:
+            write(request_id, duration)
+        if self._tracing is not None:
+            span = span or self._tracing.start_request(self._context.method, headers, duration)
+            self._end_span(span, request_id)
+        if self._audit is not None:
+            self._audit.record(self._context, self._client)
+
+    def _end_span(self, span: RequestSpan, request_id: str) -> None:
+        context = self._context
         attributes: dict[str, str | int] = {
             "http.response.status_code": context.status,
-            "orders.request_id": context.request_id,
+            "orders.request_id": request_id,
         }
         if context.cache_outcome:
             attributes["orders.cache"] = context.cache_outcome

@@ -6,6 +6,7 @@ authentications have one by address. A key's own rate replaces that of requests.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -23,6 +24,10 @@ NOT_MODIFIED_COST = 0.1
 RawHeaders = list[tuple[bytes, bytes]]
 
 _parse = lru_cache(maxsize=1024)(Rate.parse)
+
+
+def _unlimited(_now: float) -> float:
+    return 0.0
 
 
 class RateLimited(Exception):
@@ -119,13 +124,17 @@ class CallerLimits:
         """
         return self._requests.take(caller.limit_key, self._rate_of(caller), now)
 
-    def admits(self, caller: Caller, now: float) -> bool:
-        """Count a request of `caller` and return True, or return False and count nothing.
+    def counter(self, caller: Caller, status: int) -> Callable[[float], float]:
+        """Return a function that counts a request of `caller` whose response has this status.
 
-        For a part of the proxy that leaves a request which must be rejected to `admit`.
+        It is given the monotonic time and returns 0, or a time to wait in seconds; then it has
+        counted nothing. For a part of the proxy that leaves such a request to `admit`.
         """
         rate = self._rate_of(caller)
-        return rate is None or not self._requests.limiter.take(caller.limit_key, rate, now)
+        if rate is None:
+            return _unlimited
+        given_back = 1 - NOT_MODIFIED_COST if status == 304 else 0.0
+        return self._requests.limiter.counter(caller.limit_key, rate, given_back=given_back)
 
     def on_not_modified(self, caller: Caller) -> None:
         """Return most of what was counted for a request whose response is a 304."""

@@ -7,7 +7,6 @@ from typing import NamedTuple, Protocol, cast
 
 from starlette.types import Scope
 
-from app.logging.handler import RequestFields
 from app.telemetry.spans import RequestSpan
 
 
@@ -93,8 +92,6 @@ class RequestContext:
         audit_event: the event to log if the request succeeds; empty for none.
         span: the span of the request, if tracing is on.
         replayable: how the response can be sent again for an identical request; None if it cannot.
-        log_fields: what the access line says besides the request id and the duration, once it has
-            been determined.
     """
 
     request_id: str
@@ -116,7 +113,6 @@ class RequestContext:
     audit_event: str = ""
     span: RequestSpan | None = None
     replayable: Replayable | None = None
-    log_fields: RequestFields | None = None
 
 
 def context_of(scope: Scope) -> RequestContext:

@@ -6,7 +6,7 @@ key that has rested has the whole quota at once, and from then on one request pe
 more than twice the quota passes within any window.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from operator import itemgetter
 from typing import NamedTuple, Self
 
@@ -64,18 +64,33 @@ class RateLimiter:
 
         A request that is not admitted is not counted.
         """
-        restored_at = self._restored_at.get(key, now)
-        interval = rate.interval
-        restored_at = (max(now, restored_at)) + interval
-        excess = restored_at - now - rate.window
-        if excess > interval * ROUNDING:
-            return excess
-        self._restored_at[key] = restored_at
-        if self._consumed is not None:
-            self._consumed[key] = self._consumed.get(key, 0.0) + interval
-        if len(self._restored_at) > self._max_keys:
-            self._forget(now)
-        return 0.0
+        return self.counter(key, rate)(now)
+
+    def counter(
+        self, key: Hashable, rate: Rate, *, given_back: float = 0.0
+    ) -> Callable[[float], float]:
+        """Return `take` for one key, as a function of `now`.
+
+        Of each request that it admits, the part `given_back` is returned at once.
+        """
+        interval, window = rate.interval, rate.window
+        most = window + interval * ROUNDING
+        unused = given_back * interval
+
+        def take(now: float) -> float:
+            consumption = self._restored_at
+            restored_at = consumption.get(key, now)
+            restored_at = (max(now, restored_at)) + interval
+            if restored_at - now > most:
+                return restored_at - now - window
+            consumption[key] = restored_at - unused
+            if self._consumed is not None:
+                self._consumed[key] = self._consumed.get(key, 0.0) + interval - unused
+            if len(consumption) > self._max_keys:
+                self._forget(now)
+            return 0.0
+
+        return take
 
     def give_back(self, key: Hashable, rate: Rate, requests: float) -> None:
         """Return a part of what was counted."""

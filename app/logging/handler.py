@@ -10,8 +10,8 @@ buffered for it. Then lines are dropped, and the log says how many.
 import asyncio
 import logging
 import select
-from collections.abc import Mapping
-from typing import Any, Protocol, TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from app.clock import Clock
 from app.logging.redaction import Redaction
@@ -29,19 +29,17 @@ WRITE_CHUNK = 4096
 """Characters per write: a pipe that is writable accepts this many without blocking (PIPE_BUF)."""
 
 
-class RequestFields:
-    """Fields that the lines of several requests can have in common.
+RequestWriter = Callable[[str, float], None]
+"""Buffers the line of a request, given its id and the seconds that it has taken."""
 
-    Attributes:
-        values: the fields.
-        encoded: their text in each log format that has been used, so that it is made once.
-    """
 
-    __slots__ = ("encoded", "values")
+class RequestTemplate(NamedTuple):
+    """The constant parts of the line of a request, between which its time, id and duration are."""
 
-    def __init__(self, values: Mapping[str, object]) -> None:
-        self.values = values
-        self.encoded: dict[str, str] = {}
+    start: str
+    before_id: str
+    before_milliseconds: str
+    end: str
 
 
 class LineFormatter(Protocol):
@@ -49,7 +47,10 @@ class LineFormatter(Protocol):
 
     def format(self, record: logging.LogRecord) -> str: ...
 
-    def format_request(self, request_id: str, seconds: float, fields: RequestFields) -> str: ...
+    def request_template(self, fields: Mapping[str, object]) -> RequestTemplate: ...
+
+    def time(self) -> str:
+        """Return the current time, as lines have it."""
 
 
 class BufferedHandler(logging.Handler):
@@ -91,10 +92,22 @@ class BufferedHandler(logging.Handler):
         if record.levelno < logging.WARNING or self._repeats.admit(kind):
             self._append(self._redaction.apply(self._line_formatter.format(record)))
 
-    def emit_request(self, request_id: str, seconds: float, fields: RequestFields) -> None:
-        """Buffer the line for a request, without the cost of a record."""
-        with self.lock:
-            self._append(self._line_formatter.format_request(request_id, seconds, fields))
+    def request_writer(self, fields: Mapping[str, object]) -> RequestWriter:
+        """Return what buffers the lines of requests with these fields, without a record for each.
+
+        The ids are well-formed (`app.request_id`), so that they need no escaping.
+        """
+        start, before_id, before_milliseconds, end = self._line_formatter.request_template(fields)
+        time = self._line_formatter.time
+
+        def write(request_id: str, seconds: float) -> None:
+            milliseconds = f"{seconds * 1000:.3f}"
+            with self.lock:
+                self._append(
+                    f"{start}{time()}{before_id}{request_id}{before_milliseconds}{milliseconds}{end}"
+                )
+
+        return write
 
     def flush(self) -> None:
         """Write everything that is buffered; give up after the flush timeout. Called at exit."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 from pydantic_core import to_json
 
 from app.clock import Clock
-from app.logging.handler import BufferedHandler, RequestFields
+from app.logging.handler import BufferedHandler, RequestTemplate, RequestWriter
 from app.logging.redaction import Redaction
 from app.request_id import current
 
@@ -69,26 +69,22 @@ def traceback_frames(error: BaseException) -> list[str]:
     ]
 
 
-def log_request(request_id: str, seconds: float, fields: RequestFields) -> None:
-    """Log one request that took `seconds`, as event `request` with `fields`.
-
-    The id is well-formed (`app.request_id`), so that it needs no escaping.
-    """
-    for handler in _ROOT.handlers:
-        if isinstance(handler, BufferedHandler):
-            handler.emit_request(request_id, seconds, fields)
+def request_writers(fields: Mapping[str, object]) -> list[RequestWriter]:
+    """Return what writes the lines of requests, the event `request`, with these fields."""
+    handlers = [each for each in _ROOT.handlers if isinstance(each, BufferedHandler)]
+    return [handler.request_writer(fields) for handler in handlers]
 
 
 class _Formatter:
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._timestamp = clock.timestamp
         self._millisecond = -1
         self._formatted = ""
 
-    def _time(self) -> str:
+    def time(self) -> str:
         """Return the current time in RFC 3339; each millisecond is formatted once."""
         # Rounded, because a millisecond is not exact in binary.
-        millisecond = round(self._clock.timestamp() * 1000)
+        millisecond = int(self._timestamp() * 1000 + 0.5)
         if millisecond != self._millisecond:
             self._millisecond = millisecond
             seconds, fraction = divmod(millisecond, 1000)
@@ -98,7 +94,7 @@ class _Formatter:
 
     def _event_dict(self, record: logging.LogRecord) -> dict[str, Any]:
         event: dict[str, Any] = {
-            "time": self._time(),
+            "time": _Formatter.time(self),
             "level": record.levelname.lower(),
             # asyncio adds the repr of an exception, with its message, on further lines.
             "event": record.getMessage().partition("\n")[0],
@@ -116,31 +112,32 @@ class _JsonFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return _encode(self._event_dict(record))
 
-    def format_request(self, request_id: str, seconds: float, fields: RequestFields) -> str:
-        encoded = fields.encoded.get("json")
-        if encoded is None:
-            encoded = to_json(fields.values, ensure_ascii=True).decode("ascii")[1:]
-            fields.encoded["json"] = encoded
-        return (
-            f'{{"time":"{self._time()}","level":"info","event":"request",'
-            f'"request_id":"{request_id}","duration_ms":{seconds * 1000:.3f},{encoded}'
+    def request_template(self, fields: Mapping[str, object]) -> RequestTemplate:
+        encoded = to_json(fields, ensure_ascii=True).decode("ascii")[1:]
+        return RequestTemplate(
+            '{"time":"',
+            '","level":"info","event":"request","request_id":"',
+            '","duration_ms":',
+            f",{encoded}",
         )
 
 
 class _TextFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         event = self._event_dict(record)
-        return _text_line(event.pop("time"), event.pop("level"), event.pop("event"), event)
+        return _text_line(event.pop("time")[11:19], event.pop("level"), event.pop("event"), event)
 
-    def format_request(self, request_id: str, seconds: float, fields: RequestFields) -> str:
-        duration = {"duration_ms": round(seconds * 1000, 3)}
-        values = {"request_id": request_id} | dict(fields.values) | duration
-        return _text_line(self._time(), "info", "request", values)
+    def request_template(self, fields: Mapping[str, object]) -> RequestTemplate:
+        pairs = " ".join(f"{name}={_quote(value)}" for name, value in fields.items())
+        return RequestTemplate("", " info    request request_id=", f" {pairs} duration_ms=", "")
+
+    def time(self) -> str:
+        return super().time()[11:19]
 
 
 def _text_line(timestamp: str, level: str, event: str, fields: Mapping[str, object]) -> str:
     pairs = " ".join(f"{name}={_quote(value)}" for name, value in fields.items())
-    return f"{timestamp[11:19]} {level:7} {_quote(event, spaces=True)} {pairs}".rstrip()
+    return f"{timestamp} {level:7} {_quote(event, spaces=True)} {pairs}".rstrip()
 
 
 def _quote(value: object, *, spaces: bool = False) -> str:

@@ -118,12 +118,12 @@ class HttpConnection(HttpToolsProtocol):
         """Parse `data`, or buffer it until the response in progress is complete."""
         replay = self._replay if self._is_waiting_for_head() else None
         if replay is not None:
-            headers = self.server_state.default_headers
-            response = replay.response(self._digest, data, headers)
+            now, state = self._clock.monotonic(), self.server_state
+            response = replay.response(self._digest, data, now, state.default_headers)
             if response is not None:
                 self.transport.write(response)
-                self.server_state.total_requests += 1
-                self._waiting_since = self._clock.monotonic()
+                state.total_requests += 1
+                self._waiting_since = now
                 self._has_responded = True
                 return
         if self._is_reading():

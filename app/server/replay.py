@@ -38,11 +38,11 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.clock import Clock
-from app.edge.access_log import RequestRecorder
+from app.edge.access_log import PreparedRecord, RequestRecorder
 from app.edge.auth import CredentialGeneration
 from app.edge.caller_limits import CallerLimits
 from app.edge.context import Caller, Replayable, RequestContext
-from app.request_id import adopt_or_mint
+from app.request_id import adopt_or_mint, mint
 
 MAX_HEAD_BYTES: Final = 4096
 """Longest request head that is remembered."""
@@ -51,7 +51,7 @@ MAX_ENTRIES: Final = 20_000
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Bounds of the entries. A body counts for each of them, although they share it."""
 
-ENTRY_OVERHEAD: Final = 2500
+ENTRY_OVERHEAD: Final = 4000
 """Memory of an entry besides its bytes."""
 
 MAX_REFRESH_INTERVAL: Final = 1.0
@@ -90,6 +90,8 @@ class _Entry:
     Attributes:
         context: what the access line and the metrics say about it.
         caller: to whom it may be sent.
+        count: counts a request of that caller; see `CallerLimits.counter`.
+        record: the access line and the metrics, as they are at present.
         parts: the head up to the request id; every second part is the name of a line that changes.
         before_id: those parts as they are at present.
         after_id: the rest of the head.
@@ -100,16 +102,21 @@ class _Entry:
         default_headers: the server's headers in `before_id`, with the Date.
     """
 
+    count: Callable[[float], float]
+    record: PreparedRecord
+
     __slots__ = (
         "after_id",
         "before_id",
         "body",
         "caller",
         "context",
+        "count",
         "data",
         "default_headers",
         "fields",
         "parts",
+        "record",
         "refresh",
         "revision",
         "until",
@@ -191,7 +198,9 @@ class Replay:
         """Return the digest that the heads of the peer with this address are added to."""
         return blake2b(address.encode() + b"\0", digest_size=DIGEST_BYTES, key=self._secret)
 
-    def response(self, digest: Digest, head: bytes, default_headers: RawHeaders) -> bytes | None:
+    def response(
+        self, digest: Digest, head: bytes, now: float, default_headers: RawHeaders
+    ) -> bytes | None:
         """Return the response to `head`, or None if the application has to compose it.
 
         The request is counted and recorded.
@@ -199,6 +208,7 @@ class Replay:
         Args:
             digest: that of the peer.
             head: what one read has returned.
+            now: when it was read, on the monotonic clock.
             default_headers: those of the server, with the Date.
         """
         if len(head) > MAX_HEAD_BYTES:
@@ -207,28 +217,21 @@ class Replay:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        now = self._clock.monotonic()
-        context = entry.context
         if (
             now >= entry.until
             or entry.revision != entry.data.revision
-            or context.generation != self._generation.value
+            or entry.context.generation != self._generation.value
         ) and not self._refresh(entry, now):
             return None  # a new entry replaces it, or it is valid again after a failed fetch
         if entry.default_headers is not default_headers:
             entry.join(default_headers)
-        if not self._limits.admits(entry.caller, now):
+        if entry.count(now):
             return None  # the application rejects the request, and counts that
-        if context.status == 304:
-            self._limits.on_not_modified(entry.caller)
         self._entries.move_to_end(key)
-        context.started_at = now
-        if tracing:
-            context.headers = tracing
-        offered_id = context.headers.get(b"x-request-id")
-        request_id = adopt_or_mint(offered_id.decode("latin-1") if offered_id else None)
-        context.request_id = request_id
-        self._recorder.record(context, context.client)
+        headers = entry.context.headers if tracing is None else tracing
+        offered_id = headers.get(b"x-request-id")
+        request_id = adopt_or_mint(offered_id.decode("latin-1")) if offered_id else mint()
+        entry.record.add(request_id, now, headers)
         return b"".join((entry.before_id, request_id.encode(), entry.after_id, entry.body))
 
     def record(self, digest: Digest, head: bytes, cycle: RequestResponseCycle) -> None:
@@ -256,6 +259,7 @@ class Replay:
         # Without the headers of the request, which have the credential, and without its span.
         kept = replace(context, headers=tracing, span=None, replayable=None)
         entry = _Entry(kept, caller, replayable, head, body)
+        entry.count = self._limits.counter(caller, context.status)
         self._remove(key)
         self._entries[key] = entry
         self._size += entry.size
@@ -282,7 +286,7 @@ class Replay:
         entry.default_headers = ()
         entry.revision = entry.data.revision
         entry.until = min(current.until, now + expires_in)
-        context.log_fields = None
+        entry.record = self._recorder.prepare(context, context.client)
         return True
 
 

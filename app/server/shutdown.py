@@ -17,6 +17,7 @@ class Shutdown:
         drain_timeout: seconds after that for accepted requests to complete.
 
     Attributes:
+        started: whether it has started.
         started_at: when it has started; infinity before.
     """
 
@@ -24,16 +25,14 @@ class Shutdown:
         self._clock = clock
         self._delay = drain_delay
         self._timeout = drain_timeout
+        self.started = False
         self.started_at = inf
-
-    @property
-    def started(self) -> bool:
-        return self.started_at < inf
 
     def start(self) -> None:
         """Start shutdown, once. Safe to call from a signal handler."""
         if not self.started:
             self.started_at = self._clock.monotonic()
+            self.started = True
 
     def should_stop_accepting(self) -> bool:
         """Return whether the drain delay is over."""

@@ -6,7 +6,7 @@ and the library reads them when metrics are scraped (`app/telemetry/exposition.p
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 REQUEST_SECONDS = (
     0.0005,
@@ -63,8 +63,13 @@ class Histogram:
 
     def observe(self, value: float) -> None:
         """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
+        bucket = 0 if value <= self.bounds[0] else bisect_left(self.bounds, value)
+        self.counts[bucket] += 1
         self.total += value
+
+    def bucket_of(self, value: float) -> int:
+        """Return which of `counts` counts this value."""
+        return bisect_left(self.bounds, value)
 
     def add(self, other: "Histogram") -> None:
         """Add the values of a histogram with the same bounds."""
@@ -94,22 +99,35 @@ class HttpMetrics:
     def observe(
         self, route: str, method: str, status: int, cache: str, *, seconds: float, age: int | None
     ) -> None:
-        """Count one request whose response has ended.
+        """Count one request whose response has ended `seconds` after the request was received."""
+        self.observer(route, method, status, cache, age)(seconds)
+
+    def observer(
+        self, route: str, method: str, status: int, cache: str, age: int | None
+    ) -> Callable[[float], None]:
+        """Return a function that counts a request, given the seconds that it has taken.
 
         Args:
             route: the template of its route, never its path.
             method: the method as received.
             status: the status of the response; 0 if none was sent.
             cache: the cache outcome; empty if the response does not come from the cache.
-            seconds: the time since the request was received.
             age: the Age of the response; None if it has none.
         """
         duration = self._durations.get((route, method, status, cache))
         if duration is None:
             duration = self._series(route, method, status, cache)
-        duration.observe(seconds)
-        if age is not None:
-            self.answer_age.observe(age)
+        if age is None:
+            return duration.observe
+        observe, ages = duration.observe, self.answer_age
+        bucket = ages.bucket_of(age)
+
+        def observe_with_age(seconds: float) -> None:
+            observe(seconds)
+            ages.counts[bucket] += 1
+            ages.total += age
+
+        return observe_with_age
 
     def _series(self, route: str, method: str, status: int, cache: str) -> Histogram:
         method = method if method in METHODS else OTHER_METHOD

@@ -51,6 +51,13 @@ def test_ten_responses_without_a_body_cost_as_much_as_one_request() -> None:
     assert admitted(limits, caller(), 9) == 1
 
 
+def test_a_response_without_a_body_costs_the_same_in_either_way() -> None:
+    limits = CallerLimits(rate="60/minute")
+    count = limits.counter(caller(), 304)
+    assert not any(count(NOW) for _ in range(590))
+    assert admitted(limits, caller(), 9) == 1
+
+
 def test_each_limit_is_counted_separately() -> None:
     limits = CallerLimits(rate="9/minute", scan_rate="3/minute", detail_rate="2/minute")
     for admit, count in ((limits.admit_scan, 3), (limits.admit_lookup, 2), (limits.admit, 9)):
@@ -93,16 +100,17 @@ def test_rejected_requests_are_counted_by_limit_and_once() -> None:
         limits.admit(caller(), NOW)
         limits.admit_scan(caller(), NOW)
         limits.admit_lookup(caller(), NOW)
-    assert not limits.admits(caller(), NOW), "left to `admit`, which counts it"
+    assert limits.counter(caller(), 200)(NOW), "left to `admit`, which counts it"
     assert limits.rejected == {"requests": 2, "scans": 2, "lookups": 2, "failures": 0}
 
 
 def test_what_is_admitted_is_counted_in_either_way() -> None:
     limits = CallerLimits(rate="2/minute")
-    assert limits.admits(caller(), NOW)
+    count = limits.counter(caller(), 200)
+    assert not count(NOW)
     assert limits.admit(caller(), NOW) is None
-    assert not limits.admits(caller(), NOW)
-    assert CallerLimits().admits(caller(), NOW)
+    assert count(NOW)
+    assert not CallerLimits().counter(caller(), 200)(NOW)
 
 
 def test_failed_authentications_are_counted_by_address() -> None:

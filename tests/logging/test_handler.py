@@ -6,12 +6,12 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
 from app.clock import SystemClock
-from app.logging.handler import MAX_BUFFERED_CHARS, WRITE_CHUNK, BufferedHandler, RequestFields
+from app.logging.handler import MAX_BUFFERED_CHARS, WRITE_CHUNK, BufferedHandler, RequestTemplate
 from tests.support.clock import settle
 
 LOOP_TURNS = 5000
@@ -59,8 +59,11 @@ class PlainFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(message)s%(fields)s", defaults={"fields": ""})
 
-    def format_request(self, request_id: str, seconds: float, fields: RequestFields) -> str:
-        return f"request {request_id} {seconds} {fields.values}"
+    def request_template(self, fields: Mapping[str, object]) -> RequestTemplate:
+        return RequestTemplate("at ", ": request ", ", milliseconds: ", f", {fields}")
+
+    def time(self) -> str:
+        return "noon"
 
 
 def handler_for(stream: TextIO, *, flush_timeout: float = 20) -> BufferedHandler:

@@ -6,8 +6,7 @@ from typing import Literal
 
 import pytest
 
-from app.logging.handler import RequestFields
-from app.logging.setup import log_request, traceback_frames
+from app.logging.setup import request_writers, traceback_frames
 from app.request_id import set_current
 from tests.edge.asgi_harness import logging_to
 from tests.support.clock import ManualClock
@@ -34,7 +33,8 @@ def test_no_control_character_reaches_a_terminal() -> None:
     controls = "".join(map(chr, (*range(32), 127, *range(128, 160), 0x202E, 0x2066)))
     with logging_to("text") as lines:
         LOGGER.info("event", extra={"fields": {"name": controls}})
-        log_request("request-0001", 0.1, RequestFields({"method": controls}))
+        (write,) = request_writers({"method": controls})
+        write("request-0001", 0.1)
 
     assert set(lines.text()) & set(controls) == {"\n"}
 
@@ -70,26 +70,26 @@ def test_auto_format_is_text_on_a_terminal() -> None:
 
 def test_a_request_is_one_line_of_text() -> None:
     with logging_to("text") as lines:
-        log_request("id", 0.0015, RequestFields({"route": "/v1/orders", "status": 200}))
+        (write,) = request_writers({"route": "/v1/orders", "status": 200})
+        write("id", 0.0015)
 
     assert lines.text() == (
-        "12:00:00 info    request request_id=id route=/v1/orders status=200 duration_ms=1.5\n"
+        "12:00:00 info    request request_id=id route=/v1/orders status=200 duration_ms=1.500\n"
     )
 
 
-def test_the_fields_of_several_requests_are_encoded_once() -> None:
-    fields = RequestFields({"route": "/v1/orders"})
-    with logging_to("json") as lines:
-        log_request("first", 0.0015, fields)
-        encoded = fields.encoded["json"]
-        log_request("second", 0.0, fields)
+async def test_requests_with_the_same_fields_have_lines_of_their_own() -> None:
+    clock = ManualClock()
+    with logging_to("json", clock=clock) as lines:
+        (write,) = request_writers({"route": "/v1/orders"})
+        write("first", 0.0015)
+        await clock.advance(0.25)
+        write("second", 0.0)
 
-    assert fields.encoded["json"] is encoded
-    common = {"time": "2026-11-23T12:00:00.000Z", "level": "info", "event": "request"}
-    assert lines.lines() == [
-        {**common, "request_id": "first", "duration_ms": 1.5, "route": "/v1/orders"},
-        {**common, "request_id": "second", "duration_ms": 0.0, "route": "/v1/orders"},
-    ]
+    common = {"level": "info", "event": "request", "route": "/v1/orders"}
+    first = {"time": "2026-11-23T12:00:00.000Z", "request_id": "first", "duration_ms": 1.5}
+    second = {"time": "2026-11-23T12:00:00.250Z", "request_id": "second", "duration_ms": 0.0}
+    assert lines.lines() == [common | first, common | second]
 
 
 def test_auto_format_is_json_elsewhere() -> None:

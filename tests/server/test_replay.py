@@ -1,6 +1,7 @@
 """Replayed responses: the same as composed ones, whatever has changed in between."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,8 +113,10 @@ class ForgetsLines(Replay):
 
     pattern = b""
 
-    def response(self, digest: Digest, head: bytes, default_headers: Any) -> bytes | None:
-        return super().response(digest, self._without(head), default_headers)
+    def response(
+        self, digest: Digest, head: bytes, now: float, default_headers: Any
+    ) -> bytes | None:
+        return super().response(digest, self._without(head), now, default_headers)
 
     def record(self, digest: Digest, head: bytes, cycle: RequestResponseCycle) -> None:
         super().record(digest, self._without(head), cycle)
@@ -197,8 +200,10 @@ def forgets_rate(app: App, _: ManualClock) -> Replay:
 
 
 class CountsNotModifiedInFull(CallerLimits):
-    def on_not_modified(self, caller: Caller) -> None:
-        """Give nothing back."""
+    def counter(self, caller: Caller, status: int) -> Callable[[float], float]:
+        """Count a 304 as any other response."""
+        del status
+        return super().counter(caller, 200)
 
 
 def counts_not_modified_in_full(app: App, _: ManualClock) -> Replay:

@@ -153,7 +153,7 @@ async def test_the_number_of_responses_and_their_bytes_are_bounded() -> None:
     assert len(harness.replay) == 2
     assert await harness.is_replayed(get("/a"))  # used after /b
     assert not await harness.is_replayed(get("/b"))
-    harness.use(harness.create_replay(max_bytes=10_000))
+    harness.use(harness.create_replay(max_bytes=14_000))
     for number in range(10):
         await harness.send(get(f"/{number}"))
     assert len(harness.replay) == 3
