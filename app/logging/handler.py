@@ -9,7 +9,9 @@ buffered for it. Then lines are dropped, and the log says how many.
 
 import asyncio
 import logging
+import os
 import select
+import stat
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TextIO
 
@@ -28,17 +30,20 @@ FLUSH_TIMEOUT = 2.0
 WRITE_CHUNK = 4096
 """Characters per write: a pipe that is writable accepts this many without blocking (PIPE_BUF)."""
 
+FILE_CHUNK = 64 * 1024
+"""The same for a regular file, which never blocks."""
+
 
 RequestWriter = Callable[[str, float], None]
 """Buffers the line of a request, given its id and the seconds that it has taken."""
 
 
 class RequestTemplate(NamedTuple):
-    """The constant parts of the line of a request, between which its time, id and duration are."""
+    """The constant parts of the line of a request: its time, id and milliseconds are in between."""
 
     start: str
     before_id: str
-    before_milliseconds: str
+    before_duration: str
     end: str
 
 
@@ -76,6 +81,7 @@ class BufferedHandler(logging.Handler):
         self._stream = stream
         self._line_formatter = formatter
         self._clock = clock
+        self._chunk = FILE_CHUNK if _is_regular_file(stream) else WRITE_CHUNK
         self._interval = interval
         self._flush_timeout = flush_timeout
         self._buffer: list[str] = []
@@ -90,21 +96,21 @@ class BufferedHandler(logging.Handler):
         fields: Mapping[str, object] = getattr(record, "fields", {})
         kind = (str(record.msg), str(fields.get("operation", "")))
         if record.levelno < logging.WARNING or self._repeats.admit(kind):
-            self._append(self._redaction.apply(self._line_formatter.format(record)))
+            self._append(self._redaction.apply(self._line_formatter.format(record)) + "\n")
 
     def request_writer(self, fields: Mapping[str, object]) -> RequestWriter:
         """Return what buffers the lines of requests with these fields, without a record for each.
 
         The ids are well-formed (`app.request_id`), so that they need no escaping.
         """
-        start, before_id, before_milliseconds, end = self._line_formatter.request_template(fields)
+        start, before_id, before_duration, end = self._line_formatter.request_template(fields)
         time = self._line_formatter.time
 
         def write(request_id: str, seconds: float) -> None:
-            milliseconds = f"{seconds * 1000:.3f}"
+            duration = f"{seconds * 1000:.3f}"
             with self.lock:
                 self._append(
-                    f"{start}{time()}{before_id}{request_id}{before_milliseconds}{milliseconds}{end}"
+                    f"{start}{time()}{before_id}{request_id}{before_duration}{duration}{end}\n"
                 )
 
         return write
@@ -124,7 +130,8 @@ class BufferedHandler(logging.Handler):
         else:
             if self._dropped:
                 self._report_dropped()
-            self._buffer_line(line)
+            self._buffer.append(line)
+            self._size += len(line)
         if self._timer_loop is not None and self._timer_loop.is_running():
             return
         try:
@@ -157,11 +164,9 @@ class BufferedHandler(logging.Handler):
 
     def _report(self, event: str, fields: Mapping[str, object]) -> None:
         record = {"levelname": "WARNING", "msg": event, "fields": fields}
-        self._buffer_line(self._line_formatter.format(logging.makeLogRecord(record)))
-
-    def _buffer_line(self, line: str) -> None:
-        self._buffer.append(line + "\n")
-        self._size += len(line) + 1
+        line = self._line_formatter.format(logging.makeLogRecord(record)) + "\n"
+        self._buffer.append(line)
+        self._size += len(line)
 
     def _write(self, timeout: float) -> None:
         """Write what the stream accepts, waiting about `timeout` seconds for it in all."""
@@ -172,9 +177,9 @@ class BufferedHandler(logging.Handler):
         deadline = self._clock.monotonic() + timeout
         try:
             while written < len(text) and self._is_writable(deadline - self._clock.monotonic()):
-                self._stream.write(text[written : written + WRITE_CHUNK])
+                self._stream.write(text[written : written + self._chunk])
                 self._stream.flush()
-                written += WRITE_CHUNK
+                written += self._chunk
         except (OSError, ValueError):
             written = len(text)  # the reader has closed its end
         self._buffer = [text[written:]]
@@ -185,3 +190,10 @@ class BufferedHandler(logging.Handler):
             return bool(select.select((), (self._stream,), (), max(0.0, timeout))[1])
         except (OSError, ValueError):
             return True  # not a file descriptor, so it does not block
+
+
+def _is_regular_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False  # not a file descriptor

@@ -78,18 +78,19 @@ def request_writers(fields: Mapping[str, object]) -> list[RequestWriter]:
 class _Formatter:
     def __init__(self, clock: Clock) -> None:
         self._timestamp = clock.timestamp
-        self._millisecond = -1
+        self._since = self._until = 0.0
         self._formatted = ""
 
     def time(self) -> str:
         """Return the current time in RFC 3339; each millisecond is formatted once."""
-        # Rounded, because a millisecond is not exact in binary.
-        millisecond = int(self._timestamp() * 1000 + 0.5)
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
+        timestamp = self._timestamp()
+        if not self._since <= timestamp < self._until:
+            # Rounded, because a millisecond is not exact in binary.
+            millisecond = round(timestamp * 1000)
             seconds, fraction = divmod(millisecond, 1000)
             second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
             self._formatted = f"{second}.{fraction:03d}Z"
+            self._since, self._until = (millisecond - 0.5) / 1000, (millisecond + 0.5) / 1000
         return self._formatted
 
     def _event_dict(self, record: logging.LogRecord) -> dict[str, Any]:

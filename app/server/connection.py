@@ -42,6 +42,10 @@ class State(Enum):
     LINGERING = auto()  # has sent its last response; ignores input (RFC 9112 section 9.6)
 
 
+_IDLE: Final = State.IDLE
+"""The same, without the descriptor of the enumeration, which each request would call."""
+
+
 class HttpConnection(HttpToolsProtocol):
     """One connection, from accept to close.
 
@@ -136,13 +140,15 @@ class HttpConnection(HttpToolsProtocol):
     def _is_waiting_for_head(self) -> bool:
         """Return whether what is read next is the start of a request that can be replayed."""
         return (
-            self._state is State.IDLE
-            and not self._buffer
-            and not self._incomplete_bytes
+            self._state is _IDLE
             and (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]
-            and not self._over_limit
-            and not self._shutdown.started
-            and not self.flow.write_paused
+            and not (
+                self._buffer
+                or self._incomplete_bytes
+                or self._over_limit
+                or self._shutdown.started
+                or self.flow.write_paused
+            )
         )
 
     def _is_last_in_buffer(self) -> bool:
