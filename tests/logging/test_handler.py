@@ -8,6 +8,7 @@ import select
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from app.clock import SystemClock
@@ -129,6 +130,23 @@ async def test_a_slow_reader_gets_every_line_although_nothing_more_is_logged() -
                 break
 
     assert received.splitlines() == expected
+
+
+async def test_a_file_is_written_in_large_pieces(tmp_path: Path) -> None:
+    class CountingFile(io.TextIOWrapper):
+        flushes = 0
+
+        def flush(self) -> None:
+            self.flushes += 1
+            super().flush()
+
+    with CountingFile((tmp_path / "log").open("wb"), "ascii") as stream:
+        handler = handler_for(stream)
+        for _ in range(100):
+            handler.handle(record("x" * 1000))
+        await settle()
+        assert stream.flushes == 2
+    assert (tmp_path / "log").stat().st_size == 100 * 1001
 
 
 async def test_a_stuck_reader_costs_bounded_memory_and_dropped_lines_are_counted() -> None:
