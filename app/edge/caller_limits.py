@@ -102,9 +102,10 @@ class CallerLimits:
             "scans": ("requests over the whole list that are not cached", scan_rate),
             "lookups": ("order numbers that are not cached", detail_rate),
             "failures": ("failed authentications from your address", FAILURE_RATE),
+            "sign_ins": ("failed sign-ins from your address", FAILURE_RATE),
         }
         self.rejected: Counter[str] = Counter(dict.fromkeys(whats, 0))
-        self._requests, self._scans, self._lookups, self._failures = (
+        self._requests, self._scans, self._lookups, self._failures, self._sign_ins = (
             _Limit(name, what, _parse(text), RateLimiter(), self.rejected)
             for name, (what, text) in whats.items()
         )
@@ -113,7 +114,7 @@ class CallerLimits:
     @property
     def limiters(self) -> dict[str, RateLimiter]:
         """What counts each limit, by its name."""
-        limits = (self._requests, self._scans, self._lookups, self._failures)
+        limits = (self._requests, self._scans, self._lookups, self._failures, self._sign_ins)
         return {limit.name: limit.limiter for limit in limits}
 
     def admit(self, caller: Caller, now: float) -> RateLimited | None:
@@ -157,9 +158,18 @@ class CallerLimits:
         key = ("address", limit_group(address))
         return self._failures.take(key, self._failures.rate, now)
 
-    def give_back_failure(self, address: str) -> None:
-        """Return what `admit_failure` has counted ahead of an authentication that has succeeded."""
-        self._failures.give_back(("address", limit_group(address)), self._failures.rate, 1)
+    def admit_sign_in(self, address: str, now: float) -> RateLimited | None:
+        """Count a sign-in before the issuer is called, or return why it must be rejected.
+
+        Apart from other failures: whoever sends wrong keys from the same address, which may be that
+        of a proxy, must not keep people from signing in.
+        """
+        key = ("address", limit_group(address))
+        return self._sign_ins.take(key, self._sign_ins.rate, now)
+
+    def on_signed_in(self, address: str) -> None:
+        """Return what `admit_sign_in` has counted: the sign-in has succeeded."""
+        self._sign_ins.give_back(("address", limit_group(address)), self._sign_ins.rate, 1)
 
     def headers(self, caller: Caller, now: float) -> RawHeaders:
         """Return RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11)."""

@@ -81,7 +81,7 @@ class LoginRoutes:
         if state is None:
             return self._pages.failed(request, _unknown_state())
         context = context_of(request.scope)
-        rejection = self._limits.admit_failure(context.client, context.started_at)
+        rejection = self._limits.admit_sign_in(context.client, context.started_at)
         if rejection:
             return self._pages.failed(request, _rate_limited(rejection), state.return_to)
         try:
@@ -89,7 +89,7 @@ class LoginRoutes:
         except LoginError as error:
             response = self._pages.failed(request, error, state.return_to)
         else:
-            self._limits.give_back_failure(context.client)
+            self._limits.on_signed_in(context.client)
         # Also after a failure: neither the state nor the code is tried twice.
         self._states.end(response, state.state)
         return response

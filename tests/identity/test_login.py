@@ -316,6 +316,16 @@ async def test_sign_ins_that_fail_cost_the_issuer_a_bounded_number_of_calls() ->
     assert (await come_back()).status_code == 200
 
 
+async def test_wrong_keys_of_an_address_do_not_keep_people_from_signing_in() -> None:
+    browser, quota = LoginBrowser(), int(FAILURE_RATE.partition("/")[0])
+    wrong = {"x-api-key": "obff_wrong"}
+    for _ in range(quota):
+        await browser.request("/v1/me", headers=wrong)
+    assert (await browser.request("/v1/me", headers=wrong)).status_code == 429
+
+    assert (await browser.sign_in()).status_code == 200
+
+
 async def test_a_repeated_parameter_is_an_error() -> None:
     browser = LoginBrowser()
     state = (await browser.begin())["state"]
