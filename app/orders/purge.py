@@ -75,17 +75,20 @@ class CachePurge:
         Raises:
             PurgedRecently: the last purge is less than `min_interval` ago.
         """
-        now = self._clock.monotonic()
-        if now < self._next_at:
-            raise PurgedRecently(self._next_at - now)
-        self._next_at = now + self._min_interval
+        seconds = self._next_at - self._clock.monotonic()
+        if seconds > 0:
+            raise PurgedRecently(seconds)
         counts = self.apply(drop=drop)
         self._on_purge(drop)
         return counts
 
     def apply(self, *, drop: bool) -> PurgeCounts:
-        """Expire or remove what this process has cached, whenever the last purge was."""
+        """Expire or remove what this process has cached, whenever the last purge was.
+
+        It counts as a purge: another process may have made it.
+        """
         self.purged_at = self._clock.now()
+        self._next_at = self._clock.monotonic() + self._min_interval
         # Blocks first: the snapshot and the responses are as fresh as the blocks.
         return PurgeCounts(
             blocks=self._blocks.purge(drop=drop),

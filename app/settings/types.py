@@ -172,9 +172,20 @@ def _check_store_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
     if url.startswith("sqlite:"):
         if not re.fullmatch(r"sqlite:///[^/?#][^?#]*(?<!/)", url):
-            raise ValueError("must be sqlite:// followed by the absolute path of a file")
+            raise ValueError(
+                "must be sqlite:// followed by the absolute path of a file, as"
+                " sqlite:///var/lib/orders-bff/cache.sqlite"
+            )
         return value
-    url = _check_url(url, "redis", "rediss", "sqlite")
+    if not re.match(r"rediss?://", url, re.IGNORECASE):
+        raise ValueError("must be a URL that starts with redis:// or rediss:// or sqlite://")
+    try:
+        url = _check_url(url, "redis", "rediss")
+    except ValueError:
+        raise ValueError(
+            "must have a host, and a port from 1 to 65535 if any; in a user or password `/`, `?`,"
+            " `#`, `@`, `:` and `%` must be percent-encoded"
+        ) from None
     parts = urlsplit(url)
     if not re.fullmatch(r"(/[0-9]{1,4})?", parts.path) or parts.query or parts.fragment:
         raise ValueError("may have nothing after the host and port but `/` and a database number")

@@ -210,6 +210,8 @@ async def test_a_purge_reaches_all_processes_and_what_is_stored(fleet: Fleet):
         purge = await fleet.finish(fleet.proxies[0].get("/v1/cache/purge", "POST", **OPERATOR))
         assert purge.status_code == 200
         await fleet.clock.advance(0.9)
+        again = await fleet.finish(fleet.proxies[1].get("/v1/cache/purge", "POST", **OPERATOR))
+        assert (again.status_code, again.json()["code"]) == (429, "rate_limited")
         answers = [await fleet.get(number, "/v1/orders?limit=50") for number in (2, 1, 0)]
         assert [cache_status(answer).split(";")[0] for answer in answers] == [
             "fwd=stale",

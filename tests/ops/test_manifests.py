@@ -108,6 +108,12 @@ def test_every_variable_in_a_manifest_is_a_setting(file: str) -> None:
     assert named - {"ORDERS_SECRETS_DIR"} <= set(example_values(Settings))
 
 
+@pytest.mark.parametrize("file", ["kubernetes.yml", "compose.yml", "orders-bff.service"])
+def test_every_value_in_a_comment_is_valid(file: str) -> None:
+    comments = re.findall(r"^\s*#.*$", (OPS / file).read_text("utf-8"), re.MULTILINE)
+    settings_of(dict(re.findall(r"(ORDERS_[A-Z_]+)(?:=|: )(\S+)", "\n".join(comments))))
+
+
 def test_the_files_that_compose_mounts_exist() -> None:
     for service in COMPOSE["services"].values():
         for volume in service.get("volumes", ()):

@@ -154,10 +154,20 @@ def test_a_proxy_is_an_http_or_https_address(url: str) -> None:
     assert "Value" not in error
 
 
-@pytest.mark.parametrize("url", ["https://store", "redis:///0", "redis://store:0"])
+@pytest.mark.parametrize("url", ["https://store", "valkey://store", "store:6379"])
 def test_a_store_is_a_redis_address_or_a_file(url: str) -> None:
     (error,) = errors_of(CACHE__URL=url)
     assert "must be a URL that starts with redis:// or rediss:// or sqlite://" in error
+
+
+@pytest.mark.parametrize(
+    "url", ["redis:///0", "redis://store:0", "redis://u:pass/word@store", "rediss://u:pass#@store"]
+)
+def test_a_redis_address_has_a_host_and_an_encoded_password(url: str) -> None:
+    (error,) = errors_of(CACHE__URL=url)
+    assert "must have a host" in error
+    assert "percent-encoded" in error
+    assert "pass" not in error.replace("password", "")
 
 
 @pytest.mark.parametrize("url", ["redis://store/name", "redis://store/0?db=1", "redis://store#1"])
@@ -171,7 +181,7 @@ def test_a_redis_address_has_nothing_but_a_database_number(url: str) -> None:
 )
 def test_the_file_of_a_store_is_an_absolute_path(url: str) -> None:
     (error,) = errors_of(CACHE__URL=url)
-    assert "must be sqlite:// followed by the absolute path of a file" in error
+    assert "must be sqlite:// followed by the absolute path of a file, as sqlite:///var/" in error
 
 
 @pytest.mark.parametrize(
