@@ -8,9 +8,10 @@ range.
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 from app.clock import SystemClock
 from app.sandbox.options import Options
@@ -122,10 +123,25 @@ def compare_latency(ours: Side, theirs: Side, rival: str, rounds: int) -> Row:
     return Row(name, rival, 2.0, *p99s, ratios, at_most=True)
 
 
+def run_all(runs: Sequence[tuple[str, Callable[[], Row]]], notes: list[str]) -> list[Row]:
+    """Return the rows of those that succeed, and add a note for each other one."""
+    rows = []
+    for name, run in runs:
+        try:
+            row = run()
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the other rows follow
+            notes.append(f"Not measured: {name}: {error!r}")
+            print(notes[-1], flush=True)
+        else:
+            print(row.markdown(), flush=True)
+            rows.append(row)
+    return rows
+
+
 async def measure_hits(rounds: int) -> tuple[list[Row], list[str]]:
     """Return the rows of all comparisons, and a note for each rival that is missing."""
     options = Options(max_calls_per_second=0)
-    rows, notes = [], []
+    notes: list[str] = []
     with ExitStack() as stack:
 
         def start(port: int, **changes: str) -> Side:
@@ -186,16 +202,11 @@ async def measure_hits(rounds: int) -> tuple[list[Row], list[str]]:
                 "stale, without replay", "fresh, without replay", 0.9, stale_parsing, parsing
             ),
         ]
-        for comparison in comparisons:
-            row = await asyncio.to_thread(comparison.run, rounds)
-            print(row.markdown())
-            rows.append(row)
+        runs = [(each.name, partial(each.run, rounds)) for each in comparisons]
         if nginx:
-            row = await asyncio.to_thread(
-                compare_latency, proxy, Side(nginx, NGINX), "nginx", rounds
-            )
-            print(row.markdown())
-            rows.append(row)
+            theirs = Side(nginx, NGINX)
+            runs.append(("p99", partial(compare_latency, proxy, theirs, "nginx", rounds)))
+        rows = await asyncio.to_thread(run_all, runs, notes)
     return rows, notes
 
 

@@ -15,7 +15,7 @@ from app.sandbox.server import SandboxServer
 from bench.load import cpu_seconds, resident_mib, send_requests
 from bench.servers import HEADERS, PAGE, baseline_command, proxy_command, start_server
 
-ROUNDS = 7
+ROUNDS = 5
 PORT = 8715
 
 
