@@ -20,6 +20,9 @@ T = TypeVar("T")
 BUSY_MILLISECONDS: Final = 250
 """Time to wait for the lock of another process."""
 
+APPLICATION_ID: Final = 0x6F626666
+"""Marks the files of this program, as other programs mark theirs (`PRAGMA application_id`)."""
+
 MAX_PAGES: Final = 512 * 1024 * 1024 // 4096
 """Bounds the file to 512 MiB."""
 
@@ -102,24 +105,40 @@ class SqliteFile:
         )
         try:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            self._create_tables(connection)
             connection.execute("PRAGMA journal_mode = TRUNCATE")
             # What a power failure loses is fetched again.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(f"PRAGMA max_page_count = {MAX_PAGES}")
-            connection.executescript(f"BEGIN IMMEDIATE; {self._schema} COMMIT;")
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
 
+    def _create_tables(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if application != APPLICATION_ID:
+            if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                raise StoreError(f"{self._path.name} is a database of another program")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for statement in self._schema.split(";"):
+            connection.execute(statement)
+        connection.execute("COMMIT")
+
     def _rebuild(self) -> None:
-        """Delete the file, unless another process has replaced it already."""
+        """Put the file aside, unless another process has replaced it already.
+
+        It may be a file that has nothing to do with this program, if the path is wrong.
+        """
         self.close()
         if _identity(self._path) != self._identity:
             return
-        for path in _files(self._path):
+        *beside, file = _files(self._path)
+        for path in beside:
             path.unlink(missing_ok=True)
+        file.replace(file.with_name(f"{file.name}.damaged"))
         _logger.warning("store_rebuilt", extra={"fields": {"file": self._path.name}})
 
 

@@ -89,6 +89,18 @@ def test_a_file_that_is_no_database_is_replaced_and_that_is_logged_once(
         add(file, "two")
     assert notes(file) == ["one", "two"]
     assert [record.message for record in caplog.records] == ["store_rebuilt"]
+    assert path.with_name("store.sqlite.damaged").read_bytes() == data
+
+
+def test_a_database_of_another_program_is_not_touched(file: SqliteFile, path: Path):
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE notes (number INTEGER)")
+    other.commit()
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"store\.sqlite is a database of another program"):
+        add(file, "one")
+    assert path.read_bytes() == before
 
 
 def test_a_file_that_is_damaged_while_it_is_open_is_replaced(
