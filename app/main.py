@@ -290,6 +290,8 @@ def create_app(
     ):
         _add_routes(api, router)
         api_routes += router.routes
+    if identity.login:
+        api_routes += identity.login.router.routes
     _add_routes(
         api,
         health_router(

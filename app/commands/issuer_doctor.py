@@ -6,7 +6,6 @@ each app accepts one method of client authentication only.
 
 from collections.abc import AsyncIterator
 
-import msgspec
 from pydantic import SecretStr
 
 from app.clock import Clock
@@ -14,16 +13,17 @@ from app.commands.doctor import Check
 from app.composition.identity import create_issuers
 from app.edge.auth import CredentialGeneration
 from app.http import AsyncBaseTransport
-from app.identity.client_authentication import (
+from app.identity.discovery import Metadata, OtherIssuer, check_endpoint, discover, fetch_keys
+from app.identity.issuer_client import IssuerClient, IssuerError
+from app.identity.signing_keys import ALGORITHMS, SigningKeys
+from app.identity.token_endpoint import (
     BASIC,
     POST,
     ClientAuthentication,
     authenticate_client,
     choose_method,
+    error_code,
 )
-from app.identity.discovery import Metadata, OtherIssuer, check_endpoint, discover, fetch_keys
-from app.identity.issuer_client import IssuerClient, IssuerError
-from app.identity.signing_keys import ALGORITHMS, SigningKeys
 from app.settings import Settings
 
 MAX_ERROR_CHARS = 60
@@ -170,18 +170,9 @@ async def _token_error(
     response = await client.send(
         "POST", endpoint, form=form | authentication.form, headers=authentication.headers
     )
-    try:
-        error = msgspec.json.decode(response.body, type=_TokenError).error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        error = ""
+    error = error_code(response.body)
     is_name = error.isascii() and error.replace("_", "").isalnum()
     return error[:MAX_ERROR_CHARS] if is_name else f"status {response.status}"
-
-
-class _TokenError(msgspec.Struct):
-    """RFC 6749 section 5.2."""
-
-    error: str
 
 
 async def _suggestion(client: IssuerClient, url: str, names: str) -> str:

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 
 from app.clock import Clock
 from app.identity.claims import check_claims
-from app.identity.client_authentication import authenticate_client, choose_method
 from app.identity.discovery import Metadata, check_endpoint
 from app.identity.issuer import Issuer, IssuerUnavailable
 from app.identity.issuer_client import IssuerClient, IssuerError, IssuerResponse
 from app.identity.login_state import LoginState
 from app.identity.signing_keys import Claims, InvalidToken
+from app.identity.token_endpoint import authenticate_client, choose_method, error_code
 
 MAX_CODE_CHARS = 4096
 
@@ -60,10 +60,6 @@ class LoginError(Exception):
 
 class _TokenResponse(msgspec.Struct):
     id_token: str
-
-
-class _ErrorResponse(msgspec.Struct):
-    error: str = ""
 
 
 class LoginFlow:
@@ -251,10 +247,7 @@ def _token_error(response: IssuerResponse) -> LoginError:
     """Return the error for a response of the token endpoint (RFC 6749 section 5.2)."""
     if response.status >= 500 or response.status == 429:
         return _unavailable(f"status {response.status}")
-    try:
-        error = msgspec.json.decode(response.body, type=_ErrorResponse).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        error = ""
+    error = error_code(response.body)
     if error == "invalid_grant":
         detail = "The identity provider has not accepted the code: it has been used, or is too old."
         return LoginError("code_rejected", "login_failed", detail)

@@ -425,8 +425,10 @@ async def test_signing_out_needs_a_page_of_this_origin_and_ends_the_session() ->
     await browser.sign_in()
     await browser.begin()
 
-    refused = await browser.request("/auth/logout", "POST")
+    with logging_to() as log:
+        refused = await browser.request("/auth/logout", "POST")
     assert problem(refused)["code"] == "cross_site_request"
+    assert {line["route"] for line in log.lines()} == {"/auth/logout"}
     assert (await browser.me())["data"]["kind"] == "session"
     response = await browser.request("/auth/logout", "POST", SAME_ORIGIN | {"X-CSRF": "1"})
     assert (response.status_code, response.content) == (204, b"")

@@ -1,9 +1,13 @@
-"""How this server authenticates at the token endpoint of an issuer (RFC 6749 section 2.3.1)."""
+"""The token endpoint of an issuer: how this server authenticates there, and how errors read.
+
+RFC 6749, sections 2.3.1 and 5.2.
+"""
 
 from base64 import b64encode
 from typing import NamedTuple
 from urllib.parse import quote_plus
 
+import msgspec
 from pydantic import SecretStr
 
 from app.identity.discovery import Metadata
@@ -38,3 +42,15 @@ def authenticate_client(method: str, client_id: str, secret: SecretStr) -> Clien
     credentials = f"{quote_plus(client_id)}:{quote_plus(value)}"
     encoded = b64encode(credentials.encode()).decode()
     return ClientAuthentication({"Authorization": f"Basic {encoded}"}, {})
+
+
+def error_code(body: bytes) -> str:
+    """Return the error code of an error response, empty if it has none."""
+    try:
+        return msgspec.json.decode(body, type=_ErrorResponse).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+class _ErrorResponse(msgspec.Struct):
+    error: str
