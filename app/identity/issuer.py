@@ -183,9 +183,11 @@ class Issuer:
             return False
 
     def _unavailable(self) -> IssuerUnavailable:
+        if self._flights.get(self.url):
+            return IssuerUnavailable(self._last_error or "its keys are being fetched", 1.0)
         next_fetch_at = self._fetched_at + self._seconds_to_next_fetch()
         seconds = max(next_fetch_at - self._clock.monotonic(), 1.0)
-        return IssuerUnavailable(self._last_error or "its keys are being fetched", seconds)
+        return IssuerUnavailable(self._last_error, seconds)
 
     def _launch(self) -> None:
         if self._is_closed or self._flights.get(self.url):
