@@ -48,7 +48,7 @@ MAX_HEAD_BYTES: Final = 4096
 """Longest request head that is remembered."""
 
 MAX_ENTRIES: Final = 20_000
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 96 * 1024 * 1024
 """Bounds of the entries. A body counts for each of them, although they share it."""
 
 ENTRY_OVERHEAD: Final = 4000
