@@ -262,6 +262,8 @@ def _check_issuer(value: str) -> str:
     url = _check_web_url(value)
     if not url.startswith("https:") and not is_loopback(urlsplit(url).hostname or ""):
         raise ValueError("must start with https://")
+    if "/.well-known/" in url:
+        raise ValueError("must be the issuer itself, the URL before `/.well-known/`")
     return value
 
 

@@ -51,6 +51,10 @@ def test_an_issuer_is_taken_literally(issuer: str) -> None:
         ("https://login.example.com/#x", "must not have a user, a query or a fragment"),
         ("https://user@login.example.com", "must not have a user, a query or a fragment"),
         ("https://login.example.com/../x", "must not have empty path segments"),
+        (
+            "https://login.example.com/oidc/.well-known/openid-configuration",
+            "must be the issuer itself",
+        ),
     ],
 )
 def test_an_invalid_issuer_is_refused(issuer: str, reason: str) -> None:
