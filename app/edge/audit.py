@@ -1,9 +1,11 @@
 """Audit events: who has read or changed what is sensitive, and who was refused.
 
-An event has the caller, its address, the route template and the request id, and never a value: no
-order number, no filter, no credential. A route that does something sensitive sets
-`RequestContext.audit_event`; the event is logged when the response has ended, beside the access
-line. Refusals are events of their own. A purge is logged by its route, with what was purged.
+An event has the caller with its kind, its address, the route template and the request id. A caller
+of an issuer also has its subject: people may choose their names, and two may have the same. There
+is never a value: no order number, no filter, no credential. A route that does something sensitive
+sets `RequestContext.audit_event`; the event is logged when the response has ended, beside the
+access line. Refusals are events of their own. A purge is logged by its route, with what
+was purged.
 """
 
 import logging
@@ -60,13 +62,18 @@ class Audit:
 
 
 def _fields(context: RequestContext, client: str) -> dict[str, object]:
+    caller = context.caller
     fields: dict[str, object] = {
         "request_id": context.request_id,
-        "caller": context.caller.name if context.caller else "",
+        "caller": caller.name if caller else "",
         "client": client,
         "route": context.route,
         "status": context.status,
     }
+    if caller:
+        fields["kind"] = caller.kind
+        if caller.limit_key[0] == "subject":
+            fields["subject"] = caller.limit_key[-1]
     if context.problem:
         fields["problem"] = context.problem
     return fields

@@ -43,7 +43,19 @@ def test_an_event_has_the_caller_its_address_the_route_and_the_request_id() -> N
         "client": "192.0.2.7",
         "route": "/v1/route",
         "status": 200,
+        "kind": "key",
     }
+
+
+def test_people_with_the_same_name_are_told_apart_by_their_subject() -> None:
+    made = context(200, PAYMENT_READ)
+    made.caller = Caller(
+        "dashboard", "session", frozenset(), ("subject", "https://login.example.com", "id-7")
+    )
+    with logging_to() as log:
+        Audit(ManualClock()).record(made, "192.0.2.7")
+    (event,) = events(log)
+    assert (event["caller"], event["kind"], event["subject"]) == ("dashboard", "session", "id-7")
 
 
 @pytest.mark.parametrize(("status", "name"), REFUSALS.items())
