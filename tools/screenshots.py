@@ -106,9 +106,7 @@ async def proxy() -> AsyncIterator[str]:
         app = create_app(settings, clock=clock)
         listener = socket.create_server(("127.0.0.1", 0))
         host, port = listener.getsockname()
-        server = open_server(
-            app, host=host, port=port, clock=clock, shutdown=app.shutdown, limits=app.limits
-        )
+        server = open_server(app, host=host, port=port, shutdown=app.shutdown, limits=app.limits)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://{host}:{port}"

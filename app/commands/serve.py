@@ -16,7 +16,7 @@ import typer
 from uvicorn.loops.auto import auto_loop_factory
 
 from app import __version__
-from app.clock import Clock, SystemClock
+from app.clock import SystemClock
 from app.console import echo_err
 from app.logging import setup, uncaught
 from app.main import App, create_app
@@ -120,7 +120,6 @@ async def _serve(
             app,
             host=config.host,
             port=config.port,
-            clock=clock,
             shutdown=app.shutdown,
             limits=limits,
             replay=app.replay,
@@ -133,7 +132,7 @@ async def _serve(
             gc.collect()
             gc.freeze()
             _log_start(settings)
-            async with _serving_metrics(app, metrics_listener, clock):
+            async with _serving_metrics(app, metrics_listener):
                 await server.serve(sockets=[listener])
 
 
@@ -147,9 +146,7 @@ def _log_start(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _serving_metrics(
-    app: App, listener: socket.socket | None, clock: Clock
-) -> AsyncIterator[None]:
+async def _serving_metrics(app: App, listener: socket.socket | None) -> AsyncIterator[None]:
     """Serve metrics on a listener of their own, until the end of the shutdown of the proxy."""
     if listener is None:
         yield
@@ -159,7 +156,6 @@ async def _serving_metrics(
         app.metrics,
         host=host,
         port=port,
-        clock=clock,
         shutdown=app.shutdown,
         limits=metrics_limits(app.limits),
         server_class=SideServer,

@@ -175,7 +175,6 @@ def open_server(
     *,
     host: str,
     port: int,
-    clock: Clock,
     shutdown: Shutdown,
     limits: Limits,
     replay: Replay | None = None,
@@ -186,8 +185,9 @@ def open_server(
 
     Signals start `shutdown`; at the second one `raise_signal` terminates the process. With
     `SideServer` the application gets no lifespan events. With `replay`, repeated request heads are
-    answered from it.
+    answered from it. The time is that of `shutdown`, which is the application's.
     """
+    clock = shutdown.clock
     config = uvicorn.Config(
         app,
         host=host,

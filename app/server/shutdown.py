@@ -11,7 +11,7 @@ class Shutdown:
     Shared by readiness, the server and the closing of resources.
 
     Args:
-        clock: the source of time.
+        clock: the source of time, also of the server: its times are compared with those of others.
         drain_delay: seconds after the start in which connections are still accepted, so that load
             balancers notice that readiness fails.
         drain_timeout: seconds after that for accepted requests to complete.
@@ -22,7 +22,7 @@ class Shutdown:
     """
 
     def __init__(self, clock: Clock, *, drain_delay: float, drain_timeout: float) -> None:
-        self._clock = clock
+        self.clock = clock
         self._delay = drain_delay
         self._timeout = drain_timeout
         self.started = False
@@ -31,14 +31,14 @@ class Shutdown:
     def start(self) -> None:
         """Start shutdown, once. Safe to call from a signal handler."""
         if not self.started:
-            self.started_at = self._clock.monotonic()
+            self.started_at = self.clock.monotonic()
             self.started = True
 
     def should_stop_accepting(self) -> bool:
         """Return whether the drain delay is over."""
-        return self._clock.monotonic() >= self.started_at + self._delay
+        return self.clock.monotonic() >= self.started_at + self._delay
 
     def seconds_left(self) -> float:
         """Return the seconds left to complete requests: before the start, the full timeout."""
-        drained = max(0.0, self._clock.monotonic() - self.started_at - self._delay)
+        drained = max(0.0, self.clock.monotonic() - self.started_at - self._delay)
         return max(0.0, self._timeout - drained)

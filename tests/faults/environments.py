@@ -132,7 +132,6 @@ async def in_process(environ: Environ, log: LogOutput) -> AsyncIterator[InProces
         app,
         host="127.0.0.1",
         port=0,
-        clock=SystemClock(),
         shutdown=app.shutdown,
         limits=app.limits,
     )

@@ -90,7 +90,7 @@ async def running_proxy() -> AsyncIterator[RunningProxy]:
         )
         app = create_app(settings, clock=clock)
         server = open_server(
-            app, host="127.0.0.1", port=0, clock=clock, shutdown=app.shutdown, limits=app.limits
+            app, host="127.0.0.1", port=0, shutdown=app.shutdown, limits=app.limits
         )
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)

@@ -214,7 +214,6 @@ async def running(
         AccessLog(CorsHeaders(checked, origins=[ORIGIN]), clock),
         host="127.0.0.1",
         port=0,
-        clock=clock,
         shutdown=shutdown,
         limits=limits or default_limits(),
         raise_signal=raised_signals.append,

@@ -119,7 +119,6 @@ async def world(directory: Path, create: CreateReplay) -> AsyncIterator[World]:
         counted,
         host="127.0.0.1",
         port=0,
-        clock=proxy.clock,
         shutdown=proxy.app.shutdown,
         limits=proxy.app.limits,
         replay=create(proxy.app, proxy.clock),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,16 @@ async def test_a_change_of_any_dependency_is_followed(tmp_path: Path) -> None:
     async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
         await send_each_twice(pair)
     assert pair.replayed >= 15
+
+
+async def test_the_time_in_which_the_machine_was_suspended_counts(tmp_path: Path) -> None:
+    async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
+        for seconds in (0, 3, 30):
+            for each in pair.worlds:
+                each.proxy.clock.wall_offset += timedelta(seconds=seconds)
+            for _ in range(3):
+                await pair.send(get())
+    assert pair.replayed >= 3
 
 
 TRACED = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -84,7 +84,6 @@ class Harness:
             AccessLog(self.application, self.clock),
             host="127.0.0.1",
             port=0,
-            clock=self.clock,
             shutdown=self.shutdown,
             limits=self.limits,
             replay=self.replay,

@@ -99,11 +99,8 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Serve `app` on a free port of loopback; yield its origin."""
     listener = socket.create_server(("127.0.0.1", 0))
     host, port = listener.getsockname()
-    clock = SystemClock()
-    shutdown = Shutdown(clock, drain_delay=0, drain_timeout=1)
-    server = open_server(
-        app, host=host, port=port, clock=clock, shutdown=shutdown, limits=default_limits()
-    )
+    shutdown = Shutdown(SystemClock(), drain_delay=0, drain_timeout=1)
+    server = open_server(app, host=host, port=port, shutdown=shutdown, limits=default_limits())
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://{host}:{port}"
