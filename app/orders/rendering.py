@@ -271,7 +271,8 @@ def link_header(path: str, query: str, page: int, pages: int) -> str:
 
     It is empty if it would be longer than `MAX_LINK_BYTES`, as with many order numbers.
     """
-    others = [(name, value) for name, value in parse_qsl(query) if name != "page"]
+    others = urlencode([pair for pair in parse_qsl(query) if pair[0] != "page"])
+    suffix = f"&{others}" if others else ""
     last = max(pages, 1)
     targets = {"first": 1}
     if page > 1:
@@ -280,7 +281,6 @@ def link_header(path: str, query: str, page: int, pages: int) -> str:
         targets["next"] = page + 1
     targets["last"] = last
     link = ", ".join(
-        f'<{path}?{urlencode([("page", target), *others])}>; rel="{rel}"'
-        for rel, target in targets.items()
+        f'<{path}?page={target}{suffix}>; rel="{rel}"' for rel, target in targets.items()
     )
     return link if len(link) <= MAX_LINK_BYTES else ""

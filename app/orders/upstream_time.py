@@ -18,6 +18,8 @@ _TIMESTAMP = re.compile(
     r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(\.[0-9]{1,9})?"
     r"(Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9]))?"
 )
+_TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
+_NUMBERS = {text: number for number, text in enumerate(_TWO_DIGITS)}
 _DAY_SECONDS = 86_400
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -34,7 +36,7 @@ def parse_time(text: str, zone: ZoneInfo) -> tuple[str, int] | None:
     day, hour, minute, second, fraction, offset, sign, hours, minutes = match.groups()
     try:
         day_start = _day_start(day)
-        seconds = day_start + int(hour) * 3600 + int(minute) * 60 + int(second)
+        seconds = day_start + _NUMBERS[hour] * 3600 + _NUMBERS[minute] * 60 + _NUMBERS[second]
         if offset is None:
             day_offset = _day_offset(day_start, zone)
             seconds -= _offset_at(seconds, zone) if day_offset is None else day_offset
@@ -44,8 +46,11 @@ def parse_time(text: str, zone: ZoneInfo) -> tuple[str, int] | None:
         utc_day = _day_text(days)
     except (ValueError, OverflowError):
         return None
-    minutes_of_day, second_ = divmod(seconds_of_day, 60)
-    utc = f"{utc_day}T{minutes_of_day // 60:02}:{minutes_of_day % 60:02}:{second_:02}"
+    minutes_of_day = seconds_of_day // 60
+    utc = (
+        f"{utc_day}T{_TWO_DIGITS[minutes_of_day // 60]}:{_TWO_DIGITS[minutes_of_day % 60]}"
+        f":{_TWO_DIGITS[seconds_of_day % 60]}"
+    )
     if fraction is None:
         return f"{utc}Z", seconds * SECOND_NS
     return f"{utc}{fraction}Z", seconds * SECOND_NS + int(fraction[1:].ljust(9, "0"))
