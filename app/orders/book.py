@@ -327,6 +327,10 @@ class OrderBook:
             )
             for index in indexes
         ]
+        if len(lookups) == 1:
+            # Most pages. As a task it would cost three more turns of the event loop.
+            lookup = await lookups[0]
+            return {lookup.entry.value.index: lookup}
         found: dict[int, Lookup[Block]] = {}
         for result in await asyncio.gather(*lookups, return_exceptions=True):
             if isinstance(result, BaseException):
