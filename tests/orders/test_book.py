@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,26 @@ def test_while_the_list_does_not_change_every_window_is_right_and_each_block_is_
         assert len(set(harness.list.calls)) == len(harness.list.calls)
 
     asyncio.run(journey())
+
+
+async def test_a_window_of_one_block_needs_no_task_but_that_of_the_fetch() -> None:
+    harness = BookHarness(100)
+    started: list[str] = []
+
+    def start_task(
+        loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
+    ) -> asyncio.Task[Any]:
+        started.append(coroutine.__qualname__)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    loop = asyncio.get_running_loop()
+    factory: Any = start_task
+    loop.set_task_factory(factory)
+    try:
+        await harness.book.window(0, 50)
+    finally:
+        loop.set_task_factory(None)
+    assert started == ["GraceCache._run_fetch"]
 
 
 changes_of = st.lists(
