@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from app.commands.serve import run, serve_configured, serve_sandbox, serve_with_
 from app.composition.components import create_api_key_store
 from app.console import echo, echo_err, prepare_streams, write_document
 from app.edge.api_keys import generate_key, key_digest
+from app.logging.setup import LOGGER
 from app.main import create_app
 from app.sandbox.faults import KINDS, Fault
 from app.sandbox.options import MAX_ORDERS, Options, UnknownOrder
@@ -225,6 +227,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check settings and upstream step by step, and suggest fixes."""
+    # Without a handler Python prints the bare names of warnings; the checks say what is wrong.
+    logging.getLogger(LOGGER).addHandler(logging.NullHandler())
     checks = asyncio.run(_run_doctor(quiet=as_json))
     ok = all(check.outcome != "error" for check in checks)
     if as_json:

@@ -51,6 +51,21 @@ def test_a_locale_without_an_encoding_causes_no_traceback() -> None:
     assert run("doctor", ORDERS_NAME="dü订", **locale).stderr == b""
 
 
+def test_doctor_prints_no_log_lines(tmp_path: Path) -> None:
+    file = tmp_path / "damaged.sqlite"
+    file.write_text("no database", "utf-8")
+    result = run(
+        "doctor",
+        ORDERS_UPSTREAM__BASE_URL="http://127.0.0.1:1",
+        ORDERS_UPSTREAM__ACCESS_KEY_ID="id",
+        ORDERS_UPSTREAM__ACCESS_KEY_SECRET="secret",
+        ORDERS_CALLERS__ANONYMOUS="true",
+        ORDERS_CACHE__URL=f"sqlite://{file}",
+    )
+    assert b"sqlite: can be written and read" in result.stdout
+    assert result.stderr == b""
+
+
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_closed_streams_do_not_change_what_a_command_does(redirection: str) -> None:
     assert run("serve", redirection=redirection).returncode == 2
