@@ -47,7 +47,7 @@ def test_an_event_has_the_caller_its_address_the_route_and_the_request_id() -> N
     }
 
 
-def test_people_with_the_same_name_are_told_apart_by_their_subject() -> None:
+def test_people_with_the_same_name_are_distinguished_by_their_subject() -> None:
     made = context(200, PAYMENT_READ)
     made.caller = Caller(
         "dashboard", "session", frozenset(), ("subject", "https://login.example.com", "id-7")
