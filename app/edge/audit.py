@@ -62,18 +62,26 @@ class Audit:
 
 
 def _fields(context: RequestContext, client: str) -> dict[str, object]:
+    fields = {
+        **caller_fields(context, client),
+        "route": context.route,
+        "status": context.status,
+    }
+    if context.problem:
+        fields["problem"] = context.problem
+    return fields
+
+
+def caller_fields(context: RequestContext, client: str) -> dict[str, object]:
+    """Return who has sent a request, and from which address."""
     caller = context.caller
     fields: dict[str, object] = {
         "request_id": context.request_id,
         "caller": caller.name if caller else "",
         "client": client,
-        "route": context.route,
-        "status": context.status,
     }
     if caller:
         fields["kind"] = caller.kind
         if caller.limit_key[0] == "subject":
             fields["subject"] = caller.limit_key[-1]
-    if context.problem:
-        fields["problem"] = context.problem
     return fields

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel
 
+from app.edge.audit import caller_fields
 from app.edge.context import Caller, context_of
 from app.edge.openapi import api_responses
 from app.edge.problems import Problem, problem_response
@@ -86,7 +87,7 @@ def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
     async def purge_cache(
         request: Request,
         query: Annotated[PurgeQuery, Query()],
-        caller: Annotated[Caller, Security(require_scopes, scopes=["cache:purge"])],
+        _: Annotated[Caller, Security(require_scopes, scopes=["cache:purge"])],
     ) -> Response:
         """Expires everything that is cached. Cursors of `/v1/orders/changes` stay valid.
 
@@ -113,8 +114,8 @@ def operations_router(report: StatusReport, purge: CachePurge) -> APIRouter:
         if is_harmful:
             purged["warning"] = DROPPED_WHILE_FAILING
         level = logging.WARNING if is_harmful else logging.INFO
-        client = context_of(request.scope).client
-        fields = {"caller": caller.name, "client": client, **purged}
+        context = context_of(request.scope)
+        fields = {**caller_fields(context, context.client), **purged}
         _logger.log(level, "cache_purged", extra={"fields": fields})
         return json_response(PurgeResponse(data=purged, meta=EmptyMeta()))
 

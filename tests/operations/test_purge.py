@@ -154,7 +154,8 @@ async def test_a_drop_while_refreshes_fail_warns_in_answer_and_log(
     record = caplog.records[-1]
     assert (record.levelno, record.message) == (logging.WARNING, "cache_purged")
     fields = vars(record)["fields"]
-    assert (fields["caller"], fields["client"]) == ("anonymous", "127.0.0.1")
+    assert (fields["caller"], fields["kind"]) == ("anonymous", "anonymous")
+    assert (fields["client"], fields["mode"]) == ("127.0.0.1", "drop")
 
 
 async def answered(proxy: Proxy, request: "asyncio.Future[httpx.Response]") -> httpx.Response:

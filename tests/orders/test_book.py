@@ -29,7 +29,7 @@ def positions(page: int, limit: int) -> tuple[int, int]:
     return (page - 1) * limit, page * limit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     size=st.integers(0, 500),
     requested=st.lists(pages, min_size=1, max_size=40),
@@ -81,7 +81,7 @@ changes_of = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     size=st.integers(0, 300),
     requested=st.lists(pages, min_size=1, max_size=30),

@@ -86,7 +86,7 @@ def key_of(one: Row, sort: str) -> Any:
 sorts = st.sampled_from(get_args(SortOrder.__value__))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows=rows_of(30), row_filter=filters, sort=st.none() | sorts)
 def test_select_gives_what_a_plain_list_gives_in_the_same_order(
     rows: list[Row], row_filter: Filter, sort: str | None

@@ -613,7 +613,7 @@ changes_of = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=st.integers(0, 300), changes=changes_of, requests=st.integers(1, 6))
 def test_while_the_list_changes_no_order_is_duplicated_and_a_missing_one_makes_it_inconsistent(
     size: int, changes: list[tuple[str, int]], requests: int
