@@ -17,6 +17,7 @@ class Readiness:
     def __init__(self, book: OrderBook) -> None:
         self._book = book
         self._is_ready = False
+        book.blocks.add_listener(self._on_block)
 
     async def check(self) -> None:
         """Fetch a block, unless one has been cached already.
@@ -29,6 +30,9 @@ class Readiness:
         """
         if not self._is_ready and not len(self._book.blocks):
             await self._fetch()
+        self._is_ready = True
+
+    def _on_block(self, *_: object) -> None:
         self._is_ready = True
 
     async def _fetch(self) -> None:

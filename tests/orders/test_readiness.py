@@ -29,6 +29,17 @@ async def test_a_block_that_a_request_has_cached_makes_the_proxy_ready() -> None
     assert harness.list.calls == calls
 
 
+async def test_a_proxy_that_has_served_stays_ready_when_its_cache_is_dropped_in_an_outage() -> None:
+    harness = BookHarness(500)
+    readiness = Readiness(harness.book)
+    await harness.book.window(0, 10)
+    harness.list.down = True
+    harness.book.blocks.purge(drop=True)
+
+    await readiness.check()
+    assert harness.list.calls == [0]
+
+
 async def test_checks_report_a_start_while_the_first_fetch_runs_and_share_it() -> None:
     harness = BookHarness(10)
     gate = harness.hold_back(0)
