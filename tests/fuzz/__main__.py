@@ -27,7 +27,8 @@ def main(schemathesis: str) -> int:
         command = [
             *(schemathesis, "--config-file", str(FOLDER / "schemathesis.toml"), "run"),
             *(str(REPOSITORY / "openapi" / "openapi.json"), "--url", origin),
-            *("--checks", "all", "--max-examples", cases),
+            # ignored_auth soon gets 429: failed authentications of one address are limited.
+            *("--checks", "all", "--exclude-checks", "ignored_auth", "--max-examples", cases),
             *(("--seed", seed) if seed else ()),
         ]
         environ = {
