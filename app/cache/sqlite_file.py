@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 import stat
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,7 @@ class SqliteFile:
         self._schema = schema
         self._user = getattr(os, "geteuid", int)() if user is None else user
         self._connection: sqlite3.Connection | None = None
+        self._close_connection: Callable[[], object] = lambda: None
         self._identity: tuple[int, int] | None = None
 
     def run(self, work: Callable[[sqlite3.Connection], T], *, reads: bool = False) -> T:
@@ -76,8 +78,7 @@ class SqliteFile:
     def close(self) -> None:
         """Close the file."""
         if self._connection:
-            with suppress(sqlite3.Error):
-                self._connection.close()
+            self._close_connection()
         self._connection = None
 
     def _run(self, work: Callable[[sqlite3.Connection], T], *, reads: bool) -> T:
@@ -114,6 +115,8 @@ class SqliteFile:
             connection.close()
             raise
         self._connection = connection
+        # Also if nobody calls `close`.
+        self._close_connection = weakref.finalize(self, _close, connection)
         return connection
 
     def _create_tables(self, connection: sqlite3.Connection) -> None:
@@ -182,3 +185,8 @@ def _is_damaged(error: sqlite3.Error) -> bool:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", type(error).__name__)
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        connection.close()

@@ -173,7 +173,10 @@ async def test_no_fault_exposes_a_canary(scheme: Scheme, logged: Logged) -> None
                 assert fault["hits"] or (scheme == "signature" and fault["path"] == TOKEN), faults
             assert [one for one in (*SECRETS, *UPSTREAM_MESSAGES) if one in output] == [], faults
 
-    await asyncio.gather(check(), *(check(fault) for fault in FAULTS))
+    hanging = [fault for fault in FAULTS if "hang" in fault]
+    await asyncio.gather(check(), *(check(fault) for fault in FAULTS if fault not in hanging))
+    # Apart from the others, which keep the machine busy, because they have short timeouts.
+    await asyncio.gather(*(check(fault) for fault in hanging))
     assert [one for one in (*SECRETS, *UPSTREAM_MESSAGES) if one in logged.text()] == []
     assert CALLER_VALUE not in logged.text()
     assert '"event":"request"' in logged.text()

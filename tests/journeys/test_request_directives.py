@@ -72,6 +72,7 @@ async def test_while_refreshes_fail_every_stale_answer_says_so(proxy: Proxy):
     assert cache_status(second) == "hit; ttl=-11; detail=upstream_failed"
     assert cache_status(order) == "hit; ttl=-11; detail=upstream_failed"
 
+    await proxy.clock.advance(1)  # the refreshes that have begun fail, too
     proxy.sandbox.inject()
     await proxy.clock.advance(5)
     await proxy.get("/v1/orders")
