@@ -251,12 +251,18 @@ def bundle(
     clock = SystemClock()
     path = output or Path(f"orders-bff-bundle-{clock.now():%Y%m%dT%H%M%SZ}.json")
     key = read_api_key(is_terminal=sys.stdin.isatty())
+    raise typer.Exit(asyncio.run(_bundle(url, key, clock, path)))
+
+
+async def _bundle(url: str, key: str, clock: SystemClock, path: Path) -> int:
+    """Write the bundle, print the result, and return the exit code."""
     try:
-        write_bundle(asyncio.run(fetch_bundle(url, key, clock)), path)
+        write_bundle(await fetch_bundle(url, key, clock), path)
     except BundleError as error:
         echo_err(f"No bundle: {error}")
-        raise typer.Exit(1) from None
+        return 1
     echo(str(path))
+    return 0
 
 
 def read_api_key(*, is_terminal: bool) -> str:
