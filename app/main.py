@@ -273,13 +273,21 @@ def create_app(
             problem_code=problem_code_of,
         )
     )
+    replay = Replay(
+        clock,
+        generation,
+        recorder,
+        caller_limits,
+        max_head_bytes=settings.server.max_header_bytes,
+    )
+    order_list.purge.on_drop = replay.clear
     app = App(
         api,
         _include_metrics(settings, api, MetricsEndpoint(metrics, run_in_thread), recorder, clock),
         rotation.reload,
         shutdown,
         create_limits(settings),
-        Replay(clock, generation, recorder, caller_limits) if settings.server.replay else None,
+        replay if settings.server.replay else None,
     )
     for router in (
         snapshot_router(dependencies),

@@ -46,6 +46,7 @@ class CachePurge:
 
     Attributes:
         purged_at: when the last purge was, None if there was none.
+        on_drop: called when what is cached is removed, for what is kept of responses elsewhere.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class CachePurge:
         self._on_purge = on_purge
         self._next_at = clock.monotonic()
         self.purged_at: datetime | None = None
+        self.on_drop: Callable[[], object] = lambda: None
 
     def purge(self, *, drop: bool) -> PurgeCounts:
         """Expire everything that is cached; with `drop`, remove it.
@@ -89,6 +91,8 @@ class CachePurge:
         """
         self.purged_at = self._clock.now()
         self._next_at = self._clock.monotonic() + self._min_interval
+        if drop:
+            self.on_drop()
         # Blocks first: the snapshot and the responses are as fresh as the blocks.
         return PurgeCounts(
             blocks=self._blocks.purge(drop=drop),

@@ -167,6 +167,7 @@ class Replay:
         generation: that of the credentials.
         recorder: records each request.
         limits: the limits per caller.
+        max_head_bytes: the longest head that the server accepts, whatever is cut out of it.
         max_entries: the number of responses that are remembered.
         max_bytes: their size.
     """
@@ -178,6 +179,7 @@ class Replay:
         recorder: RequestRecorder,
         limits: CallerLimits,
         *,
+        max_head_bytes: int = MAX_HEAD_BYTES,
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -185,6 +187,7 @@ class Replay:
         self._generation = generation
         self._recorder = recorder
         self._limits = limits
+        self._max_head_bytes = min(max_head_bytes, MAX_HEAD_BYTES)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(blake2b.MAX_KEY_SIZE)
@@ -193,6 +196,11 @@ class Replay:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def clear(self) -> None:
+        """Forget all responses."""
+        self._entries.clear()
+        self._size = 0
 
     def keyed_digest(self, address: str) -> Digest:
         """Return the digest that the heads of the peer with this address are added to."""
@@ -211,7 +219,7 @@ class Replay:
             now: when it was read, on the monotonic clock.
             default_headers: those of the server, with the Date.
         """
-        if len(head) > MAX_HEAD_BYTES:
+        if len(head) > self._max_head_bytes:
             return None
         key, tracing = _key(digest, head)
         entry = self._entries.get(key)
@@ -242,7 +250,9 @@ class Replay:
             head: what one read has returned, of which nothing is left to parse.
             cycle: the one request in it, which the application has not seen yet.
         """
-        if len(head) > MAX_HEAD_BYTES or head.find(_END_OF_HEAD) != len(head) - len(_END_OF_HEAD):
+        if len(head) > self._max_head_bytes or head.find(_END_OF_HEAD) != len(head) - len(
+            _END_OF_HEAD
+        ):
             return
         key, cut = _key(digest, head)
         tracing = [header for header in cycle.scope["headers"] if header[0] in _TRACING_HEADERS]

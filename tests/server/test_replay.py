@@ -119,6 +119,39 @@ async def test_only_a_complete_head_without_a_body_is_replayed(tmp_path: Path) -
         assert pair.replayed == before + 1
 
 
+async def test_a_purge_that_deletes_what_is_cached_deletes_what_could_be_replayed(
+    tmp_path: Path,
+) -> None:
+    async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
+        await pair.send(get())
+        await pair.send(get())
+        replay = pair.worlds[0].proxy.app.replay
+        assert replay is not None
+        assert len(replay) == 1
+        await pair.send(PURGE)
+        assert len(replay) == 1
+        await pair.advance(10)
+        await pair.send(PURGE.replace(b"/purge", b"/purge?mode=drop"))
+        assert len(replay) == 0
+
+
+async def test_a_head_over_the_limit_of_the_server_is_not_replayed_whatever_is_cut_out(
+    tmp_path: Path,
+) -> None:
+    def create(app: App, clock: ManualClock) -> Replay:
+        del clock
+        assert app.replay is not None
+        app.replay._max_head_bytes = 256
+        return app.replay
+
+    async with pair_of_worlds(tmp_path, create) as pair:
+        for number in range(3):
+            await pair.send(get(f"traceparent: {number}"))
+        assert pair.replayed == 1
+        await pair.send(get("traceparent: " + "1" * 256))
+        assert pair.replayed == 1
+
+
 class ForgetsLines(Replay):
     """A replay that leaves the lines which match `pattern` out of the key."""
 
