@@ -7,6 +7,7 @@ whether a store that was down works again.
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from app.cache.pool_space import PoolSpace
@@ -86,6 +87,9 @@ class Fleet:
 
     async def exchange(self, *, budget: float) -> None:
         """Exchange reports once, if the pool is known and the store works."""
+        if self._space.known is None and self._access.is_down:
+            with suppress(StoreUnavailable):
+                await self._space.find(is_probe=True)
         if self._space.known is None:
             return
         store = self._access.store

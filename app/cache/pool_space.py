@@ -57,15 +57,15 @@ class PoolSpace:
         pool = self._configured or self._current_pool() or self._pool
         return self._use(pool) if pool else None
 
-    async def find(self) -> str:
-        """Return the space without a call to the upstream.
+    async def find(self, *, is_probe: bool = False) -> str:
+        """Return the space without a call to the upstream; `is_probe` as in `StoreAccess.run`.
 
         Raises:
             StoreUnavailable: the pool is unknown.
         """
         if self.known is None:
             self._pool = self._stored = await self._access.run(
-                partial(self._access.store.get_text, self._name)
+                partial(self._access.store.get_text, self._name), is_probe=is_probe
             )
         if self.known is None:
             raise StoreUnavailable

@@ -2,7 +2,7 @@
 
 An operation runs in a task of its own: a command that is cancelled midway could leave its answer
 to the next one. Whoever waits for it waits for a bounded time and then goes on without the store.
-After a failure the store counts as down, until a periodic operation has succeeded.
+After a failure the store counts as down until a probe succeeds: others may have begun before.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class StoreAccess:
 
     Attributes:
         store: the store.
-        is_down: whether it has failed and not worked since.
+        is_down: whether it has failed, and no probe has succeeded since.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -74,14 +74,14 @@ class StoreAccess:
             caller_budget: seconds to wait for it if a caller waits. Otherwise it is
                 `BACKGROUND_BUDGET`.
             on_late: called with a result that came too late.
-            is_probe: whether to run it although the store is down.
+            is_probe: whether to run it although the store is down. If it succeeds the store is up.
 
         Raises:
             StoreUnavailable: the store is down, the operation failed, or it takes too long.
         """
         if not is_probe and (self.is_down or self._pending_for() > HANGING_SECONDS):
             raise StoreUnavailable
-        task = self._launch(operation)
+        task = self._launch(operation, is_probe=is_probe)
         if not await self._finishes(task, _budget(caller_budget)):
             if on_late:
                 task.add_done_callback(partial(_call_with_result, on_late))
@@ -113,10 +113,12 @@ class StoreAccess:
             closing.cancel()
         await asyncio.wait([closing])
 
-    def _launch(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
+    def _launch(
+        self, operation: Callable[[], Coroutine[Any, Any, T]], *, is_probe: bool = False
+    ) -> "asyncio.Task[T]":
         task = asyncio.create_task(operation())
         self._pending[task] = self._clock.monotonic()
-        task.add_done_callback(self._on_done)
+        task.add_done_callback(partial(self._on_done, is_probe))
         return task
 
     async def _finishes(self, task: "asyncio.Task[Any]", budget: float) -> bool:
@@ -132,13 +134,14 @@ class StoreAccess:
         started_at = next(iter(self._pending.values()), None)
         return 0.0 if started_at is None else self._clock.monotonic() - started_at
 
-    def _on_done(self, task: "asyncio.Task[Any]") -> None:
+    def _on_done(self, is_probe: bool, task: "asyncio.Task[Any]") -> None:
         del self._pending[task]
         if task.cancelled():
             return
         error = task.exception()
         if error is None:
-            self._report_up()
+            if is_probe:
+                self._report_up()
         elif isinstance(error, StoreError):
             self._report_down(str(error))
         else:

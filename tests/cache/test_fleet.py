@@ -11,7 +11,7 @@ from app.cache.fleet import DOWN_EXCHANGE_SECONDS, EXCHANGE_SECONDS, Fleet
 from app.cache.pool_space import PoolSpace
 from app.cache.sqlite_store import SqliteStore
 from app.cache.store import MEMBER_SECONDS, Exchange, Purge, StoreError
-from app.cache.store_access import StoreAccess
+from app.cache.store_access import StoreAccess, StoreUnavailable
 from tests.support.clock import ManualClock
 from tests.support.run import run_inline
 
@@ -32,6 +32,11 @@ class UnreliableStore(SqliteStore):
         await self.purge_gate.wait()
         return number
 
+    async def get_text(self, name: str) -> str | None:
+        if self.fails:
+            raise StoreError("lost")
+        return await super().get_text(name)
+
     async def exchange(self, space: str, member: str, report: bytes) -> Exchange:
         self.exchanges += 1
         if self.fails:
@@ -48,7 +53,7 @@ class Member:
         self.purges: list[Purge] = []
         self.store = UnreliableStore(path, clock, run_inline)
         self.access = StoreAccess(self.store, clock)
-        space = PoolSpace(
+        self.space = PoolSpace(
             self.access,
             base_url="https://api.example.com",
             access_key_id="key-1",
@@ -60,7 +65,7 @@ class Member:
         )
         self.fleet = Fleet(
             self.access,
-            space,
+            self.space,
             clock,
             on_members=self.members.append,
             on_purge=self.purges.append,
@@ -96,6 +101,25 @@ async def test_each_process_knows_how_many_are_running(path: Path, clock: Manual
     assert first.members == [2, 1]
     assert first.fleet.members == 1
     await first.stop()
+
+
+async def test_a_process_that_starts_without_store_and_upstream_finds_the_store_when_it_works(
+    path: Path, clock: ManualClock
+):
+    first = Member(path, clock)
+    await clock.advance(EXCHANGE_SECONDS)
+    assert first.fleet.members == 1
+    started = Member(path, clock, pool=None)
+    started.store.fails = True
+    with pytest.raises(StoreUnavailable):
+        await started.space.require()
+    assert started.access.is_down
+    started.store.fails = False
+    await clock.advance(DOWN_EXCHANGE_SECONDS + EXCHANGE_SECONDS)
+    assert not started.access.is_down
+    assert started.space.known == first.space.known
+    await first.stop()
+    await started.stop()
 
 
 async def test_a_process_exchanges_nothing_before_it_knows_its_pool(path: Path, clock: ManualClock):

@@ -157,6 +157,16 @@ async def test_a_store_that_fails_is_not_used_until_a_probe_succeeds_and_each_is
     assert events(caplog) == ["store_down", "store_up"]
 
 
+async def test_an_operation_from_before_the_failure_does_not_bring_the_store_back(bench: Bench):
+    bench.store.gate.clear()
+    early = asyncio.ensure_future(bench.access.run(bench.store.operation, caller_budget=9))
+    await settle()
+    bench.access._report_down("lost")
+    bench.store.gate.set()
+    assert await early == "answer"
+    assert bench.access.is_down
+
+
 async def test_a_store_that_hangs_for_long_is_reported_as_down(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ):
