@@ -120,6 +120,14 @@ def context_of(scope: Scope) -> RequestContext:
     return cast("RequestContext", scope["context"])
 
 
+def joined_header(scope: Scope, name: bytes) -> bytes:
+    """Return all values of a request header as one list (RFC 9110 section 5.3), empty if absent."""
+    headers = context_of(scope).headers
+    if len(headers) == len(scope["headers"]):  # each occurs once
+        return headers.get(name, b"")
+    return b",".join(value for key, value in scope["headers"] if key == name)
+
+
 def has_repeated_header(scope: Scope, names: Collection[bytes]) -> bool:
     """Return whether the request has one of these headers more than once."""
     if len(context_of(scope).headers) == len(scope["headers"]):

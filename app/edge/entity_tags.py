@@ -26,6 +26,8 @@ def etag_matches(if_none_match: bytes, etag: bytes) -> bool:
         if_none_match: all values of the header, joined with commas; empty if absent.
         etag: the entity tag of the response.
     """
+    if not if_none_match:
+        return False
     if if_none_match.strip(b" \t") == b"*":
         return True
     if len(if_none_match) > MAX_BYTES or not _LIST.fullmatch(if_none_match):

@@ -13,7 +13,7 @@ from app.cache.grace_cache import Entry, Lookup
 from app.clock import Clock
 from app.edge.caller_limits import CallerLimits, RateLimited
 from app.edge.content_coding import prefers_gzip
-from app.edge.context import Caller, context_of
+from app.edge.context import Caller, context_of, joined_header
 from app.edge.entity_tags import etag_matches
 from app.edge.scopes import require_scopes
 from app.orders.blocks import Block
@@ -25,12 +25,7 @@ from app.orders.filters import Filter, Positions, select
 from app.orders.lookup import OrderLookup
 from app.orders.rendering import RenderedResponse, ResponseHead
 from app.orders.response_cache import SCOPE, ResponseCache, Validity
-from app.orders.responses import (
-    build_response,
-    combine_lookups,
-    joined_header,
-    per_caller_headers,
-)
+from app.orders.responses import build_response, combine_lookups, per_caller_headers
 from app.orders.snapshot import Snapshot
 from app.orders.snapshot_cache import SnapshotCache
 
@@ -40,7 +35,7 @@ READ_PAYMENTS = Security(require_scopes, scopes=["payments:read"])
 
 
 async def _cache_directive(request: Request) -> CacheDirective:
-    return parse_cache_control(joined_header(request.scope["headers"], b"cache-control"))
+    return parse_cache_control(joined_header(request.scope, b"cache-control"))
 
 
 RequestDirective = Annotated[CacheDirective, Depends(_cache_directive)]
@@ -148,8 +143,7 @@ class OrdersDependencies:
                 cost more than it saves, and a payment has a text of the caller's (the order number)
                 beside a secret, whose compressed length must not be visible (BREACH).
         """
-        raw_headers = request.scope["headers"]
-        accepted = joined_header(raw_headers, b"accept-encoding") if stored else b""
+        accepted = joined_header(request.scope, b"accept-encoding") if stored else b""
         use_gzip = prefers_gzip(accepted, len(rendered.body))
         compressed = await rendered.gzip.get() if use_gzip else None
         now = self.clock.monotonic()
@@ -159,7 +153,7 @@ class OrdersDependencies:
         status, headers, body = build_response(
             rendered,
             per_caller_headers(context, rendered, outcome, now),
-            if_none_match=joined_header(raw_headers, b"if-none-match"),
+            if_none_match=joined_header(request.scope, b"if-none-match"),
             compressed=compressed,
         )
         response = Response(body, status)
@@ -195,7 +189,7 @@ class OrdersDependencies:
         context.waited_seconds = now - started_at
         outcome = combine_lookups([lookup], now=now, problem_code=self.problem_code)
         headers = [*head.headers, *per_caller_headers(context, head, outcome, now)]
-        if etag_matches(joined_header(request.scope["headers"], b"if-none-match"), head.etag):
+        if etag_matches(joined_header(request.scope, b"if-none-match"), head.etag):
             response = Response(status_code=304)
             response.raw_headers = headers
         else:

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from app.edge.audit import ORDERS_EXPORTED
 from app.edge.content_coding import MIN_COMPRESS_BYTES, prefers_gzip
-from app.edge.context import context_of
+from app.edge.context import context_of, joined_header
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
 from app.edge.scopes import require_scope
@@ -27,7 +27,6 @@ from app.orders.export_file import ExportResponse, compress_chunks, spool, write
 from app.orders.export_query import ExportQuery
 from app.orders.rendering import render_export_head
 from app.orders.response_cache import LIST_PATH
-from app.orders.responses import joined_header
 from app.orders.schema import EXAMPLES
 
 
@@ -132,7 +131,7 @@ async def _render_file(
     """
     headers = {"Content-Disposition": f'attachment; filename="{export.filename}"'}
     is_workbook = export.query.format == "xlsx"
-    accepted = joined_header(request.scope["headers"], b"accept-encoding")
+    accepted = joined_header(request.scope, b"accept-encoding")
     use_gzip = not is_workbook and prefers_gzip(accepted, MIN_COMPRESS_BYTES)
     if use_gzip:
         headers["Content-Encoding"] = "gzip"

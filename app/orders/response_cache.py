@@ -20,15 +20,16 @@ from app.cache.grace_cache import CachedLookup
 from app.cache.lru import LruStore, Usage
 from app.clock import Clock
 from app.edge.content_coding import prefers_gzip
-from app.edge.context import CurrentHeaders, Replayable, RequestContext, Versioned, context_of
-from app.orders.rendering import RenderedResponse
-from app.orders.responses import (
-    CacheOutcome,
-    build_response,
-    combine_lookups,
+from app.edge.context import (
+    CurrentHeaders,
+    Replayable,
+    RequestContext,
+    Versioned,
+    context_of,
     joined_header,
-    per_caller_headers,
 )
+from app.orders.rendering import RenderedResponse
+from app.orders.responses import CacheHeaders, build_response, cache_headers, combine_lookups
 
 LIST_PATH = "/v1/orders"
 SUMMARY_PATH = f"{LIST_PATH}/summary"
@@ -78,19 +79,23 @@ def _never(*_: Any) -> None:
 class _Current(NamedTuple):
     """How the cache answers at present: until when, and as long as the data has the revision."""
 
-    outcome: CacheOutcome
+    headers: CacheHeaders
     until: float
     revision: int
 
 
 @dataclass(slots=True, weakref_slot=True)
 class CachedResponse:
-    """A rendered response, what it depends on, and how the cache answered when it was sent last."""
+    """A rendered response, what it depends on, and how the cache answered when it was sent last.
+
+    `replayable` is what all requests that it is sent for have in common.
+    """
 
     rendered: RenderedResponse
     validity: Validity
     key_size: int
     current: _Current | None = None
+    replayable: Replayable | None = None
 
     @property
     def size(self) -> int:
@@ -172,54 +177,53 @@ class ResponseCacheMiddleware:
             if _may_use_cache(context):
                 cached = self._response_cache.get(key)
         if cached is not None:
-            current = self._current_headers(cached, context, self._clock.monotonic())
+            current = self._current(cached, self._clock.monotonic())
         if cached is None or current is None:
             await self._app(scope, receive, send)
             return
         context.route = scope["path"]
-        raw_headers, rendered = scope["headers"], cached.rendered
-        accepted = joined_header(raw_headers, b"accept-encoding")
-        use_gzip = prefers_gzip(accepted, len(rendered.body))
-        compressed = await rendered.gzip.get() if use_gzip else None
-        self._response_cache.update_size(key)
+        current.headers.record(context)
+        rendered, compressed = cached.rendered, None
+        if prefers_gzip(joined_header(scope, b"accept-encoding"), len(rendered.body)):
+            is_new = rendered.gzip.size == 0
+            compressed = await rendered.gzip.get()
+            if is_new:
+                self._response_cache.update_size(key)
         status, headers, body = build_response(
             rendered,
-            current.fields,
-            if_none_match=joined_header(raw_headers, b"if-none-match"),
+            current.headers.fields,
+            if_none_match=joined_header(scope, b"if-none-match"),
             compressed=compressed,
         )
-        context.replayable = Replayable(
-            cached.validity.data, partial(self._current_headers_of, key, ref(cached))
-        )
+        if cached.replayable is None:
+            refresh = partial(self._current_headers_of, key, ref(cached))
+            cached.replayable = Replayable(cached.validity.data, refresh)
+        context.replayable = cached.replayable
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     def _current_headers_of(
         self, key: CacheKey, kept: "ref[CachedResponse]", context: RequestContext, now: float
     ) -> CurrentHeaders | None:
-        """Like `_current_headers`, for as long as the response is cached; counts as a use of it.
+        """Return the headers for as long as the response is cached; counts as a use of it.
 
         Whoever sends it again does not keep it in memory once it is evicted.
         """
         cached = self._response_cache.get(key)
         if cached is None or cached is not kept():
             return None
-        return self._current_headers(cached, context, now)
+        current = self._current(cached, now)
+        if current is None:
+            return None
+        current.headers.record(context)
+        return CurrentHeaders(current.headers.fields, current.until)
 
-    def _current_headers(
-        self, cached: CachedResponse, context: RequestContext, now: float
-    ) -> CurrentHeaders | None:
-        """Return what `cached` says about its freshness now, or None if only the route can answer.
-
-        Age and the cache outcome are recorded in `context`.
-        """
+    def _current(self, cached: CachedResponse, now: float) -> _Current | None:
+        """Return what `cached` says now, or None if only the route can answer."""
         current, revision = cached.current, cached.validity.data.revision
         if current is None or now >= current.until or current.revision != revision:
             current = cached.current = self._look_up(cached, now)
-        if current is None:
-            return None
-        fields = per_caller_headers(context, cached.rendered, current.outcome, now)
-        return CurrentHeaders(fields, current.until)
+        return current
 
     def _look_up(self, cached: CachedResponse, now: float) -> _Current | None:
         found = cached.validity.current_lookups()
@@ -234,7 +238,8 @@ class ResponseCacheMiddleware:
             *(at - math.floor(at - now) for at in stale_at),  # ttl
             *(each.until for each in found),
         )
-        return _Current(outcome, until, cached.validity.data.revision)
+        headers = cache_headers(cached.rendered, outcome, now)
+        return _Current(headers, until, cached.validity.data.revision)
 
 
 def _may_use_cache(context: RequestContext) -> bool:

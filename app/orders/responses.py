@@ -4,9 +4,9 @@ Everything else about a response is the same for all callers and is rendered onc
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Lookup, Outcome
@@ -79,9 +79,35 @@ def _seconds_left(lookup: Lookup[Any], now: float) -> float:
     return seconds if lookup.freshness is Freshness.FRESH else min(seconds, 0)
 
 
-def joined_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
-    """Return all values of a header as one list (RFC 9110 section 5.3), empty if absent."""
-    return b",".join(value for key, value in headers if key == name)
+class CacheHeaders(NamedTuple):
+    """What a response says about its freshness in one second, to callers and in the access log.
+
+    Attributes:
+        fields: Age, X-Freshness and Cache-Status.
+    """
+
+    outcome: CacheOutcome
+    age: int
+    upstream_request_ids: tuple[str, ...]
+    fields: HeaderList
+
+    def record(self, context: RequestContext) -> None:
+        """Record in `context` that a response has these headers."""
+        context.cache_outcome = self.outcome.name
+        context.freshness = self.outcome.freshness.value
+        context.age = self.age
+        context.upstream_request_ids = self.upstream_request_ids
+
+
+def cache_headers(head: ResponseHead, outcome: CacheOutcome, now: float) -> CacheHeaders:
+    """Return what a response says that is sent at `now`, on the monotonic clock."""
+    age = max(0, int(now - head.fetched_at))
+    fields = [
+        (b"age", b"%d" % age),
+        (b"x-freshness", outcome.freshness.value.encode()),
+        (b"cache-status", outcome.cache_status.encode()),
+    ]
+    return CacheHeaders(outcome, age, head.upstream_request_ids, fields)
 
 
 def build_response(
@@ -114,13 +140,6 @@ def per_caller_headers(
     context: RequestContext, head: ResponseHead, outcome: CacheOutcome, now: float
 ) -> HeaderList:
     """Return Age, X-Freshness and Cache-Status, and record them in `context`."""
-    age = max(0, int(now - head.fetched_at))
-    context.cache_outcome = outcome.name
-    context.freshness = outcome.freshness.value
-    context.age = age
-    context.upstream_request_ids = head.upstream_request_ids
-    return [
-        (b"age", b"%d" % age),
-        (b"x-freshness", outcome.freshness.value.encode()),
-        (b"cache-status", outcome.cache_status.encode()),
-    ]
+    headers = cache_headers(head, outcome, now)
+    headers.record(context)
+    return headers.fields

@@ -1,16 +1,10 @@
-"""What a response says about the cache, and how repeated headers are read."""
+"""What a response says about the cache."""
 
 import pytest
 
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import Entry, Lookup, Outcome
-from app.orders.responses import combine_lookups, joined_header
-
-
-def test_repeated_headers_are_joined():
-    headers = [(b"cache-control", b"foo"), (b"x", b"y"), (b"cache-control", b"no-cache")]
-    assert joined_header(headers, b"cache-control") == b"foo,no-cache"
-    assert joined_header(headers, b"absent") == b""
+from app.orders.responses import combine_lookups
 
 
 def lookup(
