@@ -178,6 +178,7 @@ def create_app(
         caller_limits=caller_limits,
         clock=clock,
         store=sharing.state,
+        unreadable=sharing.unreadable,
     )
     recorder = RequestRecorder(clock, metrics.http, tracing)
     api_routes: list[BaseRoute] = []  # filled below, when what they depend on exists

@@ -5,7 +5,7 @@ defaults would let one command take a minute: 5 s timeouts and 10 retries. Here 
 after `TIMEOUT_SECONDS`, once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -16,8 +16,10 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from app.cache.store import (
     COUNTER_SECONDS,
+    KEY_PREFIX,
     LEASE_SECONDS,
     MAX_CLOCK_STEP,
+    MAX_SEQUENCE,
     MAX_STEPS,
     MAX_STEPS_BYTES,
     MAX_VALUE_BYTES,
@@ -37,117 +39,149 @@ TIMEOUT_SECONDS: Final = 0.25
 MAX_CONNECTIONS: Final = 16
 
 # Times are microseconds. Lua's numbers are exact for them, but not the text it makes of them.
-_NOW = """
-local function text(number) return string.format('%.0f', number) end
+#
+# A key that another program has overwritten must not fail whatever uses it: it is deleted, and
+# its name is returned beside the reply.
+_PRELUDE = """
+local unreadable = {}
+local function discard(key)
+  redis.call('DEL', key)
+  unreadable[#unreadable + 1] = key
+end
+local function call(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if string.find(reply.err, '^WRONGTYPE') then discard(key) end
+  return redis.call(command, key, ...)
+end
+local function text(number) return string.format('%%.0f', number) end
+local function whole(value)
+  local number = value and string.find(value, '^%%d+$') and tonumber(value)
+  return number and number < %d and number or nil
+end
+local function count(key)
+  local value = call('GET', key)
+  if value and not whole(value) then discard(key) end
+  return whole(value) or 0
+end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-"""
-_VALUE = """
 local function load(key, purged)
-  local value = redis.call('HMGET', key, 'sequence', 'completed', 'started', 'early', 'data')
-  if not value[1] then return nil end
-  local age = now - tonumber(value[3])
+  local value = call('HMGET', key, 'sequence', 'completed', 'started', 'early', 'data')
+  local sequence, completed, started, early = unpack(value, 1, 4)
+  sequence, completed, started = whole(sequence), whole(completed), whole(started)
+  if not (sequence and completed and started and early and value[5]) then
+    if redis.call('EXISTS', key) == 1 then discard(key) end
+    return nil
+  end
+  local age = now - started
   if age < -%d then return nil end
-  local sequence = tonumber(value[1])
-  return {sequence = sequence, age = math.max(age, 0), early = value[4] == '1',
-    reply = {value[5], sequence, tonumber(value[2]), math.max(age, 0), tonumber(value[4]),
+  return {sequence = sequence, age = math.max(age, 0), early = early == '1',
+    reply = {value[5], sequence, completed, math.max(age, 0), early == '1' and 1 or 0,
       sequence <= purged and 1 or 0}}
 end
-""" % (MAX_CLOCK_STEP * 1_000_000)  # noqa: UP031  braces are Lua's
+""" % (MAX_SEQUENCE, MAX_CLOCK_STEP * 1_000_000)  # noqa: UP031  braces are Lua's
 
-READ = (
-    _NOW
-    + _VALUE
-    + """
-local purged = tonumber(redis.call('GET', KEYS[1]) or 0)
+READ = """
+local purged = count(KEYS[1])
 local replies = {}
 for index = 2, #KEYS do
   local value = load(KEYS[index], purged)
   replies[index - 1] = value and value.reply or false
 end
-return replies
+return {replies, unreadable}
 """
-)
-ACQUIRE = (
-    _NOW
-    + _VALUE
-    + """
-local purged = tonumber(redis.call('GET', KEYS[4]) or 0)
+ACQUIRE = """
+local purged = count(KEYS[4])
 local value = load(KEYS[1], purged)
 if value and value.age < tonumber(ARGV[1]) and value.sequence > purged
     and value.sequence > tonumber(value.early and ARGV[3] or ARGV[2]) then
-  return value.reply
+  return {value.reply, unreadable}
 end
-if redis.call('EXISTS', KEYS[2]) == 1 then return false end
-local sequence = math.max(tonumber(redis.call('GET', KEYS[3]) or 0), tonumber(ARGV[4]), purged) + 1
+local replaced = value and value.sequence or 0
+local left = redis.call('PTTL', KEYS[2])
+if left == -1 or left > tonumber(ARGV[5]) then
+  discard(KEYS[2])
+elseif left >= 0 then
+  return {false, unreadable}
+end
+local sequence = math.max(count(KEYS[3]), tonumber(ARGV[4]), purged, replaced) + 1
 redis.call('SET', KEYS[3], text(sequence), 'PX', ARGV[6])
 redis.call('SET', KEYS[2], text(sequence), 'PX', ARGV[5])
-return {sequence, now, value and value.sequence or 0, value and value.age or 0}
+return {{sequence, now, replaced, value and value.age or 0}, unreadable}
 """
-)
 RENEW = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return {false, unreadable}
 """
-RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+_RELEASE = """
+if call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
+RELEASE = f"{_RELEASE} return {{false, unreadable}}"
 PUBLISH = (
-    RELEASE
+    _RELEASE
     + """
-local latest = math.max(tonumber(redis.call('GET', KEYS[3]) or 0), tonumber(ARGV[1]))
-local stored = tonumber(redis.call('HGET', KEYS[2], 'sequence') or 0)
-local purged = tonumber(redis.call('GET', KEYS[4]) or 0)
+local latest = math.max(count(KEYS[3]), tonumber(ARGV[1]))
+local stored = whole(call('HGET', KEYS[2], 'sequence')) or 0
+local purged = count(KEYS[4])
 if tonumber(ARGV[1]) > stored and tonumber(ARGV[1]) > purged and ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[2], 'sequence', ARGV[1], 'completed', string.format('%.0f', latest),
+  redis.call('HSET', KEYS[2], 'sequence', ARGV[1], 'completed', text(latest),
     'started', ARGV[2], 'early', ARGV[3], 'data', ARGV[5])
   redis.call('PEXPIRE', KEYS[2], ARGV[4])
 end
-return latest
+return {latest, unreadable}
 """
 )
 PURGE = """
-local sequence = tonumber(redis.call('GET', KEYS[1]) or 0) + 1
-redis.call('SET', KEYS[1], string.format('%.0f', sequence), 'PX', ARGV[2])
-redis.call('SET', KEYS[2], string.format('%.0f', sequence), 'PX', ARGV[2])
+local sequence = count(KEYS[1]) + 1
+redis.call('SET', KEYS[1], text(sequence), 'PX', ARGV[2])
+redis.call('SET', KEYS[2], text(sequence), 'PX', ARGV[2])
 redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
-return sequence
+return {sequence, unreadable}
 """
 ADD_STEP = """
-if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 1 then
-  redis.call('RPUSH', KEYS[2], ARGV[1])
+if call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 1 then
+  call('RPUSH', KEYS[2], ARGV[1])
+  count(KEYS[3])
   local bytes = redis.call('INCRBY', KEYS[3], #ARGV[2])
   while redis.call('LLEN', KEYS[2]) > tonumber(ARGV[3]) or bytes > tonumber(ARGV[4]) do
     local oldest = redis.call('LPOP', KEYS[2])
+    if not oldest then break end
     bytes = redis.call('DECRBY', KEYS[3], redis.call('HSTRLEN', KEYS[1], oldest))
     redis.call('HDEL', KEYS[1], oldest)
   end
 end
 for index = 1, 3 do redis.call('PEXPIRE', KEYS[index], ARGV[5]) end
+return {false, unreadable}
 """
 STEPS = """
-local names = redis.call('LRANGE', KEYS[2], 0, -1)
 local steps = {}
-for index, name in ipairs(names) do
-  steps[2 * index - 1] = name
-  steps[2 * index] = redis.call('HGET', KEYS[1], name)
+for _, name in ipairs(call('LRANGE', KEYS[2], 0, -1)) do
+  local data = call('HGET', KEYS[1], name)
+  if data then
+    steps[#steps + 1] = name
+    steps[#steps + 1] = data
+  end
 end
-return steps
+return {steps, unreadable}
 """
-EXCHANGE = (
-    _NOW
-    + """
-redis.call('ZADD', KEYS[1], text(now), ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now - tonumber(ARGV[3])))
-for _, member in ipairs(gone) do
-  redis.call('ZREM', KEYS[1], member)
-  redis.call('HDEL', KEYS[2], member)
+EXCHANGE = """
+call('ZADD', KEYS[1], text(now), ARGV[1])
+call('HSET', KEYS[2], ARGV[1], ARGV[2])
+local function remove(from, to)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], from, to)) do
+    redis.call('ZREM', KEYS[1], member)
+    redis.call('HDEL', KEYS[2], member)
+  end
 end
+remove('-inf', text(now - tonumber(ARGV[3])))
+remove(text(now + %d), '+inf')
 for index = 1, 2 do redis.call('PEXPIRE', KEYS[index], ARGV[4]) end
-return {redis.call('ZCARD', KEYS[1]), tonumber(redis.call('GET', KEYS[3]) or 0),
-  tonumber(redis.call('GET', KEYS[4]) or 0), redis.call('HGETALL', KEYS[2])}
-"""
-)
+return {{redis.call('ZCARD', KEYS[1]), count(KEYS[3]), count(KEYS[4]),
+  redis.call('HGETALL', KEYS[2])}, unreadable}
+""" % (MAX_CLOCK_STEP * 1_000_000)  # noqa: UP031  braces are Lua's
+GET_TEXT = "return {call('GET', KEYS[1]), unreadable}"
+PUT_TEXT = "return {redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]), unreadable}"
 SCANNED_AT_ONCE = 500
 
 
@@ -170,6 +204,7 @@ class RedisStore:
             driver_info=None,  # no CLIENT SETINFO at each connect
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
+        self.on_unreadable: Callable[[str], object] = lambda _: None
         self._client: Redis = Redis(connection_pool=pool)
         self._scripts: dict[str, Any] = {}
 
@@ -245,7 +280,7 @@ class RedisStore:
 
     async def steps(self, space: str) -> list[Step]:
         reply = await self._run(STEPS, _history(space)[:2])
-        names = (name.decode().partition(" ") for name in reply[::2])
+        names = (name.decode(errors="replace").partition(" ") for name in reply[::2])
         return [
             Step(before, after, data)
             for (before, _, after), data in zip(names, reply[1::2], strict=True)
@@ -261,22 +296,17 @@ class RedisStore:
             _microseconds(MEMBER_SECONDS),
             _milliseconds(COUNTER_SECONDS),
         )
-        others = dict(zip(map(bytes.decode, reports[::2]), reports[1::2], strict=True))
+        names = [name.decode(errors="replace") for name in reports[::2]]
+        others = dict(zip(names, reports[1::2], strict=True))
         others.pop(member, None)
         return Exchange(members, Purge(purged, bool(dropped)) if purged else None, others)
 
     async def get_text(self, name: str) -> str | None:
-        try:
-            text = await self._client.get(name)
-        except RedisError as error:
-            raise StoreError(type(error).__name__) from None
-        return text.decode(errors="replace") if isinstance(text, bytes) else None
+        text: bytes | None = await self._run(GET_TEXT, [name])
+        return None if text is None else text.decode(errors="replace")
 
     async def put_text(self, name: str, text: str, *, lifetime: float) -> None:
-        try:
-            await self._client.set(name, text, px=_milliseconds(lifetime))
-        except RedisError as error:
-            raise StoreError(type(error).__name__) from None
+        await self._run(PUT_TEXT, [name], text, _milliseconds(lifetime))
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -285,17 +315,26 @@ class RedisStore:
     async def _run(self, source: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         script = self._scripts.get(source)
         if script is None:
-            script = self._scripts[source] = self._client.register_script(source)
+            script = self._scripts[source] = self._client.register_script(_PRELUDE + source)
         try:
-            return await script(keys=keys, args=args)
+            reply, unreadable = await script(keys=keys, args=args)
         except RedisError as error:
             # Its text may quote a command with its arguments.
             raise StoreError(type(error).__name__) from None
+        for name in unreadable:
+            self.on_unreadable(_kind(name.decode()))
+        return reply
 
 
 def _value(reply: Sequence[Any]) -> StoredValue:
     data, sequence, completed_at, age, early, purged = reply
     return StoredValue(data, sequence, completed_at, age / 1e6, bool(early), bool(purged))
+
+
+def _kind(name: str) -> str:
+    """Return what is stored under a key: the part after the space, if it has one."""
+    parts = name.removeprefix(KEY_PREFIX).split(":")
+    return parts[2] if len(parts) > 2 else parts[0]
 
 
 def _history(space: str) -> list[str]:

@@ -192,6 +192,7 @@ class SharedValues(Generic[V]):
         try:
             decoded = self._decode(value.data)
         except ValueError:
+            self._access.store.on_unreadable("value")
             return None
         return Entry(
             decoded,

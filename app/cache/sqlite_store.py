@@ -16,6 +16,7 @@ from app.cache.store import (
     COUNTER_SECONDS,
     LEASE_SECONDS,
     MAX_CLOCK_STEP,
+    MAX_SEQUENCE,
     MAX_STEPS,
     MAX_STEPS_BYTES,
     MAX_VALUE_BYTES,
@@ -32,20 +33,37 @@ from app.daemon_thread import RunInThread
 
 T = TypeVar("T")
 
-SCHEMA = """
+
+def _column(name: str, form: str, most: int | None = None) -> str:
+    """Return the definition of a column with values of one type only, which SQLite lacks."""
+    bound = "" if most is None else f" AND {name} BETWEEN 0 AND {most}"
+    return f"{name} {form} NOT NULL CHECK (typeof({name}) = '{form.lower()}'{bound})"
+
+
+def _number(name: str) -> str:
+    return _column(name, "INTEGER", MAX_SEQUENCE)
+
+
+# What another program stores in place of a value is refused then, or can be read.
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS stored (
-    space TEXT, key TEXT, sequence INTEGER, completed INTEGER, started REAL, early INTEGER,
-    expires REAL, data BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID;
+    space TEXT, key TEXT, {_number("sequence")}, {_number("completed")},
+    {_column("started", "REAL")}, {_number("early")}, {_column("expires", "REAL")},
+    {_column("data", "BLOB")}, PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases (
-    space TEXT, key TEXT, sequence INTEGER, expires REAL, PRIMARY KEY (space, key)) WITHOUT ROWID;
+    space TEXT, key TEXT, {_number("sequence")}, {_column("expires", "REAL")},
+    PRIMARY KEY (space, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (
-    space TEXT PRIMARY KEY, latest INTEGER, purged INTEGER, dropped INTEGER, expires REAL);
+    space TEXT PRIMARY KEY, {_number("latest")}, {_number("purged")}, {_number("dropped")},
+    {_column("expires", "REAL")});
 CREATE TABLE IF NOT EXISTS steps (
-    id INTEGER PRIMARY KEY, space TEXT, before TEXT, after TEXT, data BLOB, expires REAL,
-    UNIQUE (space, before, after));
+    id INTEGER PRIMARY KEY, space TEXT, before TEXT, after TEXT, {_column("data", "BLOB")},
+    {_column("expires", "REAL")}, UNIQUE (space, before, after));
 CREATE TABLE IF NOT EXISTS members (
-    space TEXT, member TEXT, seen REAL, report BLOB, PRIMARY KEY (space, member)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS texts (name TEXT PRIMARY KEY, text TEXT, expires REAL);
+    space TEXT, member TEXT, {_column("seen", "REAL")}, {_column("report", "BLOB")},
+    PRIMARY KEY (space, member)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS texts (
+    name TEXT PRIMARY KEY, {_column("text", "TEXT")}, {_column("expires", "REAL")});
 """
 _EXPIRING = ("stored", "leases", "counters", "steps", "texts")
 
@@ -62,6 +80,7 @@ class SqliteStore:
         self._run_in_thread = run_in_thread
         self._lock = Lock()
         self._cleaned_up_at = 0.0
+        self.on_unreadable: Callable[[str], object] = lambda _: None
 
     async def read(self, space: str, keys: Sequence[str]) -> list[StoredValue | None]:
         def read(database: Connection) -> list[StoredValue | None]:
@@ -79,10 +98,13 @@ class SqliteStore:
                 after = wanted.after_early if value.refetched_early else wanted.after
                 if value.sequence > after:
                     return value
-            query = "SELECT 1 FROM leases WHERE space = ? AND key = ? AND expires > ?"
-            if database.execute(query, (space, key, now)).fetchone():
+            query = "SELECT expires FROM leases WHERE space = ? AND key = ?"
+            (expires,) = database.execute(query, (space, key)).fetchone() or (0.0,)
+            # One that lasts longer was taken before the clock was set back.
+            if now < expires <= now + LEASE_SECONDS:
                 return None
-            sequence = max(latest, wanted.latest_sequence, purged) + 1
+            replaced = value.sequence if value else 0
+            sequence = max(latest, wanted.latest_sequence, purged, replaced) + 1
             _set_counter(database, space, "latest", sequence, now)
             database.execute(
                 "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)",
@@ -182,7 +204,10 @@ class SqliteStore:
             database.execute(
                 "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?)", (space, member, now, report)
             )
-            database.execute("DELETE FROM members WHERE seen <= ?", (now - MEMBER_SECONDS,))
+            database.execute(
+                "DELETE FROM members WHERE seen <= ? OR seen > ?",
+                (now - MEMBER_SECONDS, now + MAX_CLOCK_STEP),
+            )
             query = "SELECT member, report FROM members WHERE space = ?"
             reports = dict(database.execute(query, (space,)).fetchall())
             members = len(reports)

@@ -9,7 +9,7 @@ the store when it answers.
 be lost at any time, and every value expires by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,6 +37,10 @@ COUNTER_SECONDS = 30 * 86400.0
 MAX_CLOCK_STEP = 1.0
 """Seconds by which the store's clock may be set back unnoticed. Values from further in the future
 are ignored: their age is unknown."""
+
+
+MAX_SEQUENCE = 2**52
+"""Numbers of fetches are smaller, and exact in a script of Redis; a larger one is not ours."""
 
 
 class StoreError(Exception):
@@ -134,8 +138,14 @@ class Exchange:
 class Store(Protocol):
     """A store. `space` begins the names of everything that belongs to one order list.
 
-    Every method raises `StoreError` if the store fails.
+    Every method raises `StoreError` if the store fails. What another program has overwritten is no
+    failure: it is missing.
+
+    Attributes:
+        on_unreadable: called with the kind of each such value.
     """
+
+    on_unreadable: Callable[[str], object]
 
     async def read(self, space: str, keys: Sequence[str]) -> list[StoredValue | None]:
         """Return the value of each key, None where there is none."""

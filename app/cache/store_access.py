@@ -35,6 +35,13 @@ HANGING_SECONDS = 0.25
 DOWN_SECONDS = 1.0
 """An operation that hangs for longer is a failure of the store."""
 
+STABLE_SECONDS = 10.0
+"""A failure sooner after a recovery is not a new one: the recovery was premature."""
+
+MAX_DOWN_SECONDS = 30.0
+"""The longest time for which a store that fails again and again counts as down although probes
+succeed. It starts with `DOWN_SECONDS`, and doubles."""
+
 _TURNS = 5
 """Turns of the event loop in which an answer that has arrived reaches whoever waits for it."""
 
@@ -57,6 +64,9 @@ class StoreAccess:
         self.store = store
         self._clock = clock
         self.is_down = False
+        self._recovered_at = float("-inf")
+        self._down_until = float("-inf")
+        self._down_for = 0.0
         self._pending: dict[asyncio.Task[Any], float] = {}
 
     async def run(
@@ -150,13 +160,22 @@ class StoreAccess:
             self._report_down(type(error).__name__)
 
     def _report_down(self, reason: str) -> None:
-        if not self.is_down:
-            self.is_down = True
-            _logger.warning("store_down", extra={"fields": {"reason": reason}})
+        if self.is_down:
+            return
+        now = self._clock.monotonic()
+        if now - self._recovered_at < STABLE_SECONDS:
+            self._down_for = min(max(self._down_for * 2, DOWN_SECONDS), MAX_DOWN_SECONDS)
+        else:
+            self._down_for = 0.0
+        self._down_until = now + self._down_for
+        self.is_down = True
+        _logger.warning("store_down", extra={"fields": {"reason": reason}})
 
     def _report_up(self) -> None:
-        if self.is_down:
+        now = self._clock.monotonic()
+        if self.is_down and now >= self._down_until:
             self.is_down = False
+            self._recovered_at = now
             _logger.info("store_up")
 
 

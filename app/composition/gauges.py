@@ -27,6 +27,7 @@ def create_metrics(
     caller_limits: CallerLimits,
     clock: Clock,
     store: Callable[[], StoreState],
+    unreadable: Mapping[str, int],
 ) -> Metrics:
     """Return the metrics of one process, connected with its components."""
     metrics = Metrics()
@@ -50,6 +51,9 @@ def create_metrics(
         "orders_limiter_rate": lambda: client.admission.limiter_state().rate,
         "orders_cached_blocks": lambda: len(book.blocks),
         "orders_store_up": lambda: _store_up(store()),
+        "orders_store_unreadable_values_total": lambda: {
+            (kind,): count for kind, count in unreadable.items()
+        },
         "orders_cached_bytes": cached_bytes,
         "orders_cached_orders": lambda: sum(
             len(entry.value.rows) for _, entry in book.blocks.items()

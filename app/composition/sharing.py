@@ -4,8 +4,8 @@ The store's client is imported only if a store is configured.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +19,7 @@ from app.cache.shared_cache import SharedCache
 from app.cache.shared_values import SharedValues
 from app.cache.store import Store
 from app.cache.store_access import StoreAccess
+from app.cache.unreadable import UnreadableValues
 from app.clock import Clock
 from app.daemon_thread import RunInThread
 from app.edge.caller_limits import CallerLimits
@@ -68,6 +69,7 @@ class NoSharing:
         new_cache: creates the cache of blocks, with the arguments of `GraceCache`.
         history: the states of the list.
         restore: caches the stored blocks; None if there is no store.
+        unreadable: how many stored values could not be read, by kind.
         on_purge: called with whether to remove what is cached, when another process has purged it.
     """
 
@@ -78,6 +80,7 @@ class NoSharing:
 
     def __init__(self) -> None:
         self.history = History()
+        self.unreadable = Counter[str]()
 
     def share_limits(self, limits: CallerLimits) -> CallerLimits:
         """Return the limits of callers, which count for all processes from now on."""
@@ -120,7 +123,10 @@ class Sharing(NoSharing):
         self._settings = settings
         self._kind = kind
         self._clock = clock
+        unreadable = UnreadableValues(clock)
+        self.unreadable = unreadable.counts
         self.access = StoreAccess(store, clock)
+        store.on_unreadable = unreadable.report
         self._space = PoolSpace(
             self.access,
             base_url=upstream.base_url,
@@ -176,8 +182,10 @@ class Sharing(NoSharing):
     def _on_reports(self, reports: Mapping[str, bytes]) -> None:
         decoded: dict[str, _Report] = {}
         for process, report in reports.items():
-            with suppress(msgspec.MsgspecError):  # of another version
+            try:
                 decoded[process] = _decode(report)
+            except msgspec.MsgspecError:
+                self.access.store.on_unreadable("reports")
         # A list of which another process has more blocks is as fresh as that one keeps it.
         blocks = max((report.blocks for report in decoded.values()), default=0)
         self._book.blocks_elsewhere = blocks

@@ -59,9 +59,13 @@ class SharedHistory(History):
             await flight.wait()
         if path := _path(self._stored, cursor, self._knows):
             replaced: Replaced = {}
-            for step in reversed(path):
-                replaced.update(_decode(step.data))
-            self._learned.put(cursor, (path[-1].after, replaced))
+            try:
+                for step in reversed(path):
+                    replaced.update(_decode(step.data))
+            except msgspec.MsgspecError:
+                self._access.store.on_unreadable("history")
+            else:
+                self._learned.put(cursor, (path[-1].after, replaced))
         elif _path(self._stored, self.cursor, lambda state: state == cursor):
             self._later.put(cursor, self.cursor)
 

@@ -134,6 +134,12 @@ DEFINITIONS = (
         ("store",),
     ),
     Definition(
+        "orders_store_unreadable_values_total",
+        "counter",
+        "Values in the shared store that another program has overwritten, by kind.",
+        ("kind",),
+    ),
+    Definition(
         "orders_schema_drift_total",
         "counter",
         "Upstream responses with something that the known schema lacks, by field.",

@@ -273,10 +273,13 @@ async def test_an_older_entry_never_replaces_a_later_one(path: Path, clock: Manu
 
 async def test_a_stored_value_that_cannot_be_read_is_fetched_again(path: Path, clock: ManualClock):
     process = Process(path, clock)
+    unreadable: list[str] = []
+    process.store.on_unreadable = unreadable.append
     lease = await process.store.acquire(SPACE, f"text:{KEY}", Wanted(max_age=TTL))
     assert isinstance(lease, Lease)
     await process.store.publish(SPACE, f"text:{KEY}", lease, b"\xff", early=False, lifetime=600)
     assert (await process.get()).entry.value == "text 7, fetch 1"
+    assert set(unreadable) == {"value"}
     assert (await Process(path, clock).get()).outcome is Outcome.HIT
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ class Harness:
         """Let `seconds` pass for what is stored under this name."""
         raise NotImplementedError
 
+    def lose_counter(self) -> None:
+        """Delete the counter of fetches."""
+        raise NotImplementedError
+
 
 class SqliteHarness(Harness):
     def __init__(self, path: Path) -> None:
@@ -92,6 +97,11 @@ class SqliteHarness(Harness):
         del name
         self.clock._elapsed += seconds
 
+    def lose_counter(self) -> None:
+        with sqlite3.connect(self.path) as database:
+            database.execute("DELETE FROM counters")
+        database.close()
+
 
 class RedisHarness(Harness):
     def __init__(self, server: RedisServer) -> None:
@@ -113,6 +123,11 @@ class RedisHarness(Harness):
         else:
             left = client.pttl(SPACE + name) - round(seconds * 1000)
             client.pexpire(SPACE + name, left)
+        client.close()
+
+    def lose_counter(self) -> None:
+        client: Any = redis.Redis(port=self.server.port)
+        assert client.delete(SPACE + "counter")
         client.close()
 
 
@@ -362,6 +377,107 @@ async def test_a_server_that_fails_while_values_are_deleted_is_an_error_of_the_s
     with pytest.raises(StoreError, match="NoPermissionError"):
         await store.purge(SPACE, drop=True)
     await store.close()
+
+
+async def test_values_are_replaced_although_the_counter_was_lost(harness: Harness):
+    await harness.publish(await harness.lease(wanted=Wanted(max_age=60, latest_sequence=41)))
+    harness.lose_counter()
+    await harness.publish(await harness.lease(wanted=NONE), b"new")
+    value = await harness.read()
+    assert value
+    assert value.data == b"new"
+
+
+async def test_leases_and_processes_from_before_the_clock_was_set_back_are_forgotten(
+    harness: Harness,
+):
+    await harness.lease()
+    await harness.store.exchange(SPACE, "a", b"")
+    harness.expire(f"lease:{KEY}", -3600)
+    assert (await harness.lease()).sequence == 2
+    harness.expire("members", -3600)
+    assert (await harness.store.exchange(SPACE, "b", b"")).members == 1
+
+
+WRONG = [
+    *(
+        ["DEL {key}", *command]
+        for command in (["SET {key} x"], ["RPUSH {key} x"], ["HSET {key} x y"])
+    ),
+    ["SET {key} " + "9" * 20],
+    *([f"HSET {{key}} {field} x"] for field in ("sequence", "completed", "started")),
+    *([f"HDEL {{key}} {field}"] for field in ("early", "data")),
+]
+
+
+@pytest.mark.parametrize("commands", WRONG, ids=" ".join)
+async def test_what_another_program_has_overwritten_in_redis_is_missing(
+    redis_server: RedisServer, commands: list[str]
+):
+    client: Any = redis.Redis(port=redis_server.port)
+    client.flushall()
+    harness = RedisHarness(redis_server)
+    store, unreadable = harness.store, set[str]()
+    store.on_unreadable = unreadable.add
+    await harness.publish(await harness.lease())
+    await store.add_step(SPACE, Step("s1", "s2", b"one"), lifetime=60)
+    await store.put_text("orders-bff:1:pool:x", "pool", lifetime=60)
+    await store.purge(SPACE, drop=False)
+    await store.exchange(SPACE, "a", b"1")
+    lease = await harness.lease()
+    names = client.keys()
+    assert len(names) == 11
+    for name in names:
+        for command in commands:
+            with suppress(redis.ResponseError):  # of another type than the command is for
+                client.execute_command(*command.format(key=name.decode()).split())
+    await store.renew(SPACE, KEY, lease)
+    await harness.publish(lease)
+    await store.add_step(SPACE, Step("s2", "s3", b"two"), lifetime=60)
+    await store.steps(SPACE)
+    await store.get_text("orders-bff:1:pool:x")
+    await store.exchange(SPACE, "a", b"1")
+    await store.purge(SPACE, drop=False)
+    for name in names:
+        for command in commands:
+            with suppress(redis.ResponseError):
+                client.execute_command(*command.format(key=name.decode()).split())
+    await harness.read()
+    await harness.publish(await harness.lease(), b"new")
+    value = await harness.read()
+    assert value
+    assert (value.data, value.purged) == (b"new", False)
+    assert unreadable
+    client.close()
+    await store.close()
+
+
+async def test_a_lease_that_does_not_expire_is_not_of_this_program(redis_server: RedisServer):
+    client: Any = redis.Redis(port=redis_server.port)
+    client.flushall()
+    harness = RedisHarness(redis_server)
+    await harness.lease()
+    client.persist(f"{SPACE}lease:{KEY}")
+    assert (await harness.lease()).sequence == 2
+    client.close()
+    await harness.store.close()
+
+
+async def test_another_program_cannot_store_in_the_file_what_has_another_type(tmp_path: Path):
+    harness = SqliteHarness(tmp_path / "store.sqlite")
+    await harness.publish(await harness.lease())
+    database = sqlite3.connect(harness.path)
+    for column, value in (
+        ("data", "'x'"),
+        ("sequence", "'x'"),
+        ("sequence", 2**62),
+        ("started", "NULL"),
+    ):
+        with pytest.raises(sqlite3.IntegrityError):
+            database.execute(f"UPDATE stored SET {column} = {value}")  # noqa: S608
+    database.close()
+    assert await harness.read()
+    await harness.store.close()
 
 
 async def test_a_text_is_kept_for_its_lifetime(harness: Harness):

@@ -11,6 +11,8 @@ from app.cache.store_access import (
     CALLER_BUDGET,
     DOWN_SECONDS,
     HANGING_SECONDS,
+    MAX_DOWN_SECONDS,
+    STABLE_SECONDS,
     StoreAccess,
     StoreUnavailable,
 )
@@ -202,6 +204,30 @@ async def test_operations_whose_result_nobody_needs_are_not_started_while_the_st
     bench.access.start(bench.store.operation)
     await settle()
     assert bench.store.calls == 1
+
+
+async def test_a_store_that_fails_again_after_each_recovery_is_down_for_longer_each_time(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    for _ in range(120):
+        bench.store.error = StoreError("no permission")
+        with pytest.raises(StoreUnavailable):
+            await bench.run()
+        bench.store.error = None
+        await bench.run(is_probe=True)
+        await bench.clock.advance(1)
+    # Down for 0, 1, 2, 4, 8, 16, 30 and 30 seconds.
+    assert events(caplog) == [*["store_down", "store_up"] * 8, "store_down"]
+    await bench.clock.advance(MAX_DOWN_SECONDS)
+    await bench.run(is_probe=True)
+    await bench.clock.advance(STABLE_SECONDS)
+    bench.store.error = StoreError("another failure")
+    with pytest.raises(StoreUnavailable):
+        await bench.run()
+    bench.store.error = None
+    await bench.run(is_probe=True)
+    assert not bench.access.is_down
 
 
 async def test_closing_waits_for_operations_in_progress(bench: Bench):

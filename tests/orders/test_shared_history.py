@@ -73,6 +73,19 @@ async def test_a_state_with_too_many_changes_since_is_forgotten(tmp_path: Path):
         assert not history._knows(cursor)
 
 
+async def test_a_step_that_cannot_be_read_is_missing(tmp_path: Path):
+    history, access = history_of(tmp_path / "store.sqlite", "pool")
+    unreadable: list[str] = []
+    access.store.on_unreadable = unreadable.append
+    space = history._space.known
+    assert space
+    await access.store.add_step(space, Step("s1", "", b'{"x":'), lifetime=60)
+    await history.learn("s1")
+    with pytest.raises(CursorExpired):
+        history.since("s1")
+    assert (unreadable, access.is_down) == (["history"], False)
+
+
 async def test_of_several_steps_the_oldest_says_what_an_order_was(tmp_path: Path):
     history, access = history_of(tmp_path / "store.sqlite", "pool")
     space = history._space.known
