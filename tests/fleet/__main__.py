@@ -1,4 +1,4 @@
-"""Measure several processes that share a store: upstream calls, a frozen store, and a restart.
+"""Measure processes that share a store: calls, a frozen store, a restart, the cost of a hit.
 
 Real processes, a real Redis server and a sandbox, on loopback only.
 """
@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import math
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from bench.load import NO_LIMITS
+from tests.fleet.hit_cost import MAX_RATIO, measure_hit_cost
 from tests.support.proxy import LIST
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.running_proxy import KEY, serving_proxy
@@ -151,6 +153,7 @@ class Measurement:
                 await self.measure_restart(server.base_url, url)
             finally:
                 await asyncio.to_thread(stack.close)
+        await self.measure_hits(url)
 
     async def measure_calls(self, name: str, origins: list[str], calls: RecordedCalls) -> None:
         """Send random windows for three TTLs, and count the list calls."""
@@ -210,6 +213,16 @@ class Measurement:
         )
         self.report(f"then the totals: {summary.status_code}", ok=summary.status_code == 200)
 
+    async def measure_hits(self, url: str) -> None:
+        """Compare the CPU time of a hit with the store at `url` to that without a store."""
+        async for what, ratios in measure_hit_cost(url, pairs=self.args.pairs):
+            ratio = statistics.median(ratios)
+            self.report(
+                f"CPU time of a hit{what}: {ratio:.2f} times that without a store"
+                f" ({min(ratios):.2f} to {max(ratios):.2f})",
+                ok=ratio <= MAX_RATIO,
+            )
+
 
 async def run(measurement: Measurement) -> None:
     """Measure both stores."""
@@ -226,6 +239,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=10_000)
     parser.add_argument("--ttl", type=int, default=10, help="seconds")
     parser.add_argument("--rate", type=float, default=60, help="requests per second")
+    parser.add_argument("--pairs", type=int, default=15, help="loads to compare a hit with")
     measurement = Measurement(parser.parse_args())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(run(measurement))
