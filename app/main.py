@@ -44,6 +44,7 @@ from app.edge.health import health_router
 from app.edge.host_check import HostCheck
 from app.edge.me import me_router
 from app.edge.metrics import MetricsEndpoint, metrics_app, metrics_router
+from app.edge.middleware import behind
 from app.edge.openapi import DESCRIPTION, LICENSE, TAGS, build_openapi
 from app.edge.pages import docs_router, pages_router
 from app.edge.rejected_requests import RejectedRequests
@@ -84,11 +85,13 @@ ORDER_CACHE_ENTRIES = 20_000
 class App:
     """The proxy as an ASGI application, and what the server needs besides.
 
-    `reload_credential` reads the configured credential again. `metrics` is the application of the
-    separate listener for metrics.
+    `api` has the routes, and `http` is the same behind the middleware. `reload_credential` reads
+    the configured credential again. `metrics` is the application of the separate listener for
+    metrics.
     """
 
     api: FastAPI
+    http: ASGIApp
     metrics: ASGIApp
     reload_credential: Callable[[], None]
     shutdown: Shutdown
@@ -96,7 +99,8 @@ class App:
     replay: Replay | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.api(scope, receive, send)
+        app = self.http if scope["type"] == "http" else self.api
+        await app(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -201,7 +205,10 @@ def create_app(
             "auto_configure": False,
         },
         lifespan=lifespan,
-        middleware=[
+    )
+    install_exception_handlers(api, PROBLEM_CODES)
+    http = behind(
+        [
             Middleware(
                 AccessLog,
                 clock=clock,
@@ -240,8 +247,8 @@ def create_app(
                 problem_code=problem_code_of,
             ),
         ],
+        api,
     )
-    install_exception_handlers(api, PROBLEM_CODES)
     dependencies = OrdersDependencies(
         book=order_list.book,
         snapshots=order_list.snapshots,
@@ -284,6 +291,7 @@ def create_app(
     order_list.purge.on_drop = replay.clear
     app = App(
         api,
+        http,
         _include_metrics(settings, api, MetricsEndpoint(metrics, run_in_thread), recorder, clock),
         rotation.reload,
         shutdown,

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from openapi_spec_validator import validate
 from pydantic import TypeAdapter
+from starlette.types import Message
 
 import app
 from app.cache.store import StoreError
@@ -236,3 +237,20 @@ async def test_the_routes_are_built_before_the_first_request():
     finally:
         sys.setprofile(None)
     assert built == []
+
+
+async def test_the_lifespan_does_not_pass_the_middleware():
+    proxy, events = Proxy(), iter(("lifespan.startup", "lifespan.shutdown"))
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": next(events)}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    with logging_to() as log:
+        await proxy.app({"type": "lifespan", "state": {}}, receive, send)
+
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert "request" not in [line["event"] for line in log.lines()]

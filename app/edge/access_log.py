@@ -187,9 +187,6 @@ class AccessLog:
         self._client_address = client_address or ClientAddress()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         headers = dict(scope["headers"])
         offered_id = headers.get(b"x-request-id", b"").decode("latin-1")
         context = RequestContext(

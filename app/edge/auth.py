@@ -175,9 +175,6 @@ class Authentication:
         self._limits = limits or CallerLimits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         context = context_of(scope)
         try:
             if is_api_path(scope["path"]) or scope["path"] == METRICS_PATH:

@@ -43,7 +43,7 @@ class CorsHeaders(CORSMiddleware):
         self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_preflight(scope):
+        if _is_preflight(scope):
             await self.app(scope, receive, send)
         else:
             headers = Headers(scope=scope)
@@ -83,7 +83,7 @@ class Preflight(CORSMiddleware):
         self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _is_preflight(scope):
+        if _is_preflight(scope):
             response = self.preflight_response(Headers(scope=scope))
             await response(scope, receive, send)
         else:

@@ -98,7 +98,7 @@ class HostCheck:
         self._public = self._with_port(parse_authority(parts.netloc.encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        code = self._reject_code(scope) if scope["type"] == "http" else ""
+        code = self._reject_code(scope)
         if not code:
             await self._app(scope, receive, send)
             return

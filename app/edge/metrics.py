@@ -21,6 +21,7 @@ from app.edge.auth import METRICS_PATH
 from app.edge.exception_handlers import install_exception_handlers
 from app.edge.head import Head
 from app.edge.host_check import HostCheck
+from app.edge.middleware import behind
 from app.edge.rejected_requests import RejectedRequests
 from app.edge.scopes import require_scopes
 from app.edge.unhandled_errors import UnhandledErrors
@@ -78,16 +79,16 @@ def metrics_app(
         clock: the source of time.
         loopback: whether it listens on a loopback address, so that other `Host` values are refused.
     """
-    app = Starlette(
-        routes=[Route(METRICS_PATH, endpoint.respond, methods=["GET"])],
-        middleware=[
+    app = Starlette(routes=[Route(METRICS_PATH, endpoint.respond, methods=["GET"])])
+    app.router.redirect_slashes = False
+    install_exception_handlers(app, {})
+    return behind(
+        [
             Middleware(AccessLog, clock=clock, recorder=recorder),
             Middleware(UnhandledErrors),
             Middleware(RejectedRequests),
             Middleware(HostCheck, loopback=loopback, public_url=""),
             Middleware(Head),
         ],
+        app,
     )
-    app.router.redirect_slashes = False
-    install_exception_handlers(app, {})
-    return app

@@ -21,9 +21,6 @@ class UnhandledErrors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         code = ""
         try:
             await self._app(scope, receive, send)

@@ -172,7 +172,7 @@ class ResponseCacheMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         cached = current = None
-        if scope["type"] == "http" and scope["method"] == "GET":
+        if scope["method"] == "GET":
             context, key = context_of(scope), (scope["path"], scope["query_string"])
             if _may_use_cache(context):
                 cached = self._response_cache.get(key)

@@ -230,24 +230,6 @@ async def test_a_request_whose_application_fails_is_counted() -> None:
     assert [key for key, _ in metrics.series()] == [("unmatched", "GET", 0, "none")]
 
 
-async def test_lifespan_events_are_passed_on() -> None:
-    seen = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        del receive, send
-        seen.append(scope["type"])
-
-    async def nothing() -> Message:
-        return {}
-
-    async def send(_: Message) -> None:
-        return
-
-    await AccessLog(app, ManualClock())({"type": "lifespan"}, nothing, send)
-
-    assert seen == ["lifespan"]
-
-
 async def test_the_message_of_the_application_is_not_modified() -> None:
     message: Message = {"type": "http.response.start", "status": 200, "headers": []}
 

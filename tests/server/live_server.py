@@ -210,8 +210,13 @@ async def running(
     shutdown = Shutdown(clock, drain_delay=drain_delay, drain_timeout=drain_timeout)
     raised_signals: list[int] = []
     checked = UnhandledErrors(RejectedRequests(HostCheck(Head(app), loopback=True)))
+    http = AccessLog(CorsHeaders(checked, origins=[ORIGIN]), clock)
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        await (http if scope["type"] == "http" else app)(scope, receive, send)
+
     server = open_server(
-        AccessLog(CorsHeaders(checked, origins=[ORIGIN]), clock),
+        dispatch,
         host="127.0.0.1",
         port=0,
         shutdown=shutdown,
