@@ -47,7 +47,8 @@ from app.edge.metrics import MetricsEndpoint, metrics_app, metrics_router
 from app.edge.middleware import behind
 from app.edge.openapi import DESCRIPTION, LICENSE, TAGS, build_openapi
 from app.edge.pages import docs_router, pages_router
-from app.edge.rejected_requests import RejectedRequests
+from app.edge.rejected_requests import answer_rejected
+from app.edge.request_rules import RequestRules
 from app.edge.unhandled_errors import UnhandledErrors
 from app.file_watcher import FileWatcher
 from app.http import AsyncBaseTransport
@@ -207,6 +208,7 @@ def create_app(
         lifespan=lifespan,
     )
     install_exception_handlers(api, PROBLEM_CODES)
+    origins, can_sign_in = settings.cors.origins, identity.login is not None
     http = behind(
         [
             Middleware(
@@ -216,21 +218,20 @@ def create_app(
                 recorder=recorder,
                 client_address=ClientAddress(settings.server.trusted_proxies),
             ),
-            Middleware(
-                CorsHeaders, origins=settings.cors.origins, credentials=identity.login is not None
-            ),
             Middleware(UnhandledErrors),
-            Middleware(RejectedRequests),
             Middleware(
-                HostCheck, loopback=is_loopback(settings.server.host), public_url=public_url
+                RequestRules,
+                rules=[
+                    CorsHeaders(origins=origins, credentials=can_sign_in).add,
+                    answer_rejected,
+                    HostCheck(
+                        loopback=is_loopback(settings.server.host), public_url=public_url
+                    ).check,
+                    Preflight(
+                        origins=origins, api_keys=settings.cors.api_keys, credentials=can_sign_in
+                    ).answer,
+                ],
             ),
-            Middleware(
-                Preflight,
-                origins=settings.cors.origins,
-                api_keys=settings.cors.api_keys,
-                credentials=identity.login is not None,
-            ),
-            Middleware(Head),
             Middleware(
                 Authentication,
                 credentials=HeaderCredentials(api_keys, identity.tokens),
@@ -246,6 +247,7 @@ def create_app(
                 clock=clock,
                 problem_code=problem_code_of,
             ),
+            Middleware(Head),
         ],
         api,
     )

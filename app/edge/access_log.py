@@ -200,7 +200,7 @@ class AccessLog:
         self._recorder.start(context, scope["path"])
         request_id.set_current(context.request_id)
         is_api = is_api_path(scope["path"])
-        constant_headers = [
+        context.response_headers = [
             (b"x-request-id", context.request_id.encode()),
             *SECURITY_HEADERS,
             VARY if is_api else CSP_HEADER,
@@ -212,7 +212,7 @@ class AccessLog:
                 headers = list(message.get("headers", ()))
                 if is_api:
                     headers = [header for header in headers if header[0] != b"vary"]
-                message = {**message, "headers": headers + constant_headers}
+                message = {**message, "headers": headers + context.response_headers}
             await send(message)
 
         try:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, cast
 
 from starlette.types import Scope
@@ -82,6 +82,7 @@ class RequestContext:
         caller: who sent the request; None if not authenticated.
         ignored_credential: why a credential was ignored; for people, empty if none was.
         generation: `CredentialGeneration.value` when the caller was authenticated.
+        response_headers: header fields that the response has, whatever part of the proxy sends it.
         status: the status of the response; 0 until it starts.
         cache_outcome: hit, stale_hit, miss, collapsed or stale_if_error; empty if not cacheable.
         freshness: the value of X-Freshness.
@@ -103,6 +104,7 @@ class RequestContext:
     caller: Caller | None = None
     ignored_credential: str = ""
     generation: int = 0
+    response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     status: int = 0
     cache_outcome: str = ""
     freshness: str = ""

@@ -1,17 +1,18 @@
 """Cross-origin requests (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-Starlette's middleware, as two: `CorsHeaders` in front of everything that can reject a request, so
-that pages can read every problem, and `Preflight` behind the checks of the request itself.
+Two rules: `CorsHeaders` in front of everything that can reject a request, so that pages can read
+every problem, and `Preflight` behind the checks of the request itself.
 """
 
 import logging
 from collections.abc import Collection
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
+from app.edge.access_log import is_api_path
 from app.edge.context import context_of
 from app.edge.openapi import HEADERS
 
@@ -27,40 +28,42 @@ KEY_HEADERS = ("Authorization", "X-API-Key")
 EXPOSED_HEADERS = sorted(HEADERS.keys() - {"WWW-Authenticate"})
 """The documented headers of responses, without the one that is for the browser itself."""
 
+_EXPOSE = (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode())
+_ALLOW_CREDENTIALS = (b"access-control-allow-credentials", b"true")
+
 MAX_LOGGED_CHARS = 200
 
 
-class CorsHeaders(CORSMiddleware):
+class CorsHeaders:
     """Lets pages of `origins` read responses, problems included.
 
     `credentials` says whether they may use the session of a person.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, origins: Collection[str], credentials: bool = False
-    ) -> None:
-        super().__init__(app, allow_origins=origins, expose_headers=EXPOSED_HEADERS)
+    def __init__(self, *, origins: Collection[str], credentials: bool = False) -> None:
+        self._origins = frozenset(origin.encode() for origin in origins)
         self._credentials = credentials
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def add(self, scope: Scope) -> None:
+        """Add the headers to the response of a request, unless it is a preflight."""
         if _is_preflight(scope):
-            await self.app(scope, receive, send)
-        else:
-            headers = Headers(scope=scope)
-            await self.simple_response(scope, receive, send, request_headers=headers)
-
-    async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-        """Add the headers. Those about credentials are for `origins` only, unlike Starlette's."""
-        if self._credentials and message["type"] == "http.response.start":
-            _allow_credentials(self, MutableHeaders(scope=message), request_headers)
-        await super().send(message, send, request_headers)
+            return
+        context = context_of(scope)
+        origin = context.headers.get(b"origin")
+        if origin is not None:
+            context.response_headers.append(_EXPOSE)
+            if origin in self._origins:
+                context.response_headers.append((b"access-control-allow-origin", origin))
+                if self._credentials:
+                    context.response_headers.append(_ALLOW_CREDENTIALS)
+        if not is_api_path(scope["path"]):
+            context.response_headers.append((b"vary", b"Origin"))
 
 
 class Preflight(CORSMiddleware):
-    """Answers preflights of `origins`.
+    """Answers preflights of `origins`. Of Starlette's middleware only the response is used.
 
     Args:
-        app: the next layer.
         origins: those whose pages may call the API.
         api_keys: whether they may send a key.
         credentials: whether they may use the session of a person.
@@ -68,32 +71,28 @@ class Preflight(CORSMiddleware):
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         origins: Collection[str],
         api_keys: bool = False,
         credentials: bool = False,
     ) -> None:
         super().__init__(
-            app,
+            Response(),
             allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST"),
             allow_headers=(*ALLOWED_HEADERS, *(KEY_HEADERS if api_keys else ())),
         )
         self._credentials = credentials
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _is_preflight(scope):
-            response = self.preflight_response(Headers(scope=scope))
-            await response(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+    def answer(self, scope: Scope) -> Response | None:
+        """Return the response to a preflight; None for any other request."""
+        return self.preflight_response(Headers(scope=scope)) if _is_preflight(scope) else None
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Return the response; log why one is refused: the browser hides it from the page."""
         response = super().preflight_response(request_headers)
-        if self._credentials:
-            _allow_credentials(self, response.headers, request_headers)
+        if self._credentials and self.is_allowed_origin(request_headers["origin"]):
+            response.raw_headers.append(_ALLOW_CREDENTIALS)
         if response.status_code != 200:
             names = request_headers.get("access-control-request-headers", "").lower().split(",")
             refused = {name.strip() for name in names} - {*self.allow_headers, ""}
@@ -105,17 +104,8 @@ class Preflight(CORSMiddleware):
         return response
 
 
-def _allow_credentials(
-    middleware: CORSMiddleware, headers: MutableHeaders, request_headers: Headers
-) -> None:
-    if middleware.is_allowed_origin(request_headers.get("origin", "")):
-        headers["Access-Control-Allow-Credentials"] = "true"
-
-
 def _is_preflight(scope: Scope) -> bool:
+    if scope["method"] != "OPTIONS":
+        return False
     headers = context_of(scope).headers
-    return (
-        scope["method"] == "OPTIONS"
-        and b"origin" in headers
-        and b"access-control-request-method" in headers
-    )
+    return b"origin" in headers and b"access-control-request-method" in headers

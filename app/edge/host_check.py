@@ -1,4 +1,4 @@
-"""Middleware that rejects requests for another host, and escaped slashes in the path."""
+"""The rule that rejects requests for another host, and escaped slashes in the path."""
 
 import re
 from functools import lru_cache
@@ -6,7 +6,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Scope
 
 from app.edge.context import context_of
 from app.edge.problems import Problem, problem_response
@@ -90,33 +91,34 @@ class HostCheck:
     `public_url`.
     """
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, public_url: str = "") -> None:
-        self._app = app
+    def __init__(self, *, loopback: bool, public_url: str = "") -> None:
         self._loopback = loopback
         parts = urlsplit(public_url)
         self._default_port = _DEFAULT_PORTS.get(parts.scheme)
         self._public = self._with_port(parse_authority(parts.netloc.encode()))
+        self._host_problem = lru_cache(maxsize=64)(self._problem_of)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def check(self, scope: Scope) -> Response | None:
+        """Return the problem of a request that is rejected, or None."""
         code = self._reject_code(scope)
         if not code:
-            await self._app(scope, receive, send)
-            return
+            return None
         # After a malformed head the rest of the connection cannot be trusted either.
         headers = (("Connection", "close"),) if code == "bad_request" else ()
-        response = problem_response(scope, Problem(code, headers=headers))
-        await response(scope, receive, send)
+        return problem_response(scope, Problem(code, headers=headers))
 
     def _reject_code(self, scope: Scope) -> str:
         """Return the problem code for a request to reject, or an empty text."""
         host = context_of(scope).headers.get(b"host")
-        if host is not None:
-            authority = parse_authority(host)
-            if authority is None:
-                return "bad_request"
-            if self._loopback and not self._is_own(authority):
-                return "misdirected_request"
+        if host is not None and (code := self._host_problem(host)):
+            return code
         return "not_found" if _ESCAPED.search(scope["raw_path"]) else ""
+
+    def _problem_of(self, host: bytes) -> str:
+        authority = parse_authority(host)
+        if authority is None:
+            return "bad_request"
+        return "misdirected_request" if self._loopback and not self._is_own(authority) else ""
 
     def _is_own(self, authority: Authority) -> bool:
         if authority.is_loopback():

@@ -22,7 +22,8 @@ from app.edge.exception_handlers import install_exception_handlers
 from app.edge.head import Head
 from app.edge.host_check import HostCheck
 from app.edge.middleware import behind
-from app.edge.rejected_requests import RejectedRequests
+from app.edge.rejected_requests import answer_rejected
+from app.edge.request_rules import RequestRules
 from app.edge.scopes import require_scopes
 from app.edge.unhandled_errors import UnhandledErrors
 from app.telemetry.metrics import Metrics, Readings
@@ -86,8 +87,7 @@ def metrics_app(
         [
             Middleware(AccessLog, clock=clock, recorder=recorder),
             Middleware(UnhandledErrors),
-            Middleware(RejectedRequests),
-            Middleware(HostCheck, loopback=loopback, public_url=""),
+            Middleware(RequestRules, rules=[answer_rejected, HostCheck(loopback=loopback).check]),
             Middleware(Head),
         ],
         app,

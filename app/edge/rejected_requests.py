@@ -1,21 +1,15 @@
-"""Middleware that answers the requests which the server has rejected."""
+"""The rule that answers the requests which the server has rejected."""
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Scope
 
 from app.edge.problems import Problem, problem_response
 
 
-class RejectedRequests:
-    """Responds with the problem whose code the server has put into the scope as `problem`.
+def answer_rejected(scope: Scope) -> Response | None:
+    """Return the problem whose code the server has put into the scope as `problem`, if any.
 
-    Behind the other middleware, so that these responses have the same headers as all others.
+    Behind the middleware, so that these responses have the same headers as all others.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if code := scope.get("problem"):
-            await problem_response(scope, Problem(code))(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+    code = scope.get("problem")
+    return problem_response(scope, Problem(code)) if code else None

@@ -153,7 +153,7 @@ class ResponseCache:
 
 
 class ResponseCacheMiddleware:
-    """Answers a GET from the response cache if the cached response is valid.
+    """Answers GET and HEAD from the response cache if the cached response is valid.
 
     `problem_code` returns the problem code of an error.
     """
@@ -172,7 +172,7 @@ class ResponseCacheMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         cached = current = None
-        if scope["method"] == "GET":
+        if scope["method"] in ("GET", "HEAD"):
             context, key = context_of(scope), (scope["path"], scope["query_string"])
             if _may_use_cache(context):
                 cached = self._response_cache.get(key)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from app.edge.auth import Authentication, CredentialGeneration
 from app.edge.cors import CorsHeaders, Preflight
 from app.edge.host_check import HostCheck
+from app.edge.request_rules import RequestRules
 from app.edge.unhandled_errors import UnhandledErrors
 from tests.edge.asgi_harness import (
     NO_CREDENTIALS,
@@ -31,9 +32,12 @@ def cors(
 ) -> ASGIApp:
     """Return the middleware in the order of main."""
     authentication = Authentication(app, NO_CREDENTIALS, CredentialGeneration())
-    preflight = Preflight(authentication, origins=origins, api_keys=api_keys, credentials=login)
-    host_check = HostCheck(preflight, loopback=True)
-    return CorsHeaders(UnhandledErrors(host_check), origins=origins, credentials=login)
+    rules = [
+        CorsHeaders(origins=origins, credentials=login).add,
+        HostCheck(loopback=True).check,
+        Preflight(origins=origins, api_keys=api_keys, credentials=login).answer,
+    ]
+    return UnhandledErrors(RequestRules(authentication, rules))
 
 
 async def preflight(app: ASGIApp, origin: str = PAGE, **requested: str) -> httpx.Response:
@@ -118,7 +122,7 @@ async def test_a_page_can_read_why_a_request_was_rejected_before_authentication(
 async def test_a_page_can_read_the_problem_of_an_unhandled_error(
     error: type[BaseException],
 ) -> None:
-    app = CorsHeaders(UnhandledErrors(failing(error)), origins=[PAGE])
+    app = UnhandledErrors(RequestRules(failing(error), [CorsHeaders(origins=[PAGE]).add]))
     response = await request(app, headers={"Origin": PAGE})
 
     assert response.status_code in (500, 503)

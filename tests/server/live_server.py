@@ -15,7 +15,8 @@ from app.edge.access_log import AccessLog
 from app.edge.cors import CorsHeaders
 from app.edge.head import Head
 from app.edge.host_check import HostCheck
-from app.edge.rejected_requests import RejectedRequests
+from app.edge.rejected_requests import answer_rejected
+from app.edge.request_rules import RequestRules
 from app.edge.unhandled_errors import UnhandledErrors
 from app.server.connection import HttpConnection
 from app.server.limits import Limits
@@ -209,8 +210,8 @@ async def running(
     app, clock = Application(), ManualClock()
     shutdown = Shutdown(clock, drain_delay=drain_delay, drain_timeout=drain_timeout)
     raised_signals: list[int] = []
-    checked = UnhandledErrors(RejectedRequests(HostCheck(Head(app), loopback=True)))
-    http = AccessLog(CorsHeaders(checked, origins=[ORIGIN]), clock)
+    rules = [CorsHeaders(origins=[ORIGIN]).add, answer_rejected, HostCheck(loopback=True).check]
+    http = AccessLog(UnhandledErrors(RequestRules(Head(app), rules)), clock)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         await (http if scope["type"] == "http" else app)(scope, receive, send)
