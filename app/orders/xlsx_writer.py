@@ -7,7 +7,8 @@ the workbook to the path in the options. It imports nothing of this project, so 
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -132,6 +133,12 @@ def run(stdin: BinaryIO) -> None:
     write_workbook(iter(partial(stdin.readline), b""), options)
 
 
+def lower_priority(nice: Callable[[int], object]) -> None:
+    """Let the proxy have the CPU first, unless a filter of system calls forbids that."""
+    with suppress(OSError):
+        nice(10)
+
+
 def _flatten(order: Mapping[str, Any]) -> dict[str, Any]:
     name = order.get("package_name", {})
     origin = order.get("origin", {})
@@ -145,7 +152,7 @@ def _flatten(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    os.nice(10)  # the proxy comes first
+    lower_priority(os.nice)
     try:
         run(sys.stdin.buffer)
     except (OSError, FileCreateError) as error:

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from app.orders.xlsx_writer import MAX_TEXT, is_exact, run
+from app.orders.xlsx_writer import MAX_TEXT, is_exact, lower_priority, run
 
 SPREADSHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  dates in a workbook have no zone
@@ -141,3 +141,14 @@ def test_a_second_sheet_describes_the_export(tmp_path: Path):
     workbook = Workbook(tmp_path, columns=["order_no"])
     assert workbook.cell("A1", sheet=1)[1] == "orders"
     assert workbook.cell("B2", sheet=1) == ("inlineStr", "=1+1", "")
+
+
+def test_a_workbook_is_written_although_its_priority_cannot_be_lowered():
+    requested: list[int] = []
+
+    def refuse(increment: int) -> None:
+        requested.append(increment)
+        raise PermissionError
+
+    lower_priority(refuse)
+    assert requested == [10]
