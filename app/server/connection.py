@@ -43,7 +43,11 @@ class State(Enum):
 
 
 _IDLE: Final = State.IDLE
-"""The same, without the descriptor of the enumeration, which each request would call."""
+_READING_HEAD: Final = State.READING_HEAD
+_READING_BODY: Final = State.READING_BODY
+_DONE: Final = State.DONE
+_LINGERING: Final = State.LINGERING
+"""The same, without the descriptors of the enumeration, which each request would call."""
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -93,7 +97,7 @@ class HttpConnection(HttpToolsProtocol):
         self._shutdown = shutdown
         self._replay = replay
         self._has_responded = False
-        self._state = State.IDLE
+        self._state = _IDLE
         self._over_limit = False
         self._eof_received = False
         self._is_last = False  # whether the request being read closes the connection
@@ -158,7 +162,7 @@ class HttpConnection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn closes it
         """Return True to keep the connection open for the response that is due."""
         self._eof_received = True
-        if self._state is State.LINGERING:
+        if self._state is _LINGERING:
             self.transport.close()
         self._finish()
         return not self.transport.is_closing()
@@ -166,13 +170,13 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._is_responding():
             raise RequestRejected("bad_request")  # never within one piece, see `_take_piece`
-        self._state = State.READING_HEAD
+        self._state = _READING_HEAD
         self._header_bytes = self._content_length = self._body_bytes = self._body_parts = 0
         self._waiting_since = self._clock.monotonic()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._state is State.READING_BODY:
+        if self._state is _READING_BODY:
             return  # a trailer
         # llhttp does not remove trailing whitespace (RFC 9112 section 5.1).
         value = value.rstrip(b" \t")
@@ -198,7 +202,7 @@ class HttpConnection(HttpToolsProtocol):
         # send it or not (RFC 9110 section 10.1.1).
         self._is_last = not self.cycle.keep_alive or b"expect" in dict(self.headers)
         self.cycle.keep_alive = not self._is_last
-        self._state = State.READING_BODY
+        self._state = _READING_BODY
         self._incomplete_bytes = 0
 
     def on_body(self, body: bytes) -> None:
@@ -214,7 +218,7 @@ class HttpConnection(HttpToolsProtocol):
             # `Connection: close` in a trailer (RFC 9110 section 6.5.1). llhttp parses nothing more.
             raise RequestRejected("bad_request")
         # A request after one that closes the connection is not processed (RFC 9112 section 9.6).
-        self._state = State.DONE if self._is_last else State.IDLE
+        self._state = _DONE if self._is_last else _IDLE
         self._incomplete_bytes = 0
         super().on_message_complete()
 
@@ -235,7 +239,8 @@ class HttpConnection(HttpToolsProtocol):
         self._waiting_since = self._clock.monotonic()
         if self.transport.is_closing():
             return
-        self._parse_buffer()
+        if self._buffer:
+            self._parse_buffer()
         if not self._buffer:
             self.flow.resume_reading()
         self._finish()
@@ -246,7 +251,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def close_if_idle(self, since: float) -> None:
         """Close if it has been idle since `since`, counted from the start of the shutdown."""
-        is_idle = self._state is State.IDLE and not self._is_responding()
+        is_idle = self._state is _IDLE and not self._is_responding()
         if is_idle and max(self._waiting_since, self._shutdown.started_at) <= since:
             self.transport.close()
 
@@ -266,10 +271,10 @@ class HttpConnection(HttpToolsProtocol):
         if unsent:
             if now - self._write_stalled_since >= self._limits.send_timeout:
                 self.abort()
-        elif self._state is State.LINGERING:
+        elif self._state is _LINGERING:
             if waited >= LINGER_SECONDS:
                 self.abort()
-        elif self._state is State.IDLE:
+        elif self._state is _IDLE:
             new = self.cycle is None and not self._has_responded
             timeout = self._limits.request_timeout if new else self._limits.keep_alive_timeout
             if not self._is_responding() and waited >= timeout:
@@ -278,7 +283,7 @@ class HttpConnection(HttpToolsProtocol):
             self._reject("request_timeout")
 
     def _is_reading(self) -> bool:
-        return self._state not in (State.DONE, State.LINGERING)
+        return self._state not in (_DONE, _LINGERING)
 
     def _is_responding(self) -> bool:
         cycle = cast("RequestResponseCycle | None", self.cycle)
@@ -286,7 +291,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _parse_buffer(self) -> None:
         """Parse until the end of a request; pause reading if something remains."""
-        while self._buffer and (self._state is State.READING_BODY or not self._is_responding()):
+        while self._buffer and (self._state is _READING_BODY or not self._is_responding()):
             piece = self._take_piece()
             self._incomplete_bytes += len(piece)
             try:
@@ -312,9 +317,9 @@ class HttpConnection(HttpToolsProtocol):
         """
         left = self._content_length - self._body_bytes
         start = self._buffer[:PIECE_BYTES]
-        if self._state is State.READING_BODY and left > 0:
+        if self._state is _READING_BODY and left > 0:
             size, self._parsed_end = min(left, PIECE_BYTES), b""
-        elif self._state is State.IDLE and start[0] in b"\r\n":
+        elif self._state is _IDLE and start[0] in b"\r\n":
             size, self._parsed_end = len(start) - len(start.lstrip(b"\r\n")), b""
         else:
             window = self._parsed_end + start
@@ -330,27 +335,27 @@ class HttpConnection(HttpToolsProtocol):
 
     def _check_incomplete_bytes(self) -> None:
         """Bound what the parser stores of an unfinished head, chunk extension or trailer."""
-        if self._state is State.READING_HEAD and len(self.url) > self._limits.max_url_bytes:
+        if self._state is _READING_HEAD and len(self.url) > self._limits.max_url_bytes:
             self._reject("uri_too_long")
         elif self._incomplete_bytes > self._limits.max_head_bytes:
             self._reject("headers_too_large")
 
     def _reject(self, code: str) -> None:
         """Ignore further input, and respond with the problem `code` unless a response exists."""
-        if self._state is State.IDLE:
+        if self._state is _IDLE:
             super().on_message_begin()
-        elif self._state is State.READING_BODY:
+        elif self._state is _READING_BODY:
             if self.cycle.response_complete:
                 self._half_close()
                 return
             # A second response would be taken for that of the next request.
             if self.cycle.response_started:
-                self._state = State.DONE
+                self._state = _DONE
                 self.cycle.keep_alive = False
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._state = State.DONE
+        self._state = _DONE
         self._respond_with_problem(code)
 
     def _respond_with_problem(self, code: str) -> None:
@@ -366,13 +371,13 @@ class HttpConnection(HttpToolsProtocol):
 
     def _finish(self) -> None:
         """Announce the end of the connection in the response in progress, or close if it is due."""
-        if self.transport.is_closing():
+        ends = self._eof_received or self._shutdown.started
+        if not ends or self.transport.is_closing():
             return
-        if self._eof_received and self._state is State.READING_BODY and not self._buffer:
+        if self._eof_received and self._state is _READING_BODY and not self._buffer:
             self._reject("bad_request")  # the body cannot become complete (RFC 9112 section 8)
         elif self._is_responding():
-            ends = self._eof_received or self._shutdown.started
-            if ends and not self.cycle.response_started and not self._is_last:
+            if not self.cycle.response_started and not self._is_last:
                 # Responses to what is in the buffer follow, so this one is not the last.
                 self.cycle.keep_alive = bool(self._buffer)
         elif self._eof_received and not self._buffer:
@@ -380,12 +385,12 @@ class HttpConnection(HttpToolsProtocol):
 
     def _half_close(self) -> None:
         """Close after the client has read the response: to close now could reset what is unread."""
-        if self.transport.is_closing() or self._state is State.LINGERING:
+        if self.transport.is_closing() or self._state is _LINGERING:
             return
         if self._eof_received:
             self.transport.close()
         else:
-            self._state = State.LINGERING
+            self._state = _LINGERING
             self._waiting_since = self._clock.monotonic()
             self._buffer.clear()
             try:

@@ -13,6 +13,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 VERSIONS = ("1.0", "1.1")
 
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+
 
 class RequestRejected(ValueError):
     """Raised to reject the request with the problem `code`, and to close the connection."""
@@ -34,17 +36,20 @@ def check_framing(method: bytes, version: str, headers: RawHeaders, *, upgrade: 
     Raises:
         RequestRejected: it is not certain where the request ends (RFC 9112 section 6).
     """
-    lengths = _values(headers, b"content-length")
-    codings = _values(headers, b"transfer-encoding")
-    if version not in VERSIONS or method == b"CONNECT":
+    framing = [header for header in headers if header[0] in _FRAMING]
+    if version not in VERSIONS or method == b"CONNECT" or len(framing) > 1:
         raise RequestRejected("bad_request")
-    if len(lengths) + len(codings) > 1 or not all(length.isdigit() for length in lengths):
-        raise RequestRejected("bad_request")
+    if not framing:
+        return 0
+    name, value = framing[0]
+    is_chunked = name == b"transfer-encoding"
     # No other coding is supported, and HTTP/1.0 has none (RFC 9112 section 6.1).
-    if codings and (codings[0].lower() != b"chunked" or version == "1.0"):
+    if is_chunked and (value.lower() != b"chunked" or version == "1.0"):
         raise RequestRejected("bad_request")
-    length = int(lengths[0]) if lengths else 0
-    if upgrade and (length or codings):
+    if not is_chunked and not value.isdigit():
+        raise RequestRejected("bad_request")
+    length = 0 if is_chunked else int(value)
+    if upgrade and (length or is_chunked):
         # llhttp does not read the body of an upgrade.
         raise RequestRejected("bad_request")
     return length
@@ -59,7 +64,7 @@ def normalize_target(method: bytes, version: str, target: bytes, headers: RawHea
     Raises:
         RequestRejected: the form is not allowed, or Host is missing, repeated or invalid.
     """
-    hosts = _values(headers, b"host")
+    hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and version != "1.0"):
         raise RequestRejected("bad_request")
     if b"#" in target or any(parse_authority(host) is None for host in hosts):
@@ -73,7 +78,3 @@ def normalize_target(method: bytes, version: str, target: bytes, headers: RawHea
     headers[:] = [header for header in headers if header[0] != b"host"]
     headers.append((b"host", parts.netloc))
     return (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
-
-
-def _values(headers: RawHeaders, name: bytes) -> list[bytes]:
-    return [value for header, value in headers if header == name]
