@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.cache.grace_cache import Entry, Lookup
-from app.orders.mapping import Row
+from app.orders.mapping import Row, size_of_rows
 from app.upstream.wire import BLOCK_SIZE
 
 BLOCK_OVERHEAD = 1000
@@ -53,7 +53,7 @@ class Block(FetchedValue):
     @property
     def size(self) -> int:
         """The memory in bytes."""
-        return BLOCK_OVERHEAD + sum(row.size + INDEX_ROW_BYTES for row in self.rows)
+        return BLOCK_OVERHEAD + INDEX_ROW_BYTES * len(self.rows) + size_of_rows(self.rows)
 
 
 @dataclass(frozen=True, slots=True)

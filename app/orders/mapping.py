@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from sys import getsizeof
-from typing import Any, NamedTuple, TypeVar
+from itertools import chain
+from operator import attrgetter
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -22,7 +23,7 @@ from app.orders.search_text import normalized
 from app.orders.upstream_time import parse_time
 from app.upstream.drift import DriftKind
 from app.upstream.numbers import parse_decimal, parse_integer
-from app.upstream.wire import JsonNumber, WireObject
+from app.upstream.wire import JsonNumber, WireObject, WireOrder, order_fields
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ SOURCE = {
     "selfhelp": "self_service",
     "cdkey": "redemption_code",
 }
+_size_of_text = str.__sizeof__  # a tenth of the time of `getsizeof`
 _HASHABLE = frozenset({str, JsonNumber, bool, type(None)})
 _ENUM_FIELDS = frozenset({"status", "type", "source"})
 
@@ -120,26 +122,25 @@ class Row(Struct, frozen=True, gc=False):
     @property
     def size(self) -> int:
         """The memory in bytes, shared values included."""
-        size = ROW_OVERHEAD + len(self.body) + len(self.raw) + getsizeof(self.order_no)
-        for name in self.search_names:
-            size += getsizeof(name)
-        for one in self.unparsed:
-            size += UNPARSED_OVERHEAD + getsizeof(one.raw or "")
-        return size
+        return size_of_rows((self,))
 
 
-class _Part(NamedTuple):
-    """What some fields of an order are mapped to.
+def size_of_rows(rows: Sequence[Row]) -> int:
+    """Return the memory of the rows in bytes, shared values included."""
+    unparsed = chain.from_iterable(map(attrgetter("unparsed"), rows))
+    return (
+        ROW_OVERHEAD * len(rows)
+        + sum(map(len, map(attrgetter("body"), rows)))
+        + sum(map(len, map(attrgetter("raw"), rows)))
+        + sum(map(_size_of_text, map(attrgetter("order_no"), rows)))
+        + sum(map(_size_of_text, chain.from_iterable(map(attrgetter("search_names"), rows))))
+        + sum(UNPARSED_OVERHEAD + _size_of_text(one.raw or "") for one in unparsed)
+    )
 
-    Attributes:
-        members: the JSON members, each after a comma.
-        unparsed: the fields that could not be parsed.
-        values: what a `Row` has of them besides.
-    """
 
-    members: bytes
-    unparsed: tuple[UnparsedField, ...]
-    values: tuple[Any, ...]
+_Part = tuple[bytes, tuple[UnparsedField, ...], tuple[Any, ...]]
+"""What some fields of an order are mapped to: JSON members, each after a comma; the fields that
+could not be parsed; and what a `Row` has of them besides."""
 
 
 def map_order(wire: object, zone: ZoneInfo) -> Row:
@@ -147,39 +148,31 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
 
     Times that carry no zone are in `zone`.
     """
-    order: WireObject = wire if isinstance(wire, dict) else {}
-    order_no, unreadable = _order_no(wire)
-    state_fields = (order.get("status"), order.get("orderType"), order.get("source"))
-    package_fields = (
-        order.get("goodsNameEn"),
-        order.get("goodsName"),
-        order.get("goodsUnitPrice"),
-        order.get("quantity"),
-    )
-    amount_field = order.get("actualAmount")
+    fields = order_fields(wire)
+    no, name, name_en, price, quantity, actual_amount, status, type_, created_at, source = fields
     raw = _object_json(wire)
-    is_shared = len(raw) <= MAX_SHARED_BYTES and _HASHABLE.issuperset(
-        map(type, (*state_fields, *package_fields, amount_field))
-    )
+    is_shared = len(raw) <= MAX_SHARED_BYTES and _HASHABLE.issuperset(map(type, fields))
     map_state, map_package, map_amount = _shared_parts if is_shared else _parts
-    state, package = map_state(*state_fields), map_package(*package_fields)
-    amount, created = map_amount(amount_field), _map_created(order.get("createTime"), zone)
-    status, type_, source = state.values
-    has_price, search_names = package.values
+    state, state_unparsed, (status, type_, source) = map_state(status, type_, source)
+    package, package_unparsed, (has_price, search_names) = map_package(
+        name_en, name, price, quantity
+    )
+    amount, amount_unparsed, (amount_value,) = map_amount(actual_amount)
+    created, created_unparsed, (created_ns,) = _map_created(created_at, zone)
+    order_no, unreadable = _order_no(no, wire)
     return Row(
         order_no,
-        b'{"order_no":%b%b%b%b%b}'
-        % (to_json(order_no), package.members, amount.members, state.members, created.members),
-        unreadable + state.unparsed + package.unparsed + amount.unparsed + created.unparsed,
-        has_amount=has_price or bool(amount.members),
-        status=status,
-        type=type_,
-        source=source,
-        search_names=search_names,
-        amount=amount.values[0],
-        created_ns=created.values[0],
-        raw=raw,
-        rev=fingerprint(wire),
+        b'{"order_no":%b%b%b%b%b}' % (to_json(order_no), package, amount, state, created),
+        unreadable + state_unparsed + package_unparsed + amount_unparsed + created_unparsed,
+        has_price or bool(amount),
+        status,
+        type_,
+        source,
+        search_names,
+        amount_value,
+        created_ns,
+        raw,
+        fingerprint(fields),
     )
 
 
@@ -218,14 +211,14 @@ def _map_created(time: object, zone: ZoneInfo) -> _Part:
     created = parse_time(time, zone) if isinstance(time, str) else None
     if created is None:
         unparsed = () if time is None else (UnparsedField("created_at", _raw(time)),)
-        return _Part(b"", unparsed, (None,))
+        return b"", unparsed, (None,)
     created_at, created_ns = created
-    return _Part(b',"created_at":"%b"' % created_at.encode(), (), (created_ns,))
+    return b',"created_at":"%b"' % created_at.encode(), (), (created_ns,)
 
 
 def _part(reader: "_WireReader", members: Mapping[str, object], *values: object) -> _Part:
     json_members = b"," + to_json(members)[1:-1] if members else b""
-    return _Part(json_members, tuple(reader.unparsed), values)
+    return json_members, tuple(reader.unparsed), values
 
 
 _parts = (_map_state, _map_package, _map_amount)
@@ -241,7 +234,7 @@ def map_payment(wire: WireObject, zone: ZoneInfo) -> Row:
         time = parse_time(text, zone)
         return time[0] if time else None
 
-    order_no, unreadable = _order_no(wire)
+    order_no, unreadable = _order_no(wire.get("orderNo"), wire)
     reader = _WireReader(wire)
     payment = _known(
         order_no=order_no,
@@ -349,14 +342,13 @@ class _WireReader:
         return self.value(key, field, lambda value: values.get(_word(value))) or "unknown"
 
 
-def _order_no(wire: object) -> tuple[str, tuple[UnparsedField, ...]]:
-    """Return the order number; without a readable one, an empty text and a warning."""
-    if not isinstance(wire, dict):
-        return "", (UnparsedField("order_no", _raw(wire)),)
-    value = wire.get("orderNo")
+def _order_no(value: object, wire: object) -> tuple[str, tuple[UnparsedField, ...]]:
+    """Return the order number of an upstream row; without a readable one, `""` and a warning."""
     if isinstance(value, str) and 0 < len(value) <= MAX_ORDER_NO_CHARS:
         return str(value), ()
-    return "", (UnparsedField("order_no", None if value is None else _raw(value)),)
+    is_absent = value is None and isinstance(wire, dict | WireOrder)
+    raw = None if is_absent else _raw(wire if value is None else value)
+    return "", (UnparsedField("order_no", raw),)
 
 
 def _raw(value: object) -> str:

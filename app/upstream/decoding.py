@@ -1,12 +1,13 @@
 """Decodes the JSON of a response in bounded time: each number as its text, all text encodable.
 
-`msgspec` decodes a list whose orders have only texts and nulls, as documented. `json` decodes any
-other response that has no more values than expected. From one that has more, `msgspec` cuts out the
-fields that are read, and skips all others without making an object of them.
+`msgspec` decodes a list of orders as documented. `json` decodes any other response that has no more
+values than expected. From one that has more, `msgspec` cuts out the fields that are read, and skips
+all others without making an object of them.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -19,6 +20,7 @@ from app.upstream.wire import (
     ORDER_FIELDS,
     PAYMENT_FIELDS,
     JsonNumber,
+    WireOrder,
 )
 
 MAX_VALUES = 10_000
@@ -48,8 +50,9 @@ class Decoded(NamedTuple):
 def decode(body: bytes, known_digest: bytes | None = None) -> Decoded:
     """Return the JSON value of a response.
 
-    Numbers are `JsonNumber`. Lone surrogates, which are valid JSON but cannot be encoded as UTF-8,
-    become U+FFFD. Of fields with the same name the last one counts.
+    Numbers are `JsonNumber`, and the rows of a list `WireOrder` if all of them can be. Lone
+    surrogates, which are valid JSON but cannot be encoded as UTF-8, become U+FFFD. Of fields with
+    the same name the last one counts.
 
     Args:
         body: the JSON text.
@@ -115,20 +118,20 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _fields(name: str, fields: frozenset[str], *, forbid_unknown: bool = False) -> type[Any]:
+def _fields(name: str, fields: Iterable[str], *, forbid_unknown: bool = False) -> type[Any]:
     """Return a type whose instances have these fields, each as the JSON that was sent."""
     members = [(field, Raw | UnsetType, UNSET) for field in sorted(fields)]
     return defstruct(name, members, forbid_unknown_fields=forbid_unknown)
 
 
 _Success = _fields("_Success", ENVELOPE_FIELDS, forbid_unknown=True)
-_ListOfTexts: type[Any] = defstruct(
-    "_ListOfTexts",
-    [("totalCount", Raw), ("list", list[dict[str, str | None]])],
+_OrderList: type[Any] = defstruct(
+    "_OrderList",
+    [("totalCount", Raw), ("list", list[WireOrder])],
     forbid_unknown_fields=True,
 )
 _success_decoder = msgspec.json.Decoder(_Success)
-_list_decoder = msgspec.json.Decoder(_ListOfTexts)
+_list_decoder = msgspec.json.Decoder(_OrderList)
 
 
 def _decode_success(body: bytes, known_digest: bytes | None) -> Decoded | None:
@@ -154,7 +157,7 @@ def _decode_success(body: bytes, known_digest: bytes | None) -> Decoded | None:
 
 
 def _decode_list(data: Raw) -> dict[str, Any] | None:
-    """Return the data of a list whose orders have only texts and nulls; None if it is not one."""
+    """Return the data of a list of orders as documented; None if it is not one."""
     try:
         decoded = _list_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -164,7 +167,7 @@ def _decode_list(data: Raw) -> dict[str, Any] | None:
 
 _Envelope = _fields("_Envelope", ENVELOPE_FIELDS | PAYMENT_FIELDS)
 _Data = _fields(
-    "_Data", LIST_FIELDS | ORDER_FIELDS | PAYMENT_FIELDS | {"access_token", "expires_in"}
+    "_Data", LIST_FIELDS | PAYMENT_FIELDS | {*ORDER_FIELDS, "access_token", "expires_in"}
 )
 _Row = _fields("_Row", ORDER_FIELDS)
 # A struct, unlike a list, skips the items that it has no field for. One too many is reported.

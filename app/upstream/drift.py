@@ -8,7 +8,7 @@ look like names are logged.
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from app.upstream.wire import JsonNumber
@@ -61,7 +61,7 @@ class DriftKind:
 OTHER = DriftKind("other drift", "anywhere")
 
 
-def new_fields(where: str, sent: Mapping[str, object], known: frozenset[str]) -> set[DriftKind]:
+def new_fields(where: str, sent: Mapping[str, object], known: Collection[str]) -> set[DriftKind]:
     """Return a kind for each field of `sent` that is not in `known`, at most `MAX_NEW_FIELDS`."""
     names = [name for name in sent if name not in known]
     kinds = {
@@ -71,16 +71,7 @@ def new_fields(where: str, sent: Mapping[str, object], known: frozenset[str]) ->
     return kinds | {OTHER} if len(names) > MAX_NEW_FIELDS else kinds
 
 
-def has_known_shape(sent: object, known: frozenset[str]) -> bool:
-    """Return whether it is an object of known fields that are text or numbers: without drift."""
-    return (
-        type(sent) is dict
-        and sent.keys() <= known
-        and _SCALARS.issuperset(map(type, sent.values()))
-    )
-
-
-def find_drift(where: str, sent: object, known: frozenset[str]) -> set[DriftKind]:
+def find_drift(where: str, sent: object, known: Collection[str]) -> set[DriftKind]:
     """Return the drift in an object whose known fields are text or numbers."""
     if not isinstance(sent, dict):
         return {DriftKind("changed type", where, "", _type_name(sent))}

@@ -4,28 +4,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import astuple
+
 BLOCK_SIZE = 50
 """Rows per list call: the most that the upstream allows."""
 
 MAX_TOTAL = 50_000_000
 """Orders in the list; a greater total is not one."""
 
+_Text = str | None | UnsetType
+
+
+class WireOrder(Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
+    """An order as documented: its fields, each of which is a text, null or absent."""
+
+    order_no: _Text = UNSET
+    goods_name: _Text = UNSET
+    goods_name_en: _Text = UNSET
+    goods_unit_price: _Text = UNSET
+    quantity: _Text = UNSET
+    actual_amount: _Text = UNSET
+    status: _Text = UNSET
+    order_type: _Text = UNSET
+    create_time: _Text = UNSET
+    source: _Text = UNSET
+
+
+ORDER_FIELDS = WireOrder.__struct_encode_fields__
+"""The names of the fields, in the order of `WireOrder`."""
+
 ENVELOPE_FIELDS = frozenset({"statusCode", "apiCode", "message", "requestId", "data"})
 LIST_FIELDS = frozenset({"totalCount", "list"})
-ORDER_FIELDS = frozenset(
-    {
-        "orderNo",
-        "goodsName",
-        "goodsNameEn",
-        "goodsUnitPrice",
-        "quantity",
-        "actualAmount",
-        "status",
-        "orderType",
-        "createTime",
-        "source",
-    }
-)
 PAYMENT_FIELDS = frozenset(
     {
         "orderNo",
@@ -49,11 +59,24 @@ class JsonNumber(str):
     __slots__ = ()
 
 
+def order_fields(order: object) -> tuple[Any, ...]:
+    """Return the values of `ORDER_FIELDS`, None for each that is absent.
+
+    `order` is a `WireOrder`, another JSON object, or something else, which has no fields.
+    """
+    if isinstance(order, WireOrder):
+        values = astuple(order)
+        return tuple(None if one is UNSET else one for one in values) if UNSET in values else values
+    sent: WireObject = order if isinstance(order, dict) else {}
+    return tuple(map(sent.get, ORDER_FIELDS))
+
+
 @dataclass(frozen=True, slots=True)
 class OrderListResponse:
-    """A response to get-orders: at most `BLOCK_SIZE` rows, each as sent, object or not.
+    """A response to get-orders.
 
     Attributes:
+        rows: at most `BLOCK_SIZE`, each a `WireOrder` or another JSON value.
         digest: equal for equal rows and totals; None if there is drift, for which each response has
             to be searched.
         is_unchanged: whether the digest is the one that the caller knows. Then the rows and the

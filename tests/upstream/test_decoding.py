@@ -4,13 +4,29 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.decoding import MAX_DEPTH, MAX_VALUES, decode
-from app.upstream.wire import JsonNumber
+from app.upstream import decoding
+from app.upstream.decoding import MAX_DEPTH, MAX_VALUES, Decoded
+from app.upstream.wire import JsonNumber, WireOrder
 from tests.support.upstream import wire_order, wire_payment
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON value with each `WireOrder` as an object."""
+    if isinstance(value, WireOrder):
+        return msgspec.to_builtins(value)
+    if isinstance(value, dict):
+        return {name: plain(member) for name, member in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def decode(body: bytes, known_digest: bytes | None = None) -> Decoded:
+    decoded = decoding.decode(body, known_digest)
+    return decoded._replace(value=plain(decoded.value))
 
 
 def values_in(value: object) -> Iterator[object]:
@@ -147,6 +163,24 @@ def test_a_list_is_decoded_alike_with_and_without_unknown_fields(rows: Any, esca
     assert value == other
     assert json.dumps(value) == json.dumps(other)
     assert str(types_in(value)) == str(types_in(other))
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([wire_order(1), {}, {"status": None}], [WireOrder, WireOrder, WireOrder]),
+        ([wire_order(1), {"status": 1}], [dict, dict]),
+        ([wire_order(1), {"discount": "1"}], [dict, dict]),
+        ([wire_order(1), "x"], [dict, str]),
+    ],
+    ids=["documented", "a number", "a new field", "no object"],
+)
+def test_the_rows_of_a_list_are_orders_if_all_are_as_documented(
+    rows: list[object], expected: list[type]
+):
+    body = json.dumps({"statusCode": 200, "data": {"totalCount": 9, "list": rows}}).encode()
+    decoded = decoding.decode(body).value["data"]["list"]
+    assert [type(row) for row in decoded] == expected
 
 
 def types_in(value: object) -> list[type]:
