@@ -6,9 +6,13 @@ from functools import partial
 
 from app.cache.store import KEY_PREFIX
 from app.cache.store_access import StoreAccess, StoreUnavailable
+from app.clock import Clock
 
 POOL_SECONDS = 30 * 86400.0
 """Seconds for which the store knows the pool of an access key."""
+
+STORE_SECONDS = 10.0
+"""Seconds after which the pool is stored again: the store may have lost it."""
 
 
 class PoolSpace:
@@ -19,6 +23,7 @@ class PoolSpace:
 
     Args:
         access: the store.
+        clock: the only source of time.
         base_url: the upstream.
         access_key_id: the configured credential. Only a hash of it is stored.
         pool_id: the pool, if it is configured.
@@ -31,6 +36,7 @@ class PoolSpace:
     def __init__(
         self,
         access: StoreAccess,
+        clock: Clock,
         *,
         base_url: str,
         access_key_id: str,
@@ -41,6 +47,7 @@ class PoolSpace:
         on_change: Callable[[], object],
     ) -> None:
         self._access = access
+        self._clock = clock
         self._base_url = base_url
         self._name = f"{KEY_PREFIX}pool:{_digest(base_url, access_key_id)}"
         self._configured = pool_id
@@ -49,7 +56,7 @@ class PoolSpace:
         self._request_pool = request_pool
         self._on_change = on_change
         self._pool: str | None = pool_id
-        self._stored: str | None = pool_id
+        self._stored_at = float("-inf")
 
     @property
     def known(self) -> str | None:
@@ -64,7 +71,7 @@ class PoolSpace:
             StoreUnavailable: the pool is unknown.
         """
         if self.known is None:
-            self._pool = self._stored = await self._access.run(
+            self._pool = await self._access.run(
                 partial(self._access.store.get_text, self._name), is_probe=is_probe
             )
         if self.known is None:
@@ -91,12 +98,18 @@ class PoolSpace:
     def _use(self, pool: str) -> str:
         if self._pool not in (None, pool):
             self._on_change()
+            self._stored_at = float("-inf")
         self._pool = pool
-        if self._stored != pool:
-            self._stored = pool
+        if self._current_pool():
+            self._store(pool)
+        return f"{KEY_PREFIX}{_digest(self._base_url, pool)[:16]}:{self._part}:"
+
+    def _store(self, pool: str) -> None:
+        now = self._clock.monotonic()
+        if now - self._stored_at >= STORE_SECONDS and not self._access.is_down:
+            self._stored_at = now
             put = self._access.store.put_text
             self._access.start(partial(put, self._name, pool, lifetime=POOL_SECONDS))
-        return f"{KEY_PREFIX}{_digest(self._base_url, pool)[:16]}:{self._part}:"
 
 
 def _digest(*parts: str) -> str:

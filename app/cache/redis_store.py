@@ -5,13 +5,14 @@ defaults would let one command take a minute: 5 s timeouts and 10 retries. Here 
 after `TIMEOUT_SECONDS`, once.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from app.cache.store import (
@@ -319,11 +320,19 @@ class RedisStore:
         try:
             reply, unreadable = await script(keys=keys, args=args)
         except RedisError as error:
-            # Its text may quote a command with its arguments.
-            raise StoreError(type(error).__name__) from None
+            raise StoreError(_reason(error)) from None
         for name in unreadable:
             self.on_unreadable(_kind(name.decode()))
         return reply
+
+
+def _reason(error: RedisError) -> str:
+    """Return the class of an error and, if the client has none for it, the code of the reply.
+
+    Its text may quote a command with its arguments.
+    """
+    code = re.match("[A-Z]+(?= )", str(error)) if type(error) is ResponseError else None
+    return f"{type(error).__name__} {code[0]}" if code else type(error).__name__
 
 
 def _value(reply: Sequence[Any]) -> StoredValue:

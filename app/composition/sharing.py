@@ -129,6 +129,7 @@ class Sharing(NoSharing):
         store.on_unreadable = unreadable.report
         self._space = PoolSpace(
             self.access,
+            self._clock,
             base_url=upstream.base_url,
             access_key_id=key_id,
             # A signature names no pool, but its access key is for one.

@@ -55,6 +55,7 @@ class Member:
         self.access = StoreAccess(self.store, clock)
         self.space = PoolSpace(
             self.access,
+            clock,
             base_url="https://api.example.com",
             access_key_id="key-1",
             pool_id=None,

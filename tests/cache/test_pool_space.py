@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cache.pool_space import PoolSpace
+from app.cache.pool_space import STORE_SECONDS, PoolSpace
 from app.cache.sqlite_store import SqliteStore
 from app.cache.store_access import StoreAccess, StoreUnavailable
 from app.daemon_thread import run_in_thread
@@ -19,10 +19,11 @@ class Process:
         self.pool: str | None = None
         self.token_pool: str | None = "pool-1"
         self.requests = self.changes = 0
-        clock = ManualClock()
-        self.access = StoreAccess(SqliteStore(path, clock, run_inline), clock)
+        self.clock = ManualClock()
+        self.access = StoreAccess(SqliteStore(path, self.clock, run_inline), self.clock)
         self.space = PoolSpace(
             self.access,
+            self.clock,
             base_url="https://api.example.com",
             access_key_id="key-1",
             pool_id=configured,
@@ -86,6 +87,28 @@ async def test_a_token_for_another_pool_changes_the_names_and_what_the_store_kno
     await settle()
     third = Process(path)
     assert await third.space.find() == second.space.known
+
+
+async def test_a_store_that_has_lost_the_pool_gets_it_again(path: Path):
+    first = Process(path)
+    space = await first.space.require()
+    await settle()
+    await run_in_thread(path.unlink)
+    await first.clock.advance(STORE_SECONDS)
+    assert first.space.known == space
+    await settle()
+    assert await Process(path).space.find() == space
+
+
+async def test_a_store_that_comes_back_gets_the_pool_at_once(path: Path):
+    first = Process(path)
+    first.access.is_down = True
+    first.pool = "pool-1"
+    assert first.space.known
+    first.access.is_down = False
+    space = first.space.known
+    await settle()
+    assert await Process(path).space.find() == space
 
 
 async def test_without_a_store_no_token_is_requested_for_it(path: Path):

@@ -367,6 +367,19 @@ async def test_every_operation_of_a_server_that_is_not_there_fails_and_names_no_
     await store.close()
 
 
+async def test_the_code_of_an_error_for_which_the_client_has_no_class_is_reported(
+    redis_server: RedisServer,
+):
+    client: Any = redis.Redis(port=redis_server.port)
+    client.config_set("min-replicas-to-write", 1)
+    store = RedisStore(redis_server.url)
+    with pytest.raises(StoreError, match=r"^ResponseError NOREPLICAS$"):
+        await store.put_text("name", "secret", lifetime=1)
+    client.config_set("min-replicas-to-write", 0)
+    client.close()
+    await store.close()
+
+
 async def test_a_server_that_fails_while_values_are_deleted_is_an_error_of_the_store(
     redis_server: RedisServer,
 ):

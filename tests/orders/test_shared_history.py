@@ -33,6 +33,7 @@ def history_of(path: Path, pool: str | None) -> tuple[SharedHistory, StoreAccess
 
     space = PoolSpace(
         access,
+        clock,
         base_url="https://api.example.com",
         access_key_id="key",
         pool_id=pool,
