@@ -65,7 +65,6 @@ from app.server.limits import Limits
 from app.server.replay import Replay
 from app.server.shutdown import Shutdown
 from app.settings import CredentialFiles, Settings, is_loopback
-from app.time_zones import time_zone_names
 from app.upstream.client import UpstreamClient
 from app.upstream.credential_rotation import CredentialRotation
 from app.upstream.retry import RandomFloat
@@ -132,7 +131,6 @@ def create_app(
     Raises:
         SettingsError: no caller could be authenticated.
     """
-    time_zone_names()  # now, and not while a request waits
     clock = SuspendAwareClock(clock or SystemClock())
     tracing = create_tracing(settings, clock)
     client = create_client(settings, clock, transport=transport, random=random, tracing=tracing)

@@ -1,16 +1,18 @@
 """The names of the time zones that callers and operators may use."""
 
 from functools import cache
-from zoneinfo import available_timezones
+from importlib import resources
 
-_NO_ZONES = {"Factory", "localtime"}
-"""Files beside the zones: one for a clock that is not set, and one that depends on the machine."""
+_NO_ZONE = "Factory"
+"""The name in the list that means that no zone is set."""
 
 
 @cache
 def time_zone_names() -> frozenset[str]:
     """Return the names of the IANA time zones.
 
-    The first call reads some 600 files (0.1 s), so it must not be on the event loop.
+    They are those of the package tzdata, where `ZoneInfo` finds what the system does not have.
+    `zoneinfo.available_timezones` would also open the 600 files of the system.
     """
-    return frozenset(available_timezones() - _NO_ZONES)
+    names = resources.files("tzdata").joinpath("zones").read_text("utf-8").split()
+    return frozenset(names) - {_NO_ZONE}
