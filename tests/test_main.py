@@ -13,6 +13,7 @@ from types import FrameType
 from zoneinfo import ZoneInfo
 
 import pytest
+from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 from pydantic import TypeAdapter
 from starlette.types import Message
@@ -22,6 +23,7 @@ from app.cache.store import StoreError
 from app.cache.store_access import StoreUnavailable
 from app.composition.problem_codes import PROBLEM_CODES
 from app.edge.problem_types import PROBLEM_TYPES
+from app.edge.query_params import StrictQuery
 from app.main import BLOCK_BYTES, create_app
 from app.orders.blocks import BLOCK_OVERHEAD, INDEX_ROW_BYTES
 from app.orders.mapping import map_order
@@ -254,3 +256,20 @@ async def test_the_lifespan_does_not_pass_the_middleware():
 
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert "request" not in [line["event"] for line in log.lines()]
+
+
+def test_the_start_builds_validators_of_queries_but_not_of_what_is_only_documented():
+    routes = create_app(Settings.for_openapi()).api.routes
+    api_routes = [route for route in routes if isinstance(route, APIRoute)]
+    documented = [
+        field
+        for route in api_routes
+        for field in (route.response_field, *route.dependant.query_params)
+        if field
+    ]
+    calls = [one.call for route in api_routes for one in route.dependant.dependencies]
+    queries = [call.model for call in calls if isinstance(call, StrictQuery) and call.model]
+    assert len(documented) >= 14
+    assert [one for one in documented if one._type_adapter.pydantic_complete] == []
+    assert len(queries) >= 5
+    assert [model for model in queries if not model.__pydantic_complete__] == []

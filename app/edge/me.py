@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic supports typing's own only f
 from app.edge.context import Caller
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
-from app.edge.schema import described, open_enum
+from app.edge.schema import described, documented, open_enum
 from app.edge.scopes import require_scopes
 from app.edge.strict_route import StrictRoute
 
@@ -34,6 +34,7 @@ class MeMeta(TypedDict):
     """Always empty."""
 
 
+@documented
 class MeResponse(TypedDict):
     """The caller as this proxy knows it."""
 

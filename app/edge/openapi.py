@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def api_responses(
     for code in (*_COMMON_PROBLEMS, *problems):
         codes_by_status.setdefault(PROBLEM_TYPES[code].status, []).append(code)
     for status, codes in sorted(codes_by_status.items()):
-        responses[status] = _problem_response(codes)
+        responses[status] = _problem_response(tuple(codes))
     return responses
 
 
@@ -118,7 +119,8 @@ def problem_example(code: str) -> Any:
     return json.loads(problem_body(problem, HEADERS["X-Request-Id"]["example"]))
 
 
-def _problem_response(codes: Sequence[str]) -> dict[str, Any]:
+@cache  # most routes have the same problems
+def _problem_response(codes: tuple[str, ...]) -> dict[str, Any]:
     headers = list(_COMMON_HEADERS)
     if any(PROBLEM_TYPES[code].retryable for code in codes):
         headers.append("Retry-After")

@@ -34,6 +34,8 @@ class StrictQuery:
 
     def __init__(self, model: type[BaseModel] | None = None) -> None:
         self.model = model
+        if model:
+            model.model_rebuild()  # now, if it is deferred, and not while a request waits
         fields = model.model_fields if model else {}
         self._is_repeatable = {
             name: get_origin(field.annotation) is tuple for name, field in fields.items()

@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
 from app.edge.problem_types import PROBLEM_TYPES
+
+documented = with_config(defer_build=True)
+"""Decorates a body that routes only document: `response_model`.
+
+They return bytes, so FastAPI validates nothing with it, and pydantic need not build the validator
+of the whole body before the OpenAPI document is requested.
+"""
 
 Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]

@@ -5,7 +5,7 @@ from math import ceil
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.edge.audit import caller_fields
 from app.edge.context import Caller, context_of
@@ -37,6 +37,8 @@ _logger = logging.getLogger("orders_bff.operations")
 
 class PurgeQuery(BaseModel):
     """How to purge."""
+
+    model_config = ConfigDict(defer_build=True)
 
     mode: Annotated[
         Literal["expire", "drop"],

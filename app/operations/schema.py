@@ -5,7 +5,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.schema import Count, Int32, described, open_enum
+from app.edge.schema import Count, Int32, described, documented, open_enum
 from app.operations.responses import EmptyMeta
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -219,6 +219,7 @@ class Status(TypedDict):
     ]
 
 
+@documented
 class StatusResponse(TypedDict):
     """The state of this process."""
 
@@ -237,6 +238,7 @@ class Purge(TypedDict):
     warning: NotRequired[Annotated[str, described("Present if the purge is likely to do harm.")]]
 
 
+@documented
 class PurgeResponse(TypedDict):
     """What was purged."""
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic supports typing's own only f
 
 from app.edge.openapi import api_responses
 from app.edge.query_params import StrictQuery
-from app.edge.schema import Count, Int32, described, open_enum
+from app.edge.schema import Count, Int32, described, documented, open_enum
 from app.edge.scopes import require_scopes
 from app.operations.responses import EmptyMeta, json_response, known
 from app.operations.schema import CIRCUIT_STATES, STATUS_EXAMPLE, Seconds, Status, Timestamp
@@ -69,6 +69,7 @@ class Bundle(TypedDict):
     ]
 
 
+@documented
 class BundleResponse(TypedDict):
     """Facts for a support case."""
 

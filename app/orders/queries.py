@@ -90,7 +90,7 @@ OrderNoParameter = Annotated[
 class FilterQuery(BaseModel):
     """Parameters that filter orders."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     status: Annotated[
         tuple[KnownStatus, ...], _any_of("Only orders with one of these statuses", STATUSES, "paid")
@@ -310,7 +310,7 @@ class PageQuery(ListQuery):
 class ChangesQuery(BaseModel):
     """Parameters of the changes feed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     since: Annotated[
         Annotated[str, AfterValidator(_check_cursor)] | SkipJsonSchema[None],

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic supports typing's own only from Python 3.12 on
 
-from app.edge.schema import Count, Int32, described, open_enum
+from app.edge.schema import Count, Int32, described, documented, open_enum
 
 ORDER_NO = "202209251234224"
 UPSTREAM_REQUEST_ID = "934108e5-9fbf-4d24-8da1-c330328abd6c"
@@ -202,6 +202,7 @@ class PageMeta(ResponseMeta):
     inconsistent: NotRequired[Inconsistent]
 
 
+@documented
 class OrderPage(TypedDict):
     """One page of the order list, in upstream order or sorted."""
 
@@ -303,6 +304,7 @@ class ChangesMeta(ResponseMeta):
     poll_after: Annotated[Int32, described("Seconds to wait before polling again.", 41)]
 
 
+@documented
 class OrderChanges(TypedDict):
     """What changed since a cursor, in no particular order."""
 
@@ -316,6 +318,7 @@ class SummaryMeta(ResponseMeta):
     inconsistent: NotRequired[Inconsistent]
 
 
+@documented
 class Summary(TypedDict):
     """Totals of the list, or of the orders matching the filters."""
 
@@ -323,6 +326,7 @@ class Summary(TypedDict):
     meta: SummaryMeta
 
 
+@documented
 class SingleOrder(TypedDict):
     """One order."""
 
@@ -330,6 +334,7 @@ class SingleOrder(TypedDict):
     meta: ResponseMeta
 
 
+@documented
 class SinglePayment(TypedDict):
     """One payment."""
 

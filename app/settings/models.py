@@ -50,7 +50,12 @@ from app.settings.types import (
 class _Group(BaseModel):
     """A group of settings: what stands between `ORDERS_` and `__`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        defer_build=True,  # `Settings` validates the groups with itself
+    )
 
 
 class Upstream(_Group):
