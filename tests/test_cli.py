@@ -512,3 +512,20 @@ def test_the_version_is_that_of_the_project() -> None:
 def test_tracebacks_show_no_local_variables() -> None:
     """Typer's own tracebacks would, and the credential is among them."""
     assert program().pretty_exceptions_enable is False
+
+
+def test_imports_are_not_interrupted_by_garbage_collections():
+    code = """
+import gc, sys
+full = []
+gc.callbacks.append(lambda phase, info: full.append(phase) if info["generation"] == 2 else None)
+from app.__main__ import main
+sys.argv = ["orders-bff", "--version"]
+try:
+    main()
+finally:
+    print(full, gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert result.stdout.splitlines() == [f"orders-bff {__version__}", "[] True True"]

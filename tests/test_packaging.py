@@ -75,7 +75,7 @@ def test_the_wheel_contains_all_of_app_and_the_licence_but_no_tests(
 
 def test_the_wheel_installs_one_command() -> None:
     assert tomllib.loads(text_of("pyproject.toml"))["project"]["scripts"] == {
-        "orders-bff": "app.cli:main"
+        "orders-bff": "app.__main__:main"
     }
 
 

@@ -128,8 +128,8 @@ async def _serve(
         with server.capture_signals():
             _print_urls(settings, listener.getsockname()[1], sandbox_url, metrics_listener)
             # Objects that exist now live until exit. Frozen, they are not scanned by each full
-            # collection, which would stall all requests. Later objects are still collected.
-            gc.collect()
+            # collection, which would stall all requests. Later objects are still collected. A
+            # collection now would take as long, and find next to nothing.
             gc.freeze()
             _log_start(settings)
             async with _serving_metrics(app, metrics_listener):
