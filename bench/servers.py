@@ -46,6 +46,7 @@ def start_server(
 ) -> Iterator[ServerProcess]:
     """Run `python -m` with `arguments`; yield once the server responds on `port`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
+    clean.pop("PYTHONDONTWRITEBYTECODE", None)  # a server that is installed is compiled
     log = tempfile.TemporaryFile()  # noqa: SIM115  it is read after the process has ended
     with subprocess.Popen(
         pinned([sys.executable, "-m", *arguments]),
