@@ -5,7 +5,7 @@ blocks      |   0    |   1    |   2    |
 window            [30 ... 70)             needs blocks 0 and 1
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.cache.grace_cache import Entry, Lookup
@@ -90,16 +90,22 @@ def is_last(block: Block) -> bool:
 
 def slice_rows(
     start: int, stop: int, blocks: Sequence[Block], *, keep_duplicates: bool = False
-) -> Iterator[Row]:
-    """Yield the rows at positions `start` to `stop`.
+) -> tuple[Row, ...]:
+    """Return the rows at positions `start` to `stop`.
 
     An order that two blocks have is left out of the second one, unless `keep_duplicates`.
     """
-    seen: set[str] = set()
+    parts = []
     for block in blocks:
         first = block.index * BLOCK_SIZE
-        rows = block.rows[max(start - first, 0) : max(stop - first, 0)]
-        yield from (row for row in rows if row.order_no not in seen)
+        parts.append(block.rows[max(start - first, 0) : max(stop - first, 0)])
+    if len(parts) == 1:
+        return parts[0]
+    rows: list[Row] = []
+    seen: set[str] = set()
+    for part in parts:
+        rows += (row for row in part if row.order_no not in seen)
         if not keep_duplicates:
-            seen.update(row.order_no for row in rows)
+            seen.update(row.order_no for row in part)
             seen.discard("")
+    return tuple(rows)

@@ -365,5 +365,5 @@ class OrderBook:
         entries = [lookup.entry for lookup in lookups]
         blocks = [entry.value for entry in entries]
         keep_duplicates = self.epochs.contradicts_for_good
-        rows = tuple(slice_rows(start, stop, blocks, keep_duplicates=keep_duplicates))
+        rows = slice_rows(start, stop, blocks, keep_duplicates=keep_duplicates)
         return Window(rows, latest(entries).value.total, inconsistent, tuple(lookups))

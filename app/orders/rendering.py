@@ -102,19 +102,21 @@ def render_page(
 ) -> RenderedResponse:
     """Render one page of the list.
 
-    `blocks` has for each row the block that it was fetched with, `total` counts the orders of all
-    pages, and `include` says which of `rev`, `origin` and `raw` each row has in addition.
+    `total` counts the orders of all pages. `include` says which of `rev`, `origin` and `raw` each
+    row has in addition; if any, `blocks` has for each row the block that it was fetched with.
     """
     pages = -(-total // limit)
     meta: dict[str, Any] = {"page": page, "limit": limit, "total": total, "pages": pages}
-    meta |= _rows_meta([(f"/data/{index}", row) for index, row in enumerate(rows)], currency)
+    meta |= _rows_meta(rows, "/data/{}", currency)
     if inconsistent:
         meta["inconsistent"] = True
     headers: Headers = ((b"x-total-count", str(total).encode()),)
     if link:
         headers += ((b"link", link.encode()),)
-    rendered = (render_row(row, include, block) for row, block in zip(rows, blocks, strict=True))
-    return _render(b"[" + b",".join(rendered) + b"]", meta, sources, headers)
+    bodies = [row.body for row in rows]
+    if include:
+        bodies = [render_row(row, include, block) for row, block in zip(rows, blocks, strict=True)]
+    return _render(b"[" + b",".join(bodies) + b"]", meta, sources, headers)
 
 
 def render_row(row: Row, include: Collection[str], block: Block) -> bytes:
@@ -151,7 +153,7 @@ def render_summary(
 
 def render_single(row: Row, source: Entry[FetchedValue], *, currency: str) -> RenderedResponse:
     """Render one order or one payment."""
-    return _render(row.body, _rows_meta([("/data", row)], currency), [source])
+    return _render(row.body, _rows_meta([row], "/data", currency), [source])
 
 
 async def render_change_list(changes: Sequence[Change], *, currency: str) -> RenderedChanges:
@@ -169,8 +171,9 @@ async def render_change_list(changes: Sequence[Change], *, currency: str) -> Ren
             raise CursorExpired
     data = b"[" + b",".join(parts) + b"]"
     await asyncio.sleep(0)
-    rows = [(f"/data/{at}/order", change.row) for at, change in enumerate(changes) if change.row]
-    return RenderedChanges(data, _rows_meta(rows, currency), hashlib.sha256(data))
+    rows = [change.row for change in changes]
+    meta = _rows_meta(rows, "/data/{}/order", currency)
+    return RenderedChanges(data, meta, hashlib.sha256(data))
 
 
 def render_changes(
@@ -199,21 +202,25 @@ def _render_change(change: Change) -> bytes:
     return head if change.row is None else head[:-1] + b',"order":' + change.row.body + b"}"
 
 
-def _rows_meta(rows: Sequence[tuple[str, Row]], currency: str) -> dict[str, Any]:
-    """Return the warnings of the rows at these JSON pointers, and the currency of any amounts."""
+def _rows_meta(rows: Sequence[Row | None], pointer: str, currency: str) -> dict[str, Any]:
+    """Return the warnings of the rows, and the currency of any amounts.
+
+    `pointer` is the JSON pointer of a row, with `{}` for its index.
+    """
     warnings = (
-        {"pointer": f"{pointer}/{unparsed.field}", "order_no": row.order_no}
+        {"pointer": f"{pointer.format(index)}/{unparsed.field}", "order_no": row.order_no}
         | ({"raw": unparsed.raw} if unparsed.raw is not None else {})
-        for pointer, row in rows
+        for index, row in enumerate(rows)
+        if row
         for unparsed in row.unparsed
     )
-    count = sum(len(row.unparsed) for _, row in rows)
+    count = sum(len(row.unparsed) for row in rows if row)
     meta: dict[str, Any] = {}
     if count:
         meta["warnings"] = list(islice(warnings, MAX_WARNINGS))
     if count > MAX_WARNINGS:
         meta["warnings_omitted"] = count - MAX_WARNINGS
-    if currency and any(row.has_amount for _, row in rows):
+    if currency and any(row.has_amount for row in rows if row):
         meta["currency"] = currency
     return meta
 

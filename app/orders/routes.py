@@ -40,7 +40,7 @@ class _Page:
 
     Attributes:
         rows: the orders of the page.
-        blocks: for each row the block that it was fetched with.
+        blocks: for each row the block that it was fetched with, if anything is to be included.
         total: the number of orders, of all pages.
         inconsistent: whether the blocks disagree.
         sources: the upstream responses that the page is based on.
@@ -148,10 +148,13 @@ async def _plain_page(
     """Return a page in upstream order, from one or two blocks."""
     window = await deps.book.window(query.start, query.start + query.limit, directive)
     entries = tuple(lookup.entry for lookup in window.lookups)
-    block_by_row = {id(row): entry.value for entry in entries for row in entry.value.rows}
+    blocks: list[Block] = []
+    if query.include:
+        block_by_row = {id(row): entry.value for entry in entries for row in entry.value.rows}
+        blocks = [block_by_row[id(row)] for row in window.rows]
     return _Page(
         rows=window.rows,
-        blocks=[block_by_row[id(row)] for row in window.rows],
+        blocks=blocks,
         total=window.total,
         inconsistent=window.inconsistent,
         sources=entries,
