@@ -44,7 +44,8 @@ def _number(name: str) -> str:
     return _column(name, "INTEGER", MAX_SEQUENCE)
 
 
-# What another program stores in place of a value is refused then, or can be read.
+# What another program stores in place of a value is refused then, or can be read. A table whose
+# columns change needs another name: processes of two versions may share a file.
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS stored (
     space TEXT, key TEXT, {_number("sequence")}, {_number("completed")},

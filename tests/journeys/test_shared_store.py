@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -246,6 +247,25 @@ async def test_an_entry_that_was_purged_while_no_process_ran_is_served_only_afte
     restarted.transport.connected = False
     answer = await fleet.finish(restarted.get("/v1/orders?limit=50"))
     assert (answer.status_code, answer.headers["x-freshness"]) == (200, "stale-if-error")
+
+
+async def test_what_another_program_has_overwritten_is_missing_and_counted(fleet: Fleet):
+    async with running(fleet):
+        expected = await fleet.get(0, "/v1/orders?limit=50")
+        database = sqlite3.connect(fleet.path)
+        database.execute("UPDATE members SET report = x'00'")
+        database.execute("UPDATE stored SET data = x'00'")
+        database.commit()
+        database.close()
+        found = await fleet.get(1, "/v1/orders?limit=50")
+        assert found.json()["data"] == expected.json()["data"]
+        assert fleet.calls() == 2
+        await fleet.clock.advance(1)
+        texts = [(await fleet.get(number, "/metrics")).text for number in range(3)]
+    name = "orders_store_unreadable_values_total"
+    assert f'{name}{{kind="value"}} 2.0' in texts[1]
+    assert any(f'{name}{{kind="reports"}}' in text for text in texts)
+    assert all('orders_store_up{store="sqlite"} 1.0' in text for text in texts)
 
 
 async def test_status_names_the_store_and_how_many_processes_share_it(fleet: Fleet):
