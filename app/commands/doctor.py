@@ -4,13 +4,16 @@ The only place that may show the upstream's own text. It never shows a credentia
 """
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from app.cache.store import KEY_PREFIX, Store, StoreError
 from app.certificate_errors import breaks_rfc_5280, describe_certificate_error
@@ -267,16 +270,24 @@ async def check_store(
     settings: Settings,
     clock: Clock,
     open_store: Callable[[str, Clock, RunInThread], Store] = open_store,
+    *,
+    user: int | None = None,
 ) -> Check:
     """Return whether the configured store can be written and read; it does not need the upstream.
 
-    A text is stored for a minute under a name that nothing else uses.
+    A text is stored for a minute under a name that nothing else uses. A SQLite file is not created
+    for `user`, by default that of this process, in a folder of another one: the proxy, which runs
+    as that one, could not use it.
     """
     url = settings.cache.url
     if url is None:
         return Check("store", "ok", "memory: a restart empties the cache; replicas share nothing")
     text = url.get_secret_value()
     kind, started = urlsplit(text).scheme, clock.monotonic()
+    file = Path(unquote(urlsplit(text).path))
+    if kind == "sqlite" and await run_in_thread(partial(_belongs_to_another, file, user)):
+        message = f"{kind}: not checked, because {file} or its folder belongs to another user"
+        return Check("store", "warning", message, "run doctor as the user of the proxy")
     store = open_store(text, clock, run_in_thread)
     use = asyncio.ensure_future(_use(store))
     if not await clock.finishes_within(use, STORE_TIMEOUT_SECONDS):
@@ -289,6 +300,12 @@ async def check_store(
     if error:
         return Check("store", "error", f"{kind}: {error}", STORE_FIX, seconds)
     return Check("store", "ok", f"{kind}: can be written and read", seconds=seconds)
+
+
+def _belongs_to_another(file: Path, user: int | None) -> bool:
+    user = getattr(os, "geteuid", int)() if user is None else user
+    found = file if file.exists() else file.parent
+    return found.exists() and found.stat().st_uid != user
 
 
 async def _use(store: Store) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +18,7 @@ import trustme
 from app.cache.store import StoreError
 from app.clock import Clock, SystemClock, TimerHandle
 from app.commands.doctor import FIXES, Check, Diagnostics, check_store
+from app.daemon_thread import run_in_thread
 from app.sandbox.options import Options
 from app.sandbox.server import SandboxServer
 from app.settings import Settings, load
@@ -370,11 +372,18 @@ async def test_a_store_that_works_and_the_absence_of_one_are_described() -> None
     assert (await store_check("", url="")).message.startswith("memory: a restart empties")
 
 
-async def test_a_file_is_a_store_that_works(tmp_path: Path) -> None:
+async def test_a_file_is_a_store_for_the_user_whose_folder_it_is_in(
+    tmp_path: Path,
+) -> None:
     environ = {
         "ORDERS_CALLERS__ANONYMOUS": "true",
         "ORDERS_CACHE__URL": f"sqlite://{tmp_path}/cache.sqlite",
     }
     credential = {"access_key_id": KEY_ID, "access_key_secret": KEY_TEXT}
     settings = load(environ, dotenv=Path("/nowhere/.env"), upstream=credential)
+    another = os.geteuid() + 1
+    refused = await check_store(settings, CLOCK, user=another)
+    assert (refused.outcome, refused.fix) == ("warning", "run doctor as the user of the proxy")
+    assert await run_in_thread(lambda: list(tmp_path.iterdir())) == []
     assert (await check_store(settings, CLOCK)).outcome == "ok"
+    assert (await check_store(settings, CLOCK, user=another)).outcome == "warning"
