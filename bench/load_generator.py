@@ -21,13 +21,21 @@ from bench.servers import ServerProcess, pinned
 CONNECTIONS = 32
 
 _WRK = shutil.which("wrk")
+_TRACES = 10_000
+"""Different trace ids. The requests are made before the load, because wrk has to be faster than
+the server."""
+
 _SCRIPT = r"""
-local requests, at, template, wait = {}, 0, %(template)s, %(wait)s
-for _, request in ipairs(%(requests)s) do requests[#requests + 1] = request end
+local requests, at, wait = {}, 0, %(wait)s
+for _, request in ipairs(%(requests)s) do
+  for _ = 1, request:find("TRACE") and %(traces)s or 1 do
+    local trace = string.format("%%016x%%016x", math.random(0, 2^31), #requests)
+    requests[#requests + 1] = request:gsub("TRACE", trace)
+  end
+end
 function request()
   at = at %% #requests + 1
-  local trace = template and string.format("%%016x%%016x", math.random(0, 2^31), at)
-  return trace and requests[at]:gsub("TRACE", trace) or requests[at]
+  return requests[at]
 end
 if wait > 0 then function delay() return math.random(wait / 2, wait * 1.5) end end
 """
@@ -69,7 +77,7 @@ def apply_load(
     Args:
         server: the process whose CPU time is measured, with its children.
         port: where it listens.
-        requests: whole requests; `TRACE` in them is replaced by another trace id each time.
+        requests: whole requests; each with `TRACE` is sent with `_TRACES` trace ids in turn.
         seconds: for how long.
         connections: at once.
         wait: milliseconds between two requests of a connection, on average.
@@ -94,11 +102,8 @@ def _run_wrk(
     port: int, requests: Sequence[str], seconds: int, connections: int, wait: int
 ) -> tuple[int, float]:
     with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="utf-8") as script:
-        has_traces = any("TRACE" in request for request in requests)
         heads = "{" + ",".join(json.dumps(request) for request in requests) + "}"
-        script.write(
-            _SCRIPT % {"requests": heads, "template": str(has_traces).lower(), "wait": wait}
-        )
+        script.write(_SCRIPT % {"requests": heads, "traces": _TRACES, "wait": wait})
         script.flush()
         command = [
             str(_WRK), "--threads", "1", "--connections", str(connections), "--latency",

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.clock import Clock
 from app.server.close_delimited import CloseDelimited
 from app.server.limits import Limits
-from app.server.replay import Replay
+from app.server.replay import ConnectionReplay, Replay
 from app.server.request_head import RequestRejected, check_framing, normalize_target
 from app.server.response_cycle import ResponseCycle
 from app.server.shutdown import Shutdown
@@ -99,7 +99,8 @@ class HttpConnection(HttpToolsProtocol):
         self._limits = limits
         self._clock = clock
         self._shutdown = shutdown
-        self._replay = replay
+        self._all_replays = replay
+        self._replay: ConnectionReplay | None = None
         self._has_responded = False
         self._state = _IDLE
         self._over_limit = False
@@ -120,34 +121,17 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        if self._replay is not None:
-            self._digest = self._replay.keyed_digest(self.client[0] if self.client else "")
+        if self._all_replays is not None:
+            self._replay = self._all_replays.for_peer(self.client[0] if self.client else "")
         self._over_limit = len(self.connections) > self._limits.max_connections
         if len(self.connections) > self._limits.hard_max_connections:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse `data`, or buffer it until the response in progress is complete."""
-        replay = self._replay if self._is_waiting_for_head() else None
-        if replay is not None:
-            now, state = self._clock.monotonic(), self.server_state
-            response = replay.response(self._digest, data, now, state.default_headers)
-            if response is not None:
-                self.transport.write(response)
-                state.total_requests += 1
-                self._waiting_since = now
-                self._has_responded = True
-                return
-        if self._is_reading():
-            self._buffer += data
-            self._parse_buffer()
-            if replay is not None and self._is_last_in_buffer():
-                replay.record(self._digest, data, self.cycle)
-            self._finish()
-
-    def _is_waiting_for_head(self) -> bool:
-        """Return whether what is read next is the start of a request that can be replayed."""
-        return (
+        replay = None
+        # What is read next is the start of a request, and the response to it may be written.
+        if (
             self._state is _IDLE
             and (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]
             and not (
@@ -157,7 +141,23 @@ class HttpConnection(HttpToolsProtocol):
                 or self._shutdown.started
                 or self.flow.write_paused
             )
-        )
+        ):
+            replay = self._replay
+        if replay is not None:
+            now = self._clock.monotonic()
+            response = replay.response(data, now, self.server_state.default_headers)
+            if response is not None:
+                self.transport.write(response)
+                self.server_state.total_requests += 1
+                self._waiting_since = now
+                self._has_responded = True
+                return
+        if self._is_reading():
+            self._buffer += data
+            self._parse_buffer()
+            if replay is not None and self._is_last_in_buffer():
+                replay.record(data, self.cycle)
+            self._finish()
 
     def _is_last_in_buffer(self) -> bool:
         """Return whether exactly one request has been read, and another one may follow it."""

@@ -22,6 +22,9 @@ X-Request-Id are cut out of the head first, because traced callers send other va
 no response depends on them except for the request id. What is cut out must match exactly; a line
 that does not, or that occurs twice, stays in the head, which then is another key.
 
+A caller mostly sends one head on a connection. So a connection remembers its last head, as it does
+for a request that is parsed, and compares the bytes: that costs a tenth of a digest.
+
 A head is a whole request, and the only one in its read: the first empty line ends it, and it has no
 body (the application has answered it, and the parser waited for the next request). So it does not
 matter where another server would see the end of a request (RFC 9112 section 11.2).
@@ -30,7 +33,7 @@ matter where another server would see the end of a request (RFC 9112 section 11.
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
@@ -38,11 +41,11 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.clock import Clock
-from app.edge.access_log import PreparedRecord, RequestRecorder
+from app.edge.access_log import RequestRecorder
 from app.edge.auth import CredentialGeneration
 from app.edge.caller_limits import CallerLimits
 from app.edge.context import Caller, Replayable, RequestContext
-from app.request_id import adopt_or_mint, mint
+from app.request_id import adopted, mint
 
 MAX_HEAD_BYTES: Final = 4096
 """Longest request head that is remembered."""
@@ -63,9 +66,11 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 _TRACING_HEADERS: Final = (b"traceparent", b"tracestate", b"x-request-id")
 
+_VALUE: Final = rb"([!-~][ -~]{0,511})(?<! )"
+_TRACING_VALUE: Final = re.compile(_VALUE)
 _TRACING_LINE: Final = re.compile(
     rb"\r\n(?<=[^\r\n]\r\n)([Tt]race(?:[Pp]arent|[Ss]tate)|[Xx]-[Rr]equest-[Ii][Dd]): "
-    rb"([!-~][ -~]{0,511})(?<! )(?=\r\n[^ \t])"
+    rb"%b(?=\r\n[^ \t])" % _VALUE
 )
 """A line to cut out: its name in a usual spelling, and its value. It follows another line that is
 not empty: it is no header before the request line, nor after the end of the head. No line follows
@@ -80,7 +85,7 @@ _NEVER_REPLAYED: Final = re.compile(rb"\r\n(?:connection|set-cookie|ratelimit[a-
 _REQUEST_ID_LINE: Final = b"\r\nx-request-id: "
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
-Tracing = dict[bytes, bytes]
+TracingHeaders = dict[bytes, bytes]
 Digest = blake2b
 
 
@@ -88,10 +93,14 @@ class _Entry:
     """A response that can be sent again.
 
     Attributes:
+        key: that of the entry.
         context: what the access line and the metrics say about it.
+        generation: that of the credentials when the caller was authenticated.
         caller: to whom it may be sent.
+        data: what it is made of.
+        refresh: see `Replayable`.
         count: counts a request of that caller; see `CallerLimits.counter`.
-        record: the access line and the metrics, as they are at present.
+        record: records a request; see `PreparedRecord.add`.
         parts: the head up to the request id; every second part is the name of a line that changes.
         before_id: those parts as they are at present.
         after_id: the rest of the head.
@@ -100,10 +109,11 @@ class _Entry:
         until: the monotonic time at which they have to be determined again.
         revision: that of the data when they were determined.
         default_headers: the server's headers in `before_id`, with the Date.
+        is_removed: whether it may not be sent any more.
     """
 
     count: Callable[[float], float]
-    record: PreparedRecord
+    record: Callable[[str, float, Mapping[bytes, bytes]], None]
 
     __slots__ = (
         "after_id",
@@ -115,6 +125,9 @@ class _Entry:
         "data",
         "default_headers",
         "fields",
+        "generation",
+        "is_removed",
+        "key",
         "parts",
         "record",
         "refresh",
@@ -124,13 +137,17 @@ class _Entry:
 
     def __init__(
         self,
+        key: bytes,
         context: RequestContext,
         caller: Caller,
         replayable: Replayable,
+        *,
         head: bytes,
         body: bytes,
     ) -> None:
+        self.key = key
         self.context = context
+        self.generation = context.generation
         self.caller = caller
         self.data = replayable.data
         self.refresh = replayable.refresh
@@ -143,6 +160,7 @@ class _Entry:
         self.revision = -1
         self.fields: RawHeaders = ()
         self.default_headers: RawHeaders = ()
+        self.is_removed = False
 
     def join(self, default_headers: RawHeaders) -> None:
         """Determine `before_id` from the server's headers and the fields."""
@@ -151,6 +169,12 @@ class _Entry:
         parts[1::2] = [b"%b: %b\r\n" % (name, values[name]) for name in parts[1::2]]
         self.before_id = b"".join(parts)
         self.default_headers = default_headers
+
+    def remove(self) -> None:
+        """Never send it again, and release its bytes: connections may still refer to it."""
+        self.is_removed = True
+        self.until = 0.0
+        self.body = b""
 
     @property
     def size(self) -> int:
@@ -184,83 +208,42 @@ class Replay:
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._clock = clock
-        self._generation = generation
         self._recorder = recorder
         self._limits = limits
-        self._max_head_bytes = min(max_head_bytes, MAX_HEAD_BYTES)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(blake2b.MAX_KEY_SIZE)
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._size = 0
+        self.generation = generation
+        self.max_head_bytes = min(max_head_bytes, MAX_HEAD_BYTES)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def clear(self) -> None:
         """Forget all responses."""
-        self._entries.clear()
-        self._size = 0
+        for key in list(self._entries):
+            self._remove(key)
 
-    def keyed_digest(self, address: str) -> Digest:
-        """Return the digest that the heads of the peer with this address are added to."""
-        return blake2b(address.encode() + b"\0", digest_size=DIGEST_BYTES, key=self._secret)
+    def for_peer(self, address: str) -> "ConnectionReplay":
+        """Return the replay for one connection of the peer with this address."""
+        digest = blake2b(address.encode() + b"\0", digest_size=DIGEST_BYTES, key=self._secret)
+        return ConnectionReplay(self, digest)
 
-    def response(
-        self, digest: Digest, head: bytes, now: float, default_headers: RawHeaders
-    ) -> bytes | None:
-        """Return the response to `head`, or None if the application has to compose it.
+    def get(self, key: bytes) -> _Entry | None:
+        """Return the entry with this key, which need not be current."""
+        return self._entries.get(key)
 
-        The request is counted and recorded.
-
-        Args:
-            digest: that of the peer.
-            head: what one read has returned.
-            now: when it was read, on the monotonic clock.
-            default_headers: those of the server, with the Date.
-        """
-        if len(head) > self._max_head_bytes:
-            return None
-        key, tracing = _key(digest, head)
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if (
-            now >= entry.until
-            or entry.revision != entry.data.revision
-            or entry.context.generation != self._generation.value
-        ) and not self._refresh(entry, now):
-            return None  # a new entry replaces it, or it is valid again after a failed fetch
-        if entry.default_headers is not default_headers:
-            entry.join(default_headers)
-        if entry.count(now):
-            return None  # the application rejects the request, and counts that
-        self._entries.move_to_end(key)
-        headers = entry.context.headers if tracing is None else tracing
-        offered_id = headers.get(b"x-request-id")
-        request_id = adopt_or_mint(offered_id.decode("latin-1")) if offered_id else mint()
-        entry.record.add(request_id, now, headers)
-        return b"".join((entry.before_id, request_id.encode(), entry.after_id, entry.body))
-
-    def record(self, digest: Digest, head: bytes, cycle: RequestResponseCycle) -> None:
-        """Remember the response of `cycle` once it is complete, if it may be sent again.
+    def store(self, key: bytes, scope: Any, tracing: TracingHeaders, parts: list[bytes]) -> None:
+        """Remember the response to the request of `scope`, unless it was for one request only.
 
         Args:
-            digest: that of the peer.
-            head: what one read has returned, of which nothing is left to parse.
-            cycle: the one request in it, which the application has not seen yet.
+            key: that of the entry.
+            scope: the request.
+            tracing: those of its headers that were cut out of the key.
+            parts: what was written to the socket, the head first.
         """
-        if len(head) > self._max_head_bytes or head.find(_END_OF_HEAD) != len(head) - len(
-            _END_OF_HEAD
-        ):
-            return
-        key, cut = _key(digest, head)
-        tracing = [header for header in cycle.scope["headers"] if header[0] in _TRACING_HEADERS]
-        if cut and len(cut) != len(tracing):
-            return  # the application may use the line that was not cut out
-        _Recording(cycle, lambda parts: self._store(key, cycle.scope, dict(tracing), parts))
-
-    def _store(self, key: bytes, scope: Any, tracing: Tracing, parts: list[bytes]) -> None:
         head, body = parts[0], b"".join(parts[1:])
         context: RequestContext = scope["context"]
         caller, replayable = context.caller, context.replayable
@@ -268,7 +251,7 @@ class Replay:
             return
         # Without the headers of the request, which have the credential, and without its span.
         kept = replace(context, headers=tracing, span=None, replayable=None)
-        entry = _Entry(kept, caller, replayable, head, body)
+        entry = _Entry(key, kept, caller, replayable, head=head, body=body)
         entry.count = self._limits.counter(caller, context.status)
         self._remove(key)
         self._entries[key] = entry
@@ -280,11 +263,15 @@ class Replay:
         entry = self._entries.pop(key, None)
         if entry:
             self._size -= entry.size
+            entry.remove()
 
-    def _refresh(self, entry: _Entry, now: float) -> bool:
-        """Determine anew what changes with time; return whether the response may be sent."""
+    def refresh(self, entry: _Entry, now: float) -> bool:
+        """Determine anew what changes with time; return whether the response may be sent.
+
+        That happens at least once a second, so it is also what counts as a use of the entry.
+        """
         context = entry.context
-        if context.generation != self._generation.value:
+        if entry.is_removed or context.generation != self.generation.value:
             return False
         expires_in = MAX_REFRESH_INTERVAL
         if entry.caller.expires_at is not None:
@@ -296,7 +283,116 @@ class Replay:
         entry.default_headers = ()
         entry.revision = entry.data.revision
         entry.until = min(current.until, now + expires_in)
-        entry.record = self._recorder.prepare(context, context.client)
+        entry.record = self._recorder.prepare(context, context.client).add
+        self._entries.move_to_end(entry.key)
+        return True
+
+
+class ConnectionReplay:
+    """The replay for the requests of one connection, of which it remembers the last head.
+
+    Args:
+        replay: the responses of all connections.
+        digest: what the heads of this peer are added to.
+    """
+
+    __slots__ = (
+        "_after",
+        "_before",
+        "_digest",
+        "_entry",
+        "_head",
+        "_headers",
+        "_name",
+        "_offered_id",
+        "_replay",
+    )
+
+    def __init__(self, replay: Replay, digest: Digest) -> None:
+        self._replay = replay
+        self._digest = digest
+        self._head = b""
+        self._entry: _Entry | None = None
+        self._headers: TracingHeaders = {}
+        self._offered_id = ""
+        # The last head around the one value that was cut out of it.
+        self._before = self._name = self._after = b""
+
+    def response(self, head: bytes, now: float, default_headers: RawHeaders) -> bytes | None:
+        """Return the response to `head`, or None if the application has to compose it.
+
+        The request is counted and recorded.
+
+        Args:
+            head: what one read has returned.
+            now: when it was read, on the monotonic clock.
+            default_headers: those of the server, with the Date.
+        """
+        entry = self._entry if head == self._head or self._has_other_value(head) else None
+        if entry is None or not self._is_current(entry, now):
+            entry = self._find(head)
+            if entry is None or not self._is_current(entry, now):
+                return None  # a new entry replaces it, or it is valid again after a failed fetch
+        if entry.default_headers is not default_headers:
+            entry.join(default_headers)
+        if entry.count(now):
+            return None  # the application rejects the request, and counts that
+        request_id = self._offered_id or mint()
+        entry.record(request_id, now, self._headers)
+        return b"".join((entry.before_id, request_id.encode(), entry.after_id, entry.body))
+
+    def record(self, head: bytes, cycle: RequestResponseCycle) -> None:
+        """Remember the response of `cycle` once it is complete, if it may be sent again.
+
+        Args:
+            head: what one read has returned, of which nothing is left to parse.
+            cycle: the one request in it, which the application has not seen yet.
+        """
+        if len(head) > self._replay.max_head_bytes or head.find(_END_OF_HEAD) != len(head) - len(
+            _END_OF_HEAD
+        ):
+            return
+        key, parts = _key(self._digest, head)
+        tracing = [header for header in cycle.scope["headers"] if header[0] in _TRACING_HEADERS]
+        if parts and len(parts) != 3 * len(tracing) + 1:
+            return  # the application may use the line that was not cut out
+        scope, headers = cycle.scope, dict(tracing)
+        _Recording(cycle, lambda parts: self._replay.store(key, scope, headers, parts))
+
+    def _is_current(self, entry: _Entry, now: float) -> bool:
+        return (
+            now < entry.until
+            and entry.revision == entry.data.revision
+            and entry.generation == self._replay.generation.value
+        ) or self._replay.refresh(entry, now)
+
+    def _find(self, head: bytes) -> _Entry | None:
+        """Look `head` up by its digest, and remember it as the last one if there is an entry."""
+        if len(head) > self._replay.max_head_bytes:
+            return None
+        key, parts = _key(self._digest, head)
+        entry = self._replay.get(key)
+        if entry is not None:
+            self._head, self._entry = head, entry
+            self._headers = _cut_headers(parts) if parts else entry.context.headers
+            self._offered_id = _adopted(self._headers.get(b"x-request-id"))
+            self._before = self._after = b""
+            if len(parts) == 4:
+                between, name, _, self._after = parts
+                self._before, self._name = b"%b\r\n%b: " % (between, name), name.lower()
+        return entry
+
+    def _has_other_value(self, head: bytes) -> bool:
+        """Return whether `head` is the last one with another value in the line that is cut out."""
+        before, after = self._before, self._after
+        if not before or not head.startswith(before) or not head.endswith(after):
+            return False
+        value = head[len(before) : -len(after)]
+        if not _TRACING_VALUE.fullmatch(value) or len(head) > self._replay.max_head_bytes:
+            return False
+        self._head, self._headers = head, {self._name: value}
+        if self._name == b"x-request-id":
+            self._offered_id = _adopted(value)
         return True
 
 
@@ -325,16 +421,23 @@ class _Recording:
         self._on_response()
 
 
-def _key(digest: Digest, head: bytes) -> tuple[bytes, Tracing | None]:
-    """Return the key of `head`, and the names and values of the lines that were cut out of it."""
+def _key(digest: Digest, head: bytes) -> tuple[bytes, list[bytes]]:
+    """Return the key of `head`, and its parts if lines were cut out of it.
+
+    Two of three parts are the name and the value of such a line; the others are between them.
+    """
     digest = digest.copy()
-    parts = _TRACING_LINE.split(head)  # each third one is between two lines that are cut out
-    if len(parts) > 1:
-        cut = {}
-        for at in range(1, len(parts), 3):
-            cut[parts[at].lower()] = parts[at + 1]
-        if 3 * len(cut) + 1 == len(parts):  # none occurs twice
-            digest.update(b"".join(parts[::3]))
-            return digest.digest() + b"%d" % len(cut), cut
+    parts = _TRACING_LINE.split(head)
+    if len(parts) > 1 and 3 * len(_cut_headers(parts)) + 1 == len(parts):  # none occurs twice
+        digest.update(b"".join(parts[::3]))
+        return digest.digest() + b"%d" % (len(parts) // 3), parts
     digest.update(head)
-    return digest.digest(), None
+    return digest.digest(), []
+
+
+def _adopted(offered_id: bytes | None) -> str:
+    return adopted(offered_id.decode("latin-1")) if offered_id else ""
+
+
+def _cut_headers(parts: list[bytes]) -> TracingHeaders:
+    return {name.lower(): value for name, value in zip(parts[1::3], parts[2::3], strict=True)}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -15,7 +15,7 @@ from app.edge.auth import CredentialGeneration
 from app.edge.caller_limits import CallerLimits
 from app.edge.context import Caller, CurrentHeaders, Replayable, RequestContext
 from app.main import App
-from app.server.replay import MAX_HEAD_BYTES, Digest, Replay
+from app.server.replay import MAX_HEAD_BYTES, ConnectionReplay, Replay
 from tests.server.replay_world import (
     KEYS,
     ORIGIN,
@@ -119,6 +119,34 @@ async def test_only_a_complete_head_without_a_body_is_replayed(tmp_path: Path) -
         assert pair.replayed == before + 1
 
 
+async def test_only_a_well_formed_value_of_a_tracing_line_may_differ(tmp_path: Path) -> None:
+    async with pair_of_worlds(tmp_path, lambda app, _: app.replay) as pair:
+        for number in range(5):
+            await pair.send(get(f"X-Request-Id: number-{number}", "Accept: */*"))
+        assert pair.replayed == 3
+        for value in ("", " padded", "padded ", "tab\there", "caf\u00e9", "x" * 513):
+            await pair.send(get(f"X-Request-Id: {value}", "Accept: */*"))
+        assert pair.replayed == 3
+        sent = await pair.send(get("X-Request-Id: short", "Accept: */*"))
+        assert b"\r\nx-request-id: ID\r\n" in sent
+        assert pair.replayed == 4
+
+
+async def test_a_response_that_is_not_remembered_any_more_is_composed(tmp_path: Path) -> None:
+    def create(app: App, clock: ManualClock) -> Replay:
+        del clock
+        return Replay(*parts_of(app), max_entries=1)
+
+    async with pair_of_worlds(tmp_path, create) as pair:
+        for _ in range(3):
+            await pair.send(get())
+        assert pair.replayed == 1
+        for _ in range(2):
+            await pair.send(get(), peer="10.0.0.7")
+            await pair.send(get())
+        assert pair.replayed == 1
+
+
 async def test_a_purge_that_deletes_what_is_cached_deletes_what_could_be_replayed(
     tmp_path: Path,
 ) -> None:
@@ -141,7 +169,7 @@ async def test_a_head_over_the_limit_of_the_server_is_not_replayed_whatever_is_c
     def create(app: App, clock: ManualClock) -> Replay:
         del clock
         assert app.replay is not None
-        app.replay._max_head_bytes = 256
+        app.replay.max_head_bytes = 256
         return app.replay
 
     async with pair_of_worlds(tmp_path, create) as pair:
@@ -157,16 +185,21 @@ class ForgetsLines(Replay):
 
     pattern = b""
 
-    def response(
-        self, digest: Digest, head: bytes, now: float, default_headers: Any
-    ) -> bytes | None:
-        return super().response(digest, self._without(head), now, default_headers)
+    def for_peer(self, address: str) -> ConnectionReplay:
+        """Return a replay that sees no head with these lines."""
+        pattern, inner = self.pattern, super().for_peer(address)
 
-    def record(self, digest: Digest, head: bytes, cycle: RequestResponseCycle) -> None:
-        super().record(digest, self._without(head), cycle)
+        def without(head: bytes) -> bytes:
+            return re.sub(rb"(?i)\r\n%b:[^\r]*" % pattern, b"", head)
 
-    def _without(self, head: bytes) -> bytes:
-        return re.sub(rb"(?i)\r\n%b:[^\r]*" % self.pattern, b"", head)
+        class Wrapper:
+            def response(self, head: bytes, now: float, default_headers: Any) -> bytes | None:
+                return inner.response(without(head), now, default_headers)
+
+            def record(self, head: bytes, cycle: RequestResponseCycle) -> None:
+                inner.record(without(head), cycle)
+
+        return cast("ConnectionReplay", Wrapper())
 
 
 class ForgetsOrigin(ForgetsLines):
@@ -188,15 +221,15 @@ class ForgetsCredential(ForgetsLines):
 class ForgetsPeer(Replay):
     """A replay that answers one peer with what was composed for another."""
 
-    def keyed_digest(self, address: str) -> Digest:
+    def for_peer(self, address: str) -> ConnectionReplay:
         del address
-        return super().keyed_digest("")
+        return super().for_peer("")
 
 
 class ForgetsData(Replay):
     """A replay that does not ask whether the response is still valid."""
 
-    def _store(self, key: bytes, scope: Any, tracing: Any, parts: list[bytes]) -> None:
+    def store(self, key: bytes, scope: Any, tracing: Any, parts: list[bytes]) -> None:
         context: RequestContext = scope["context"]
         replayable, memory = context.replayable, SimpleNamespace(current=None)
 
@@ -207,7 +240,7 @@ class ForgetsData(Replay):
 
         if replayable:
             context.replayable = Replayable(SimpleNamespace(revision=0), first)
-        super()._store(key, scope, tracing, parts)
+        super().store(key, scope, tracing, parts)
 
 
 class StandingWallClock(SuspendAwareClock):
@@ -225,7 +258,7 @@ def parts_of(app: App) -> tuple[Any, ...]:
     """Return the collaborators of the application's own replay."""
     replay = app.replay
     assert replay is not None
-    return replay._clock, replay._generation, replay._recorder, replay._limits
+    return replay._clock, replay.generation, replay._recorder, replay._limits
 
 
 def forgets_generation(app: App, _: ManualClock) -> Replay:
