@@ -151,7 +151,9 @@ def map_order(wire: object, zone: ZoneInfo) -> Row:
     fields = order_fields(wire)
     no, name, name_en, price, quantity, actual_amount, status, type_, created_at, source = fields
     raw = _object_json(wire)
-    is_shared = len(raw) <= MAX_SHARED_BYTES and _HASHABLE.issuperset(map(type, fields))
+    is_shared = len(raw) <= MAX_SHARED_BYTES and (
+        isinstance(wire, WireOrder) or _HASHABLE.issuperset(map(type, fields))
+    )
     map_state, map_package, map_amount = _shared_parts if is_shared else _parts
     state, state_unparsed, (status, type_, source) = map_state(status, type_, source)
     package, package_unparsed, (has_price, search_names) = map_package(

@@ -169,13 +169,9 @@ class Admission:
     def state(self, operation: Operation) -> AdmissionState:
         """Return the state of the operation's circuit and of the limiter."""
         now = self._clock.monotonic()
-        limiter = self._limiter.state()
-        return AdmissionState(
-            self._breakers[_circuit_of(operation)].state(now),
-            limiter.rate,
-            limiter.in_flight,
-            sum(limiter.queued.values()),
-        )
+        limiter = self._limiter
+        circuit = self._breakers[_circuit_of(operation)].state(now)
+        return AdmissionState(circuit, limiter.rate, limiter.in_flight, limiter.queued)
 
     def set_processes(self, processes: int) -> None:
         """Share the rate of calls evenly with other processes; `processes` includes this one."""

@@ -8,10 +8,10 @@ all others without making an object of them.
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType, defstruct
+from msgspec import UNSET, Raw, Struct, UnsetType, defstruct
 
 from app.upstream.wire import (
     BLOCK_SIZE,
@@ -21,6 +21,7 @@ from app.upstream.wire import (
     PAYMENT_FIELDS,
     JsonNumber,
     WireOrder,
+    WireText,
 )
 
 MAX_VALUES = 10_000
@@ -36,8 +37,8 @@ class Decoded(NamedTuple):
     Attributes:
         value: the value.
         is_cut: whether it had too many values, so that unknown fields are missing.
-        data_digest: SHA-256 of the JSON of `data`; None unless the envelope is one of success and
-            has no unknown fields.
+        data_digest: SHA-256 of the JSON of `data`; None unless the envelope is one of success, as
+            documented.
         is_unchanged: whether that is the digest that the caller knows. Then `data` is missing.
     """
 
@@ -118,41 +119,53 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _fields(name: str, fields: Iterable[str], *, forbid_unknown: bool = False) -> type[Any]:
+def _fields(name: str, fields: Iterable[str]) -> type[Any]:
     """Return a type whose instances have these fields, each as the JSON that was sent."""
     members = [(field, Raw | UnsetType, UNSET) for field in sorted(fields)]
-    return defstruct(name, members, forbid_unknown_fields=forbid_unknown)
+    return defstruct(name, members)
 
 
-_Success = _fields("_Success", ENVELOPE_FIELDS, forbid_unknown=True)
-_OrderList: type[Any] = defstruct(
-    "_OrderList",
-    [("totalCount", Raw), ("list", list[WireOrder])],
-    forbid_unknown_fields=True,
-)
+class _Success(Struct, rename="camel", forbid_unknown_fields=True):
+    """The envelope of a success, with `data` as the JSON that was sent."""
+
+    status_code: Literal[200]
+    data: Raw
+    message: WireText = UNSET
+    request_id: WireText = UNSET
+    api_code: Raw | UnsetType = UNSET
+
+
+class _OrderList(Struct, rename="camel", forbid_unknown_fields=True):
+    """The data of a list of orders as documented."""
+
+    total_count: Raw
+    list: list[WireOrder]
+
+
 _success_decoder = msgspec.json.Decoder(_Success)
 _list_decoder = msgspec.json.Decoder(_OrderList)
 
 
 def _decode_success(body: bytes, known_digest: bytes | None) -> Decoded | None:
-    """Return a response with status 200 and no unknown fields around `data`; None if it is not one.
+    """Return a success with a known envelope, whose texts are texts; None if it is not one.
 
     Raises:
         ValueError: its `data` is not JSON.
     """
     try:
-        sent = msgspec.structs.asdict(_success_decoder.decode(body))
-    except msgspec.MsgspecError:
-        return None
-    data = sent.pop("data")
-    if data is UNSET or sent["statusCode"] is UNSET or bytes(sent["statusCode"]) != b"200":
+        sent = _success_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     depth = MAX_DEPTH - 1  # inside the envelope
-    value = {name: _decode(raw, depth) for name, raw in sent.items() if raw is not UNSET}
-    digest = hashlib.sha256(data).digest()
+    value: dict[str, Any] = {"statusCode": JsonNumber(sent.status_code)}
+    texts = {"message": sent.message, "requestId": sent.request_id}
+    value |= {name: text for name, text in texts.items() if text is not UNSET}
+    if sent.api_code is not UNSET:
+        value["apiCode"] = _decode(sent.api_code, depth)
+    digest = hashlib.sha256(sent.data).digest()
     is_unchanged = digest == known_digest
     if not is_unchanged:
-        value["data"] = _decode_list(data) or _decode(data, depth)
+        value["data"] = _decode_list(sent.data) or _decode(sent.data, depth)
     return Decoded(value, False, digest, is_unchanged)
 
 
@@ -162,7 +175,7 @@ def _decode_list(data: Raw) -> dict[str, Any] | None:
         decoded = _list_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return {"totalCount": _decode(decoded.totalCount), "list": decoded.list}
+    return {"totalCount": _decode(decoded.total_count), "list": decoded.list}
 
 
 _Envelope = _fields("_Envelope", ENVELOPE_FIELDS | PAYMENT_FIELDS)

@@ -197,6 +197,21 @@ class CallLimiter:
         self._queue: list[_QueuedCall] = []
         self._timer: TimerHandle | None = None
 
+    @property
+    def rate(self) -> float:
+        """The calls per second that may start."""
+        return self._rate_limit.rate(self._clock.monotonic())
+
+    @property
+    def in_flight(self) -> int:
+        """The calls in flight."""
+        return self._in_flight
+
+    @property
+    def queued(self) -> int:
+        """The calls that wait."""
+        return len(self._queue)
+
     def set_processes(self, processes: int) -> None:
         """Share the rate evenly with other processes; `processes` includes this one."""
         self._rate_limit.set_processes(processes)
@@ -207,7 +222,7 @@ class CallLimiter:
         now = self._clock.monotonic()
         queued = Counter(call.operation for call in self._queue)
         return LimiterState(
-            self._rate_limit.rate(now),
+            self.rate,
             max(int(self._rate_limit.share), 1),
             max(self._rate_limit.paused_until - now, 0.0),
             self._in_flight,
@@ -299,7 +314,7 @@ class CallLimiter:
         counts = Counter(caller for one in queued for caller in one.callers)
         own = min(counts[caller] for caller in call.callers)
         is_limited = all(call.callers)  # not a refresh for all callers
-        seconds = len(self._queue) / self._rate_limit.rate(self._clock.monotonic())
+        seconds = self.queued / self.rate
         error = UpstreamUnavailable("too many calls are queued", retry_after=seconds)
         if is_limited and own >= self._max_queue // 2:
             raise error

@@ -13,22 +13,23 @@ BLOCK_SIZE = 50
 MAX_TOTAL = 50_000_000
 """Orders in the list; a greater total is not one."""
 
-_Text = str | None | UnsetType
+WireText = str | None | UnsetType
+"""A field of the upstream that is a text, null or absent."""
 
 
 class WireOrder(Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
     """An order as documented: its fields, each of which is a text, null or absent."""
 
-    order_no: _Text = UNSET
-    goods_name: _Text = UNSET
-    goods_name_en: _Text = UNSET
-    goods_unit_price: _Text = UNSET
-    quantity: _Text = UNSET
-    actual_amount: _Text = UNSET
-    status: _Text = UNSET
-    order_type: _Text = UNSET
-    create_time: _Text = UNSET
-    source: _Text = UNSET
+    order_no: WireText = UNSET
+    goods_name: WireText = UNSET
+    goods_name_en: WireText = UNSET
+    goods_unit_price: WireText = UNSET
+    quantity: WireText = UNSET
+    actual_amount: WireText = UNSET
+    status: WireText = UNSET
+    order_type: WireText = UNSET
+    create_time: WireText = UNSET
+    source: WireText = UNSET
 
 
 ORDER_FIELDS = WireOrder.__struct_encode_fields__

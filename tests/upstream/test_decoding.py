@@ -226,3 +226,21 @@ def test_data_that_the_caller_has_is_not_decoded_again():
 )
 def test_only_the_data_of_a_success_in_a_known_envelope_has_a_digest(body: bytes):
     assert decode(body).data_digest is None
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [{}, {"message": None}, {"message": "ok", "requestId": "r-1"}, {"apiCode": 0}],
+    ids=["nothing", "null", "texts", "a code"],
+)
+def test_the_envelope_of_a_success_is_decoded_as_it_was_sent(envelope: dict[str, object]):
+    sent = {"statusCode": 200, **envelope, "data": {"totalCount": "0", "list": []}}
+    decoded = decode(json.dumps(sent).encode())
+    assert decoded.data_digest
+    numbers = {name: str(value) for name, value in sent.items() if isinstance(value, int)}
+    assert decoded.value == sent | numbers
+
+
+def test_a_success_whose_request_id_is_no_text_is_decoded():
+    decoded = decode(response_of("r-1", {}, requestId=7))
+    assert decoded == Decoded({"statusCode": "200", "requestId": "7", "data": {}}, is_cut=False)
