@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import math
+import selectors
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from selectors import EVENT_READ
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -47,6 +49,8 @@ KEEPALIVE_SECONDS = 15.0
 _VERBOSE_LOGGERS = (httpx.__name__, httpx.__name__.replace("httpx", "httpcore"))
 """They log every URL, and with it order numbers that callers chose."""
 
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)  # Windows has the latter
+
 _OPTIONAL_MODULE = "sniffio"
 """httpcore imports it four times in each call, to find out whether asyncio runs. If it is missing,
 each import searches the file system."""
@@ -79,7 +83,7 @@ class Client:
         json: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         timeout: Timeout,
-        trace: "Call",
+        call: "Call",
     ) -> AsyncIterator[Response]:
         """Send a request with one body at most; yield the response, whose body is still to be read.
 
@@ -92,14 +96,16 @@ class Client:
             headers={**_HEADERS, **(headers or {})},
             json=json,
             data=form,
-            extensions={"timeout": timeout.as_dict(), "trace": trace},
+            extensions={"timeout": timeout.as_dict()},
         )
-        response = await self._transport.handle_async_request(request)
-        response.request = request
-        try:
-            yield response
-        finally:
-            await response.aclose()
+        with call:
+            response = await self._transport.handle_async_request(request)
+            response.request = request
+            try:
+                call.on_head()
+                yield response
+            finally:
+                await response.aclose()
 
 
 _HEADERS = {
@@ -164,19 +170,18 @@ def _open_transport(
     )
 
 
-_current_call: ContextVar["Call"] = ContextVar("current_call")
-
-
 class ResponseHeadTooLarge(httpx.ProtocolError):
     """More than `MAX_HEAD_BYTES` were received without a part of the body."""
 
 
 class Call:
-    """The `trace` extension of one call: follows it, limits it, and rejects an early response.
+    """Follows one call on the network stream that it uses, limits it, and rejects early responses.
+
+    Within this context manager, the streams of `_Backend` report to it.
 
     Limits: the library applies its read timeout to each read, so a head that arrives byte by byte,
-    or interim (1xx) responses without end, would evade it. Within this context manager each read
-    ends at the deadline of the call at the latest, and a head has a limit.
+    or interim (1xx) responses without end, would evade it. Each read ends at the deadline of the
+    call at the latest, and a head has a limit.
 
     Early responses: bytes that a server sends after a response stay in the buffer of the keep-alive
     connection. The library would take them for the response to the next request (response
@@ -189,18 +194,15 @@ class Call:
         seconds_left: returns the seconds until the deadline.
 
     Attributes:
-        is_reused: whether the connection had been used before; None before the first event.
+        is_reused: whether the connection had been used before; None before anything was sent.
         head_complete: whether the head of the response was received.
-
-    Raises:
-        RemoteProtocolError: the response precedes its request; the library closes the connection.
-        ResponseHeadTooLarge: the head, an interim response, or trailers are too large.
     """
 
     def __init__(self, on_send: Callable[[], None], seconds_left: Callable[[], float]) -> None:
         self._on_send = on_send
         self._seconds_left = seconds_left
-        self._loop_ran = False
+        self._is_sending = False
+        self._loop_ran = True
         self.head_complete = False
         self._head_bytes = 0
         self.is_reused: bool | None = None
@@ -212,26 +214,23 @@ class Call:
     def __exit__(self, *_: object) -> None:
         _current_call.reset(self._token)
 
-    async def __call__(self, event: str, _: dict[str, Any]) -> None:
-        """Receive an event of the library; the first one of a new connection is to connect."""
+    def before_write(self, *, is_reused: bool) -> None:
+        """Record that a part of a request is written to a connection, used before or not."""
         if self.is_reused is None:
-            self.is_reused = not event.startswith("connection.")
-        if event.endswith("send_request_headers.started"):
+            self.is_reused = is_reused
+        if not self._is_sending:
+            self._is_sending, self._loop_ran, self._head_bytes = True, False, 0
             self._on_send()
-        elif event == "http11.receive_response_headers.started":
-            self.head_complete, self._head_bytes = False, 0
-            asyncio.get_running_loop().call_soon(self._on_loop_run)
-        elif event == "http11.receive_response_headers.complete":
-            if not self._loop_ran:
-                raise RemoteProtocolError("the response was received before its request was sent")
-            self.head_complete = True
-
-    def on_body(self) -> None:
-        """Record that a part of the body was received."""
-        self._head_bytes = 0
 
     async def read(self, stream: Any, timeout: float | None) -> bytes:
-        """Read from the network stream of the call."""
+        """Read from the network stream of the call.
+
+        Raises:
+            ResponseHeadTooLarge: the head, an interim response, or trailers are too large.
+        """
+        if self._is_sending:
+            self._is_sending = False
+            asyncio.get_running_loop().call_soon(self._on_loop_run)
         if self._head_bytes >= MAX_HEAD_BYTES:
             raise ResponseHeadTooLarge("the head of the response is too large")
         if self.head_complete:
@@ -242,22 +241,51 @@ class Call:
         self._head_bytes += len(data)
         return bytes(data)
 
+    def on_head(self) -> None:
+        """Record that the head of the response was received.
+
+        Raises:
+            RemoteProtocolError: it precedes its request; the connection has to be closed.
+        """
+        if not self._loop_ran:
+            raise RemoteProtocolError("the response was received before its request was sent")
+        self.head_complete = True
+
+    def on_body(self) -> None:
+        """Record that a part of the body was received."""
+        self._head_bytes = 0
+
     def _on_loop_run(self) -> None:
         self._loop_ran = True
 
 
+_current_call: ContextVar[Call] = ContextVar("current_call")
+
+
+def current_call() -> Call:
+    """Return the call in whose context this runs."""
+    return _current_call.get()
+
+
 class _Stream:
-    """A network stream of httpcore whose reads are limited by the current call."""
+    """A network stream of httpcore that reports to the current call, which limits its reads."""
 
     def __init__(self, stream: Any, is_too_old: Callable[[], bool]) -> None:
         self._stream = stream
         self._is_too_old = is_too_old
-        self.write = stream.write
+        self._is_used = False
         self.aclose = stream.aclose
+        self._selector = _Selector()
+        self._selector.register(stream.get_extra_info("socket"), EVENT_READ)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        current_call().before_write(is_reused=self._is_used)
+        await self._stream.write(buffer, timeout)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         del max_bytes  # READ_BYTES instead
-        return await _current_call.get().read(self._stream, timeout)
+        self._is_used = True
+        return await current_call().read(self._stream, timeout)
 
     async def start_tls(self, *args: Any, **kwargs: Any) -> "_Stream":
         return _Stream(await self._stream.start_tls(*args, **kwargs), self._is_too_old)
@@ -266,10 +294,10 @@ class _Stream:
         """Return what the library asks for; an idle connection that is readable is not used again.
 
         It takes readable for closed by the server, and closes it as soon as its call has ended, or
-        before the next one.
+        before the next one. Its own way to find out takes four times as long.
         """
-        if info == "is_readable" and self._is_too_old():
-            return True
+        if info == "is_readable":
+            return self._is_too_old() or bool(self._selector.select(0))
         return self._stream.get_extra_info(info)
 
 

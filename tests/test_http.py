@@ -246,6 +246,27 @@ async def test_a_call_on_a_stale_connection_is_repeated_at_once():
     assert len(server.requests) == 3
 
 
+async def test_a_connection_that_was_closed_while_idle_is_not_used_again():
+    closed = asyncio.Event()
+
+    class HastyServer(Server):
+        """Closes each connection after its response."""
+
+        async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await super()._serve(reader, writer)
+            await writer.wait_closed()
+            closed.set()
+
+    server = HastyServer(RESPONSE)
+    async with server.listening():
+        client = client_to(f"http://127.0.0.1:{server.port}", max_attempts=1)
+        deadline = SystemClock().monotonic() + 8
+        for _ in range(2):
+            assert (await client.list_orders(1, deadline=deadline)).total == 0
+            await closed.wait()
+        await client.close(0)
+
+
 async def test_a_new_connection_that_is_closed_without_a_response_is_unreachable():
     server = Server(b"")
     async with server.listening():

@@ -80,24 +80,23 @@ def write_bundle(text: str, output: Path) -> None:
 async def _get(client: Client, headers: Mapping[str, str], clock: Clock) -> tuple[int, bytes]:
     deadline = clock.monotonic() + TIMEOUT_SECONDS
     call = Call(lambda: None, lambda: deadline - clock.monotonic())
-    with call:
-        stream = client.stream(
-            "GET",
-            BUNDLE_PATH,
-            params={},
-            headers=headers,
-            timeout=Timeout(TIMEOUT_SECONDS),
-            trace=call,
+    stream = client.stream(
+        "GET",
+        BUNDLE_PATH,
+        params={},
+        headers=headers,
+        timeout=Timeout(TIMEOUT_SECONDS),
+        call=call,
+    )
+    async with stream as response:
+        body = await read_body(
+            response.aiter_raw(),
+            response.headers.get("content-encoding", ""),
+            clock,
+            deadline=deadline,
+            on_chunk=call.on_body,
         )
-        async with stream as response:
-            body = await read_body(
-                response.aiter_raw(),
-                response.headers.get("content-encoding", ""),
-                clock,
-                deadline=deadline,
-                on_chunk=call.on_body,
-            )
-            return response.status_code, body
+        return response.status_code, body
 
 
 def _checked(url: str, status: int, body: bytes) -> str:

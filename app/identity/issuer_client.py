@@ -99,10 +99,9 @@ class IssuerClient:
                 form=form,
                 headers=_HEADERS | dict(headers or {}),
                 timeout=self._timeout,
-                trace=call,
+                call=call,
             )
-            with call:
-                return await self._receive(stream, call, deadline)
+            return await self._receive(stream, call, deadline)
         # The causes are dropped: the library's errors may quote the request and its credential.
         except TimeoutException:
             raise IssuerError("it did not respond in time") from None

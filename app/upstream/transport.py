@@ -185,8 +185,7 @@ class Transport:
         watchdog = self._clock.call_later(self._lost_call_timeout, lost)
         call = Call(on_send, lambda: request.deadline - self._clock.monotonic())
         try:
-            with call:
-                return await self._receive(client, request, auth_headers, timeout, call)
+            return await self._receive(client, request, auth_headers, timeout, call)
         # The causes are dropped: the library's errors may quote the request and its credential.
         except PoolTimeout:
             self._replace_client(client, "pool_timeout")
@@ -227,7 +226,7 @@ class Transport:
             headers=auth_headers,
             json=request.body,
             timeout=timeout,
-            trace=call,
+            call=call,
         ) as response:
             body = await read_body(
                 response.aiter_raw(),
