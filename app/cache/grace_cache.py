@@ -11,6 +11,8 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct, structs
+
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
 from app.cache.freshness import Action, CacheDirective, Freshness, Lifetime, decide
 from app.cache.lru import LruStore, Usage
@@ -43,9 +45,10 @@ class WaitTimeout(Exception):
     """The fetch takes longer than the caller waits. The fetch goes on."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry(Generic[V_co]):
+class Entry(Struct, Generic[V_co], frozen=True, eq=False, gc=False):
     """The result of one fetch. It is immutable, so a changed entry is another object.
+
+    The garbage collector does not track it: a value must not refer to its entry.
 
     Attributes:
         value: what was fetched.
@@ -468,7 +471,7 @@ class GraceCache(Generic[K, V]):
         cached = self._entries.get(key)
         if cached and (cached.outdated or cached.sequence > entry.sequence):
             return cached
-        outdated = replace(entry, outdated=True)
+        outdated = structs.replace(entry, outdated=True)
         return self._store(key, outdated) if cached else outdated
 
     def _is_outdated(self, entry: Entry[V]) -> bool:

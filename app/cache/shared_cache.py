@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import (
     Admit,
@@ -146,7 +148,7 @@ class SharedCache(GraceCache[int, V]):
         self._failures.remove(key)
         if not entry.adopted:
             latest = max(entry.completed_at, self.latest_sequence)
-            entry = replace(entry, completed_at=latest)
+            entry = structs.replace(entry, completed_at=latest)
         return self._adopt(key, entry)
 
     def _wanted(self, key: int, directive: CacheDirective) -> Wanted:
@@ -178,9 +180,9 @@ class SharedCache(GraceCache[int, V]):
         if cached and cached.sequence > entry.sequence:
             return cached
         if cached and cached.sequence == entry.sequence:
-            entry = replace(entry, value=cached.value, outdated=cached.outdated)
+            entry = structs.replace(entry, value=cached.value, outdated=cached.outdated)
         elif entry.adopted:
-            entry = replace(entry, value=self.on_adopt(entry.value))
+            entry = structs.replace(entry, value=self.on_adopt(entry.value))
         return self._store(key, entry)
 
     def _store(self, key: int, entry: Entry[V]) -> Entry[V]:

@@ -16,7 +16,8 @@ that would be lost, if new orders appear at one end of the list.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.cache.grace_cache import Entry
 from app.orders.blocks import Block, is_last, number_of_blocks
@@ -28,9 +29,8 @@ MAX_FOLLOWING = 4
 """Blocks that the list may have lost at its end if its new last block is to be explained."""
 
 
-@dataclass(slots=True)
-class _Read:
-    """The last fetch of a block.
+class _Read(Struct, gc=False):
+    """The last fetch of a block. The garbage collector does not track it.
 
     Attributes:
         epoch: the epoch that it belongs to, `NO_EPOCH` if it is outdated already.

@@ -14,6 +14,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from app.backoff import BackoffPolicy, Failure, exponential_backoff
 from app.cache.freshness import CacheDirective, Freshness
 from app.cache.grace_cache import CachedLookup, Entry, Lookup, NotInCache, Outcome, WaitTimeout
@@ -332,7 +334,7 @@ class SnapshotCache:
         if error is None and self._failure and freshness is not Freshness.FRESH:
             error = self._failure.error
         # The oldest block is marked so that it is not fresher than the snapshot.
-        oldest = replace(snapshot.oldest_block, outdated=freshness is not Freshness.FRESH)
+        oldest = structs.replace(snapshot.oldest_block, outdated=freshness is not Freshness.FRESH)
         lookup = Lookup(oldest, freshness, outcome, self._book.blocks.ttl, reason, error)
         return SnapshotLookup(snapshot, lookup)
 

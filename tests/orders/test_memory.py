@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from app.cache.grace_cache import Entry
 from app.orders.blocks import Block
@@ -87,7 +88,7 @@ def test_the_size_of_a_cached_response_is_its_memory(rows: int, sources: int, qu
 
     def render() -> RenderedResponse:
         named = [
-            replace(entry, value=replace(entry.value, request_id=f"{entry.sequence:0128d}"))
+            structs.replace(entry, value=replace(entry.value, request_id=f"{entry.sequence:0128d}"))
             for entry in entries
         ]
         return render_page(

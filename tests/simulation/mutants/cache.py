@@ -1,8 +1,9 @@
 """Mutants of the grace cache, its lifetimes and its flights."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from app.cache.freshness import Action, CacheDirective, Freshness, Lifetime
 from app.cache.grace_cache import Entry, GraceCache, Lookup

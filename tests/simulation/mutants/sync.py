@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from app.cache.grace_cache import Entry, GraceCache
 from app.orders.blocks import Block, Window
 from app.orders.book import OrderBook
@@ -60,7 +62,9 @@ class TrustsTheFirstBlock(OrderBook):
 
 class RemovesAtOnce(History):
     async def record(self, snapshot: Snapshot) -> bool:
-        entries = [replace(entry, sequence=entry.sequence + 10**6) for entry in snapshot.blocks]
+        entries = [
+            structs.replace(entry, sequence=entry.sequence + 10**6) for entry in snapshot.blocks
+        ]
         snapshot = replace(snapshot, contradictory=False)
         await super().record(snapshot)
         return await super().record(replace(snapshot, blocks=tuple(entries)))
