@@ -94,7 +94,7 @@ async def bench(orders: int) -> None:
                 "base_url": upstream,
                 "access_key_id": options.access_key_id,
                 "access_key_secret": options.access_key_secret,
-                "max_rate": 100_000,
+                "max_rate": 2000,
                 "deadline": 600,
             },
             cache={"ttl": TTL, "max_orders": orders + 1},
