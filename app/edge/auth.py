@@ -115,7 +115,8 @@ class HeaderCredentials(Authenticator):
         context = context_of(scope)
         headers = context.headers
         key = headers.get(b"x-api-key")
-        bearer = _bearer_token(headers.get(b"authorization", b""))
+        authorization = headers.get(b"authorization")
+        bearer = None if authorization is None else _bearer_token(authorization)
         token_caller = None
         if bearer is not None and _JWT.fullmatch(bearer):
             token_caller = await self._tokens.authenticate(bearer) if self._tokens else None
@@ -175,34 +176,24 @@ class Authentication:
         self._limits = limits or CallerLimits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context = context_of(scope)
+        context, caller, problem = context_of(scope), None, None
         try:
             if is_api_path(scope["path"]) or scope["path"] == METRICS_PATH:
                 context.generation = self._generation.value
-                context.caller = await self._authenticate(scope)
+                context.caller = caller = await self._authenticate(scope)
             else:
                 _reject_cross_site_post(scope)
         except Rejected as rejected:
             problem = self._problem_of(rejected, context)
-            await problem_response(scope, problem)(scope, receive, send)
-            return
-        if context.caller is None:
-            await self._app(scope, receive, send)
-        else:
-            await self._respond_within_limits(context, context.caller, scope, receive, send)
-
-    async def _respond_within_limits(
-        self, context: RequestContext, caller: Caller, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        current_caller.set_current(caller.limit_key)
-        rejection = self._limits.admit(caller, context.started_at)
-        if self._limits.sends_headers:
-            send = self._with_rate_headers(context, caller, send)
-        if rejection:
-            await problem_response(scope, _rate_limited(rejection))(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-        if context.status == 304:
+        if caller is not None:
+            current_caller.set_current(caller.limit_key)
+            if rejection := self._limits.admit(caller, context.started_at):
+                problem = _rate_limited(rejection)
+            if self._limits.sends_headers:
+                send = self._with_rate_headers(context, caller, send)
+        app = self._app if problem is None else problem_response(scope, problem)
+        await app(scope, receive, send)
+        if caller is not None and context.status == 304:
             self._limits.on_not_modified(caller)
 
     async def _authenticate(self, scope: Scope) -> Caller:

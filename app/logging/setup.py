@@ -80,16 +80,20 @@ class _Formatter:
         self._timestamp = clock.timestamp
         self._since = self._until = 0.0
         self._formatted = ""
+        self._second = -1
+        self._formatted_second = ""
 
     def time(self) -> str:
-        """Return the current time in RFC 3339; each millisecond is formatted once."""
+        """Return the current time in RFC 3339; each second and millisecond is formatted once."""
         timestamp = self._timestamp()
         if not self._since <= timestamp < self._until:
             # Rounded, because a millisecond is not exact in binary.
             millisecond = round(timestamp * 1000)
-            seconds, fraction = divmod(millisecond, 1000)
-            second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-            self._formatted = f"{second}.{fraction:03d}Z"
+            second, fraction = divmod(millisecond, 1000)
+            if second != self._second:
+                text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+                self._second, self._formatted_second = second, text
+            self._formatted = f"{self._formatted_second}.{fraction:03d}Z"
             self._since, self._until = (millisecond - 0.5) / 1000, (millisecond + 0.5) / 1000
         return self._formatted
 
