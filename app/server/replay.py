@@ -173,7 +173,6 @@ class _Entry:
     def remove(self) -> None:
         """Never send it again, and release its bytes: connections may still refer to it."""
         self.is_removed = True
-        self.until = 0.0
         self.body = b""
 
     @property
@@ -271,7 +270,7 @@ class Replay:
         That happens at least once a second, so it is also what counts as a use of the entry.
         """
         context = entry.context
-        if entry.is_removed or context.generation != self.generation.value:
+        if context.generation != self.generation.value:
             return False
         expires_in = MAX_REFRESH_INTERVAL
         if entry.caller.expires_at is not None:
@@ -328,11 +327,18 @@ class ConnectionReplay:
             now: when it was read, on the monotonic clock.
             default_headers: those of the server, with the Date.
         """
+        replay = self._replay
         entry = self._entry if head == self._head or self._has_other_value(head) else None
-        if entry is None or not self._is_current(entry, now):
+        if entry is None or entry.is_removed:
             entry = self._find(head)
-            if entry is None or not self._is_current(entry, now):
-                return None  # a new entry replaces it, or it is valid again after a failed fetch
+        if entry is None:
+            return None
+        if (
+            now >= entry.until
+            or entry.revision != entry.data.revision
+            or entry.generation != replay.generation.value
+        ) and not replay.refresh(entry, now):
+            return None  # a new entry replaces it, or it is valid again after a failed fetch
         if entry.default_headers is not default_headers:
             entry.join(default_headers)
         if entry.count(now):
@@ -358,13 +364,6 @@ class ConnectionReplay:
             return  # the application may use the line that was not cut out
         scope, headers = cycle.scope, dict(tracing)
         _Recording(cycle, lambda parts: self._replay.store(key, scope, headers, parts))
-
-    def _is_current(self, entry: _Entry, now: float) -> bool:
-        return (
-            now < entry.until
-            and entry.revision == entry.data.revision
-            and entry.generation == self._replay.generation.value
-        ) or self._replay.refresh(entry, now)
 
     def _find(self, head: bytes) -> _Entry | None:
         """Look `head` up by its digest, and remember it as the last one if there is an entry."""

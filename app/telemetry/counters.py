@@ -73,7 +73,7 @@ class Histogram:
 
     def add(self, other: "Histogram") -> None:
         """Add the values of a histogram with the same bounds."""
-        self.counts = [
+        self.counts[:] = [
             one + another for one, another in zip(self.counts, other.counts, strict=True)
         ]
         self.total += other.total
@@ -119,12 +119,14 @@ class HttpMetrics:
             duration = self._series(route, method, status, cache)
         if age is None:
             return duration.observe
-        observe, ages = duration.observe, self.answer_age
-        bucket = ages.bucket_of(age)
+        ages = self.answer_age
+        bounds, counts, ages_counts = duration.bounds, duration.counts, ages.counts
+        shortest, bucket = bounds[0], ages.bucket_of(age)
 
         def observe_with_age(seconds: float) -> None:
-            observe(seconds)
-            ages.counts[bucket] += 1
+            counts[0 if seconds <= shortest else bisect_left(bounds, seconds)] += 1
+            duration.total += seconds
+            ages_counts[bucket] += 1
             ages.total += age
 
         return observe_with_age
