@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from traceback import walk_tb
 from typing import Any, Literal, TextIO
 
@@ -26,6 +27,9 @@ _WARNINGS_ONLY = ("httpx", "httpcore", "uvicorn", "uvicorn.access", "uvicorn.err
 
 _MAX_FRAMES = 20
 """Stack frames logged of one exception, the innermost; a recursion error has a thousand."""
+
+MAX_TEMPLATES = 512
+"""Lines of requests whose constant parts are remembered: many requests differ in nothing else."""
 
 _ROOT = logging.getLogger()
 
@@ -71,8 +75,8 @@ def traceback_frames(error: BaseException) -> list[str]:
 
 def request_writers(fields: Mapping[str, object]) -> list[RequestWriter]:
     """Return what writes the lines of requests, the event `request`, with these fields."""
-    handlers = [each for each in _ROOT.handlers if isinstance(each, BufferedHandler)]
-    return [handler.request_writer(fields) for handler in handlers]
+    handlers = _ROOT.handlers
+    return [each.request_writer(fields) for each in handlers if isinstance(each, BufferedHandler)]
 
 
 class _Formatter:
@@ -118,13 +122,18 @@ class _JsonFormatter(_Formatter):
         return _encode(self._event_dict(record))
 
     def request_template(self, fields: Mapping[str, object]) -> RequestTemplate:
-        encoded = to_json(fields, ensure_ascii=True).decode("ascii")[1:]
-        return RequestTemplate(
-            '{"time":"',
-            '","level":"info","event":"request","request_id":"',
-            '","duration_ms":',
-            f",{encoded}",
-        )
+        return _json_template(tuple(fields.items()))
+
+
+@lru_cache(maxsize=MAX_TEMPLATES)
+def _json_template(fields: tuple[tuple[str, object], ...]) -> RequestTemplate:
+    encoded = to_json(dict(fields), ensure_ascii=True).decode("ascii")[1:]
+    return RequestTemplate(
+        '{"time":"',
+        '","level":"info","event":"request","request_id":"',
+        '","duration_ms":',
+        f",{encoded}",
+    )
 
 
 class _TextFormatter(_Formatter):

@@ -331,7 +331,8 @@ class HttpConnection(HttpToolsProtocol):
             except httptools.HttpParserError as error:
                 self._reject(getattr(error.__context__, "code", "bad_request"))
             else:
-                self._check_incomplete_bytes()
+                if self._incomplete_bytes:
+                    self._check_incomplete_bytes()
             if not self._is_reading():
                 self._buffer.clear()
         if self._buffer:
