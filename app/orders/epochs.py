@@ -238,6 +238,8 @@ class Epochs:
 
     def _shares_an_order(self, block: Block) -> bool:
         """Return whether another block of the present epoch has an order of `block`."""
+        if self._indexes.keys().isdisjoint(_numbers(block)):
+            return False
         return any(
             index != block.index and self._reads[index].epoch == self._epoch
             for row in block.rows
