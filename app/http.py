@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from selectors import EVENT_READ
 from typing import Any, Self
@@ -48,6 +49,9 @@ KEEPALIVE_SECONDS = 15.0
 
 _VERBOSE_LOGGERS = (httpx.__name__, httpx.__name__.replace("httpx", "httpcore"))
 """They log every URL, and with it order numbers that callers chose."""
+
+CACHED_URLS = 2048
+"""URLs that are parsed once: those of 100,000 orders."""
 
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)  # Windows has the latter
 
@@ -92,7 +96,7 @@ class Client:
         query = f"?{urlencode(params)}" if params else ""
         request = httpx.Request(
             method,
-            f"{self._base_url}{path}{query}",
+            _parse_url(f"{self._base_url}{path}{query}"),
             headers={**_HEADERS, **(headers or {})},
             json=json,
             data=form,
@@ -107,6 +111,9 @@ class Client:
             finally:
                 await response.aclose()
 
+
+# A block is requested again and again, and URLs are immutable.
+_parse_url = lru_cache(CACHED_URLS)(httpx.URL)
 
 _HEADERS = {
     "Accept": "*/*",
