@@ -54,6 +54,10 @@ MAX_ENTRIES: Final = 20_000
 MAX_BYTES: Final = 96 * 1024 * 1024
 """Bounds of the entries. A body counts for each of them, although they share it."""
 
+MAX_IDLE_SECONDS: Final = 120.0
+"""Time without a use after which a response is forgotten: heads with an outdated `If-None-Match`
+never come again."""
+
 ENTRY_OVERHEAD: Final = 4000
 """Memory of an entry besides its bytes."""
 
@@ -109,6 +113,7 @@ class _Entry:
         until: the monotonic time at which they have to be determined again.
         revision: that of the data when they were determined.
         default_headers: the server's headers in `before_id`, with the Date.
+        used_at: the monotonic time at which they were determined last.
         is_removed: whether it may not be sent any more.
     """
 
@@ -133,6 +138,7 @@ class _Entry:
         "refresh",
         "revision",
         "until",
+        "used_at",
     )
 
     def __init__(
@@ -144,6 +150,7 @@ class _Entry:
         *,
         head: bytes,
         body: bytes,
+        used_at: float,
     ) -> None:
         self.key = key
         self.context = context
@@ -157,6 +164,7 @@ class _Entry:
         self.body = body
         self.before_id = b""
         self.until = 0.0
+        self.used_at = used_at
         self.revision = -1
         self.fields: RawHeaders = ()
         self.default_headers: RawHeaders = ()
@@ -250,13 +258,22 @@ class Replay:
             return
         # Without the headers of the request, which have the credential, and without its span.
         kept = replace(context, headers=tracing, span=None, replayable=None)
-        entry = _Entry(key, kept, caller, replayable, head=head, body=body)
+        now = self._clock.monotonic()
+        entry = _Entry(key, kept, caller, replayable, head=head, body=body, used_at=now)
         entry.count = self._limits.counter(caller, context.status)
         self._remove(key)
         self._entries[key] = entry
         self._size += entry.size
-        while len(self._entries) > self._max_entries or self._size > self._max_bytes:
+        while self._has_too_many(now - MAX_IDLE_SECONDS):
             self._remove(next(iter(self._entries)))
+
+    def _has_too_many(self, idle_since: float) -> bool:
+        """Return whether the least recently used entry has to be removed."""
+        return (
+            len(self._entries) > self._max_entries
+            or self._size > self._max_bytes
+            or next(iter(self._entries.values())).used_at < idle_since
+        )
 
     def _remove(self, key: bytes) -> None:
         entry = self._entries.pop(key, None)
@@ -282,6 +299,7 @@ class Replay:
         entry.default_headers = ()
         entry.revision = entry.data.revision
         entry.until = min(current.until, now + expires_in)
+        entry.used_at = now
         entry.record = self._recorder.prepare(context, context.client).add
         self._entries.move_to_end(entry.key)
         return True

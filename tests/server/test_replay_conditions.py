@@ -12,7 +12,7 @@ from app.edge.access_log import AccessLog, RequestRecorder
 from app.edge.auth import CredentialGeneration
 from app.edge.caller_limits import CallerLimits
 from app.edge.context import Caller, CurrentHeaders, Replayable, RequestContext, context_of
-from app.server.replay import Replay
+from app.server.replay import MAX_IDLE_SECONDS, Replay
 from app.server.server import open_server
 from app.server.shutdown import Shutdown
 from app.telemetry.counters import HttpMetrics
@@ -156,6 +156,18 @@ async def test_the_number_of_responses_and_their_bytes_are_bounded() -> None:
     for number in range(10):
         await harness.send(get(f"/{number}"))
     assert len(harness.replay) == 3
+
+
+async def test_a_response_that_was_not_used_for_a_while_is_forgotten() -> None:
+    harness = Harness()
+    await harness.send(get("/polled"))
+    await harness.send(get("/outdated"))
+    for _ in range(3):
+        await harness.clock.advance(MAX_IDLE_SECONDS / 2)
+        assert await harness.is_replayed(get("/polled"))
+    await harness.send(get("/another"))
+    assert len(harness.replay) == 2
+    assert await harness.is_replayed(get("/polled"))
 
 
 async def test_a_response_for_one_request_only_is_not_replayed() -> None:

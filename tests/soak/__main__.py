@@ -15,8 +15,8 @@ from tests.soak.measure import max_within, slope
 from tests.soak.rig import DEADLINE, MAX_RATE, TTL, Resources, Rig, open_rig
 
 CALLERS = 16
-WARM_UP = 0.25
-"""The part of a run whose memory readings are ignored, while the cache fills."""
+WARM_UP = 0.5
+"""The part of a run whose memory readings are ignored, while the caches fill."""
 
 RATE_TOLERANCE = 2
 """Calls above MAX_RATE that may arrive within a second, because their latencies differ."""
