@@ -139,7 +139,7 @@ class _OrderList(Struct, rename="camel", forbid_unknown_fields=True):
     """The data of a list of orders as documented."""
 
     total_count: Raw
-    list: list[WireOrder]
+    rows: list[WireOrder] = msgspec.field(name="list")
 
 
 _success_decoder = msgspec.json.Decoder(_Success)
@@ -175,7 +175,7 @@ def _decode_list(data: Raw) -> dict[str, Any] | None:
         decoded = _list_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return {"totalCount": _decode(decoded.total_count), "list": decoded.list}
+    return {"totalCount": _decode(decoded.total_count), "list": decoded.rows}
 
 
 _Envelope = _fields("_Envelope", ENVELOPE_FIELDS | PAYMENT_FIELDS)
