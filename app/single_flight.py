@@ -50,7 +50,7 @@ class Flight(Generic[V]):
         context = copy_context()
         context.run(_current_flight.set, self)
         self.task = asyncio.get_running_loop().create_task(work(), context=context)
-        self.task.add_done_callback(self._notify_all)
+        self.task.add_done_callback(self._on_done, context=context)
         self._clock = clock
         self._max_waiters = max_waiters
         # A dict notifies them in arrival order.
@@ -108,7 +108,11 @@ class Flight(Generic[V]):
             return True
         return bool(caller) and self._waiting[caller] >= max(self._max_waiters // 2, 1)
 
-    def _notify_all(self, _task: asyncio.Task[V]) -> None:
+    def _on_done(self, _task: asyncio.Task[V]) -> None:
+        """Notify all waiters. Runs in the context of the task."""
+        # The flight, its task and the context of that refer to each other in a circle. It would
+        # keep the result alive, which can be a whole list, until a full garbage collection.
+        _current_flight.set(None)
         for waiter in self._waiters:
             _notify(waiter)
 

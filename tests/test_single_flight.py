@@ -1,6 +1,8 @@
 """Concurrent calls for one key are one call."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -296,3 +298,23 @@ async def test_detached_flights_are_cancelled_on_close():
     await clock.advance(1)
     await closing
     assert flight.task.cancelled()
+
+
+async def test_a_result_that_nobody_uses_any_more_is_freed_without_a_garbage_collection():
+    class Result: ...
+
+    flights: SingleFlight[str, Result] = SingleFlight(ManualClock())
+
+    async def work() -> Result:
+        return Result()
+
+    gc.disable()
+    try:
+        flight = flights.launch("a", work)
+        assert await flight.wait()
+        await settle()
+        result = weakref.ref(flight.task.result())
+        del flight
+        assert result() is None
+    finally:
+        gc.enable()
