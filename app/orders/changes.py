@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from app.orders.compute import cooperative_chunks
+from app.orders.compute import cooperative_chunks, free_gradually
 from app.orders.mapping import Row
 from app.orders.snapshot import Snapshot
 
@@ -93,7 +93,9 @@ class History:
                     self._missing = missing
                 self.latest = snapshot
             is_confirmed = not self._missing
-        await _free_gradually(former)
+        rows = list(former.values())
+        former.clear()
+        await free_gradually(rows)
         return is_confirmed
 
     def cursor_of(self, snapshot: Snapshot) -> str:
@@ -263,10 +265,3 @@ async def _digest_after(digest: int, replaced: Replaced, rows: dict[str, Row]) -
 
 def _hash(order_no: str, rev: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{order_no}\0{rev}".encode()).digest()[:16])
-
-
-async def _free_gradually(rows: dict[str, Row]) -> None:
-    """Delete rows that nothing else refers to; freeing them all at once stalls the event loop."""
-    async for chunk in cooperative_chunks(list(rows)):
-        for order_no in chunk:
-            del rows[order_no]

@@ -74,6 +74,13 @@ def _take(iterator: Iterator[T], size: int, cost: Callable[[T], int] | None) -> 
     return chunk
 
 
+async def free_gradually(items: list[Any]) -> None:
+    """Empty the list. To free 100,000 rows all at once would stall the event loop."""
+    while items:
+        del items[-CHUNK_SIZE:]
+        await asyncio.sleep(0)
+
+
 class ComputeQueueFull(Exception):
     """Too many computations are queued, or this one was not done in time."""
 

@@ -22,6 +22,8 @@ from app.cache.grace_cache import CachedLookup, Entry, Lookup, NotInCache, Outco
 from app.clock import Clock
 from app.orders.blocks import Block
 from app.orders.book import OrderBook
+from app.orders.compute import free_gradually
+from app.orders.mapping import Row
 from app.orders.snapshot import Snapshot, renew
 from app.orders.snapshot_loader import Progress, SnapshotLoader
 from app.single_flight import Flight, SingleFlight
@@ -371,6 +373,7 @@ class SnapshotCache:
         snapshot = await self._confirmed(snapshot)
         if loader is not self._loader:
             return _Loaded(snapshot, loader.fetch_count > 0)
+        former_rows = self._former_rows(snapshot)
         self._snapshot = snapshot
         self._own_revision += 1
         self._failure = None
@@ -378,7 +381,15 @@ class SnapshotCache:
         backoff = INCONSISTENT_BACKOFF if snapshot.contradictory else 0.0
         self._reload_at = self._clock.monotonic() + backoff
         self._report_contradiction(snapshot)
+        await free_gradually(former_rows)
         return _Loaded(snapshot, loader.fetch_count > 0)
+
+    def _former_rows(self, snapshot: Snapshot) -> list[Row]:
+        """Return the rows of the present snapshot, none if it has the content of `snapshot`."""
+        former = self._snapshot
+        if former is None or former.content is snapshot.content:
+            return []
+        return list(former.content.rows)
 
     def _report_contradiction(self, snapshot: Snapshot) -> None:
         """Log once that the list contradicts itself for good, and once that it no longer does."""

@@ -6,6 +6,7 @@ from array import array
 import pytest
 
 from app.orders.compute import (
+    CHUNK_SIZE,
     MAX_QUEUED,
     MAX_RESULT_BYTES,
     MAX_RESULTS,
@@ -14,6 +15,7 @@ from app.orders.compute import (
     ResultCache,
     Turns,
     cooperative_chunks,
+    free_gradually,
 )
 from app.orders.summary import SummaryResult
 from tests.support.callers import start_for
@@ -250,3 +252,13 @@ async def test_closing_cancels_a_computation_that_takes_too_long():
     await closing
     with pytest.raises(asyncio.CancelledError):
         await request
+
+
+async def test_a_long_list_is_freed_in_parts():
+    items: list[object] = list(range(2 * CHUNK_SIZE + 1))
+    freeing = asyncio.create_task(free_gradually(items))
+    left = []
+    while not freeing.done():
+        await asyncio.sleep(0)
+        left.append(len(items))
+    assert left == [CHUNK_SIZE + 1, 1, 0, 0]
