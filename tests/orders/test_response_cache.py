@@ -166,7 +166,12 @@ async def test_a_cached_page_does_not_keep_the_blocks_alive_that_it_was_rendered
     assert block_count() == before
 
 
-async def replayable(cache: ResponseCache, clock: ManualClock, query: bytes) -> Replayable:
+async def replayable(
+    cache: ResponseCache,
+    clock: ManualClock,
+    query: bytes,
+    header: tuple[bytes, bytes] = (b"if-none-match", b"*"),
+) -> Replayable:
     """Return how a page can be sent again, after it was cached and sent."""
     lookup: Lookup[Any] = Lookup(Entry(None, 0.0, 1), Freshness.FRESH, Outcome.HIT, ttl=60.0)
     validity = Validity((), lambda: (CachedLookup(lookup, 60.0),), Data())
@@ -183,12 +188,26 @@ async def replayable(cache: ResponseCache, clock: ManualClock, query: bytes) -> 
         "method": "GET",
         "path": "/v1/orders",
         "query_string": query,
-        "headers": [(b"if-none-match", b"*")],
+        "headers": [header],
         "context": context,
     }
     await middleware(scope, ignore, ignore)
     assert context.replayable
     return context.replayable
+
+
+async def test_a_body_that_is_compressed_for_a_hit_counts_towards_the_size_of_the_cache() -> None:
+    cache, clock = ResponseCache(max_bytes=15_000), ManualClock()
+    sizes = []
+    for coding in (b"identity", b"gzip", b"gzip"):
+        await replayable(cache, clock, b"page=1", (b"accept-encoding", coding))
+        sizes.append(cache.usage.bytes)
+
+    cached = cache.get(("/v1/orders", b"page=1"))
+    assert cached
+    compressed = cached.rendered.gzip.size
+    assert compressed > 0
+    assert sizes == [sizes[0], sizes[0] + compressed, sizes[0] + compressed]
 
 
 async def test_a_response_that_can_be_sent_again_is_kept_only_as_long_as_it_is_cached() -> None:
