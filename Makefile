@@ -111,7 +111,7 @@ fault-report: $(DEV_STAMP) ## try every upstream fault on real processes and wri
 bench: $(DEV_STAMP) ## compare what requests cost with nginx, Varnish and others; writes docs/performance.md
 	$(BIN)/python -u -m bench
 
-fleet: $(DEV_STAMP) ## measure six processes with one store: calls, a frozen store, a restart; needs redis-server
+fleet: $(DEV_STAMP) ## measure six processes with one store: calls, a frozen store, a restart, a hit; needs redis-server
 	@$(BIN)/python -u -m tests.fleet
 
 soak: $(DEV_STAMP) ## apply load for MINUTES=10 with a failing upstream; BUSY=1 ignores latency
