@@ -33,7 +33,7 @@ matter where another server would see the end of a request (RFC 9112 section 11.
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
@@ -44,8 +44,17 @@ from app.clock import Clock
 from app.edge.access_log import RequestRecorder
 from app.edge.auth import CredentialGeneration
 from app.edge.caller_limits import CallerLimits
-from app.edge.context import Caller, Replayable, RequestContext
+from app.edge.context import RequestContext
 from app.request_id import adopted, mint
+from app.server.replayed_response import Entry, RawHeaders
+from app.server.request_key import (
+    TRACING_HEADERS,
+    TRACING_VALUE,
+    Digest,
+    TracingHeaders,
+    cut_headers,
+    key_of,
+)
 
 MAX_HEAD_BYTES: Final = 4096
 """Longest request head that is remembered."""
@@ -58,9 +67,6 @@ MAX_IDLE_SECONDS: Final = 120.0
 """Time without a use after which a response is forgotten: heads with an outdated `If-None-Match`
 never come again."""
 
-ENTRY_OVERHEAD: Final = 4000
-"""Memory of an entry besides its bytes."""
-
 MAX_REFRESH_INTERVAL: Final = 1.0
 """Seconds after which an entry is checked in full even if nothing seems to have changed."""
 
@@ -68,126 +74,8 @@ DIGEST_BYTES: Final = 16
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
-_TRACING_HEADERS: Final = (b"traceparent", b"tracestate", b"x-request-id")
-
-_VALUE: Final = rb"([!-~][ -~]{0,511})(?<! )"
-_TRACING_VALUE: Final = re.compile(_VALUE)
-_TRACING_LINE: Final = re.compile(
-    rb"\r\n(?<=[^\r\n]\r\n)([Tt]race(?:[Pp]arent|[Ss]tate)|[Xx]-[Rr]equest-[Ii][Dd]): "
-    rb"%b(?=\r\n[^ \t])" % _VALUE
-)
-"""A line to cut out: its name in a usual spelling, and its value. It follows another line that is
-not empty: it is no header before the request line, nor after the end of the head. No line follows
-that continues it (RFC 9112 section 5.2)."""
-
-_CHANGING_LINE: Final = re.compile(rb"(?<=\r\n)(age|cache-status|date|x-freshness): [^\r]*\r\n")
-"""A line of the response that changes with time."""
-
 _NEVER_REPLAYED: Final = re.compile(rb"\r\n(?:connection|set-cookie|ratelimit[a-z-]*): ")
 """A line of a response that was for one request only."""
-
-_REQUEST_ID_LINE: Final = b"\r\nx-request-id: "
-
-RawHeaders = Sequence[tuple[bytes, bytes]]
-TracingHeaders = dict[bytes, bytes]
-Digest = blake2b
-
-
-class _Entry:
-    """A response that can be sent again.
-
-    Attributes:
-        key: that of the entry.
-        context: what the access line and the metrics say about it.
-        generation: that of the credentials when the caller was authenticated.
-        caller: to whom it may be sent.
-        data: what it is made of.
-        refresh: see `Replayable`.
-        count: counts a request of that caller; see `CallerLimits.counter`.
-        record: records a request; see `PreparedRecord.add`.
-        parts: the head up to the request id; every second part is the name of a line that changes.
-        before_id: those parts as they are at present.
-        after_id: the rest of the head.
-        body: the body, empty for HEAD and 304.
-        fields: the lines that change with the data and its age, as they are at present.
-        until: the monotonic time at which they have to be determined again.
-        revision: that of the data when they were determined.
-        default_headers: the server's headers in `before_id`, with the Date.
-        used_at: the monotonic time at which they were determined last.
-        is_removed: whether it may not be sent any more.
-    """
-
-    count: Callable[[float], float]
-    record: Callable[[str, float, Mapping[bytes, bytes]], None]
-
-    __slots__ = (
-        "after_id",
-        "before_id",
-        "body",
-        "caller",
-        "context",
-        "count",
-        "data",
-        "default_headers",
-        "fields",
-        "generation",
-        "is_removed",
-        "key",
-        "parts",
-        "record",
-        "refresh",
-        "revision",
-        "until",
-        "used_at",
-    )
-
-    def __init__(
-        self,
-        key: bytes,
-        context: RequestContext,
-        caller: Caller,
-        replayable: Replayable,
-        *,
-        head: bytes,
-        body: bytes,
-        used_at: float,
-    ) -> None:
-        self.key = key
-        self.context = context
-        self.generation = context.generation
-        self.caller = caller
-        self.data = replayable.data
-        self.refresh = replayable.refresh
-        before, _, after = head.partition(_REQUEST_ID_LINE)
-        self.parts = _CHANGING_LINE.split(before + _REQUEST_ID_LINE)
-        self.after_id = after[after.index(b"\r\n") :]
-        self.body = body
-        self.before_id = b""
-        self.until = 0.0
-        self.used_at = used_at
-        self.revision = -1
-        self.fields: RawHeaders = ()
-        self.default_headers: RawHeaders = ()
-        self.is_removed = False
-
-    def join(self, default_headers: RawHeaders) -> None:
-        """Determine `before_id` from the server's headers and the fields."""
-        values = {**dict(default_headers), **dict(self.fields)}
-        parts = list(self.parts)
-        parts[1::2] = [b"%b: %b\r\n" % (name, values[name]) for name in parts[1::2]]
-        self.before_id = b"".join(parts)
-        self.default_headers = default_headers
-
-    def remove(self) -> None:
-        """Never send it again, and release its bytes: connections may still refer to it."""
-        self.is_removed = True
-        self.body = b""
-
-    @property
-    def size(self) -> int:
-        """The memory in bytes."""
-        heads = 2 * sum(map(len, self.parts)) + len(self.after_id)
-        return heads + len(self.body) + ENTRY_OVERHEAD
 
 
 class Replay:
@@ -220,7 +108,7 @@ class Replay:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(blake2b.MAX_KEY_SIZE)
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._size = 0
         self.generation = generation
         self.max_head_bytes = min(max_head_bytes, MAX_HEAD_BYTES)
@@ -238,7 +126,7 @@ class Replay:
         digest = blake2b(address.encode() + b"\0", digest_size=DIGEST_BYTES, key=self._secret)
         return ConnectionReplay(self, digest)
 
-    def get(self, key: bytes) -> _Entry | None:
+    def get(self, key: bytes) -> Entry | None:
         """Return the entry with this key, which need not be current."""
         return self._entries.get(key)
 
@@ -259,7 +147,7 @@ class Replay:
         # Without the headers of the request, which have the credential, and without its span.
         kept = replace(context, headers=tracing, span=None, replayable=None)
         now = self._clock.monotonic()
-        entry = _Entry(key, kept, caller, replayable, head=head, body=body, used_at=now)
+        entry = Entry(key, kept, caller, replayable, head=head, body=body, used_at=now)
         entry.count = self._limits.counter(caller, context.status)
         self._remove(key)
         self._entries[key] = entry
@@ -281,7 +169,7 @@ class Replay:
             self._size -= entry.size
             entry.remove()
 
-    def refresh(self, entry: _Entry, now: float) -> bool:
+    def refresh(self, entry: Entry, now: float) -> bool:
         """Determine anew what changes with time; return whether the response may be sent.
 
         That happens at least once a second, so it is also what counts as a use of the entry.
@@ -329,7 +217,7 @@ class ConnectionReplay:
         self._replay = replay
         self._digest = digest
         self._head = b""
-        self._entry: _Entry | None = None
+        self._entry: Entry | None = None
         self._headers: TracingHeaders = {}
         self._offered_id = ""
         # The last head around the one value that was cut out of it.
@@ -376,22 +264,22 @@ class ConnectionReplay:
             _END_OF_HEAD
         ):
             return
-        key, parts = _key(self._digest, head)
-        tracing = [header for header in cycle.scope["headers"] if header[0] in _TRACING_HEADERS]
+        key, parts = key_of(self._digest, head)
+        tracing = [header for header in cycle.scope["headers"] if header[0] in TRACING_HEADERS]
         if parts and len(parts) != 3 * len(tracing) + 1:
             return  # the application may use the line that was not cut out
         scope, headers = cycle.scope, dict(tracing)
         _Recording(cycle, lambda parts: self._replay.store(key, scope, headers, parts))
 
-    def _find(self, head: bytes) -> _Entry | None:
+    def _find(self, head: bytes) -> Entry | None:
         """Look `head` up by its digest, and remember it as the last one if there is an entry."""
         if len(head) > self._replay.max_head_bytes:
             return None
-        key, parts = _key(self._digest, head)
+        key, parts = key_of(self._digest, head)
         entry = self._replay.get(key)
         if entry is not None:
             self._head, self._entry = head, entry
-            self._headers = _cut_headers(parts) if parts else entry.context.headers
+            self._headers = cut_headers(parts) if parts else entry.context.headers
             self._offered_id = _adopted(self._headers.get(b"x-request-id"))
             self._before = self._after = b""
             if len(parts) == 4:
@@ -405,7 +293,7 @@ class ConnectionReplay:
         if not before or not head.startswith(before) or not head.endswith(after):
             return False
         value = head[len(before) : -len(after)]
-        if not _TRACING_VALUE.fullmatch(value) or len(head) > self._replay.max_head_bytes:
+        if not TRACING_VALUE.fullmatch(value) or len(head) > self._replay.max_head_bytes:
             return False
         self._head, self._headers = head, {self._name: value}
         if self._name == b"x-request-id":
@@ -438,23 +326,5 @@ class _Recording:
         self._on_response()
 
 
-def _key(digest: Digest, head: bytes) -> tuple[bytes, list[bytes]]:
-    """Return the key of `head`, and its parts if lines were cut out of it.
-
-    Two of three parts are the name and the value of such a line; the others are between them.
-    """
-    digest = digest.copy()
-    parts = _TRACING_LINE.split(head)
-    if len(parts) > 1 and 3 * len(_cut_headers(parts)) + 1 == len(parts):  # none occurs twice
-        digest.update(b"".join(parts[::3]))
-        return digest.digest() + b"%d" % (len(parts) // 3), parts
-    digest.update(head)
-    return digest.digest(), []
-
-
 def _adopted(offered_id: bytes | None) -> str:
     return adopted(offered_id.decode("latin-1")) if offered_id else ""
-
-
-def _cut_headers(parts: list[bytes]) -> TracingHeaders:
-    return {name.lower(): value for name, value in zip(parts[1::3], parts[2::3], strict=True)}
