@@ -38,6 +38,8 @@ run: $(RUN_STAMP) ## start the proxy with an embedded upstream; needs no configu
 UNTESTED = $(shell command -v redis-server >/dev/null || echo --omit=app/cache/redis_store.py)
 
 # Three processes even on two cores: tests with browsers and sockets spend time waiting.
+# Test modules and the program are compiled once, not by each process.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV_STAMP) ## run all tests; fails below 100 % branch coverage of app/
 	@echo "Running the tests…"
 	@$(BIN)/coverage erase
