@@ -60,6 +60,7 @@ MUTANTS = (
         "a failed fetch removes the entry",
         Components(block_cache=cache.ErrorsRemoveEntries),
         Rule.STALE_IF_ERROR,
+        first_seed=30,
     ),
     Mutant(
         "a failed fetch makes the entry younger",
@@ -70,12 +71,13 @@ MUTANTS = (
         "outdated blocks are fetched again any number of times",
         Components(block_cache=cache.RefetchesRepeatedly),
         Rule.BOUNDED,
-        first_seed=2080,
+        first_seed=2340,
     ),
     Mutant(
         "outdated blocks are fetched again during their backoff",
         Components(block_cache=cache.RefetchesDuringBackoff),
         Rule.BACKOFF,
+        first_seed=400,
     ),
     Mutant(
         "the wait for each outdated block starts anew",
@@ -97,6 +99,7 @@ MUTANTS = (
         "stale entries are not refreshed",
         Components(block_cache=cache.NeverRefreshes),
         Rule.RECOVERY,
+        first_seed=80,
     ),
     Mutant(
         "a caller that disconnects cancels the fetch",
@@ -137,7 +140,10 @@ MUTANTS = (
     ),
     Mutant("orders occur twice", Components(book=orders.KeepsDuplicates), Rule.NO_DUPLICATE),
     Mutant(
-        "an answer has the oldest total", Components(book=orders.OldestTotal), Rule.ANSWER_TOTAL
+        "an answer has the oldest total",
+        Components(book=orders.OldestTotal),
+        Rule.ANSWER_TOTAL,
+        first_seed=100,
     ),
     Mutant("no deadline", Components(book=orders.NoDeadline), Rule.DEADLINE),
     # Snapshots.
@@ -151,11 +157,13 @@ MUTANTS = (
         Components(snapshot_loader=orders.LoadsInBackground),
         Rule.CALLERS_FIRST,
         seam=Seam.TRANSPORT,
+        first_seed=1580,
     ),
     Mutant(
         "a snapshot never expires",
         Components(snapshot_cache=orders.SnapshotNeverExpires),
         Rule.EXPIRED,
+        first_seed=300,
     ),
     # Upstream client.
     Mutant(
@@ -171,12 +179,13 @@ MUTANTS = (
         "a valid token is dropped",
         upstream.with_credential(upstream.DropsAnyToken),
         Rule.TOKEN_REUSE,
-        first_seed=4560,
+        first_seed=5400,
     ),
     Mutant(
         "each call renews the token",
         upstream.with_credential(upstream.NoSharedRenewal),
         Rule.ONE_RENEWAL,
+        first_seed=280,
     ),
     Mutant(
         "a rejected token is kept",
@@ -187,6 +196,7 @@ MUTANTS = (
         "the circuit breaker never opens",
         upstream.with_breaker(upstream.NeverOpens),
         Rule.BREAKER_OPEN,
+        first_seed=180,
     ),
     Mutant(
         "the circuit breaker sends several probes",
@@ -198,16 +208,19 @@ MUTANTS = (
         "the circuit breaker never closes",
         upstream.with_breaker(upstream.NeverCloses),
         Rule.RECOVERY,
+        first_seed=180,
     ),
     Mutant(
         "Retry-After is ignored",
         upstream.with_limiter(upstream.IgnoresThrottling),
         Rule.RETRY_AFTER,
+        first_seed=1080,
     ),
     Mutant(
         "calls that timed out stay in the queue",
         upstream.with_limiter(upstream.KeepsTimedOutCalls),
         Rule.NOTHING_LEFT,
+        first_seed=1140,
     ),
     Mutant("slots are not released", upstream.with_limiter(upstream.LeaksSlots), Rule.NOTHING_LEFT),
     # Lists that are followed.
@@ -233,38 +246,38 @@ MUTANTS = (
         "a total that was stated once is believed",
         Components(confirmation=orders.BelievesTotals),
         Rule.ABSURD_TOTAL,
-        first_seed=FIRST_DEFECT_SEED,
+        first_seed=FIRST_DEFECT_SEED + 12,
     ),
     Mutant(
         "changes of the list are evident from totals only",
         Components(book=sync.ComparesNothing),
         Rule.EXPORT_LACKS,
-        first_seed=FIRST_SYNC_SEED,
+        first_seed=FIRST_SYNC_SEED + 30,
     ),
     Mutant(
         "the ends of the list are not compared",
         Components(book=sync.ComparesNoEnds),
         Rule.EXPORT_LACKS,
-        first_seed=FIRST_SYNC_SEED,
+        first_seed=FIRST_SYNC_SEED + 30,
     ),
     Mutant(
         "neighbouring blocks are not compared",
         Components(book=sync.ComparesNoNeighbours),
         Rule.EXPORT_LACKS,
         Rule.CONSISTENT,
-        first_seed=FIRST_SYNC_SEED,
+        first_seed=FIRST_SYNC_SEED + 30,
     ),
     Mutant(
         "the first block is not fetched again after a cold start",
         Components(book=sync.TrustsTheFirstBlock),
         Rule.EXPORT_LACKS,
-        first_seed=FIRST_SYNC_SEED + 130,
+        first_seed=FIRST_SYNC_SEED + 140,
     ),
     Mutant(
         "any reading without an order removes it",
         Components(change_history=sync.RemovesAtOnce),
         Rule.FALSE_REMOVAL,
-        first_seed=FIRST_SYNC_SEED,
+        first_seed=FIRST_SYNC_SEED + 30,
     ),
     Mutant(
         "a purge has no effect",
@@ -276,7 +289,7 @@ MUTANTS = (
         "what was dropped is served if the upstream fails",
         Components(block_cache=sync.KeepsWhatIsDropped),
         Rule.DROPPED,
-        first_seed=FIRST_SYNC_SEED,
+        first_seed=FIRST_SYNC_SEED + 15,
     ),
     Mutant(
         "what a fetch from before a purge has shown is forgotten",
