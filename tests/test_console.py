@@ -29,6 +29,7 @@ def run(
     )
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_document_is_utf_8_in_any_encoding(encoding: str) -> None:
     document = run("openapi", PYTHONIOENCODING=encoding)
@@ -37,6 +38,7 @@ def test_a_document_is_utf_8_in_any_encoding(encoding: str) -> None:
     assert "bestellungen ü" in json.loads(report.stdout)["checks"][0]["message"]
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize(("encoding", "expected"), [("ascii", b"'d??'"), ("latin-1", b"'d\xfc?'")])
 def test_people_get_a_question_mark_for_a_character_that_the_terminal_lacks(
     encoding: str, expected: bytes
@@ -46,11 +48,13 @@ def test_people_get_a_question_mark_for_a_character_that_the_terminal_lacks(
     assert result.stderr == b""
 
 
+@pytest.mark.without_coverage
 def test_a_locale_without_an_encoding_causes_no_traceback() -> None:
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert run("doctor", ORDERS_NAME="dü订", **locale).stderr == b""
 
 
+@pytest.mark.without_coverage
 def test_doctor_prints_no_log_lines(tmp_path: Path) -> None:
     file = tmp_path / "damaged.sqlite"
     file.write_text("no database", "utf-8")

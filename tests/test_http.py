@@ -382,6 +382,7 @@ async def test_a_body_may_have_trailers_and_chunk_extensions_and_chunks_of_one_b
     assert await exchange(pieces(head, chunks, b"0\r\nX-Trailer: x\r\n\r\n")) is None
 
 
+@pytest.mark.without_coverage
 async def test_a_body_of_too_many_chunks_is_read_in_many_turns_of_the_event_loop():
     turns = 0
 

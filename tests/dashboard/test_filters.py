@@ -3,9 +3,12 @@
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.async_api import expect
 
 from tests.dashboard.browser_session import BrowserSession, DashboardPage, Deployment
+
+pytestmark = pytest.mark.without_coverage
 
 TOTAL = 137
 

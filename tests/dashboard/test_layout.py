@@ -10,6 +10,8 @@ from tests.dashboard.browser_session import (
     sandbox_deployment,
 )
 
+pytestmark = pytest.mark.without_coverage
+
 WIDTHS = (320, 360, 390, 480, 640, 768, 769, 900, 993, 1024, 1072, 1200, 1345, 1440, 1920, 2560)
 
 CLIPPED_TEXTS = """

@@ -2,9 +2,12 @@
 
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import expect
 
 from tests.dashboard.browser_session import DashboardPage, Deployment
+
+pytestmark = pytest.mark.without_coverage
 
 TOTAL = 137
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Route, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -18,6 +19,8 @@ from tests.dashboard.browser_session import (
     sandbox_deployment,
 )
 from tests.support.browser import serving
+
+pytestmark = pytest.mark.without_coverage
 
 
 async def test_the_page_works_behind_a_path_prefix_and_loads_nothing_from_elsewhere(

@@ -3,9 +3,12 @@
 import asyncio
 import re
 
+import pytest
 from playwright.async_api import Route, expect
 
 from tests.dashboard.browser_session import DashboardPage, Deployment, sandbox_deployment
+
+pytestmark = pytest.mark.without_coverage
 
 TOTAL = 137
 SINCE = r"since \d\d:\d\d GMT\+8"

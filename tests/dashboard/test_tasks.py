@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.dashboard.browser_session import DashboardPage, Deployment, sandbox_deployment
+
+pytestmark = pytest.mark.without_coverage
 
 MAX_STEPS = 8
 

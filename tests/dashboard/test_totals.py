@@ -3,9 +3,12 @@
 import itertools
 from decimal import Decimal
 
+import pytest
 from playwright.async_api import Locator, Route, expect
 
 from tests.dashboard.browser_session import BrowserSession, DashboardPage, Deployment
+
+pytestmark = pytest.mark.without_coverage
 
 TOTAL = 137
 

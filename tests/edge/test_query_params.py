@@ -122,6 +122,7 @@ async def test_an_integer_consists_of_ascii_digits_only(text: str) -> None:
     assert found["message"] == "must be a whole number from 1 to 50 (digits only)"
 
 
+@pytest.mark.without_coverage
 @given(st.text(min_size=1, max_size=30))
 def test_no_other_text_is_an_integer(text: str) -> None:
     encoded = "".join(f"%{byte:02x}" for byte in text.encode())

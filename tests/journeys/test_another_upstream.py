@@ -15,6 +15,8 @@ from tests.support.another_upstream import AnotherUpstream
 from tests.support.proxy import problem
 from tests.support.upstream import KEY_ID, KEY_SECRET, ScriptedUpstream, wire_order
 
+pytestmark = pytest.mark.without_coverage
+
 NUMBER = wire_order(100)["orderNo"]
 RESPONSES = (
     "/v1/orders",

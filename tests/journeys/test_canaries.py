@@ -162,6 +162,7 @@ def test_every_kind_of_fault_is_covered() -> None:
     assert {fault.partition("=")[0].partition(",")[0] for fault in FAULTS} == set(KINDS)
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("scheme", ["token", "signature"])
 async def test_no_fault_exposes_a_canary(scheme: Scheme, logged: Logged) -> None:
     async def check(*faults: str) -> None:
@@ -256,6 +257,7 @@ def test_a_refused_start_shows_no_value() -> None:
 # doctor, which may show messages of the upstream
 
 
+@pytest.mark.without_coverage
 @pytest.mark.parametrize("scheme", ["token", "signature"])
 async def test_doctor_shows_no_secret(scheme: Scheme, logged: Logged) -> None:
     async def run_doctor(fault: str) -> None:

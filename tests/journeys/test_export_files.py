@@ -113,6 +113,7 @@ async def test_a_head_request_renders_no_file(proxy: Proxy, file_format: str):
     assert not {"content-length", "repr-digest"} & response.headers.keys()
 
 
+@pytest.mark.without_coverage
 async def test_a_workbook_has_all_orders_and_is_not_compressed_again(proxy: Proxy):
     response = await proxy.get(f"{PATH}?format=xlsx&time_zone=Asia/Shanghai&columns=order_no")
     assert response.headers["content-length"] == str(len(response.content))
@@ -321,6 +322,7 @@ async def test_a_cancelled_workbook_leaves_no_process():
             await task
 
 
+@pytest.mark.without_coverage
 async def test_a_large_file_is_sent_in_pieces():
     proxy = Proxy(Options(orders=3000), sandbox=True, upstream={"max_rate": 1000})
     reader = SlowReader(proxy, "format=csv")

@@ -148,6 +148,7 @@ def _key(name: str) -> bytes:
     return f"a-key-for-tests-called-{name}".encode()
 
 
+@pytest.mark.without_coverage
 async def test_no_cache_does_not_apply_to_requests_for_the_complete_list(proxy: Proxy):
     await proxy.get("/v1/orders?status=paid")
     await proxy.clock.advance(30)
@@ -212,6 +213,7 @@ async def test_a_list_that_changes_while_it_loads_is_marked_inconsistent(proxy: 
         assert body["meta"]["inconsistent"] is True
 
 
+@pytest.mark.without_coverage
 async def test_ten_thousand_orders_load_in_the_fewest_round_trips_that_max_concurrency_allows():
     upstream = ScriptedUpstream(10_000)
     clock = ManualClock()

@@ -153,6 +153,7 @@ async def test_a_signature_has_no_expiry() -> None:
     assert proxy.calls(LIST) == 1
 
 
+@pytest.mark.without_coverage
 async def test_the_status_has_no_secret() -> None:
     proxy = proxy_for_operators()
     body = (await proxy.get(PATH)).text

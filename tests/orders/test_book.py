@@ -29,6 +29,7 @@ def positions(page: int, limit: int) -> tuple[int, int]:
     return (page - 1) * limit, page * limit
 
 
+@pytest.mark.without_coverage
 @settings(max_examples=200)
 @given(
     size=st.integers(0, 500),
@@ -81,6 +82,7 @@ changes_of = st.lists(
 )
 
 
+@pytest.mark.without_coverage
 @settings(max_examples=200)
 @given(
     size=st.integers(0, 300),

@@ -68,6 +68,7 @@ def by_order_no(changes: Sequence[Change]) -> dict[str, tuple[str, str | None]]:
 states_of = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("123"), max_size=8)
 
 
+@pytest.mark.without_coverage
 @settings(max_examples=200)
 @given(states=st.lists(states_of, min_size=1, max_size=8))
 def test_the_changes_since_any_recorded_state_lead_to_the_present_one(states: list[State]):

@@ -20,6 +20,8 @@ from app.orders.response_cache import ResponseCache, Validity
 from app.orders.source import FetchedOrder
 from tests.support.upstream import wire_order
 
+pytestmark = pytest.mark.without_coverage
+
 ZONE = ZoneInfo("Asia/Shanghai")
 
 ROWS: dict[str, Callable[[int], Any]] = {

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 from weakref import ref
 
+import pytest
+
 from app.cache.freshness import Freshness
 from app.cache.grace_cache import CachedLookup, Entry, Lookup, Outcome
 from app.edge.api_keys import generate_key
@@ -156,6 +158,7 @@ def block_count() -> int:
     return sum(isinstance(each, Block) for each in gc.get_objects())
 
 
+@pytest.mark.without_coverage
 async def test_a_cached_page_does_not_keep_the_blocks_alive_that_it_was_rendered_from() -> None:
     proxy = Proxy()
     await proxy.get(PAGE)

@@ -20,6 +20,8 @@ from app.orders.schema import (
 from app.sandbox.options import Options
 from tests.support.proxy import Proxy
 
+pytestmark = pytest.mark.without_coverage
+
 KEY = "a-key-with-every-scope"
 
 

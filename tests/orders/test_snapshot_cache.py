@@ -126,6 +126,7 @@ async def test_concurrent_requests_share_one_load_of_a_few_blocks_at_a_time():
     assert (again, lookup.outcome) == (results[0][0], Outcome.HIT)
 
 
+@pytest.mark.without_coverage
 async def test_a_full_garbage_collection_visits_one_object_for_each_block_and_no_order():
     def visited() -> int:
         gc.collect()
@@ -616,6 +617,7 @@ changes_of = st.lists(
 )
 
 
+@pytest.mark.without_coverage
 @settings(max_examples=60)
 @given(size=st.integers(0, 300), changes=changes_of, requests=st.integers(1, 6))
 def test_while_the_list_changes_no_order_is_duplicated_and_a_missing_one_makes_it_inconsistent(

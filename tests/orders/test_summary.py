@@ -36,6 +36,7 @@ rows_of = st.lists(
 )
 
 
+@pytest.mark.without_coverage
 @settings(max_examples=100)
 @given(rows=rows_of, paid_only=st.booleans(), interval=st.sampled_from(list(INTERVALS)))
 def test_every_sum_is_exact_and_every_order_is_in_each_group_once(

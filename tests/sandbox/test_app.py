@@ -110,6 +110,7 @@ async def test_too_many_calls_in_a_second_are_http_429(clock: ManualClock) -> No
     assert (await client.get_response(ORDERS)).status_code == 200
 
 
+@pytest.mark.without_coverage
 async def test_without_a_limit_any_rate_is_accepted(clock: ManualClock) -> None:
     client = await SandboxClient.logged_in(Options(max_calls_per_second=0), clock)
     assert {(await client.get_response(ORDERS)).status_code for _ in range(400)} == {200}

@@ -216,6 +216,7 @@ async def test_a_body_over_the_limit_after_its_response_closes_the_connection() 
         assert await client.is_closed()
 
 
+@pytest.mark.without_coverage
 async def test_many_pipelined_requests_are_answered_in_order() -> None:
     count = 16 * PIECE_BYTES // len(GET)
     requests = b"".join(target(b"/%d" % at) for at in range(count))

@@ -7,9 +7,13 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.server.live_server import running
 from tests.server.proxies import haproxy, nginx, require
 from tests.server.sequences import ID, SMUGGLED, Sequence, request, sequences
+
+pytestmark = pytest.mark.without_coverage
 
 QUIET_SECONDS = 0.2
 """Time to wait for more responses on a connection that the proxy keeps open."""

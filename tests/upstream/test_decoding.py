@@ -151,6 +151,7 @@ ROWS = st.lists(st.dictionaries(TEXTS, TEXTS | st.none(), max_size=3), max_size=
 OTHER_ROWS = st.lists(st.dictionaries(TEXTS, TEXTS | st.integers() | st.lists(TEXTS)), max_size=3)
 
 
+@pytest.mark.without_coverage
 @given(ROWS | OTHER_ROWS, st.booleans())
 def test_a_list_is_decoded_alike_with_and_without_unknown_fields(rows: Any, escaped: bool):
     def body(**more: object) -> bytes:
