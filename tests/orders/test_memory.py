@@ -3,7 +3,7 @@
 import gc
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +35,15 @@ ROWS: dict[str, Callable[[int], Any]] = {
     "no object": lambda at: [f"\U0001f600{at}"] * 100,
     "no values": lambda _: {},
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen_heap() -> Iterator[None]:
+    """Let garbage collections skip what the tests before have left, which takes long."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def traced(make: Callable[[], Any]) -> tuple[Any, int]:
