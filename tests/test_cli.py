@@ -152,7 +152,6 @@ def test_a_misspelt_name_is_reported_along_with_the_error_that_it_causes() -> No
     assert checks[0]["message"] == first.removeprefix("warning: ")
 
 
-@pytest.mark.without_coverage
 def test_a_log_that_cannot_be_written_does_not_change_how_the_server_exits() -> None:
     full_disk = os.open("/dev/full", os.O_WRONLY)
     reader, pipe_without_reader = os.pipe()

@@ -10,8 +10,6 @@ from tests.identity.login_browser import LoginBrowser
 from tests.support.api_harness import ApiHarness, bare_api
 from tests.support.proxy import Proxy
 
-pytestmark = pytest.mark.without_coverage
-
 
 @pytest.fixture
 def doorway() -> ApiHarness:

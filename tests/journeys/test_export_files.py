@@ -113,7 +113,6 @@ async def test_a_head_request_renders_no_file(proxy: Proxy, file_format: str):
     assert not {"content-length", "repr-digest"} & response.headers.keys()
 
 
-@pytest.mark.without_coverage
 async def test_a_workbook_has_all_orders_and_is_not_compressed_again(proxy: Proxy):
     response = await proxy.get(f"{PATH}?format=xlsx&time_zone=Asia/Shanghai&columns=order_no")
     assert response.headers["content-length"] == str(len(response.content))

@@ -11,8 +11,6 @@ import pytest
 from tests.support.clock import settle
 from tests.support.proxy import DETAIL, Proxy, cache_status, problem
 
-pytestmark = pytest.mark.without_coverage
-
 
 @pytest.fixture
 def proxy() -> Proxy:

@@ -15,8 +15,6 @@ import pytest
 from app.sandbox.options import Options
 from tests.support.proxy import TOKEN, Proxy, cache_status
 
-pytestmark = pytest.mark.without_coverage
-
 TTL = 60
 OPERATOR = {"X_CSRF": "1"}
 ORDERS = 500

@@ -617,7 +617,6 @@ changes_of = st.lists(
 )
 
 
-@pytest.mark.without_coverage
 @settings(max_examples=60)
 @given(size=st.integers(0, 300), changes=changes_of, requests=st.integers(1, 6))
 def test_while_the_list_changes_no_order_is_duplicated_and_a_missing_one_makes_it_inconsistent(

@@ -28,7 +28,6 @@ from tests.server.replay_world import (
 from tests.support.clock import ManualClock
 
 
-@pytest.mark.without_coverage
 @pytest.mark.parametrize("seed", range(2))
 async def test_a_replayed_response_is_the_one_that_the_application_would_compose(
     tmp_path: Path, seed: int
@@ -291,7 +290,6 @@ def counts_not_modified_in_full(app: App, _: ManualClock) -> Replay:
     return Replay(clock, generation, recorder, own)
 
 
-@pytest.mark.without_coverage
 @pytest.mark.parametrize(
     "create",
     [

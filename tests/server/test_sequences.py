@@ -45,7 +45,6 @@ def test_there_are_some_hundred_sequences() -> None:
     assert len(SEQUENCES) >= 500
 
 
-@pytest.mark.without_coverage
 @pytest.mark.parametrize(
     "split",
     [in_one_piece, single_bytes, partial(random_pieces, 1), partial(random_pieces, 2)],
@@ -83,7 +82,6 @@ async def test_empty_lines_before_a_request_are_parsed_together() -> None:
     assert 1 <= pieces <= 10_000 / PIECE_BYTES + 1
 
 
-@pytest.mark.without_coverage
 async def test_each_request_has_one_response_after_a_half_close() -> None:
     failures = {}
     async with running() as server:
@@ -96,7 +94,6 @@ async def test_each_request_has_one_response_after_a_half_close() -> None:
     assert failures == {}
 
 
-@pytest.mark.without_coverage
 @pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})])
 async def test_each_request_has_one_response_on_sockets() -> None:
     failures = {}
