@@ -130,7 +130,7 @@ async def test_concurrent_requests_share_one_load_of_a_few_blocks_at_a_time():
 async def test_a_full_garbage_collection_visits_one_object_for_each_block_and_no_order():
     def visited() -> int:
         gc.collect()
-        modules = (type(one).__module__ for one in gc.get_objects())
+        modules = (str(type(one).__module__) for one in gc.get_objects())
         return sum(module.startswith(("app.orders.", "app.cache.")) for module in modules)
 
     harness = SnapshotHarness(5000)
