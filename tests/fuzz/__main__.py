@@ -11,6 +11,7 @@ from pathlib import Path
 from app.clock import SystemClock
 from app.sandbox.options import Options
 from app.sandbox.order_store import OrderStore
+from app.time_zones import time_zone_names
 from tests.support.running_proxy import KEY, REPOSITORY, running_proxy
 
 FOLDER = Path(__file__).parent
@@ -36,6 +37,7 @@ def main(schemathesis: str) -> int:
             "API_KEY": KEY,
             "HOOKS": str(FOLDER / "hooks.py"),
             "ORDER_NUMBERS": ",".join(_order_numbers()),
+            "TIME_ZONES": ",".join(sorted(time_zone_names())),
         }
         return subprocess.run(command, env=environ, check=False).returncode
 
