@@ -44,6 +44,11 @@ extension: of everything that is received without a part of the body."""
 READ_BYTES = 8192
 """Bytes per read: what they can contain, hundreds of chunks, is parsed in one go."""
 
+MAX_REUSED_BYTES = 40 * 1024
+"""Bytes of a response after which its connection is used again. A TLS stream takes 64 KiB at a time
+from what the network has delivered, and decrypts records of at most 16 KiB: the end of an early
+response can remain beneath it only behind 47 KiB of another one."""
+
 KEEPALIVE_SECONDS = 15.0
 """Seconds an idle connection is kept open: less than servers usually do, so that we close first."""
 
@@ -194,7 +199,8 @@ class Call:
     connection. The library would take them for the response to the next request (response
     desynchronization), and one block of the list would be taken for another. Reading from the
     network suspends the task, so a response that is complete before the event loop has run once was
-    already in the buffer.
+    already in the buffer. Reading what the network has delivered before suspends it as well: see
+    `_Stream`.
 
     Args:
         on_send: called when the connection is open and the request is about to be sent.
@@ -275,24 +281,34 @@ def current_call() -> Call:
 
 
 class _Stream:
-    """A network stream of httpcore that reports to the current call, which limits its reads."""
+    """A network stream of httpcore that reports to the current call, which limits its reads.
+
+    A connection is not used again if more may have been delivered than was read, of which its
+    socket knows nothing: if the last read was full, or the response large.
+    """
 
     def __init__(self, stream: Any, is_too_old: Callable[[], bool]) -> None:
         self._stream = stream
         self._is_too_old = is_too_old
         self._is_used = False
+        self._bytes_read = 0
+        self._may_have_more = False
         self.aclose = stream.aclose
         self._selector = _Selector()
         self._selector.register(stream.get_extra_info("socket"), EVENT_READ)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         current_call().before_write(is_reused=self._is_used)
+        self._bytes_read = 0
         await self._stream.write(buffer, timeout)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         del max_bytes  # READ_BYTES instead
         self._is_used = True
-        return await current_call().read(self._stream, timeout)
+        data = await current_call().read(self._stream, timeout)
+        self._bytes_read += len(data)
+        self._may_have_more = len(data) == READ_BYTES or self._bytes_read > MAX_REUSED_BYTES
+        return data
 
     async def start_tls(self, *args: Any, **kwargs: Any) -> "_Stream":
         return _Stream(await self._stream.start_tls(*args, **kwargs), self._is_too_old)
@@ -304,7 +320,7 @@ class _Stream:
         before the next one. Its own way to find out takes four times as long.
         """
         if info == "is_readable":
-            return self._is_too_old() or bool(self._selector.select(0))
+            return self._may_have_more or self._is_too_old() or bool(self._selector.select(0))
         return self._stream.get_extra_info(info)
 
 

@@ -31,6 +31,13 @@ LIST = b'{"statusCode":200,"data":{"totalCount":0,"list":[]}}'
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(LIST), LIST)
 
 
+def padded(body: bytes, size: int) -> bytes:
+    """Return a response of `size` bytes: a head, and the body with spaces after it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %08d\r\n\r\n"
+    length = size - len(head % 0)
+    return head % length + body.ljust(length)
+
+
 class Server:
     """Sends one response on each connection, and records the request lines."""
 
@@ -192,23 +199,36 @@ async def test_a_closed_port_is_unreachable():
 
 
 @pytest.mark.parametrize("uses_tls", [False, True])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (200, 200),
+        (READ_BYTES - 1, 200),
+        (READ_BYTES, 200),
+        (2 * READ_BYTES, 200),
+        (55_000, 10_000),
+    ],
+)
 async def test_data_after_a_response_is_not_the_response_to_a_later_request(
-    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, uses_tls: bool
+    ca: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, uses_tls: bool, sizes: tuple[int, int]
 ):
+    size, early_size = sizes
+
     class DesyncServer(Server):
-        """Responds with the number of requests, followed by a response to no request."""
+        """Responds with the number of requests in `size` bytes, then responds to no request."""
 
         async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:
                     self.requests.append((await reader.readuntil(b"\r\n\r\n")).splitlines()[0])
-                    response = RESPONSE.replace(b'":0', b'":%d' % len(self.requests))
-                    writer.write(response + self.response)
+                    body = LIST.replace(b'":0', b'":%d' % len(self.requests))
+                    writer.write(padded(body, size))
+                    writer.write(self.response)
                     await writer.drain()
             writer.close()
 
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    server = DesyncServer(RESPONSE.replace(b'":0', b'":9'))
+    server = DesyncServer(padded(LIST.replace(b'":0', b'":9'), early_size))
     async with server.listening(tls if uses_tls else None):
         base_url = f"http{'s' if uses_tls else ''}://127.0.0.1:{server.port}"
         client = client_to(base_url, ca_file=tmp_path / "ca.pem")
