@@ -38,6 +38,7 @@ class Fleet:
     Attributes:
         report: returns what to report to the other processes.
         on_reports: called with the reports of the others after each exchange.
+        latest_sequence: returns the greatest number of a fetch that this process knows.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Fleet:
         self._is_purging = False
         self.report: Callable[[], bytes] = lambda: b""
         self.on_reports: Callable[[Mapping[str, bytes]], None] = lambda _: None
+        self.latest_sequence: Callable[[], int] = lambda: 0
 
     @property
     def members(self) -> int:
@@ -124,7 +126,9 @@ class Fleet:
     async def _purge_store(self, space: str, drop: bool) -> None:
         self._is_purging = True
         try:
-            number = await self._access.store.purge(space, drop=drop)
+            number = await self._access.store.purge(
+                space, drop=drop, latest_sequence=self.latest_sequence()
+            )
         finally:
             self._is_purging = False
         self._purge, self._due_purge = Purge(number, drop), None

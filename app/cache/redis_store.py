@@ -134,7 +134,7 @@ return {latest, unreadable}
 """
 )
 PURGE = """
-local sequence = count(KEYS[1]) + 1
+local sequence = math.max(count(KEYS[1]), count(KEYS[2]), tonumber(ARGV[3])) + 1
 redis.call('SET', KEYS[1], text(sequence), 'PX', ARGV[2])
 redis.call('SET', KEYS[2], text(sequence), 'PX', ARGV[2])
 redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
@@ -256,9 +256,11 @@ class RedisStore:
     async def release(self, space: str, key: str, lease: Lease) -> None:
         await self._run(RELEASE, [f"{space}lease:{key}"], lease.sequence)
 
-    async def purge(self, space: str, *, drop: bool) -> int:
+    async def purge(self, space: str, *, drop: bool, latest_sequence: int = 0) -> int:
         names = [f"{space}counter", f"{space}purged", f"{space}dropped"]
-        number: int = await self._run(PURGE, names, int(drop), _milliseconds(COUNTER_SECONDS))
+        number: int = await self._run(
+            PURGE, names, int(drop), _milliseconds(COUNTER_SECONDS), latest_sequence
+        )
         if not drop:
             return number
         try:

@@ -159,9 +159,10 @@ class SqliteStore:
     async def release(self, space: str, key: str, lease: Lease) -> None:
         await self._run(partial(_release, space, key, lease))
 
-    async def purge(self, space: str, *, drop: bool) -> int:
+    async def purge(self, space: str, *, drop: bool, latest_sequence: int = 0) -> int:
         def purge(database: Connection) -> int:
-            now, number = self._clock.timestamp(), _counters(database, space)[0] + 1
+            now = self._clock.timestamp()
+            number = max(_counters(database, space)[0], latest_sequence) + 1
             for name, value in (("latest", number), ("purged", number), ("dropped", int(drop))):
                 _set_counter(database, space, name, value, now)
             if drop:

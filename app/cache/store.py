@@ -170,8 +170,12 @@ class Store(Protocol):
     async def release(self, space: str, key: str, lease: Lease) -> None:
         """End the lease without a value."""
 
-    async def purge(self, space: str, *, drop: bool) -> int:
-        """Make all values unwanted; with `drop` delete them. Return the number of the purge."""
+    async def purge(self, space: str, *, drop: bool, latest_sequence: int = 0) -> int:
+        """Make all values unwanted; with `drop` delete them. Return the number of the purge.
+
+        It is greater than that of any fetch, and than `latest_sequence`, the greatest number that
+        the process knows: the store may have lost its own.
+        """
 
     async def add_step(self, space: str, step: Step, *, lifetime: float) -> None:
         """Add a step to the history, unless it has one between the same states."""

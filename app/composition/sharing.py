@@ -171,6 +171,7 @@ class Sharing(NoSharing):
         self._book = book
         self.fleet.report = self._report
         self.fleet.on_reports = self._on_reports
+        self.fleet.latest_sequence = lambda: self._blocks.latest_sequence
 
     def share_limits(self, limits: CallerLimits) -> CallerLimits:
         self._limits = SharedLimits(limits.limiters)

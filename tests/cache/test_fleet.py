@@ -27,8 +27,8 @@ class UnreliableStore(SqliteStore):
         self.purge_gate = asyncio.Event()
         self.purge_gate.set()
 
-    async def purge(self, space: str, *, drop: bool) -> int:
-        number = await super().purge(space, drop=drop)
+    async def purge(self, space: str, *, drop: bool, latest_sequence: int = 0) -> int:
+        number = await super().purge(space, drop=drop, latest_sequence=latest_sequence)
         await self.purge_gate.wait()
         return number
 
@@ -183,6 +183,19 @@ async def test_a_process_does_not_take_its_own_purge_for_that_of_another(
     await clock.advance(1)
     assert member.purges == []
     await member.stop()
+
+
+async def test_a_purge_is_later_than_the_fetches_that_the_process_knows(
+    path: Path, clock: ManualClock
+):
+    first, second = Member(path, clock), Member(path, clock)
+    first.fleet.latest_sequence = lambda: 41
+    await clock.advance(1)
+    first.fleet.purge(drop=False)
+    await clock.advance(1)
+    assert second.purges == [Purge(42, drop=False)]
+    for member in (first, second):
+        await member.stop()
 
 
 async def test_reports_are_passed_on(path: Path, clock: ManualClock):

@@ -401,6 +401,34 @@ async def test_values_are_replaced_although_the_counter_was_lost(harness: Harnes
     assert value.data == b"new"
 
 
+async def test_a_purge_makes_values_unwanted_although_the_counter_was_lost(harness: Harness):
+    lease = await harness.lease(wanted=Wanted(max_age=60, latest_sequence=41))
+    await harness.publish(lease)
+    harness.lose_counter()
+    number = await harness.store.purge(SPACE, drop=False, latest_sequence=lease.sequence)
+    assert number == lease.sequence + 1
+    value = await harness.read()
+    assert value
+    assert value.purged
+
+
+async def test_a_purge_does_not_undo_an_earlier_one(redis_server: RedisServer):
+    """A SQLite file loses both of its numbers, or none."""
+    client: Any = redis.Redis(port=redis_server.port)
+    client.flushall()
+    harness = RedisHarness(redis_server)
+    await harness.lease("another block")
+    await harness.publish(await harness.lease())
+    await harness.store.purge(SPACE, drop=False)
+    client.set(SPACE + "counter", "overwritten")
+    await harness.store.purge(SPACE, drop=False)
+    value = await harness.read()
+    assert value
+    assert value.purged
+    client.close()
+    await harness.store.close()
+
+
 async def test_leases_and_processes_from_before_the_clock_was_set_back_are_forgotten(
     harness: Harness,
 ):
