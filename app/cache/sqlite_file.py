@@ -11,6 +11,7 @@ import stat
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -104,6 +105,8 @@ class SqliteFile:
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, timeout=0
         )
+        # SQLite does not check that a text of another program is UTF-8.
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             self._create_tables(connection)

@@ -521,6 +521,21 @@ async def test_another_program_cannot_store_in_the_file_what_has_another_type(tm
     await harness.store.close()
 
 
+async def test_a_text_of_another_program_need_not_be_utf_8(tmp_path: Path):
+    harness = SqliteHarness(tmp_path / "store.sqlite")
+    await harness.store.put_text("name", "text", lifetime=60)
+    await harness.store.add_step(SPACE, Step("1", "2", b"data"), lifetime=60)
+    await harness.store.exchange(SPACE, "a", b"report")
+    for column in ("texts SET text", "steps SET before", "members SET member"):
+        with sqlite3.connect(harness.path) as database:
+            database.execute(f"UPDATE {column} = CAST(x'ff' AS TEXT)")
+        database.close()
+    assert await harness.store.get_text("name") == "\ufffd"
+    assert await harness.store.steps(SPACE) == [Step("\ufffd", "2", b"data")]
+    assert (await harness.store.exchange(SPACE, "a", b"report")).members == 2
+    await harness.store.close()
+
+
 async def test_a_text_is_kept_for_its_lifetime(harness: Harness):
     assert await harness.store.get_text("orders-bff:1:pool:x") is None
     await harness.store.put_text("orders-bff:1:pool:x", "pool", lifetime=60)
