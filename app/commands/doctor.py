@@ -304,8 +304,14 @@ async def check_store(
 
 def _belongs_to_another(file: Path, user: int | None) -> bool:
     user = getattr(os, "geteuid", int)() if user is None else user
-    found = file if file.exists() else file.parent
-    return found.exists() and found.stat().st_uid != user
+    for path in (file, file.parent):
+        try:
+            return path.stat().st_uid != user
+        except PermissionError:
+            return True  # a folder that only its owner may look into, as systemd creates them
+        except OSError:
+            continue  # it does not exist
+    return False
 
 
 async def _use(store: Store) -> str | None:

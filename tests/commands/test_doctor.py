@@ -339,10 +339,14 @@ class MemoryStore:
         self.closed = True
 
 
-async def store_check(fault: str, url: str = "redis://:canary@cache.internal:6379/0") -> Check:
+def settings_with_store(url: str) -> Settings:
     environ = {"ORDERS_CALLERS__ANONYMOUS": "true", "ORDERS_CACHE__URL": url}
     credential = {"access_key_id": KEY_ID, "access_key_secret": KEY_TEXT}
-    settings = load(environ, dotenv=Path("/nowhere/.env"), upstream=credential)
+    return load(environ, dotenv=Path("/nowhere/.env"), upstream=credential)
+
+
+async def store_check(fault: str, url: str = "redis://:canary@cache.internal:6379/0") -> Check:
+    settings = settings_with_store(url)
     store = MemoryStore(fault)
     check = await check_store(settings, HurriedClock(0), lambda *_: cast("Any", store))
     await settle()
@@ -375,15 +379,28 @@ async def test_a_store_that_works_and_the_absence_of_one_are_described() -> None
 async def test_a_file_is_a_store_for_the_user_whose_folder_it_is_in(
     tmp_path: Path,
 ) -> None:
-    environ = {
-        "ORDERS_CALLERS__ANONYMOUS": "true",
-        "ORDERS_CACHE__URL": f"sqlite://{tmp_path}/cache.sqlite",
-    }
-    credential = {"access_key_id": KEY_ID, "access_key_secret": KEY_TEXT}
-    settings = load(environ, dotenv=Path("/nowhere/.env"), upstream=credential)
+    settings = settings_with_store(f"sqlite://{tmp_path}/cache.sqlite")
     another = os.geteuid() + 1
     refused = await check_store(settings, CLOCK, user=another)
     assert (refused.outcome, refused.fix) == ("warning", "run doctor as the user of the proxy")
     assert await run_in_thread(lambda: list(tmp_path.iterdir())) == []
     assert (await check_store(settings, CLOCK)).outcome == "ok"
     assert (await check_store(settings, CLOCK, user=another)).outcome == "warning"
+
+
+async def test_a_folder_that_may_not_be_looked_into_is_one_of_another_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_with_store("sqlite:///closed/cache.sqlite")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    refused = await check_store(settings, CLOCK)
+    assert (refused.outcome, refused.fix) == ("warning", "run doctor as the user of the proxy")
+
+
+async def test_a_file_in_a_folder_that_does_not_exist_is_an_error() -> None:
+    settings = settings_with_store("sqlite:///does/not/exist/cache.sqlite")
+    assert (await check_store(settings, CLOCK)).outcome == "error"
