@@ -37,7 +37,7 @@ FILE_CHUNK = 64 * 1024
 RequestWriter = Callable[[str, float], None]
 """Buffers the line of a request, given its id and the seconds that it has taken.
 
-For the thread of the event loop only, so that it needs no lock.
+For the thread of the event loop only: it takes no lock. Other threads may log meanwhile.
 """
 
 _MILLISECONDS = tuple(f"0.{microseconds:03d}" for microseconds in range(1000))
@@ -178,8 +178,13 @@ class BufferedHandler(logging.Handler):
         self._buffer.append(line)
 
     def _write(self, timeout: float) -> None:
-        """Write what the stream accepts, waiting about `timeout` seconds for it in all."""
-        text = "".join(self._buffer)
+        """Write what the stream accepts, waiting about `timeout` seconds for it in all.
+
+        Meanwhile the thread of the event loop may buffer the line of a request, without the lock.
+        So only the parts that were joined are removed, and the list stays the same.
+        """
+        parts = self._buffer.copy()
+        text = "".join(parts)
         written = 0
         deadline = self._clock.monotonic() + timeout
         try:
@@ -190,7 +195,7 @@ class BufferedHandler(logging.Handler):
         except (OSError, ValueError):
             written = len(text)  # the reader has closed its end
         left = text[written:]
-        self._buffer = [left] if left else []
+        self._buffer[: len(parts)] = [left] if left else []
         self._size = len(left)
 
     def _is_writable(self, timeout: float) -> bool:

@@ -36,6 +36,19 @@ class ClosedPipe(io.StringIO):
         raise BrokenPipeError
 
 
+class WaitingStream(io.StringIO):
+    """Waits in each write until `continued` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_writing, self.continued = threading.Event(), threading.Event()
+
+    def write(self, text: str, /) -> int:
+        self.is_writing.set()
+        self.continued.wait(20)
+        return super().write(text)
+
+
 @contextmanager
 def pipe() -> Iterator[tuple[TextIO, int]]:
     """Yield the stream to write to, and the file descriptor to read from."""
@@ -105,6 +118,22 @@ async def test_a_line_of_another_thread_is_written() -> None:
     thread.join()
 
     assert stream.getvalue() == "line\n"
+
+
+async def test_a_request_is_logged_while_another_thread_writes() -> None:
+    stream = WaitingStream()
+    handler = handler_for(stream)
+    write_request = handler.request_writer({})
+    thread = threading.Thread(target=handler.handle, args=(record("from a thread"),))
+    thread.start()
+    stream.is_writing.wait(20)
+    write_request("the-request-id", 0.001)
+    stream.continued.set()
+    thread.join()
+    handler.flush()
+    first, second = stream.getvalue().splitlines()
+    assert first == "from a thread"
+    assert "the-request-id" in second
 
 
 async def test_a_flush_writes_what_is_buffered() -> None:
