@@ -1,6 +1,7 @@
 """Middleware that turns what no layer below has handled into a problem, so no traceback is shown.
 
-It is behind the middleware for CORS, so that a page can read these problems as well.
+Pages of other origins can read these problems as well: the headers for CORS are in the context of
+the request before anything can fail.
 """
 
 import asyncio

@@ -80,10 +80,10 @@ class HttpConnection(HttpToolsProtocol):
     - `shutdown`: only announce it; the server closes idle connections later.
 
     It reads `app`, `transport`, `parser`, `flow`, `connections`, `server_state`, `client`, `url`,
-    `headers`, `expect_100_continue` and the loggers, and sets `parser`, `cycle`, `scope`, `url` and
-    `headers`. Of a `RequestResponseCycle`
-    it reads `response_started` and `response_complete` and sets `transport`, `on_response`,
-    `keep_alive`, `disconnected` and `message_event`.
+    `headers`, `expect_100_continue`, `access_log` and the loggers, and sets `parser`, `cycle`,
+    `scope`, `url` and `headers`. Of a `RequestResponseCycle` it reads `response_started` and
+    `response_complete` and sets `transport`, `on_response`, `keep_alive`, `more_body`,
+    `disconnected` and `message_event`.
     """
 
     def __init__(

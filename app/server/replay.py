@@ -16,14 +16,14 @@ no second copy of any rule here. The application composes a response, this modul
 that were written to the socket, and whenever anything is different from usual, `response` returns
 None and the application composes another one.
 
-The key of an entry is a digest with a secret of this process, so no credential is kept and nobody
-can construct a head that has the key of another. The lines of `Traceparent`, `Tracestate` and
-X-Request-Id are cut out of the head first, because traced callers send other values each time, and
-no response depends on them except for the request id. What is cut out must match exactly; a line
-that does not, or that occurs twice, stays in the head, which then is another key.
+The key of an entry is a digest with a secret of this process, so that no entry has a credential and
+nobody can construct a head that has the key of another. The lines of `Traceparent`, `Tracestate`
+and X-Request-Id are cut out of the head first, because traced callers send other values each time,
+and no response depends on them except for the request id. What is cut out must match exactly; a
+line that does not, or that occurs twice, stays in the head, which then is another key.
 
-A caller mostly sends one head on a connection. So a connection remembers its last head, as it does
-for a request that is parsed, and compares the bytes: that costs a tenth of a digest.
+A caller mostly sends one head on a connection. So a connection remembers the last head that was
+found, credential included, and compares the bytes: that costs a tenth of a digest.
 
 A head is a whole request, and the only one in its read: the first empty line ends it, and it has no
 body (the application has answered it, and the parser waited for the next request). So it does not

@@ -19,11 +19,11 @@ class ResponseCycle(RequestResponseCycle):
 
     uvicorn searches each field of the response for characters that are not allowed, which takes
     longer than all else that it does for a response. Here all names and all values are searched at
-    once. What is sent is the same, as long as names are in lower case, which ASGI requires.
+    once. What is sent is the same: a head that uvicorn would change or reject is left to it.
 
-    `send` is overridden. It reads `default_headers`, `disconnected`, `flow`, `keep_alive` and
-    `scope`, and sets `chunked_encoding`, `expected_content_length`, `response_started` and
-    `waiting_for_100_continue`.
+    `send` is overridden. It reads `chunked_encoding`, `default_headers`, `disconnected`, `flow`,
+    `keep_alive`, `response_started`, `scope` and `transport`, and sets `chunked_encoding`,
+    `expected_content_length`, `response_started` and `waiting_for_100_continue`.
     """
 
     async def send(self, message: Any) -> None:
