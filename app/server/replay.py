@@ -152,7 +152,7 @@ class Replay:
         self._remove(key)
         self._entries[key] = entry
         self._size += entry.size
-        while self._has_too_many(now - MAX_IDLE_SECONDS):
+        while self._entries and self._has_too_many(now - MAX_IDLE_SECONDS):
             self._remove(next(iter(self._entries)))
 
     def _has_too_many(self, idle_since: float) -> bool:

@@ -158,6 +158,16 @@ async def test_the_number_of_responses_and_their_bytes_are_bounded() -> None:
     assert len(harness.replay) == 3
 
 
+async def test_a_response_that_is_larger_than_all_may_be_is_sent_and_not_remembered() -> None:
+    harness = Harness()
+    harness.use(harness.create_replay(max_bytes=100))
+    for _ in range(2):
+        assert await harness.send(get("/page")) == b"/page"
+    assert harness.composed == 2
+    assert len(harness.replay) == 0
+    assert not harness.connection.is_closing()
+
+
 async def test_a_response_that_was_not_used_for_a_while_is_forgotten() -> None:
     harness = Harness()
     await harness.send(get("/polled"))
