@@ -1,10 +1,10 @@
 """Checks the fetches of blocks: single flight, backoff and how many there are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.cache.freshness import CacheDirective
-from app.upstream.errors import UpstreamCredentialRejected, UpstreamUnavailable
+from app.upstream.errors import UpstreamCredentialRejected, UpstreamError, UpstreamUnavailable
 from tests.simulation.history import Fetch, History, ListState
 from tests.simulation.plan import BLOCK_SIZE
 from tests.simulation.rules import Rule
@@ -17,6 +17,8 @@ REJECTED_BACKOFF_SECONDS = 10.0
 class _Backoff:
     failures: int = 0
     until: float = 0.0
+    # Of a request whose credential has been replaced nothing follows for the next one.
+    is_outdated: Callable[[], bool] = lambda: False
 
 
 class FetchOracle:
@@ -43,7 +45,7 @@ class FetchOracle:
         if request and request.caller.directive == CacheDirective.ONLY_IF_CACHED:
             history.report(Rule.ONLY_IF_CACHED_FETCH, caller)
         backoff = self._backoffs.get(fetch.index)
-        if backoff and fetch.started_at < backoff.until:
+        if backoff and fetch.started_at < backoff.until and not backoff.is_outdated():
             history.report(Rule.BACKOFF, f"block {fetch.index}")
 
     def fetch_completed(self, fetch: Fetch, state: ListState) -> None:
@@ -72,6 +74,8 @@ class FetchOracle:
         if isinstance(error, UpstreamUnavailable):
             seconds = 0.0  # the upstream was not called
         backoff.until = fetch.failed_at + seconds
+        if isinstance(error, UpstreamError):
+            backoff.is_outdated = error.is_outdated
 
     def fetch_cancelled(self, fetch: Fetch) -> None:
         """Record that a fetch was cancelled."""
