@@ -86,7 +86,10 @@ class Preflight(CORSMiddleware):
 
     def answer(self, scope: Scope) -> Response | None:
         """Return the response to a preflight; None for any other request."""
-        return self.preflight_response(Headers(scope=scope)) if _is_preflight(scope) else None
+        if not _is_preflight(scope):
+            return None
+        # With the last value of a repeated header, as everywhere.
+        return self.preflight_response(Headers(raw=list(context_of(scope).headers.items())))
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Return the response; log why one is refused: the browser hides it from the page."""

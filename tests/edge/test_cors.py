@@ -77,6 +77,18 @@ async def test_a_page_may_send_a_key_only_if_the_operator_allows_it(header: str)
     assert (refused.status_code, allowed.status_code) == (400, 200)
 
 
+async def test_of_two_origins_the_last_one_counts_in_every_rule() -> None:
+    app = cors(RecordingApp())
+    for origins, allowed in (((PAGE, OTHER), None), ((OTHER, PAGE), PAGE)):
+        lines = [("Origin", origin) for origin in origins]
+        for method, more in (
+            ("GET", []),
+            ("OPTIONS", [("Access-Control-Request-Method", "GET")]),
+        ):
+            response = await request(app, method=method, headers=lines + more)
+            assert response.headers.get("access-control-allow-origin") == allowed, (method, origins)
+
+
 async def test_the_log_names_the_headers_that_a_preflight_is_refused_for() -> None:
     with logging_to() as log:
         await preflight(cors(RecordingApp()), headers="if-none-match, X-API-Key,authorization,")
