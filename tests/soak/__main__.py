@@ -18,6 +18,9 @@ CALLERS = 16
 WARM_UP = 0.5
 """The part of a run whose memory readings are ignored, while the caches fill."""
 
+MIN_SLOPE_SECONDS = 300
+"""Shorter runs have no memory slope: their caches are still being filled."""
+
 RATE_TOLERANCE = 2
 """Calls above MAX_RATE that may arrive within a second, because their latencies differ."""
 
@@ -110,7 +113,9 @@ def _report(
     _print_row(f"most calls in a second ({MAX_RATE})", [str(rate) for rate in rates])
     _print_row("errors logged (0)", [str(count) for count in logged_errors])
     _print_row("memory at the end, MiB", [f"{rig.memory[-1][1]:.1f}" for rig in rigs])
-    _print_row("memory slope, MiB/hour", [f"{slope(points):+.1f}" for points in steady])
+    has_slope = elapsed >= MIN_SLOPE_SECONDS
+    slopes = [f"{slope(points):+.1f}" if has_slope else "too short" for points in steady]
+    _print_row("memory slope, MiB/hour", slopes)
     _print_row("sockets before, after", [f"{old.sockets}, {new.sockets}" for old, new in resources])
     _print_row(
         "tasks before, after", [f"{len(old.tasks)}, {len(new.tasks)}" for old, new in resources]
