@@ -123,7 +123,8 @@ def write_series(series: Sequence[Series]) -> None:
     """Write the tables and the plot of the growth."""
     tables = "\n\n".join("\n".join(each.markdown()) for each in series)
     print(tables, flush=True)
-    picture = f"![]({PLOT.relative_to('docs')})"
+    description = "The tables as a plot: microseconds for one hit of orders-bff and of nginx"
+    picture = f"![{description}]({PLOT.relative_to('docs')})"
     write_section("growth", f"{describe_machine()}\n\n{tables}\n\n{picture}")
     PLOT.write_text(draw_panels(series), "utf-8")
 

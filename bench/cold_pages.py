@@ -20,7 +20,7 @@ PAGES = 390
 WARM_UP = 20
 """Pages that are requested first, and not counted: tokens, connections, lazy initialization."""
 
-ROUNDS = 3
+ROUNDS = 9
 PORT = 8710
 
 

@@ -63,7 +63,7 @@ MAX_ENTRIES: Final = 20_000
 MAX_BYTES: Final = 96 * 1024 * 1024
 """Bounds of the entries. A body counts for each of them, although they share it."""
 
-MAX_IDLE_SECONDS: Final = 120.0
+MAX_IDLE_SECONDS: Final = 300.0
 """Time without a use after which a response is forgotten: heads with an outdated `If-None-Match`
 never come again."""
 
