@@ -43,7 +43,7 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV_STAMP) ## run all tests; fails below 100 % branch coverage of app/
 	@echo "Running the tests…"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@report=$$($(BIN)/coverage report $(UNTESTED) 2>&1) || { echo "$$report"; exit 1; }
 

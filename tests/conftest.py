@@ -13,15 +13,6 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
-SLOW_FOLDERS = frozenset(("simulation", "faults", "journeys", "dashboard", "server", "identity"))
-"""Their files take longest: they run first, so that no worker ends long after the others."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files; `--no-loadscope-reorder` hands them out in this order."""
-    items.sort(key=lambda item: SLOW_FOLDERS.isdisjoint(item.path.parts))
-
-
 @pytest.fixture
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio only, as the server does."""
