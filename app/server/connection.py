@@ -44,12 +44,8 @@ class State(Enum):
     LINGERING = auto()  # has sent its last response; ignores input (RFC 9112 section 9.6)
 
 
-_IDLE: Final = State.IDLE
-_READING_HEAD: Final = State.READING_HEAD
-_READING_BODY: Final = State.READING_BODY
-_DONE: Final = State.DONE
-_LINGERING: Final = State.LINGERING
-"""The same, without the descriptors of the enumeration, which each request would call."""
+# Without the descriptors of the enumeration, which each request would call.
+_IDLE, _READING_HEAD, _READING_BODY, _DONE, _LINGERING = State
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -99,7 +95,7 @@ class HttpConnection(HttpToolsProtocol):
         self._limits = limits
         self._clock = clock
         self._shutdown = shutdown
-        self._all_replays = replay
+        self._shared_replay = replay
         self._replay: ConnectionReplay | None = None
         self._has_responded = False
         self._state = _IDLE
@@ -121,8 +117,8 @@ class HttpConnection(HttpToolsProtocol):
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        if self._all_replays is not None:
-            self._replay = self._all_replays.for_peer(self.client[0] if self.client else "")
+        if self._shared_replay is not None:
+            self._replay = self._shared_replay.for_peer(self.client[0] if self.client else "")
         self._over_limit = len(self.connections) > self._limits.max_connections
         if len(self.connections) > self._limits.hard_max_connections:
             transport.abort()

@@ -46,7 +46,7 @@ from app.edge.auth import CredentialGeneration
 from app.edge.caller_limits import CallerLimits
 from app.edge.context import RequestContext
 from app.request_id import adopted, mint
-from app.server.replayed_response import Entry, RawHeaders
+from app.server.replayed_response import RawHeaders, ReplayedResponse, split_head
 from app.server.request_key import (
     TRACING_HEADERS,
     TRACING_VALUE,
@@ -108,7 +108,7 @@ class Replay:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(blake2b.MAX_KEY_SIZE)
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, ReplayedResponse] = OrderedDict()
         self._size = 0
         self.generation = generation
         self.max_head_bytes = min(max_head_bytes, MAX_HEAD_BYTES)
@@ -126,29 +126,32 @@ class Replay:
         digest = blake2b(address.encode() + b"\0", digest_size=DIGEST_BYTES, key=self._secret)
         return ConnectionReplay(self, digest)
 
-    def get(self, key: bytes) -> Entry | None:
+    def get(self, key: bytes) -> ReplayedResponse | None:
         """Return the entry with this key, which need not be current."""
         return self._entries.get(key)
 
-    def store(self, key: bytes, scope: Any, tracing: TracingHeaders, parts: list[bytes]) -> None:
+    def store(self, key: bytes, scope: Any, tracing: TracingHeaders, written: list[bytes]) -> None:
         """Remember the response to the request of `scope`, unless it was for one request only.
 
         Args:
             key: that of the entry.
             scope: the request.
             tracing: those of its headers that were cut out of the key.
-            parts: what was written to the socket, the head first.
+            written: what was written to the socket, the head first.
         """
-        head, body = parts[0], b"".join(parts[1:])
+        head, body = written[0], b"".join(written[1:])
         context: RequestContext = scope["context"]
         caller, replayable = context.caller, context.replayable
         if caller is None or replayable is None or _NEVER_REPLAYED.search(head):
             return
         # Without the headers of the request, which have the credential, and without its span.
         kept = replace(context, headers=tracing, span=None, replayable=None)
+        parts, after_id = split_head(head)
+        count = self._limits.counter(caller, context.status)
         now = self._clock.monotonic()
-        entry = Entry(key, kept, caller, replayable, head=head, body=body, used_at=now)
-        entry.count = self._limits.counter(caller, context.status)
+        entry = ReplayedResponse(
+            key, kept, caller, replayable, parts, after_id, body, count, used_at=now
+        )
         self._remove(key)
         self._entries[key] = entry
         self._size += entry.size
@@ -169,7 +172,7 @@ class Replay:
             self._size -= entry.size
             entry.remove()
 
-    def refresh(self, entry: Entry, now: float) -> bool:
+    def refresh(self, entry: ReplayedResponse, now: float) -> bool:
         """Determine anew what changes with time; return whether the response may be sent.
 
         That happens at least once a second, so it is also what counts as a use of the entry.
@@ -180,7 +183,7 @@ class Replay:
         expires_in = MAX_REFRESH_INTERVAL
         if entry.caller.expires_at is not None:
             expires_in = min(expires_in, entry.caller.expires_at - self._clock.timestamp())
-        current = entry.refresh(context, now) if expires_in > 0 else None
+        current = entry.replayable.refresh(context, now) if expires_in > 0 else None
         if current is None:
             return False
         entry.fields = current.fields
@@ -217,7 +220,7 @@ class ConnectionReplay:
         self._replay = replay
         self._digest = digest
         self._head = b""
-        self._entry: Entry | None = None
+        self._entry: ReplayedResponse | None = None
         self._headers: TracingHeaders = {}
         self._offered_id = ""
         # The last head around the one value that was cut out of it.
@@ -269,9 +272,9 @@ class ConnectionReplay:
         if parts and len(parts) != 3 * len(tracing) + 1:
             return  # the application may use the line that was not cut out
         scope, headers = cycle.scope, dict(tracing)
-        _Recording(cycle, lambda parts: self._replay.store(key, scope, headers, parts))
+        _Recording(cycle, lambda written: self._replay.store(key, scope, headers, written))
 
-    def _find(self, head: bytes) -> Entry | None:
+    def _find(self, head: bytes) -> ReplayedResponse | None:
         """Look `head` up by its digest, and remember it as the last one if there is an entry."""
         if len(head) > self._replay.max_head_bytes:
             return None

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from app.edge.context import Caller, Replayable, RequestContext
+from app.edge.context import Caller, Replayable, RequestContext, Versioned
 
 ENTRY_OVERHEAD: Final = 4000
 """Memory of an entry besides its bytes."""
@@ -17,82 +18,65 @@ _REQUEST_ID_LINE: Final = b"\r\nx-request-id: "
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
-class Entry:
+def split_head(head: bytes) -> tuple[list[bytes], bytes]:
+    """Return the `parts` and `after_id` of a response with this head."""
+    before, _, after = head.partition(_REQUEST_ID_LINE)
+    parts = _CHANGING_LINE.split(before + _REQUEST_ID_LINE)
+    return parts, after[after.index(b"\r\n") :]
+
+
+def _record_nothing(*_: object) -> None:
+    """Is replaced before the first request is recorded."""
+
+
+@dataclass(slots=True, eq=False)
+class ReplayedResponse:
     """A response that can be sent again.
 
     Attributes:
-        key: that of the entry.
+        key: that of its request head.
         context: what the access line and the metrics say about it.
-        generation: that of the credentials when the caller was authenticated.
         caller: to whom it may be sent.
-        data: what it is made of.
-        refresh: see `Replayable`.
-        count: counts a request of that caller; see `CallerLimits.counter`.
-        record: records a request; see `PreparedRecord.add`.
+        replayable: what it depends on.
         parts: the head up to the request id; every second part is the name of a line that changes.
-        before_id: those parts as they are at present.
         after_id: the rest of the head.
         body: the body, empty for HEAD and 304.
+        count: counts a request of the caller; see `CallerLimits.counter`.
+        used_at: the monotonic time at which `fields` were determined last.
         fields: the lines that change with the data and its age, as they are at present.
         until: the monotonic time at which they have to be determined again.
         revision: that of the data when they were determined.
+        record: records a request; see `PreparedRecord.add`.
+        before_id: `parts` as they are at present.
         default_headers: the server's headers in `before_id`, with the Date.
-        used_at: the monotonic time at which they were determined last.
         is_removed: whether it may not be sent any more.
+        data: that of `replayable`.
+        generation: that of the credentials when the caller was authenticated.
     """
 
+    key: bytes
+    context: RequestContext
+    caller: Caller
+    replayable: Replayable
+    parts: list[bytes]
+    after_id: bytes
+    body: bytes
     count: Callable[[float], float]
-    record: Callable[[str, float, Mapping[bytes, bytes]], None]
+    used_at: float
+    fields: RawHeaders = ()
+    until: float = 0.0
+    revision: int = -1
+    record: Callable[[str, float, Mapping[bytes, bytes]], None] = _record_nothing
+    before_id: bytes = b""
+    default_headers: RawHeaders = ()
+    is_removed: bool = False
+    # Read for each request, and one attribute access away.
+    data: Versioned = field(init=False)
+    generation: int = field(init=False)
 
-    __slots__ = (
-        "after_id",
-        "before_id",
-        "body",
-        "caller",
-        "context",
-        "count",
-        "data",
-        "default_headers",
-        "fields",
-        "generation",
-        "is_removed",
-        "key",
-        "parts",
-        "record",
-        "refresh",
-        "revision",
-        "until",
-        "used_at",
-    )
-
-    def __init__(
-        self,
-        key: bytes,
-        context: RequestContext,
-        caller: Caller,
-        replayable: Replayable,
-        *,
-        head: bytes,
-        body: bytes,
-        used_at: float,
-    ) -> None:
-        self.key = key
-        self.context = context
-        self.generation = context.generation
-        self.caller = caller
-        self.data = replayable.data
-        self.refresh = replayable.refresh
-        before, _, after = head.partition(_REQUEST_ID_LINE)
-        self.parts = _CHANGING_LINE.split(before + _REQUEST_ID_LINE)
-        self.after_id = after[after.index(b"\r\n") :]
-        self.body = body
-        self.before_id = b""
-        self.until = 0.0
-        self.used_at = used_at
-        self.revision = -1
-        self.fields: RawHeaders = ()
-        self.default_headers: RawHeaders = ()
-        self.is_removed = False
+    def __post_init__(self) -> None:
+        self.data = self.replayable.data
+        self.generation = self.context.generation
 
     def join(self, default_headers: RawHeaders) -> None:
         """Determine `before_id` from the server's headers and the fields."""

@@ -229,7 +229,7 @@ class ForgetsPeer(Replay):
 class ForgetsData(Replay):
     """A replay that does not ask whether the response is still valid."""
 
-    def store(self, key: bytes, scope: Any, tracing: Any, parts: list[bytes]) -> None:
+    def store(self, key: bytes, scope: Any, tracing: Any, written: list[bytes]) -> None:
         context: RequestContext = scope["context"]
         replayable, memory = context.replayable, SimpleNamespace(current=None)
 
@@ -240,7 +240,7 @@ class ForgetsData(Replay):
 
         if replayable:
             context.replayable = Replayable(SimpleNamespace(revision=0), first)
-        super().store(key, scope, tracing, parts)
+        super().store(key, scope, tracing, written)
 
 
 class StandingWallClock(SuspendAwareClock):
