@@ -6,7 +6,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Rule = Callable[[Scope], Response | None]
-"""Returns the response to a request, or None if the rules after it decide."""
+"""Returns the response to a request, or None if the rules after it decide.
+
+It may add `response_headers` to the context of the request.
+"""
 
 
 class RequestRules:

@@ -3,8 +3,8 @@
 A system call for each line would cost more than the line. A process that is killed (SIGKILL, a
 crash of the interpreter) loses the lines of the last `FLUSH_INTERVAL`; any other exit flushes them.
 
-If the reader of the log is slow (a full pipe, a stopped terminal), up to `MAX_BUFFERED_CHARS` are
-buffered for it. Then lines are dropped, and the log says how many.
+If the reader of the log is slow (a full pipe, a stopped terminal), up to `MAX_BUFFERED_CHARS` and
+the lines of one interval are buffered for it. Then lines are dropped, and the log says how many.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Caches one snapshot of the whole order list, shared by all requests that need every order.
+"""Caches one snapshot of the whole order list: when to serve, load and replace it, in one file.
 
-A snapshot is complete or there is none. It is served until its blocks are stale, or until one of
-them changes; then it is loaded again in the background. Fresh blocks are not fetched for that. A
-load goes on when no caller waits for it any more.
+All requests that need every order share it. A snapshot is complete or there is none. It is served
+until its blocks are stale, or until one of them changes; then it is loaded again in the background.
+Fresh blocks are not fetched for that. A load goes on when no caller waits for it any more.
 
 One reading never removes an order: a snapshot that lacks an order of an earlier one is inconsistent
 until a second reading, all of which was requested after that was noticed, lacks it too.
